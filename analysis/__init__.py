@@ -1,0 +1,1 @@
+"""What a study means: fronts, figures and reports, from tables alone."""

@@ -1,0 +1,68 @@
+"""A drawing: a figure with its words, as files and as part of a page, the same bytes every time.
+
+Three colours are reserved: in a page they follow its own ink, muted and paper, light or dark.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import ClassVar
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+INK, MUTED, PAPER = "#1b1f24", "#646d76", "#ffffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure, its name (the files' stem), title, caption, and a description for who cannot see it."""
+
+    form: ClassVar[str] = "drawing"
+    figure: Figure
+    name: str
+    title: str
+    caption: str
+    description: str
+
+    def save(self, folder: Path) -> None:
+        """Write NAME.svg, NAME.pdf and NAME.png (200 dpi) into `folder`."""
+        (folder / f"{self.name}.svg").write_text(self.svg(), encoding="utf-8")
+        with _reproducible(self.name):
+            self.figure.savefig(folder / f"{self.name}.pdf", metadata={"CreationDate": None})
+            self.figure.savefig(folder / f"{self.name}.png", dpi=200)
+
+    def svg(self) -> str:
+        """The figure as an SVG file without a date: equal for equal data."""
+        buffer = StringIO()
+        with _reproducible(self.name):
+            self.figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return buffer.getvalue()
+
+    def inline(self) -> Markup:
+        """The SVG as an element of a page: named and described, its ids its own, its greys the page's."""
+        body = self.svg()
+        body = body[body.index("<svg") :]
+        body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+        body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{self.name}-", body)
+        for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (PAPER, "--paper")):
+            body = body.replace(color, f"var({variable})")
+        title, description = f"{self.name}-title", f"{self.name}-description"
+        words = (
+            f'<title id="{title}">{escape(self.title)}</title>'
+            f'<desc id="{description}">{escape(self.description)}</desc>'
+        )
+        attributes, rest = body.removeprefix("<svg").split(">", maxsplit=1)
+        opening = f'<svg role="img" aria-labelledby="{title} {description}"{attributes}>'
+        return Markup(opening + words + rest)  # noqa: S704  matplotlib's own markup, our words escaped
+
+
+@contextmanager
+def _reproducible(salt: str) -> Iterator[None]:
+    """Settings under which equal figures give equal files, and text looks the same everywhere."""
+    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "path", "pdf.fonttype": 42}):
+        yield

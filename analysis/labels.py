@@ -1,0 +1,72 @@
+"""Labels beside points, as many as fit without touching anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from analysis.objective import Floats
+
+GAP = 7.0
+"""Points (1/72 inch) between a marker's centre and its label."""
+
+PLACES = (
+    (-0.8, 0.5, "right", "bottom"), (-1.0, 0.0, "right", "center"), (0.0, 1.0, "center", "bottom"),
+    (1.0, 0.0, "left", "center"), (0.8, 0.5, "left", "bottom"), (0.8, -0.5, "left", "top"),
+    (0.0, -1.0, "center", "top"), (-0.8, -0.5, "right", "top"),
+)  # fmt: skip
+"""Where a label may stand, best first: direction from the point, then alignment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text and the point, in data coordinates, that it belongs to."""
+
+    x: float
+    y: float
+    text: str
+
+
+def place(
+    axes: Axes, labels: Sequence[Label], *, clear: Sequence[Bbox], dots: Floats, size: float, color: str
+) -> int:
+    """The number of labels that found room, in the order given; the others are left out.
+
+    A label stays inside the axes and off the boxes in `clear` and the labels before it; among the places
+    left it takes the one that covers the fewest `dots` (n, 2). Boxes and dots are in pixels.
+    """
+    frame, taken, placed = axes.get_window_extent(), list(clear), 0
+    for label in labels:
+        best: tuple[int, Annotation, Bbox] | None = None
+        for right, up, horizontal, vertical in PLACES:
+            note = Annotation(
+                label.text, (label.x, label.y), (right * GAP, up * GAP), textcoords="offset points",
+                ha=horizontal, va=vertical, fontsize=size, color=color, parse_math=False, zorder=6,
+            )  # fmt: skip
+            axes.add_artist(note)
+            box = note.get_window_extent()
+            note.remove()
+            if _inside(box, frame) and not any(box.overlaps(other) for other in taken):
+                covered = int(((dots > box.min) & (dots < box.max)).all(axis=1).sum())
+                if best is None or covered < best[0]:
+                    best = covered, note, box
+        if best:
+            axes.add_artist(best[1])
+            taken.append(best[2])
+            placed += 1
+    return placed
+
+
+def segments(path: Floats, *, width: float) -> list[Bbox]:
+    """Boxes, `width` pixels wide, along the segments of a path (n, 2) parallel to the axes, in pixels."""
+    ends = np.stack([path[:-1], path[1:]])
+    low, high = ends.min(axis=0) - width / 2, ends.max(axis=0) + width / 2
+    return [Bbox.from_extents(*a, *b) for a, b in zip(low, high, strict=True)]
+
+
+def _inside(box: Bbox, frame: Bbox) -> bool:
+    """Whether a box lies within the frame."""
+    return bool(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1)

@@ -1,0 +1,75 @@
+"""What is optimised: names, labels, units and, said once and only here, directions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+class AnalysisError(ValueError):
+    """Something the user can mend: the message says what was given, what is allowed, and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric that a study optimises: how it is called, its unit, which way is better, decimals shown."""
+
+    name: str
+    label: str
+    unit: str
+    larger_is_better: bool
+    decimals: int
+
+    @property
+    def sign(self) -> int:
+        """−1 where larger is better, else 1: a value times its sign is a loss, and back."""
+        return -1 if self.larger_is_better else 1
+
+
+OBJECTIVES: dict[str, Objective] = {
+    objective.name: objective
+    for objective in (
+        Objective("mrr", "MRR (first hit)", "1/rank", larger_is_better=True, decimals=3),
+        Objective("mrr_all", "MRR (all test items)", "1/rank", larger_is_better=True, decimals=4),
+        Objective("mse", "MSE", "rating steps²", larger_is_better=False, decimals=3),
+    )
+}
+
+
+def objectives(names: Sequence[str]) -> tuple[Objective, ...]:
+    """The objectives called `names`, in that order.
+
+    AnalysisError where a name is unknown, named twice, or there are none.
+
+    >>> [objective.label for objective in objectives(["mrr", "mse"])]
+    ['MRR (first hit)', 'MSE']
+    """
+    allowed = f"use some of {', '.join(OBJECTIVES)}, each once"
+    for name in names:
+        if name not in OBJECTIVES:
+            raise AnalysisError(f"objectives: {name!r} is not known; {allowed}")
+    if not names or len(set(names)) < len(names):
+        raise AnalysisError(f"objectives: {list(names)} will not do; {allowed}")
+    return tuple(OBJECTIVES[name] for name in names)
+
+
+def to_losses(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
+    """Losses (n, m) of `values` (n, m) or, for one point, (m,): smaller is better from here on.
+
+    AnalysisError where the columns are not as many as the objectives.
+
+    >>> to_losses([[0.3, 0.9]], [OBJECTIVES["mrr"], OBJECTIVES["mse"]])
+    array([[-0.3,  0.9]])
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim not in (1, 2) or array.shape[-1] != len(objectives):
+        raise AnalysisError(f"values of shape {array.shape} do not fit {len(objectives)} objectives")
+    return array * np.array([objective.sign for objective in objectives], dtype=np.float64)
+
+
+def from_losses(losses: ArrayLike, objectives: Sequence[Objective]) -> Floats:
+    """The values (n, m) whose losses these are: the inverse of `to_losses`, exact to the bit."""
+    return to_losses(losses, objectives)

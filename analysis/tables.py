@@ -1,0 +1,165 @@
+"""A study as its tables and its manifest say it is: all that the analysis ever reads."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.front import hypervolume
+from analysis.objective import AnalysisError, Floats, Objective, objectives, to_losses
+
+SCHEMA = 1
+SHARINGS = ("none", "users", "items", "both")
+METRICS = ("mrr", "mrr_all", "mse")
+LOSSES = ("ranking_loss", "rating_loss", "joint_loss")
+SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
+
+KEYS = (
+    "schema", "name", "fingerprint", "version", "objectives", "spec", "data", "trivial", "reference", "split",
+    "counts", "member_epochs", "wall_s", "started", "finished", "complete", "reason", "test_opened",
+    "environment",
+)  # fmt: skip
+WORDS = {"trials": ("state", "reason", "sharing", "lane")}
+FLAGS = {"trials": ("front",), "points": ("candidate", "front")}
+NUMBERS = {
+    "trials": ("trial", "weight", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
+    "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
+    "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
+}
+TIMES = {"trials": ("started", "finished")}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A study's manifest and tables, checked. `trials` has a row a trial, `points` one for each trial and
+    epoch (means over replicates), `measurements` one for each trial, replicate and epoch.
+    """
+
+    manifest: Mapping[str, Any]
+    trials: pd.DataFrame
+    points: pd.DataFrame
+    measurements: pd.DataFrame
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tables":
+        """The study in `folder`; AnalysisError where a file, a key or a column is missing or unfit."""
+        manifest = _manifest(folder / "manifest.json")
+        tables = {name: _table(folder / "tables" / f"{name}.parquet", name) for name in NUMBERS}
+        strange = sorted(set(tables["trials"]["sharing"].dropna()) - set(SHARINGS))
+        if strange:
+            raise AnalysisError(f"tables/trials.parquet: sharing {strange[0]!r}; use {', '.join(SHARINGS)}")
+        orphans = sorted(set(tables["points"]["trial"]) - set(tables["trials"]["trial"]))
+        if orphans:
+            raise AnalysisError(
+                f"tables/points.parquet: trial {orphans[0]:g} is not in tables/trials.parquet"
+            )
+        return cls(manifest=manifest, **tables)
+
+    @cached_property
+    def goals(self) -> tuple[Objective, Objective]:
+        """The study's two objectives; the one to be drawn upwards, where larger is better, first."""
+        first, second = sorted(objectives(self.manifest["objectives"]), key=lambda goal: goal.sign)
+        return first, second
+
+    @cached_property
+    def reference(self) -> Floats:
+        """The reference point (2,), values in the order of `goals`."""
+        return np.array([self.manifest["reference"][goal.name] for goal in self.goals], dtype=np.float64)
+
+    @property
+    def split(self) -> str:
+        """The part of the ratings on which the metrics were measured: validation or test."""
+        return str(self.manifest["split"])
+
+    @cached_property
+    def evaluated(self) -> pd.DataFrame:
+        """The candidates: points a model can be had at, with their trial's values and `stands`, which marks
+        the point that the trial stands for. Points whose objectives are not finite are not among them.
+        """
+        finite = np.isfinite(self.points[self.names].to_numpy()).all(axis=1)
+        values = ["trial", "weight", "sharing", *self.configured]
+        standing = self.trials[[*values, "epoch"]].rename(columns={"epoch": "standing"})
+        joined = self.points[self.points["candidate"] & finite].merge(standing, on="trial", validate="m:1")
+        joined["stands"] = joined["epoch"] == joined["standing"]
+        evaluated: pd.DataFrame = joined.drop(columns="standing").reset_index(drop=True)
+        return evaluated
+
+    @cached_property
+    def front(self) -> pd.DataFrame:
+        """The rows of `evaluated` that none of them dominates, the best in the first of `goals` first."""
+        rows = self.evaluated[self.evaluated["front"]]
+        return rows.iloc[np.lexsort(self.losses(rows).T[::-1])]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of `goals`."""
+        return [goal.name for goal in self.goals]
+
+    @property
+    def configured(self) -> list[str]:
+        """The columns of `trials` that hold a configuration's values, beside weight and sharing."""
+        known = {*WORDS["trials"], *FLAGS["trials"], *NUMBERS["trials"], *TIMES["trials"]}
+        return [str(column) for column in self.trials.columns if column not in known]
+
+    def losses(self, points: pd.DataFrame) -> Floats:
+        """The losses (n, 2) of some of the points, in the order of `goals`."""
+        return to_losses(points[self.names].to_numpy(dtype=np.float64), self.goals)
+
+    def beats_reference(self, points: pd.DataFrame) -> "pd.Series[bool]":
+        """Whether each point is better than the reference in both objectives."""
+        better = (self.losses(points) < to_losses(self.reference, self.goals)).all(axis=1)
+        return pd.Series(better, index=points.index)
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """Of the front, against the reference, in the product of the objectives' units."""
+        return hypervolume(self.losses(self.front), to_losses(self.reference, self.goals))
+
+
+def _manifest(path: Path) -> Mapping[str, Any]:
+    """The manifest as a mapping with all its keys."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AnalysisError(f"{path}: no such file; export the study first") from None
+    except ValueError as error:
+        raise AnalysisError(f"{path}: not JSON ({error}); export the study again") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise AnalysisError(f"{path}: not a manifest of schema {SCHEMA}; export the study again")
+    missing = [key for key in KEYS if key not in manifest]
+    if missing:
+        raise AnalysisError(f"{path}: lacks {', '.join(missing)}; export the study again")
+    goals = objectives(manifest["objectives"])
+    if len(goals) != 2:
+        raise AnalysisError(f"{path}: objectives {manifest['objectives']}; a study has two")
+    for goal in goals:
+        if not np.isfinite(manifest["reference"].get(goal.name, np.nan)):
+            raise AnalysisError(f"{path}: reference has no finite {goal.name}; export the study again")
+    return manifest
+
+
+def _table(path: Path, name: str) -> pd.DataFrame:
+    """One table with all its columns, each of its kind; more columns are kept as they are."""
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise AnalysisError(f"{path}: no such file; export the study first") from None
+    except (OSError, ValueError) as error:
+        raise AnalysisError(f"{path}: not a Parquet table ({error}); export the study again") from error
+    needed = [c for kinds in (WORDS, FLAGS, NUMBERS, TIMES) for c in kinds.get(name, ())]
+    missing = [column for column in needed if column not in table]
+    if missing:
+        raise AnalysisError(f"{path}: lacks columns {', '.join(missing)}; export the study again")
+    for column in NUMBERS[name]:
+        try:
+            table[column] = pd.to_numeric(table[column]).astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise AnalysisError(f"{path}: column {column} must hold numbers ({error})") from error
+    for column in FLAGS.get(name, ()):
+        table[column] = table[column].fillna(value=False).astype(bool)
+    return table

@@ -1,0 +1,251 @@
+"""The `study` command: one thin function a command. What can be mended is said on stderr, exit code 2."""
+
+import json
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from analysis.objective import AnalysisError
+from trainable.contract import StudyError
+
+if TYPE_CHECKING:
+    from study.ledger import Ledger
+
+STUDIES = Path("studies")
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Pareto studies of two-task recommenders: ranking (MRR) against rating (MSE).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+Name = Annotated[str, typer.Argument(help="A study's name, as `study list` shows it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override the spec, as in train.epochs=40. Repeatable."),
+]
+
+
+def main() -> None:
+    """Run the command; a mistake that the user can mend costs one line, not a traceback."""
+    try:
+        app()
+    except (StudyError, AnalysisError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+# --- running ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    spec: Annotated[str | None, typer.Argument(help="A path, a study's name, or a preset.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run a study here; one that was begun goes on where it was. Ends with a report."""
+    from study import progress
+    from study.ledger import Ledger
+    from study.runtime import run
+    from study.spec import resolve
+
+    chosen = resolve(spec, overrides or (), STUDIES)
+    console.print(f"study {chosen.name} ({chosen.fingerprint}) in {STUDIES / chosen.name}", highlight=False)
+    outcome = run(chosen, STUDIES, watch=partial(progress.watch, console=console))
+    if not outcome.trained:
+        console.print(f"complete ({outcome.reason}): nothing left to do; a larger budget would go on")
+    elif not outcome.complete:
+        console.print(f"{outcome.reason}; `study run {chosen.name}` goes on from here")
+    seen = progress.snapshot(Ledger.read(outcome.folder))
+    console.print(progress.line(seen), soft_wrap=True, highlight=False)
+    console.print(progress.front_table(seen))
+    _report(outcome.folder)
+    if outcome.reason.startswith("failed"):
+        raise typer.Exit(1)
+    if outcome.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def stop(name: Name) -> None:
+    """Ask a running study to stop; `study run NAME` goes on later."""
+    asked = _ledger(name).request_stop()
+    console.print(f"{name}: asked to stop" if asked else f"{name}: is not running")
+
+
+@app.command()
+def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False) -> None:
+    """Delete a study: its record, tables and report."""
+    from study.ledger import Ledger
+
+    folder = _folder(name)
+    runs = Ledger.read(folder).runs()
+    if runs and runs[-1].alive:
+        raise StudyError(f"{name}: is being run by process {runs[-1].pid}; `study stop {name}` first")
+    if yes or typer.confirm(f"Delete {folder} and all it holds?"):
+        shutil.rmtree(folder)
+        console.print(f"{name}: deleted")
+
+
+# --- looking ---------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """The studies here: state, trials, hypervolume."""
+    from study import progress
+    from study.ledger import FILE, Ledger
+
+    seen = [progress.snapshot(Ledger.read(path.parent)) for path in sorted(STUDIES.glob(f"*/{FILE}"))]
+    if as_json:
+        print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
+        return
+    table = Table("name", "state", "spent", "trials", "front", "hypervolume")
+    for s in seen:
+        table.add_row(
+            s.spec.name,
+            s.state,
+            f"{s.share:.0%}",
+            str(len(s.records)),
+            f"{len(s.front.points)} points",
+            f"{s.front.hypervolume:.5f}",
+        )
+    console.print(table if seen else f"no studies in {STUDIES}/ yet; `study run` begins one")
+
+
+@app.command()
+def status(name: Name, as_json: AsJson = False) -> None:
+    """How a study stands: trials by state, budget, front, and why trials ended early."""
+    from study import progress
+
+    seen = progress.snapshot(_ledger(name))
+    if as_json:
+        print(json.dumps(progress.as_dict(seen), indent=2))
+        return
+    console.print(f"{progress.line(seen)} [{seen.state}]", markup=False, soft_wrap=True, highlight=False)
+    console.print(progress.front_table(seen))
+    for record in seen.records.values():
+        if record.state in ("stopped", "failed"):
+            console.print(f"trial {record.trial} {record.state}: {record.reason}", highlight=False)
+
+
+@app.command()
+def front(name: Name, as_json: AsJson = False) -> None:
+    """The front: every non-dominated point, with its configuration and its epochs."""
+    from study import progress
+
+    seen = progress.snapshot(_ledger(name))
+    if as_json:
+        print(json.dumps(progress.as_dict(seen)["front"], indent=2))
+    else:
+        console.print(progress.front_table(seen))
+
+
+@app.command()
+def export(name: Name) -> None:
+    """Write the study's tables, front.csv and manifest.json."""
+    from study.export import export
+
+    export(_ledger(name), _folder(name))
+    console.print(f"{_folder(name) / 'tables'}, front.csv and manifest.json written")
+
+
+@app.command()
+def report(
+    name: Name, open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False
+) -> None:
+    """Write the study's report: the figure as SVG, PDF and PNG, and one HTML page."""
+    page = _report(_folder(name))
+    if open_:
+        typer.launch(page.absolute().as_uri())
+
+
+# --- the rest --------------------------------------------------------------------------------------------
+
+
+@app.command()
+def data(
+    source: Annotated[
+        str | None, typer.Argument(help="A dataset's name, or a .csv or .parquet file.")
+    ] = None,
+) -> None:
+    """Fetch and verify a dataset; without a name, list the known ones."""
+    from trainable.data import describe, known, load
+
+    if source is None:
+        table = Table("name", "what", "cached", "terms")
+        for entry in known():
+            table.add_row(entry.name, entry.description, "yes" if entry.cached else "no", entry.terms)
+        console.print(table)
+        return
+    counts = describe(load(source, split="per-user", split_seed=0))
+    ratings = counts.train + counts.validation + counts.test
+    console.print(f"{source}: {ratings} ratings of {counts.items} items by {counts.users} users")
+
+
+@app.command()
+def presets() -> None:
+    """The built-in specs."""
+    from study.spec import presets
+
+    for name, description in presets().items():
+        console.print(f"{name:8} {description}", highlight=False)
+
+
+@app.command()
+def schema() -> None:
+    """The JSON schema of a spec."""
+    from study.spec import StudySpec
+
+    print(json.dumps(StudySpec.model_json_schema(), indent=2))
+
+
+@app.command()
+def doctor() -> None:
+    """What works on this machine, and what does not."""
+    from study.doctor import findings
+
+    table = Table("what", "here", "")
+    for finding in findings():
+        table.add_row(finding.what, finding.found, "ok" if finding.fine else "[red]missing[/red]")
+    console.print(table)
+
+
+def _folder(name: str) -> Path:
+    from study.ledger import FILE
+    from study.spec import NAME
+
+    if not NAME.fullmatch(name) or not (STUDIES / name / FILE).is_file():
+        known = sorted(path.parent.name for path in STUDIES.glob(f"*/{FILE}"))
+        raise StudyError(f"{name!r} is no study here; there are: {', '.join(known) or 'none yet'}")
+    return STUDIES / name
+
+
+def _ledger(name: str) -> "Ledger":
+    from study.ledger import Ledger
+
+    return Ledger.read(_folder(name))
+
+
+def _report(folder: Path) -> Path:
+    """Export the study and write its report."""
+    from analysis import report
+    from study.export import export
+    from study.ledger import Ledger
+
+    export(Ledger.read(folder), folder)
+    page = report.write(folder)
+    console.print(f"report: {page}", soft_wrap=True, highlight=False)
+    return page

@@ -1,0 +1,144 @@
+"""Ledger → tables, the front as CSV, the manifest: all that a reader of the study needs, as plain files."""
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+
+from study.budget import complete
+from study.front import candidates, front, reference
+from study.ledger import Ledger
+from study.record import Point, Record, State
+from trainable.contract import METRICS, Measurement
+
+SCHEMA = 1
+SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
+CONFIG = ("weight", "sharing", "learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden")
+TRIAL = (
+    *("trial", "state", "reason", *CONFIG, "max_epochs", "epochs", "epoch"),
+    *("started", "finished", "lane", "attempt"),
+)
+PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
+
+
+def export(ledger: Ledger, folder: Path) -> None:
+    """Write `tables/`, `front.csv` and `manifest.json` into `folder`, as the Ledger has them now.
+
+    Each file is replaced whole: a reader never sees half of one.
+    """
+    records = {r.trial: r for r in ledger.records()}
+    names = [f.name for f in fields(Measurement)]
+    measurements = pd.DataFrame(map(asdict, ledger.measurements()), columns=names)
+    points = ledger.points()
+    chosen = candidates(points, records, ledger.spec)
+    best = front(chosen, ledger.spec, reference(ledger.baseline, ledger.spec))
+    table = _points(points, measurements, ledger.spec.search.replicates)
+    for name, some in (("candidate", chosen), ("front", best.points)):
+        keys = {(p.trial, p.epoch) for p in some}
+        table[name] = [(p.trial, p.epoch) in keys for p in points]
+    trials = _trials(records, table, measurements)
+
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    for name, rows in (("measurements", measurements), ("points", table), ("trials", trials)):
+        _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
+    rows = table[table["front"]].merge(trials[["trial", *CONFIG]], on="trial")
+    columns = ["trial", "epoch", *CONFIG, *METRICS, *SPREADS, "replicates"]
+    _replace(folder / "front.csv", rows[columns].to_csv(index=False).encode())
+    text = json.dumps(manifest(ledger, records.values(), best.hypervolume), indent=2, ensure_ascii=False)
+    _replace(folder / "manifest.json", text.encode())
+
+
+def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) -> dict[str, Any]:
+    """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
+    spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
+    states = Counter(r.state for r in records)
+    done = complete(ledger)
+    return {
+        "schema": SCHEMA,
+        "name": spec.name,
+        "fingerprint": spec.fingerprint,
+        "version": version("pareto-study"),
+        "objectives": list(spec.objectives),
+        "spec": spec.model_dump(mode="json", exclude_none=True),
+        "data": dict(baseline.data),
+        "trivial": {
+            "popularity": {name: baseline.reference[name] for name in ("mrr", "mrr_all")},
+            "bias": {"mse": baseline.reference["mse"]},
+        },
+        "reference": {name: baseline.reference[name] for name in spec.objectives},
+        "split": "validation" if baseline.data["has_validation"] else "test",
+        "counts": {state: states[state] for state in get_args(State)},
+        "member_epochs": sum(r.epochs for r in records) * spec.search.replicates,
+        "wall_s": sum(run.wall_s for run in runs),
+        "started": _iso(runs[0].started) if runs else None,
+        "finished": _iso(runs[-1].ended) if runs and runs[-1].ended else None,
+        "complete": done is not None,
+        "reason": done or (runs[-1].reason or "running" if runs else "not begun"),
+        "hypervolume": hypervolume,
+        "test_opened": None,
+        "environment": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in PACKAGES},
+            "platform": platform.platform(),
+            "cpus": os.cpu_count(),
+        },
+    }
+
+
+def _points(points: Sequence[Point], measurements: pd.DataFrame, replicates: int) -> pd.DataFrame:
+    """Every point, with the spread over its replicates."""
+    rows = pd.DataFrame(
+        [{"trial": p.trial, "epoch": p.epoch, **p.metrics} for p in points],
+        columns=["trial", "epoch", *METRICS],
+    )
+    spread = measurements.groupby(["trial", "epoch"])[list(METRICS)].std().add_suffix("_sd")
+    return rows.merge(spread, on=["trial", "epoch"], how="left").assign(replicates=replicates)
+
+
+def _trials(records: Mapping[int, Record], points: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
+    """A row a trial: its configuration, how it ended and why, and the point it stands for."""
+    rows = pd.DataFrame([_trial(r) for r in records.values()], columns=list(TRIAL))
+    rows["epoch"] = rows["epoch"].astype("Int64")
+    for name in ("started", "finished"):
+        rows[name] = pd.to_datetime(rows[name], utc=True)
+    means = points[["trial", "epoch", *METRICS, *SPREADS]].astype({"epoch": "Int64"})
+    rows = rows.merge(means, on=["trial", "epoch"], how="left")
+    rows["front"] = rows["trial"].isin(points.loc[points["front"], "trial"])
+    rows["wall_s"] = rows["trial"].map(measurements.groupby("trial")["wall_s"].sum()).fillna(0.0)
+    return rows
+
+
+def _trial(record: Record) -> dict[str, Any]:
+    config = {} if record.config is None else record.config.as_dict()
+    return {
+        **{name: config.get(name) for name in CONFIG},
+        **{name: getattr(record, name) for name in TRIAL if hasattr(record, name)},
+        "batch_size": str(config.get("batch_size")),
+        "max_epochs": config.get("epochs"),
+        "lane": None if record.holder is None else record.holder.lane,
+    }
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,58 @@
+"""Points of a study as losses, and the front among its candidates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.front import box, hypervolume, non_dominated
+from analysis.objective import objectives, to_losses
+from study.record import Baseline, Point, Record
+from study.spec import StudySpec
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The non-dominated candidates, by the first objective's loss, and the hypervolume they span."""
+
+    points: tuple[Point, ...]
+    hypervolume: float
+
+
+def losses(points: Sequence[Point], spec: StudySpec) -> Floats:
+    """Losses (n, 2) of points in the order of the spec's objectives; smaller is better."""
+    values = [[p.metrics[name] for name in spec.objectives] for p in points]
+    return to_losses(np.reshape(values, (-1, len(spec.objectives))), objectives(spec.objectives))
+
+
+def reference(baseline: Baseline, spec: StudySpec) -> Floats:
+    """Losses (2,) of the reference point: what the trivial models reach."""
+    return to_losses([baseline.reference[name] for name in spec.objectives], objectives(spec.objectives))
+
+
+def stands_for(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Point | None:
+    """The candidate that spans the largest box to the reference, the earliest of equals; None of none."""
+    return points[int(box(losses(points, spec), corner).argmax())] if points else None
+
+
+def candidates(points: Sequence[Point], records: Mapping[int, Record], spec: StudySpec) -> list[Point]:
+    """The points that the front is chosen from.
+
+    With candidates = "every" each measured epoch of a trial that did not fail; with "last" the end of each
+    trial that ran to its end. What was not trained and measured so is not here (law 4).
+    """
+    if spec.train.candidates == "every":
+        return [p for p in points if records[p.trial].state != "failed"]
+    ended = {n: r.epochs for n, r in records.items() if r.state == "completed"}
+    return [p for p in points if ended.get(p.trial) == p.epoch]
+
+
+def front(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Front:
+    """The non-dominated of `points`, equal ones all kept, and their hypervolume to `corner`."""
+    array = losses(points, spec)
+    mask = non_dominated(array)
+    best = sorted(np.flatnonzero(mask).tolist(), key=lambda i: tuple(array[i]))
+    return Front(tuple(points[i] for i in best), hypervolume(array[mask], corner))

@@ -1,0 +1,347 @@
+"""The Ledger: one database that holds everything a study knows, and the only door to it.
+
+Two parts share it: Optuna's tables (configurations, states, values, reasons) and ours, `measurements`
+(what was measured, in batches) and `runs` (who drives the study, one open row at most). What is recorded
+is durable before it is acted on, so whatever dies, the next run reads here what there is to do.
+"""
+
+import json
+import os
+import socket
+import sqlite3
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy.dialects import postgresql, sqlite
+
+from analysis.objective import objectives
+from study.record import ENDED, Baseline, Holder, Point, Record, Run, measurements, runs, tables
+from study.samplers import KeyedSampler
+from study.space import SearchSpace
+from study.spec import SpecError, StudySpec
+from trainable.contract import METRICS, Config, Lease, Measurement, StudyError, Verdict
+
+SCHEMA = 1
+"""Version of what this module writes; a database with another one is refused."""
+
+FILE = "ledger.db"
+
+_TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
+_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
+
+
+class Ledger:
+    """The record of one study. Opened for driving by `open`, for reading by `read`."""
+
+    def __init__(self, storage: RDBStorage, optuna_study: optuna.Study, spec: StudySpec) -> None:
+        self._storage = storage
+        self._engine = storage.engine
+        self._optuna = optuna_study
+        self._id: int = storage.get_study_id_from_name(optuna_study.study_name)
+        self._space = SearchSpace(spec)
+        self._optuna.sampler = KeyedSampler(spec, self._space)
+        self.spec = spec
+
+    # --- opening ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, spec: StudySpec, folder: Path, baseline: Baseline) -> "Ledger":
+        """The study's ledger in `folder`, made if there is none, else resumed.
+
+        SpecError where one exists under this name with another fingerprint, StudyError where its data
+        changed.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        storage = _storage(folder / FILE)
+        tables.create_all(storage.engine)
+        if spec.name in optuna.get_all_study_names(storage):
+            ledger = cls.read(folder)
+            ledger.check(spec)
+            if ledger.baseline.data["sha256"] != baseline.data["sha256"]:
+                raise StudyError(
+                    f"data.source: the ratings of {spec.data.source!r} are not those this study began with "
+                    f"({folder}); give the spec another name, or restore the data"
+                )
+            ledger.spec = spec
+            ledger._set(spec=spec.model_dump(mode="json"))
+            return ledger
+        directions = [
+            StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
+            for o in objectives(spec.objectives)
+        ]
+        optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
+            optuna_study.set_metric_names(list(spec.objectives))
+        ledger = cls(storage, optuna_study, spec)
+        ledger._set(spec=spec.model_dump(mode="json"), baseline=asdict(baseline), schema=SCHEMA)
+        return ledger
+
+    @classmethod
+    def read(cls, folder: Path) -> "Ledger":
+        """The ledger in `folder`, which must hold one. StudyError where it does not."""
+        if not (folder / FILE).is_file():
+            raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
+        storage = _storage(folder / FILE)
+        names = optuna.get_all_study_names(storage)
+        if not names:
+            raise StudyError(f"{folder}: the study was never begun; run it again, or delete the folder")
+        optuna_study = optuna.load_study(study_name=min(names, key=len), storage=storage)
+        attributes = optuna_study.user_attrs
+        if attributes.get("schema") != SCHEMA:
+            raise StudyError(
+                f"{folder / FILE}: written with schema {attributes.get('schema')}, this version reads "
+                f"{SCHEMA}; use the version of pareto-study that wrote it"
+            )
+        return cls(storage, optuna_study, StudySpec.model_validate(attributes["spec"]))
+
+    def check(self, spec: StudySpec) -> None:
+        """SpecError where `spec` asks another question than the study under this name."""
+        if spec.fingerprint != self.spec.fingerprint:
+            changes = "; ".join(self.spec.differences(spec))
+            raise SpecError(
+                f"name: {spec.name!r} is a study with another spec ({changes}); "
+                "give this one another name, or change it back"
+            )
+
+    @property
+    def baseline(self) -> Baseline:
+        """What was fixed before the first trial."""
+        return Baseline(**self._optuna.user_attrs["baseline"])
+
+    # --- trials ----------------------------------------------------------------------------------------
+
+    def ask(self, holder: Holder) -> Lease:
+        """A new trial, drawn and leased, durable."""
+        trial = self._optuna.ask()
+        return self.lease(trial.number, self._settle(trial), holder, attempt=1)
+
+    def settle(self, number: int) -> Config:
+        """The config of a trial whose ask a kill cut off: drawn on from where it was."""
+        return self._settle(optuna.trial.Trial(self._optuna, self._trial_id(number)))
+
+    def _settle(self, trial: optuna.Trial) -> Config:
+        config = self._space.suggest(trial)
+        self._write(trial.number, config=config.as_dict())
+        return config
+
+    def lease(self, number: int, config: Config, holder: Holder, *, attempt: int) -> Lease:
+        """Trial `number` leased to `holder`, durable."""
+        self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": _now()})
+        return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
+
+    def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
+        """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
+
+        Told to Optuna once, whatever dies in between: COMPLETE with the point's values, PRUNED where it was
+        stopped without a point, FAIL where it failed.
+        """
+        values = None if point is None else [point.metrics[name] for name in self.spec.objectives]
+        outcome = {
+            "verdict": verdict,
+            "reason": reason,
+            "epochs": epochs,
+            "epoch": None if point is None else point.epoch,
+            "values": values,
+            "at": _now(),
+        }
+        self._write(number, outcome=outcome)
+        self._tell(number, outcome)
+
+    def tell_cut_off(self) -> None:
+        """Tell Optuna the ends that were recorded and, because of a kill, not told."""
+        for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if "outcome" in trial.user_attrs:
+                self._tell(trial.number, trial.user_attrs["outcome"])
+
+    def _tell(self, number: int, outcome: Mapping[str, Any]) -> None:
+        if outcome["verdict"] == "fail":
+            self._optuna.tell(number, state=TrialState.FAIL)
+        elif outcome["values"] is None:
+            self._optuna.tell(number, state=TrialState.PRUNED)
+        else:
+            self._optuna.tell(number, values=outcome["values"], state=TrialState.COMPLETE)
+
+    def records(self, *, running: bool = False) -> list[Record]:
+        """Every trial, by number; with `running` only those without an end."""
+        trials, attribute = _TRIALS.c, _ATTRIBUTES.c
+        joined = _TRIALS.outerjoin(_ATTRIBUTES, attribute.trial_id == trials.trial_id)
+        query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
+        states = ("RUNNING",) if running else ("RUNNING", "COMPLETE", "PRUNED", "FAIL")
+        query = query.where(trials.study_id == self._id, sa.cast(trials.state, sa.Text).in_(states))
+        attributes: dict[int, dict[str, Any]] = {}
+        with self._engine.connect() as connection:
+            for number, key, value in connection.execute(query.order_by(trials.number)):
+                entry = attributes.setdefault(number, {})
+                if key is not None:
+                    entry[key] = json.loads(value)
+        return [_record(number, entry) for number, entry in attributes.items()]
+
+    # --- measurements ----------------------------------------------------------------------------------
+
+    def record(self, batch: Sequence[Measurement]) -> None:
+        """Append measurements, durable. One that is there already stays as it is: the first wins."""
+        if not batch:
+            return
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        rows = [asdict(m) | {"study": self._id} for m in batch]
+        with self._engine.begin() as connection:
+            connection.execute(insert(measurements).on_conflict_do_nothing(), rows)
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Every measurement, by trial, replicate and epoch."""
+        names = [c for c in measurements.c if c.name != "study"]
+        query = sa.select(*names).where(measurements.c.study == self._id)
+        query = query.order_by(measurements.c.trial, measurements.c.replicate, measurements.c.epoch)
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                yield Measurement(**row._mapping)
+
+    def points(self, *, trial: int | None = None, epoch: int | None = None) -> list[Point]:
+        """Every point whose replicates are all in, by trial and epoch; of one trial, or at one epoch."""
+        m = measurements.c
+        query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
+        query = query.where(m.study == self._id).group_by(m.trial, m.epoch).order_by(m.trial, m.epoch)
+        query = query.having(sa.func.count() == self.spec.search.replicates)
+        if trial is not None:
+            query = query.where(m.trial == trial)
+        if epoch is not None:
+            query = query.where(m.epoch == epoch)
+        with self._engine.connect() as connection:
+            return [
+                Point(number, epoch, dict(zip(METRICS, values, strict=True)))
+                for number, epoch, *values in connection.execute(query)
+            ]
+
+    # --- lanes and runs --------------------------------------------------------------------------------
+
+    def lane(self, name: str) -> dict[str, int]:
+        """What is known of a lane: its incarnation, and how often it started since its last measurement."""
+        known: dict[str, int] = self._optuna.user_attrs.get(f"lane/{name}", {"incarnation": 0, "starts": 0})
+        return known
+
+    def note_lane(self, name: str, known: Mapping[str, int]) -> None:
+        """Put what is known of a lane on record."""
+        self._optuna.set_user_attr(f"lane/{name}", dict(known))
+
+    def claim(self) -> int:
+        """The number of a run that drives the study from now on. StudyError where another one does."""
+        for run in self.runs():
+            if run.ended is None and not run.alive:
+                self.release(run.run, "died", ended=run.renewed)
+        row = {
+            "study": self._id,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": time.time(),
+            "renewed": time.time(),
+            "stop": False,
+        }
+        try:
+            with self._engine.begin() as connection:
+                done = connection.execute(sa.insert(runs).values(**row))
+        except sa.exc.IntegrityError:
+            owner = self.runs()[-1]
+            raise StudyError(
+                f"{self.spec.name}: already being run by process {owner.pid} on {owner.host}; "
+                f"`study status {self.spec.name}` shows it, `study stop {self.spec.name}` ends it"
+            ) from None
+        key = done.inserted_primary_key
+        if key is None:
+            raise RuntimeError("the database did not number the run")
+        return int(key[0])
+
+    def renew(self, run: int) -> None:
+        """Say that this run is alive."""
+        self._update_run(run, renewed=time.time())
+
+    def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
+        """End a run, with its reason."""
+        self._update_run(run, ended=ended or time.time(), reason=reason)
+
+    def stop_requested(self, run: int) -> bool:
+        """Whether somebody asked this run to stop."""
+        with self._engine.connect() as connection:
+            return bool(connection.execute(sa.select(runs.c.stop).where(runs.c.run == run)).scalar_one())
+
+    def request_stop(self) -> bool:
+        """Ask whoever drives the study to stop; whether somebody does."""
+        query = sa.update(runs).where(runs.c.study == self._id, runs.c.ended.is_(None)).values(stop=True)
+        with self._engine.begin() as connection:
+            return connection.execute(query).rowcount > 0
+
+    def runs(self) -> list[Run]:
+        """Every run of the study, in order."""
+        names = [c for c in runs.c if c.name != "study"]
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*names).where(runs.c.study == self._id).order_by(runs.c.run))
+            return [Run(*row) for row in rows]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _update_run(self, run: int, **values: Any) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(runs).where(runs.c.run == run).values(**values))
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+    def _write(self, number: int, **attributes: Any) -> None:
+        trial_id = self._trial_id(number)
+        for key, value in attributes.items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
+
+    def _set(self, **attributes: Any) -> None:
+        for key, value in attributes.items():
+            self._optuna.set_user_attr(key, value)
+
+
+def _storage(path: Path) -> RDBStorage:
+    """Optuna's storage on a SQLite file in WAL mode: readers never wait, a commit costs no full sync."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 30}})
+
+    @sa.event.listens_for(storage.engine, "connect")
+    def _(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    storage.engine.dispose()
+    return storage
+
+
+def _record(number: int, entry: Mapping[str, Any]) -> Record:
+    lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
+    return Record(
+        trial=number,
+        config=Config.from_dict(entry["config"]) if "config" in entry else None,
+        state=ENDED[outcome["verdict"]] if outcome else "running",
+        reason=outcome.get("reason"),
+        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if lease else None,
+        attempt=lease.get("attempt", 0),
+        epochs=outcome.get("epochs", 0),
+        epoch=outcome.get("epoch"),
+        started=lease.get("at"),
+        finished=outcome.get("at"),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,200 @@
+"""The parts of a spec: one class a table of the TOML, one attribute a key.
+
+A value with a default may be left out. Keys that no part knows are refused.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from study.forms import (
+    BatchSize,
+    Count,
+    Logit,
+    NonNegative,
+    Part,
+    Positive,
+    SearchedBatchSize,
+    SearchedCount,
+    SearchedNonNegative,
+    SearchedPositive,
+    SearchedRankingLoss,
+    SearchedShare,
+    SearchedSharing,
+    Share,
+)
+from trainable.contract import SHARINGS, RankingLoss, Sharing
+from trainable.data import FILES, SOURCES, SPLITS
+from trainable.engines import ENGINES
+
+Metric = Literal["mrr", "mrr_all", "mse"]
+SamplerName = Literal["tpe", "random"]
+RuleName = Literal["never"]
+
+
+def is_file(source: str) -> bool:
+    """Whether a data source is a file, by its suffix."""
+    return Path(source).suffix.lower() in FILES
+
+
+def _among(*names: str) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"{name!r} is not known; use {', '.join(names)}")
+        return name
+
+    return check
+
+
+def _source(source: str) -> str:
+    if source not in SOURCES and not is_file(source):
+        allowed = f"{', '.join(SOURCES)}, or a path that ends in {' or '.join(FILES)}"
+        raise ValueError(f"{source!r} is not known; use {allowed}")
+    return source
+
+
+SplitName = Annotated[str, AfterValidator(_among(*SPLITS)), Field(json_schema_extra={"enum": [*SPLITS]})]
+EngineName = Annotated[
+    str, AfterValidator(_among("auto", *ENGINES)), Field(json_schema_extra={"enum": ["auto", *ENGINES]})
+]
+
+
+class Data(Part):
+    """The ratings, and how they are divided."""
+
+    source: Annotated[str, AfterValidator(_source)]
+    """A dataset's name, or a .csv or .parquet file; a relative path starts at the spec's folder."""
+    split: SplitName = "per-user"
+    """The rule that divides the ratings into training, validation and test."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of the division, where the rule draws at random."""
+
+
+class Train(Part):
+    """How each configuration is trained, where `[space]` says nothing else."""
+
+    epochs: Count = 20
+    """Times through the training ratings."""
+    candidates: Literal["every", "last"] = "every"
+    """The models one can have: after every measured epoch, or after the last one only."""
+    batch_size: BatchSize = 256
+    """Ratings a step, or "full" for all of them in one."""
+    dim: Count = 32
+    """Length of a user's and an item's vector."""
+    hidden: Count = 64
+    """Hidden units of the network that predicts the rating."""
+    ranking_loss: RankingLoss = "one-minus-sigmoid"
+    """Loss of the ranking task."""
+    learning_rate: Positive = 1e-3
+    """Adam's learning rate."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled weight decay (AdamW); 0 is Adam."""
+    evaluate_every: Count = 1
+    """Epochs from one measurement to the next; the last epoch is always measured."""
+
+
+class Space(Part):
+    """The values searched over: { uniform, log, logit or int = [low, high] }, a list, or one fixed value.
+
+    What is named here overrides `[train]`. Bounds are in the value's own unit and included.
+    """
+
+    weight: SearchedShare = Logit(logit=(0.5, 0.9997))
+    """λ_F, the weight of the ranking loss; λ_R = 1 − λ_F. Searched only where something is shared."""
+    sharing: SearchedSharing = SHARINGS
+    """The tables that both tasks read."""
+    learning_rate: SearchedPositive | None = None
+    """Adam's learning rate."""
+    weight_decay: SearchedNonNegative | None = None
+    """Decoupled weight decay (AdamW)."""
+    epochs: SearchedCount | None = None
+    """Times through the training ratings."""
+    batch_size: SearchedBatchSize | None = None
+    """Ratings a step, or "full"."""
+    dim: SearchedCount | None = None
+    """Length of a user's and an item's vector."""
+    hidden: SearchedCount | None = None
+    """Hidden units of the network that predicts the rating."""
+    ranking_loss: SearchedRankingLoss | None = None
+    """Loss of the ranking task."""
+
+
+class Initial(Part):
+    """Values of a configuration to try first; those not named are drawn at random."""
+
+    weight: Share | None = None
+    """λ_F. Where nothing is shared it may be any: it is kept, though it changes nothing under Adam."""
+    sharing: Sharing | None = None
+    learning_rate: Positive | None = None
+    weight_decay: NonNegative | None = None
+    epochs: Count | None = None
+    batch_size: BatchSize | None = None
+    dim: Count | None = None
+    hidden: Count | None = None
+    ranking_loss: RankingLoss | None = None
+
+
+class Search(Part):
+    """How configurations are chosen."""
+
+    sampler: SamplerName = "tpe"
+    """The sampler that proposes them."""
+    explore: Share = 0.33
+    """Share of asks drawn at random, spread evenly over the sharings."""
+    replicates: Count = 1
+    """Seeds each configuration is trained with; a point is the mean over them."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the study: of its sampler, initial values, batches and negatives."""
+    initial: Annotated[tuple[Initial, ...], Field(strict=False)] = ()
+    """Configurations tried first, in this order."""
+
+
+class Stopping(Part):
+    """Which trials end early."""
+
+    rule: RuleName = "never"
+    """The stopping rule."""
+
+
+class Budget(Part):
+    """When the study is complete: whichever comes first. One at least must be given."""
+
+    trials: Count | None = None
+    """Configurations."""
+    member_epochs: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    """Epochs, summed over trials and replicates."""
+    wall_time_s: Positive | None = None
+    """Seconds of running, summed over runs."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Budget":
+        if self.trials is None and self.member_epochs is None and self.wall_time_s is None:
+            raise ValueError(
+                "is empty, so the study would never end; give trials, member_epochs or wall_time_s"
+            )
+        return self
+
+
+class Runtime(Part):
+    """Where the study runs. Nothing here changes a result."""
+
+    address: Literal["inline", "local", "auto"] = "local"
+    """In this process ("inline"), on a Ray of its own ("local"), or on the cluster one is on ("auto")."""
+    engine: EngineName = "auto"
+    """The engine that trains; "auto" takes the best for the device."""
+    lanes: Literal["auto"] | Count = "auto"
+    """Lanes that train at the same time; "auto" is as many as fit."""
+    max_lanes: Count | None = None
+    """With lanes = "auto", lanes to ask for: those that do not fit yet wait for nodes to join."""
+    slots: Literal["auto"] | Count = "auto"
+    """Trials that a lane trains together."""
+    cpus_per_lane: Positive = 1.0
+    """CPU cores of a lane."""
+    gpus_per_lane: Literal["auto"] | NonNegative = "auto"
+    """GPUs of a lane, or a fraction of one; "auto" takes one where there is one."""
+    storage_path: str | None = None
+    """A folder that every node reaches, for checkpoints; by default the study's own folder."""
+    save_every_s: Positive = 60.0
+    """Seconds from one checkpoint to the next."""

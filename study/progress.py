@@ -1,0 +1,211 @@
+"""A study as it goes on: a snapshot of the record, a live view in the terminal, a log line elsewhere."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, get_args
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis.objective import objectives
+from study.front import Front, candidates, front, reference
+from study.ledger import Ledger
+from study.record import Record, State
+from study.runtime.interrupt import Interrupt
+from study.spec import StudySpec
+
+LOOK_S = 0.25
+"""How often the user's interrupt is looked at."""
+
+LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
+COST = 20
+"""Looking at the record may take one part in so many of the time, however large it grows."""
+
+SHOWN = 8
+"""Points of the front that the live view has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess)."""
+
+    spec: StudySpec
+    state: str
+    records: Mapping[int, Record]
+    counts: Mapping[State, int]
+    lanes: int
+    member_epochs: int
+    share: float
+    wall_s: float
+    left_s: float | None
+    front: Front
+
+
+def snapshot(ledger: Ledger) -> Snapshot:
+    """The study as the record has it now."""
+    spec, points, runs = ledger.spec, ledger.points(), ledger.runs()
+    records = {r.trial: r for r in ledger.records()}
+    reached = {p.trial: p.epoch for p in points}
+    epochs = {n: reached.get(n, 0) if r.state == "running" else r.epochs for n, r in records.items()}
+    counts = Counter(r.state for r in records.values())
+    alive = bool(runs) and runs[-1].alive
+    member_epochs = sum(epochs.values()) * spec.search.replicates
+    wall_s = sum(run.wall_s for run in runs)
+    share = _share(spec, records, epochs, wall_s)
+    chosen = candidates(points, records, spec)
+    return Snapshot(
+        spec=spec,
+        state="running" if alive else (runs[-1].reason or "died") if runs else "not begun",
+        records=records,
+        counts={state: counts[state] for state in get_args(State)},
+        lanes=len({r.holder for r in records.values() if r.state == "running"}) if alive else 0,
+        member_epochs=member_epochs,
+        share=share,
+        wall_s=wall_s,
+        left_s=wall_s * (1 - share) / share if alive and share > 0 else None,
+        front=front(chosen, spec, reference(ledger.baseline, spec)),
+    )
+
+
+def _share(spec: StudySpec, records: Mapping[int, Record], epochs: Mapping[int, int], wall_s: float) -> float:
+    """The part of the budget that is spent, by the limit that is nearest."""
+    budget, parts = spec.budget, [0.0]
+    if budget.trials is not None:
+        begun = sum(
+            epochs[n] / r.config.epochs for n, r in records.items() if r.config and r.state == "running"
+        )
+        ended = sum(r.state != "running" for r in records.values())
+        parts.append((ended + begun) / budget.trials)
+    if budget.member_epochs is not None:
+        parts.append(sum(epochs.values()) * spec.search.replicates / budget.member_epochs)
+    if budget.wall_time_s is not None:
+        parts.append(wall_s / budget.wall_time_s)
+    return min(max(parts), 1.0)
+
+
+# --- in words --------------------------------------------------------------------------------------------
+
+
+def line(seen: Snapshot) -> str:
+    """The study in one line."""
+    counts = ", ".join(f"{n} {state}" for state, n in seen.counts.items() if n)
+    left = "" if seen.left_s is None else f", about {duration(seen.left_s)} left"
+    return (
+        f"{seen.spec.name}: {seen.share:.0%}; trials: {counts or 'none yet'}; {seen.member_epochs} "
+        f"member-epochs; front {len(seen.front.points)} points, hypervolume {seen.front.hypervolume:.5f}; "
+        f"{duration(seen.wall_s)}{left}"
+    )
+
+
+def as_dict(seen: Snapshot) -> dict[str, Any]:
+    """The study for a machine: JSON-ready."""
+    return {
+        "name": seen.spec.name,
+        "fingerprint": seen.spec.fingerprint,
+        "state": seen.state,
+        "counts": dict(seen.counts),
+        "member_epochs": seen.member_epochs,
+        "share": seen.share,
+        "wall_s": seen.wall_s,
+        "left_s": seen.left_s,
+        "hypervolume": seen.front.hypervolume,
+        "front": [
+            {"trial": p.trial, "epoch": p.epoch, **p.metrics, "config": config.as_dict()}
+            for p in seen.front.points
+            if (config := seen.records[p.trial].config) is not None
+        ],
+    }
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(3725), duration(75), duration(8)
+    ('1 h 02 min', '1 min 15 s', '8 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
+    """The front as a table, best in the first objective first: each point with its trial's values."""
+    goals = objectives(seen.spec.objectives)
+    table = Table(
+        title=f"Front: non-dominated among the {len(seen.records)} configurations tried", title_justify="left"
+    )
+    for name in (
+        "trial",
+        "epochs",
+        "λ",
+        "sharing",
+        "learning rate",
+        "weight decay",
+        *(g.label for g in goals),
+    ):
+        table.add_column(name, justify="left" if name == "sharing" else "right")
+    for point in seen.front.points[:most]:
+        config = seen.records[point.trial].config
+        if config is not None:
+            table.add_row(
+                str(point.trial),
+                str(point.epoch),
+                "–" if config.weight is None else f"{config.weight:.4f}",
+                config.sharing,
+                f"{config.learning_rate:.2g}",
+                f"{config.weight_decay:.2g}",
+                *(f"{point.metrics[g.name]:.4f}" for g in goals),
+            )
+    more = 0 if most is None else len(seen.front.points) - most
+    table.caption = f"and {more} more" if more > 0 else None
+    return table
+
+
+def _view(seen: Snapshot) -> Group:
+    bar = ProgressBar(total=1.0, completed=seen.share, width=60)
+    return Group(Text(line(seen)), bar, front_table(seen, most=SHOWN))
+
+
+# --- while it runs ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[None]:
+    """Show the study in `folder` while the body runs it, and pass the user's interrupt on to the record."""
+    ended = Event()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        if console.is_terminal:
+            every_s, show = LIVE_EVERY_S, lambda seen: live.update(_view(seen), refresh=True)
+        else:
+            every_s, show = LOG_EVERY_S, lambda seen: console.print(line(seen), soft_wrap=True)
+        thread = Thread(target=_watch, args=(folder, interrupt, ended, every_s, show), name="progress")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _watch(
+    folder: Path, interrupt: Interrupt, ended: Event, every_s: float, show: Callable[[Snapshot], None]
+) -> None:
+    ledger, asked, due = Ledger.read(folder), False, time.monotonic() + every_s
+    while not ended.wait(LOOK_S):
+        if interrupt.asked.is_set() and not asked:
+            asked = ledger.request_stop()
+        began = time.monotonic()
+        if began >= due:
+            show(snapshot(ledger))
+            due = time.monotonic() + max(every_s, COST * (time.monotonic() - began))
+    ledger.close()

@@ -1,0 +1,131 @@
+"""The nouns of the record, and the two tables that are ours beside Optuna's."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from trainable.contract import Config
+
+SILENT_RUN_S = 60.0
+"""A run on another host that has not renewed its row for so long is taken for dead."""
+
+State = Literal["completed", "stopped", "failed", "running"]
+ENDED: Mapping[str, State] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
+
+tables = sa.MetaData()
+_METRICS = ("ranking_loss", "rating_loss", "joint_loss", "mrr", "mrr_all", "mse", "wall_s")
+measurements = sa.Table(
+    "measurements",
+    tables,
+    *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
+    *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
+)
+runs = sa.Table(
+    "runs",
+    tables,
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("study", sa.Integer, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started", sa.Float(53), nullable=False),
+    sa.Column("renewed", sa.Float(53), nullable=False),
+    sa.Column("stop", sa.Boolean, nullable=False, default=False),
+    sa.Column("ended", sa.Float(53)),
+    sa.Column("reason", sa.Text),
+)
+sa.Index(
+    "one_open_run",
+    runs.c.study,
+    unique=True,
+    sqlite_where=runs.c.ended.is_(None),
+    postgresql_where=runs.c.ended.is_(None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is fixed before the first trial: the data as counted, and the reference point.
+
+    `reference` has a value for every metric: MRR of ranking by popularity, MSE of the damped bias model,
+    on the part of the data that the search is measured on.
+    """
+
+    data: Mapping[str, Any]
+    reference: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a trial on lease: a lane of one run, in one of its incarnations."""
+
+    run: int
+    lane: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for."""
+
+    trial: int
+    config: Config | None
+    state: State
+    reason: str | None
+    holder: Holder | None
+    attempt: int
+    epochs: int
+    epoch: int | None
+    started: str | None
+    finished: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC."""
+
+    run: int
+    host: str
+    pid: int
+    started: float
+    renewed: float
+    stop: bool
+    ended: float | None
+    reason: str | None
+
+    @property
+    def wall_s(self) -> float:
+        """How long it lasted, or has lasted as far as anybody knows."""
+        return (self.ended or self.renewed) - self.started
+
+    @property
+    def alive(self) -> bool:
+        """Whether its driver is there: by its pid on this host, by its last renewal on another."""
+        if self.ended is not None:
+            return False
+        if self.host == socket.gethostname():
+            return _process_exists(self.pid)
+        return time.time() - self.renewed < SILENT_RUN_S
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A trial after `epoch` epochs: the means of its replicates' metrics, by name. All replicates are in."""
+
+    trial: int
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+def _process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

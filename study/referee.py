@@ -1,0 +1,278 @@
+"""The Referee: who runs next, who stops, and why. A plain class over one durable record; knows no Ray.
+
+Everything it holds it read from the Ledger or can read again, so it may die between any two calls. Its one
+call, `exchange`, reconciles a lane with the record: what is leased to the lane and not held starts again,
+what is held and no longer leased is dropped. Repeating a call changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from study.budget import Spent, out_of_time, spent_out
+from study.front import losses, reference, stands_for
+from study.ledger import Ledger
+from study.record import Holder, Point
+from study.rules import Candidate, rule
+from study.spec import StudySpec
+from trainable.contract import METRICS, Answer, Config, Decision, Held, Lease, Measurement
+
+LEASE_S = 60.0
+"""A lane that has been silent for so long, or for ten of its longest epochs, has lost its trials."""
+
+FRUITLESS_STARTS = 3
+"""Starts of a lane in a row, without one measurement, after which the study ends."""
+
+LOOK_S = 0.5
+"""How often the Ledger is asked whether somebody wants the study to stop, and the owner row renewed."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A trial without an end: who trains it (None while nobody does), which attempt, how far."""
+
+    config: Config
+    attempt: int
+    holder: Holder | None
+    epoch: int = 0
+
+
+@dataclass(slots=True)
+class Seen:
+    """A lane as last heard: its incarnation, its starts without a measurement, when, its longest epoch."""
+
+    incarnation: int
+    starts: int
+    at: float
+    longest_s: float = 0.0
+
+    @property
+    def known(self) -> dict[str, int]:
+        """What of it is on record."""
+        return {"incarnation": self.incarnation, "starts": self.starts}
+
+
+class Referee:
+    """Answers the lanes of one run of one study.
+
+    `run` is the open row that `Ledger.claim` gave; `lease_s` bounds how long a silent lane keeps its
+    trials, on `clock`, which must be monotonic.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: int,
+        *,
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.ledger = ledger
+        self.spec = ledger.spec
+        self.run = run
+        self._lease_s = lease_s
+        self._clock = clock
+        self._corner = reference(ledger.baseline, self.spec)
+        self._judge = rule(self.spec.stopping.rule)
+        self._replicates = self.spec.search.replicates
+        self._lanes: dict[str, Seen] = {}
+        self._looked = float("-inf")
+        self._wall_before = sum(r.wall_s for r in ledger.runs() if r.run != run)
+        self._began = next(r.started for r in ledger.runs() if r.run == run)
+        self.over: str | None = None
+        self._resume()
+
+    def _resume(self) -> None:
+        """Take up the record: mend what a kill cut off, count what was spent, see what is left running."""
+        self.ledger.tell_cut_off()
+        records = self.ledger.records()
+        self._begun = len(records)
+        self._trained = sum(r.epochs for r in records) * self._replicates
+        self._running: dict[int, Running] = {}
+        for record in records:
+            if record.state == "running":
+                config = record.config or self.ledger.settle(record.trial)
+                self._running[record.trial] = Running(config, record.attempt, record.holder)
+
+    # --- the one call ----------------------------------------------------------------------------------
+
+    def exchange(
+        self,
+        lane: str,
+        incarnation: int,
+        held: Sequence[Held],
+        measurements: Sequence[Measurement],
+        free: int,
+    ) -> Answer:
+        """Decisions on what the lane holds, leases for its free slots, or the word to park."""
+        seen = self._seen(lane)
+        if incarnation == 0:
+            self._welcome(lane, seen)
+        elif incarnation != seen.incarnation:
+            return _refusal(incarnation, held)
+        self._look()
+        self._hear(lane, seen, measurements)
+        decisions = [self._settle(lane, h, measurements) for h in held]
+        leases: list[Lease] = []
+        if self.over is None:
+            free += sum(d.verdict != "go" for d in decisions)
+            leases = self._leases(Holder(self.run, lane, seen.incarnation), held, free)
+        if not self._running:
+            self.over = self.over or spent_out(self.spec, self._spent())
+        over = self.over is not None
+        idle = not leases and not any(d.verdict == "go" for d in decisions)
+        return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
+
+    def _seen(self, lane: str) -> Seen:
+        """What is known of a lane; silence is counted from when this referee first thought of it."""
+        if lane not in self._lanes:
+            self._lanes[lane] = Seen(**self.ledger.lane(lane), at=self._clock())
+        return self._lanes[lane]
+
+    def _welcome(self, lane: str, seen: Seen) -> None:
+        """Number a lane that is new or was reborn, and end the study where it is reborn in vain."""
+        seen.incarnation += 1
+        seen.starts += 1
+        if seen.starts > FRUITLESS_STARTS:
+            self.over = f"failed: lane {lane} started {seen.starts} times without one measurement"
+        self.ledger.note_lane(lane, seen.known)
+
+    def _look(self) -> None:
+        """Renew the owner row, read the stop flag, and mind the wall time: now and then."""
+        if self._clock() - self._looked < LOOK_S:
+            return
+        self._looked = self._clock()
+        self.ledger.renew(self.run)
+        if self.over is None and self.ledger.stop_requested(self.run):
+            self.over = "stopped on request"
+
+    def _hear(self, lane: str, seen: Seen, measurements: Sequence[Measurement]) -> None:
+        """Take the lane's sign of life, and record what it measured of the trials it has on lease."""
+        seen.at = self._clock()
+        if measurements:
+            seen.longest_s = max(seen.longest_s, sum(m.wall_s for m in measurements))
+            self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
+            if seen.starts:
+                seen.starts = 0
+                self.ledger.note_lane(lane, seen.known)
+
+    # --- what is held ----------------------------------------------------------------------------------
+
+    def _settle(self, lane: str, held: Held, measurements: Sequence[Measurement]) -> Decision:
+        """What becomes of one held trial; an end is on record before it is answered."""
+        trial = self._running.get(held.trial)
+        if trial is None or not self._leased(held.trial, lane) or trial.attempt != held.attempt:
+            return Decision(held.trial, "drop", "no longer leased to this lane")
+        trial.epoch = held.epoch
+        now = [m for m in measurements if m.trial == held.trial and m.epoch == held.epoch]
+        decision = self._verdict(held, trial.config, now)
+        if decision.verdict == "drop":
+            trial.holder = None
+        elif decision.verdict != "go":
+            self._end(decision, held.epoch)
+        return decision
+
+    def _verdict(self, held: Held, config: Config, now: Sequence[Measurement]) -> Decision:
+        for m in now:
+            if m.not_finite:
+                what = f"{', '.join(m.not_finite)} not finite (epoch {m.epoch}, replicate {m.replicate})"
+                return Decision(held.trial, "fail", what)
+        if held.epoch and config.measured_at(held.epoch):
+            if len(now) < self._replicates:
+                return Decision(held.trial, "drop", f"came without its measurements of epoch {held.epoch}")
+            if held.epoch >= config.epochs:
+                return Decision(held.trial, "complete", f"trained its {config.epochs} epochs")
+        late = out_of_time(self.spec, self._spent())
+        if late is not None:
+            return Decision(held.trial, "stop", late)
+        if not now:
+            return Decision(held.trial, "go", "between two measurements")
+        return self._judged(held, now)
+
+    def _judged(self, held: Held, now: Sequence[Measurement]) -> Decision:
+        """The stopping rule's word on the point that was just measured."""
+
+        def history() -> list[Candidate]:
+            others = [p for p in self.ledger.points(epoch=held.epoch) if p.trial != held.trial]
+            return _candidates(others, self.spec)
+
+        means = {name: fmean(getattr(m, name) for m in now) for name in METRICS}
+        (candidate,) = _candidates([Point(held.trial, held.epoch, means)], self.spec)
+        return self._judge(tuple(self._corner.tolist()), history, candidate)
+
+    def _end(self, decision: Decision, epochs: int) -> None:
+        """Put a trial's end on record, with the point it stands for."""
+        points = [] if decision.verdict == "fail" else self.ledger.points(trial=decision.trial)
+        if self.spec.train.candidates == "last":
+            points = points[-1:] if decision.verdict == "complete" else []
+        point = stands_for(points, self.spec, self._corner)
+        self.ledger.end(decision.trial, decision.verdict, decision.reason, epochs=epochs, point=point)
+        self._trained += epochs * self._replicates
+        del self._running[decision.trial]
+
+    # --- what is leased --------------------------------------------------------------------------------
+
+    def _leased(self, number: int, lane: str) -> bool:
+        trial = self._running.get(number)
+        return trial is not None and trial.holder is not None and trial.holder.lane == lane
+
+    def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
+        """What the holder is to start: what it has lost, what others have lost, then what is new."""
+        names = {h.trial for h in held}
+        lost = [n for n in self._running if self._leased(n, holder.lane) and n not in names]
+        self._expire()
+        room = max(free - len(lost), 0)
+        orphans = [n for n, trial in self._running.items() if trial.holder is None]
+        if out_of_time(self.spec, self._spent()) is not None:
+            for number in lost + orphans:
+                self._abandon(number)
+            return []
+        leases = [self._again(number, holder) for number in lost + orphans[:room]]
+        while len(leases) < free and spent_out(self.spec, self._spent()) is None:
+            lease = self.ledger.ask(holder)
+            self._running[lease.trial] = Running(lease.config, lease.attempt, holder)
+            self._begun += 1
+            leases.append(lease)
+        return leases
+
+    def _again(self, number: int, holder: Holder) -> Lease:
+        """The same lease once more where only the answer was lost, else the trial's next attempt."""
+        trial = self._running[number]
+        if trial.holder != holder:
+            trial.attempt += 1
+        trial.holder, trial.epoch = holder, 0
+        return self.ledger.lease(number, trial.config, holder, attempt=trial.attempt)
+
+    def _expire(self) -> None:
+        """Take the trials from lanes that fell silent, and from the lanes of an earlier run."""
+        for trial in self._running.values():
+            if trial.holder is None:
+                continue
+            seen = self._seen(trial.holder.lane)
+            silent_s = self._clock() - seen.at
+            if trial.holder.run != self.run or silent_s > max(self._lease_s, 10 * seen.longest_s):
+                trial.holder = None
+
+    def _abandon(self, number: int) -> None:
+        """End a trial that nobody holds and for which no time is left, at the last epoch on record."""
+        points = self.ledger.points(trial=number)
+        reason = out_of_time(self.spec, self._spent()) or "no time left"
+        self._end(Decision(number, "stop", f"{reason}; its lane was lost"), points[-1].epoch if points else 0)
+
+    def _spent(self) -> Spent:
+        """What is used up, with what the running trials are promised."""
+        promised = sum(t.config.epochs for t in self._running.values()) * self._replicates
+        wall_s = self._wall_before + time.time() - self._began
+        return Spent(self._begun, self._trained + promised, wall_s)
+
+
+def _refusal(incarnation: int, held: Sequence[Held]) -> Answer:
+    """To a lane that has been replaced: let go of everything, and do not ask again."""
+    reason = f"incarnation {incarnation} of this lane was replaced"
+    return Answer(incarnation, tuple(Decision(h.trial, "drop", reason) for h in held), park=True, over=True)
+
+
+def _candidates(points: Sequence[Point], spec: StudySpec) -> list[Candidate]:
+    rows = losses(points, spec).tolist()
+    return [Candidate(p.trial, p.epoch, tuple(row)) for p, row in zip(points, rows, strict=True)]

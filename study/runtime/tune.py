@@ -1,0 +1,264 @@
+"""The Ray runtime: lanes are Ray Tune trials, the Referee is an actor on the driver's node.
+
+Tune places the lanes on CPUs and GPUs of one machine or many and starts them again elsewhere. It searches
+nothing and schedules nothing: what trials run is between the lanes and the referee.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import ray
+from ray import tune
+from ray.exceptions import ActorUnavailableError, GetTimeoutError
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.experiment import Trial
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from study.ledger import Ledger
+from study.parts import Runtime
+from study.referee import LEASE_S, Referee
+from study.runtime.interrupt import Interrupt
+from trainable.contract import Answer, Held, Measurement, StudyError, Unreachable
+from trainable.job import Job
+from trainable.tune import Lane
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # with it, fit() returns on Ctrl-C as if nothing had happened
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # lanes have nothing to log; trials are in the Ledger
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+ANSWER_S = 30.0
+"""How long a lane waits for the referee before it parks."""
+
+SETUP_FAILURES = 3
+"""Times in a row that a lane may fail to start before the run gives up."""
+
+SCRATCH = "ray"
+"""Tune's own folder inside the study's; nothing in the record depends on it."""
+
+
+class RefereeActor:
+    """The Referee as an actor: the same class, opened on the record wherever it is started."""
+
+    def __init__(self, folder: Path, run: int, lease_s: float) -> None:
+        self._referee = Referee(Ledger.read(folder), run, lease_s=lease_s)
+
+    def exchange(
+        self,
+        lane: str,
+        incarnation: int,
+        held: Sequence[Held],
+        measurements: Sequence[Measurement],
+        free: int,
+    ) -> Answer:
+        """What the Referee answers."""
+        return self._referee.exchange(lane, incarnation, held, measurements, free)
+
+    def over(self) -> str | None:
+        """Why the study is over, or None."""
+        return self._referee.over
+
+
+class RayExchange:
+    """The way from a lane to the referee, over Ray. Unreachable where no answer comes in time."""
+
+    def __init__(self, referee: Any) -> None:
+        self._referee = referee
+
+    def __call__(
+        self,
+        lane: str,
+        incarnation: int,
+        held: Sequence[Held],
+        measurements: Sequence[Measurement],
+        free: int,
+    ) -> Answer:
+        """The referee's answer."""
+        call = self._referee.exchange.remote(lane, incarnation, held, measurements, free)
+        try:
+            answer: Answer = ray.get(call, timeout=ANSWER_S)
+        except (GetTimeoutError, ActorUnavailableError) as error:
+            raise Unreachable(str(error)) from error
+        return answer
+
+
+class Watch(tune.Stopper, tune.Callback):
+    """Ends Tune's run when the referee is done, or when lanes cannot even start."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self.failure: str | None = None
+        self._failed: dict[str, int] = {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether this lane is done; the first that hears of the end ends all."""
+        self._failed.pop(trial_id, None)
+        self.over = self.over or result["over"]
+        return self.over
+
+    def stop_all(self) -> bool:
+        """Whether the run ends, pending lanes and all."""
+        return self.over
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """Count a lane's failures since its last result."""
+        failed = self._failed[trial.trial_id] = self._failed.get(trial.trial_id, 0) + 1
+        if failed > SETUP_FAILURES:
+            self.over = True
+            self.failure = f"a lane failed {failed} times without a result: {_last_line(trial)}"
+
+
+def drive(
+    ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt, *, lease_s: float = LEASE_S
+) -> str:
+    """Why the run ended; trains what the study has left, on the Ray that the spec names.
+
+    StudyError where no lane fits, or lanes cannot start.
+    """
+    runtime = ledger.spec.runtime
+    storage = Path(runtime.storage_path or folder / SCRATCH)
+    with _connected(runtime.address, folder, ledger.spec.fingerprint), interrupt:
+        resources = _resources(runtime.cpus_per_lane, runtime.gpus_per_lane)
+        lanes = _lanes(runtime, resources)
+        referee = (
+            ray.remote(RefereeActor)
+            .options(
+                name="referee",
+                num_cpus=0,
+                max_restarts=-1,
+                max_task_retries=-1,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(_this_node(), soft=False),
+            )
+            .remote(folder, run, lease_s)
+        )
+        job = replace(
+            job,
+            device="cuda" if resources["gpu"] else "cpu",
+            threads=max(1, int(resources["cpu"])),
+            save_every_s=runtime.save_every_s if _shared(storage) else None,
+        )
+        failure = _fit(referee, job, run, lanes, resources, storage)
+        over: str | None = ray.get(referee.over.remote())
+    if over is None:
+        raise StudyError(failure or "Ray ended the run before the study was over; run it again to go on")
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    return over
+
+
+def _fit(
+    referee: Any, job: Job, run: int, lanes: int, resources: dict[str, float], storage: Path
+) -> str | None:
+    """Run the lanes until the referee is done; what kept them from starting, or None."""
+    watch = Watch()
+    lane = tune.with_parameters(Lane, exchange=RayExchange(referee), job=job)
+    tuner = tune.Tuner(
+        tune.with_resources(lane, resources),
+        param_space={"lane": tune.grid_search([f"{run}.{number}" for number in range(lanes)])},
+        tune_config=TuneConfig(reuse_actors=False),
+        run_config=RunConfig(
+            name=f"run-{run}",
+            storage_path=str(storage),
+            stop=watch,
+            callbacks=[watch],
+            failure_config=FailureConfig(max_failures=-1),
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=1, checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    return watch.failure
+
+
+@contextmanager
+def _connected(address: str, folder: Path, namespace: str) -> Iterator[None]:
+    """A connection to Ray: the one there is, one of its own on this machine, or the cluster's.
+
+    Ray puts the working folder first on its workers' path, so a file of the user's called `analysis.py`
+    would take our package's place there: the driver works from the study's folder, which holds no code.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.update(ENVIRONMENT)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        ray.init(
+            address=None if address == "local" else address,
+            namespace=f"study-{namespace}",
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+        yield
+    finally:
+        ray.shutdown()
+        os.chdir(before)
+
+
+def _this_node() -> str:
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _resources(cpus: float, gpus: float | Literal["auto"]) -> dict[str, float]:
+    """What one lane asks for; with "auto" a GPU where the cluster has one."""
+    if gpus == "auto":
+        gpus = 1.0 if any(node["Resources"].get("GPU") for node in _nodes()) else 0.0
+    return {"cpu": cpus, "gpu": gpus}
+
+
+def _lanes(runtime: Runtime, resources: dict[str, float]) -> int:
+    """How many lanes to start: what fits now, or what the spec asks for. StudyError where none fits."""
+    wanted = {"CPU": resources["cpu"], "GPU": resources["gpu"]}
+    fit = sum(
+        int(min(node["Resources"].get(kind, 0) / share for kind, share in wanted.items() if share))
+        for node in _nodes()
+    )
+    lanes = runtime.max_lanes or fit if runtime.lanes == "auto" else runtime.lanes
+    if not fit and runtime.max_lanes is None:
+        raise StudyError(
+            f"runtime: no node has room for a lane of {resources['cpu']:g} CPUs and {resources['gpu']:g} "
+            "GPUs; lower runtime.cpus_per_lane or gpus_per_lane, or set runtime.max_lanes to wait for nodes"
+        )
+    return lanes
+
+
+def _shared(storage: Path) -> bool:
+    """Whether every node sees `storage`: each is asked for a file that this one writes there."""
+    storage.mkdir(parents=True, exist_ok=True)
+    nodes = [node["NodeID"] for node in _nodes()]
+    if len(nodes) == 1:
+        return True
+    token = storage / f".seen-{os.getpid()}"
+    token.touch()
+    asks = [
+        _sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(token)
+        for node in nodes
+    ]
+    try:
+        return all(ray.get(asks))
+    finally:
+        token.unlink()
+
+
+@ray.remote(num_cpus=0)
+def _sees(token: Path) -> bool:
+    return token.exists()
+
+
+def _last_line(trial: Trial) -> str:
+    """The last line of a lane's error, which names it."""
+    text = str(trial.get_error() or "no error on record")
+    return text.strip().splitlines()[-1]

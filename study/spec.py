@@ -1,0 +1,191 @@
+"""StudySpec: the question a study asks, and where to run it. Read from TOML; says what is wrong, and where.
+
+Every value of a configuration has one origin: `[space]` for the weight, the sharing and whatever else it
+names, `[train]` for the rest. Importing this needs neither Optuna, torch nor Ray.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from study.forms import Form, Part, allows
+from study.parts import Budget, Data, Metric, Runtime, Search, Space, Stopping, Train, is_file
+from study.spec_text import MisplacedError, SpecError, SpecText
+
+__all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
+
+DEFAULT_PRESET = "ml100k"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+FINGERPRINTED = ("objectives", "data", "train", "space", "search", "stopping")
+"""What makes two studies the same question; budgets may grow, and where it runs may change."""
+
+_PRESETS = files("study") / "presets"
+
+
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name) or name.endswith(".toml"):
+        raise ValueError(
+            f"{name!r} cannot be a study's name; use up to 64 letters, digits, '.', '_' and '-', "
+            "the first no '.' or '-', the end no '.toml'"
+        )
+    return name
+
+
+def _different(objectives: tuple[Metric, Metric]) -> tuple[Metric, Metric]:
+    if objectives[0] == objectives[1]:
+        raise ValueError(f"{objectives[0]!r} is named twice; name two different metrics")
+    return objectives
+
+
+class StudySpec(Part):
+    """A study: what it asks and where it runs."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    """The study's name, and its folder's."""
+    objectives: Annotated[tuple[Metric, Metric], Field(strict=False), AfterValidator(_different)] = (
+        "mrr",
+        "mse",
+    )
+    """Two metrics to trade; all three are always measured."""
+    data: Data
+    train: Train = Train()
+    space: Space = Space()
+    search: Search = Search()
+    stopping: Stopping = Stopping()
+    budget: Budget
+    runtime: Runtime = Runtime()
+
+    @model_validator(mode="after")
+    def _initial_in_space(self) -> "StudySpec":
+        for index, initial in enumerate(self.search.initial):
+            for key, value in initial.model_dump(exclude_none=True).items():
+                if key == "weight" and initial.sharing == "none":
+                    continue
+                if not allows(form := self.form(key), value):
+                    raise MisplacedError(
+                        ("search", "initial", index, key), f"{value!r} is outside the space, {_inline(form)}"
+                    )
+        return self
+
+    def form(self, key: str) -> Form:
+        """What the values of `key` may be: what `[space]` says, else the one value of `[train]`."""
+        searched: Form | None = getattr(self.space, key)
+        return getattr(self.train, key) if searched is None else searched
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "StudySpec":
+        """The spec in the TOML file `path`, overridden. SpecError where it cannot be read or is not valid."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
+        return cls.from_text(text, where=str(path), overrides=overrides, folder=path.parent)
+
+    @classmethod
+    def from_text(
+        cls, text: str, *, where: str, overrides: Sequence[str] = (), folder: Path | None = None
+    ) -> "StudySpec":
+        """The spec that a TOML text gives with each `section.key=value` of `overrides` put in.
+
+        A relative data file in the text starts at `folder`, one in an override at the working folder; the
+        spec names it in full. SpecError, with a line for each mistake and its place in `where`.
+        """
+        given = SpecText.parse(text, where=where)
+        _anchor(given.values, folder or Path.cwd())
+        given = given.override(overrides)
+        _anchor(given.values, Path.cwd())
+        try:
+            return cls.model_validate(given.values)
+        except ValidationError as error:
+            raise given.error(error, cls) from None  # its text shows every value, secrets too
+
+    @classmethod
+    def preset(cls, name: str, overrides: Sequence[str] = ()) -> "StudySpec":
+        """The built-in spec called `name`, overridden. SpecError where there is none, or it is not valid."""
+        if name not in presets():
+            raise SpecError(f"preset: {name!r} is not known; use {', '.join(presets())}")
+        text = (_PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+        return cls.from_text(text, where=f"preset {name}", overrides=overrides)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits, equal where the question is the same, however the spec was written.
+
+        A data file counts by its name: it may move, and its content is checked where it is read.
+        """
+        canonical = json.dumps(dict(self._question()), sort_keys=True, separators=(",", ":"))
+        return sha256(canonical.encode()).hexdigest()[:16]
+
+    def differences(self, other: "StudySpec") -> list[str]:
+        """What the fingerprint covers and `other` says differently: "train.epochs: 20 → 40"."""
+        mine, theirs = dict(self._question()), dict(other._question())
+        return [
+            f"{key}: {_inline(mine.get(key))} → {_inline(theirs.get(key))}"
+            for key in dict.fromkeys([*mine, *theirs])
+            if mine.get(key) != theirs.get(key)
+        ]
+
+    def as_toml(self) -> str:
+        """The spec as TOML, with every default written out; `from_text` gives an equal one back."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def _question(self) -> Iterator[tuple[str, Any]]:
+        values = self.model_dump(mode="json", include=set(FINGERPRINTED), exclude_none=True)
+        if is_file(self.data.source):
+            values["data"]["source"] = Path(self.data.source).name
+        for name in FINGERPRINTED:
+            if isinstance(values[name], dict):
+                yield from ((f"{name}.{key}", value) for key, value in values[name].items())
+            else:
+                yield name, values[name]
+
+
+def presets() -> dict[str, str]:
+    """The built-in specs, the default first: name → what it is."""
+    texts = {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in _PRESETS.iterdir()
+        if entry.name.endswith(".toml")
+    }
+    names = sorted(texts, key=lambda name: (name != DEFAULT_PRESET, name))
+    return {name: texts[name].partition("\n")[0].lstrip("# ") for name in names}
+
+
+def resolve(argument: str | None, overrides: Sequence[str], studies: Path) -> StudySpec:
+    """The spec that a command's argument means: a path, a study in the folder `studies`, or a preset.
+
+    With "/" or ".toml" it is a path; without an argument, the default preset. SpecError where it is none.
+    """
+    name = DEFAULT_PRESET if argument is None else argument
+    if "/" in name or name.endswith(".toml"):
+        return StudySpec.load(name, overrides)
+    if NAME.fullmatch(name) and (stored := studies / name / "study.toml").is_file():
+        return StudySpec.load(stored, overrides)
+    if name in presets():
+        return StudySpec.preset(name, overrides)
+    known = sorted(path.parent.name for path in studies.glob("*/study.toml"))
+    raise SpecError(
+        f"{name!r} is not known; use a path with '/' or '.toml', a study ({', '.join(known) or 'none yet'}), "
+        f"or a preset ({', '.join(presets())})"
+    )
+
+
+def _anchor(values: dict[str, Any], folder: Path) -> None:
+    """Put the full path where `values` name a data file, from `folder` where it is relative."""
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(source := data.get("source"), str) and is_file(source):
+        data["source"] = str((folder / source).absolute())
+
+
+def _inline(value: Any) -> str:
+    """A value on one line, as JSON."""
+    return json.dumps(value.model_dump(mode="json") if isinstance(value, Part) else value, ensure_ascii=False)

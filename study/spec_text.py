@@ -1,0 +1,210 @@
+"""The text of a spec: TOML read and overridden, and mistakes in it said with the line they stand on."""
+
+import re
+import tomllib
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from trainable.contract import StudyError
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands in the spec: ("space", "weight"), ("search", "initial", 1, "sharing")."""
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_DOTTED = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
+_HEADER = re.compile(rf"\s*\[\[?\s*{_DOTTED}\s*\]")
+_ASSIGNMENT = re.compile(rf"\s*{_DOTTED}\s*=")
+
+_WANTED = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text in quotes",
+    "tuple_type": "a list",
+    "model_type": "a table",
+    "finite_number": "a finite number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+}
+_FORMS = {"list": "a list", "value": "one value"}
+_LONGEST_SHOWN = 60
+
+
+class SpecError(StudyError):
+    """A mistake in a spec: what was given, what is allowed, and the line to mend. One line a mistake."""
+
+
+class MisplacedError(ValueError):
+    """A mistake that only the whole spec shows, at `path` inside the part that found it."""
+
+    def __init__(self, path: KeyPath, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class SpecText:
+    """The values that a spec's text and its overrides give, and the line on which each is given."""
+
+    where: str
+    values: dict[str, Any]
+    lines: Mapping[KeyPath, int]
+    overridden: tuple[KeyPath, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, *, where: str) -> "SpecText":
+        """The values of a TOML text that came from `where`. SpecError where it is not TOML."""
+        try:
+            values = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:  # too many digits, too deep: tomllib lets these through
+            raise SpecError(f"{where}: is not valid TOML: {error}") from error
+        return cls(where, values, _lines(text))
+
+    def override(self, overrides: Sequence[str]) -> "SpecText":
+        """The same with each `section.key=value` put in: TOML, or a word where it is none. Else SpecError."""
+        values, paths = _copy(self.values), []
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            names = [name.strip() for name in key.split(".")]
+            if not equals or not all(names):
+                raise SpecError(f"--set: {override!r} is not section.key=value; write e.g. budget.trials=10")
+            table = values
+            for name in names[:-1]:
+                table = table.setdefault(name, {})
+                if not isinstance(table, dict):
+                    raise SpecError(
+                        f"{'.'.join(names)}: {name} is no table, so nothing can be set in it (--set)"
+                    )
+            table[names[-1]] = _toml_or_word(value.strip())
+            paths.append(tuple(names))
+        return SpecText(self.where, values, self.lines, self.overridden + tuple(paths))
+
+    def error(self, error: ValidationError, model: type[BaseModel]) -> SpecError:
+        """What `model` found wrong in these values, a line for each place, with where each is written."""
+        found: dict[KeyPath, list[ErrorDetails]] = {}
+        for details in error.errors(include_url=False):
+            found.setdefault(self._path(details), []).append(details)
+        return SpecError("\n".join(self._line(path, details, model) for path, details in found.items()))
+
+    def _path(self, details: ErrorDetails) -> KeyPath:
+        """The error's path as the user wrote it, without the names that pydantic gives to alternatives."""
+        path: list[str | int] = []
+        value: Any = self.values
+        for step in details["loc"]:
+            if step in _steps(value):
+                value = value[step]
+                path.append(step)
+        if details["type"] == "missing" and isinstance(name := details["loc"][-1], str):
+            path.append(name)
+        if isinstance(cause := details.get("ctx", {}).get("error"), MisplacedError):
+            path.extend(cause.path)
+        return tuple(path)
+
+    def _line(self, path: KeyPath, details: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+        message = _message(path, details, model)
+        dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+        return f"{dotted}: {message} ({self._place(path)})" if dotted else f"{message} ({self.where})"
+
+    def _place(self, path: KeyPath) -> str:
+        for override in self.overridden:
+            if path[: len(override)] == override or override[: len(path)] == path:
+                return "--set"
+        for length in range(len(path), 0, -1):
+            if line := self.lines.get(path[:length]):
+                return f"{self.where}:{line}"
+        return self.where
+
+
+def _lines(text: str) -> dict[KeyPath, int]:
+    """The line (from 1) on which each table and key of a TOML text is first named; a light scan."""
+    lines: dict[KeyPath, int] = {}
+    counts: dict[KeyPath, int] = {}
+    section: KeyPath = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            section = _split(header[1])
+            lines.setdefault(section, number)
+            if line.lstrip().startswith("[["):
+                counts[section] = counts.get(section, -1) + 1
+                section = (*section, counts[section])
+                lines[section] = number
+        elif assignment := _ASSIGNMENT.match(line):
+            names = _split(assignment[1])
+            for length in range(1, len(names) + 1):
+                lines.setdefault(section + names[:length], number)
+    return lines
+
+
+def _split(dotted: str) -> KeyPath:
+    return tuple(name.strip("\"'") for name in re.findall(_KEY, dotted))
+
+
+def _steps(value: Any) -> Container[Any]:
+    """The steps that lead into a value: a table's keys, a list's indices."""
+    if isinstance(value, list):
+        return range(len(value))
+    return value if isinstance(value, dict) else ()
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _toml_or_word(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return parsed["value"] if parsed.keys() == {"value"} else text
+
+
+def _message(path: KeyPath, details: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+    """What is wrong at `path`, and what is allowed; `details` has an entry for each alternative."""
+    first = details[0]
+    match first["type"]:
+        case "extra_forbidden":  # the value stays unsaid: it may be a secret
+            return f"unknown key; use {', '.join(_keys(model, path[:-1]))}"
+        case "missing":
+            return "a value is missing" if isinstance(first["loc"][-1], int) else "missing; it has no default"
+        case "value_error":
+            return str(first["ctx"]["error"])
+    wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
+    fault = "known" if first["type"] == "literal_error" and isinstance(first["input"], str) else "possible"
+    return f"{_shown(first['input'])} is not {fault}; use {wanted}"
+
+
+def _wanted(details: ErrorDetails) -> str:
+    """What is allowed instead, in words."""
+    context = details.get("ctx", {})
+    if details["type"] == "literal_error":
+        return str(context["expected"]).replace("'", "").replace(" or ", ", ")
+    if details["type"] == "union_tag_invalid":
+        tags = str(context["expected_tags"]).replace("'", "").split(", ")
+        return " or ".join(_FORMS.get(tag, f"{{ {tag} = [low, high] }}") for tag in tags)
+    if template := _WANTED.get(details["type"]):
+        return template.format(**context)
+    return details["msg"]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """The keys that `model` allows at `path`."""
+    schema = model.model_json_schema()
+    node: Mapping[str, Any] = schema
+    for step in path:
+        node = node["items"] if isinstance(step, int) else node["properties"][step]
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return list(node["properties"])

@@ -1,0 +1,135 @@
+"""Studies with known numbers, written as a study exports them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import settings
+
+# First calls import and compile for seconds on a busy machine: no deadline for single examples.
+settings.register_profile("analysis", deadline=None)
+settings.load_profile("analysis")
+
+METRICS = ["mrr", "mrr_all", "mse"]
+LOSSES = ["ranking_loss", "rating_loss", "joint_loss"]
+TRIAL: dict[str, Any] = {
+    "state": "completed", "reason": "trained to its end", "weight": 0.9, "sharing": "both",
+    "learning_rate": 1e-3, "weight_decay": 0.0, "ranking_loss": "one-minus-sigmoid", "batch_size": "256",
+    "dim": 32, "hidden": 64, "started": "2025-01-01T00:00:00+00:00", "finished": "2025-01-01T00:01:00+00:00",
+    "wall_s": 6.0, "lane": "lane-0", "attempt": 1,
+}  # fmt: skip
+MEASUREMENT = {"ranking_loss": 0.3, "rating_loss": 0.8, "joint_loss": 0.5, "mrr_all": 0.05, "wall_s": 0.1}
+
+Write = Callable[..., Path]
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    return {
+        "schema": 1, "name": "made-up", "fingerprint": "3f1c9e0a77b2", "version": "0.1.0",
+        "objectives": ["mrr", "mse"], "spec": {"name": "made-up"},
+        "data": {"source": "ml-100k", "split": "per-user", "sha256": "06416e59", "users": 943, "items": 1682,
+                 "train": 80000, "validation": 10000, "test": 10000, "has_validation": True, "warnings": []},
+        "trivial": {"popularity": {"mrr": 0.274, "mrr_all": 0.05}, "bias": {"mse": 0.871}},
+        "reference": {"mrr": 0.274, "mse": 0.871}, "split": "validation",
+        "counts": {"completed": 0, "stopped": 0, "failed": 0, "running": 0}, "member_epochs": 12,
+        "wall_s": 100.0, "started": "2025-01-01T00:00:00+00:00", "finished": None, "complete": True,
+        "reason": "trials: all", "hypervolume": 0.0, "test_opened": None,
+        "environment": {"python": "3.11.2", "cpus": 2},
+    } | changes  # fmt: skip
+
+
+def dominated(row: pd.Series, rows: pd.DataFrame, up: str) -> bool:
+    as_good = (rows[up] >= row[up]) & (rows["mse"] <= row["mse"])
+    return bool((as_good & ((rows[up] > row[up]) | (rows["mse"] < row["mse"]))).any())
+
+
+def write(
+    folder: Path, trials: Sequence[dict[str, Any]], measurements: Sequence[dict[str, Any]], **changes: Any
+) -> Path:
+    """A study folder: points are means over replicates, all candidates; a trial stands for its last epoch."""
+    said = manifest(**changes)
+    up = said["objectives"][0]
+    measured = pd.DataFrame(
+        [MEASUREMENT | row for row in measurements],
+        columns=["trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"],
+    )
+    groups = measured.groupby(["trial", "epoch"])
+    points = groups[METRICS].mean().join(groups[METRICS].std().add_suffix("_sd")).reset_index()
+    points["replicates"] = groups.size().to_numpy()
+    points["candidate"] = True
+    points["front"] = [not dominated(row, points, up) for _, row in points.iterrows()]
+    last = points.sort_values("epoch").groupby("trial").tail(1)
+    table = pd.DataFrame([TRIAL | row for row in trials], columns=["trial", *TRIAL])
+    table = table.merge(last.drop(columns=["replicates", "candidate", "front"]), on="trial", how="left")
+    table["epochs"] = table["epoch"]
+    table["epoch"] = table["epoch"].astype("Int64")
+    table["front"] = table["trial"].isin(points.loc[points["front"], "trial"])
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps(said), encoding="utf-8")
+    for name, rows in (("trials", table), ("points", points), ("measurements", measured)):
+        rows.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Write:
+    """Writes a study into a folder of its own."""
+    return lambda trials, measurements, **changes: write(tmp_path / "study", trials, measurements, **changes)
+
+
+@pytest.fixture
+def search(study: Write) -> Path:
+    """Twelve trials over all sharings, three epochs each, one replicate."""
+    rng = np.random.default_rng(1)
+    sharings = ["none", "users", "items", "both"]
+    trials = [
+        {"trial": t, "sharing": sharings[t % 4], "weight": None if t % 4 == 0 else 1 - 0.5 ** (1 + t / 2)}
+        for t in range(12)
+    ]
+    measured = [
+        {"trial": t, "replicate": 0, "epoch": e, "mrr": 0.25 + 0.01 * t + 0.01 * e + 0.01 * rng.random(),
+         "mse": 0.80 + 0.012 * t + 0.2 / e**2 + 0.01 * rng.random()}
+        for t in range(12) for e in (1, 2, 3)
+    ]  # fmt: skip
+    return study(trials, measured)
+
+
+CELLS = {
+    # sharing, λ: ranking loss, rating loss, mrr_all, mse; the published values of the four runs
+    ("both", 0.99): (0.2643, 0.9746, 0.0471, 1.0171),
+    ("both", 0.5): (0.4285, 0.8331, 0.0202, 0.9066),
+    ("none", 0.5): (0.2473, 0.8324, 0.0643, 0.9076),
+    ("none", 0.99): (0.2472, 0.8325, 0.0646, 0.9073),
+}
+
+
+@pytest.fixture
+def four_cells(study: Write) -> Callable[..., Path]:
+    """Writes the four cells at the published values, plus ±noise over replicates and a shift a cell."""
+
+    def made(
+        replicates: int = 8, shifts: dict[tuple[str, float], float] | None = None, **changes: Any
+    ) -> Path:
+        noise = np.linspace(-1, 1, replicates) if replicates > 1 else np.zeros(1)
+        trials, measured = [], []
+        for trial, ((sharing, weight), (ranking, rating, mrr_all, mse)) in enumerate(CELLS.items()):
+            trials.append({"trial": trial, "sharing": sharing, "weight": weight})
+            for replicate in range(replicates):
+                wobble = 1e-3 * noise[(replicate + trial) % replicates]
+                shift = (shifts or {}).get((sharing, weight), 0.0)
+                row = {"ranking_loss": ranking + wobble, "rating_loss": rating + wobble,
+                       "mrr_all": mrr_all + wobble + shift, "mse": mse + wobble, "mrr": 0.2}  # fmt: skip
+                measured.append({"trial": trial, "replicate": replicate, "epoch": 200, **row})
+                measured.append({"trial": trial, "replicate": replicate, "epoch": 100, **row, "mse": 3.0})
+        ps1 = manifest()["data"] | {"split": "ps1", "has_validation": False, "validation": 0}
+        return study(
+            trials, measured,
+            **{"objectives": ["mrr_all", "mse"], "reference": {"mrr_all": 0.059, "mse": 0.903},
+               "data": ps1, "split": "test"} | changes,
+        )  # fmt: skip
+
+    return made

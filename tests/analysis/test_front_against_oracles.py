@@ -1,0 +1,129 @@
+"""Fronts and hypervolumes against brute force and paretoset, on random points with ties."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from paretoset import paretoset
+
+from analysis.front import box, contributions, hypervolume, non_dominated
+from analysis.objective import AnalysisError
+
+
+def grids(columns: int):
+    """Points on a coarse grid: ties and equal rows are common, and sums are exact."""
+    return arrays(np.float64, st.tuples(st.integers(1, 12), st.just(columns)), elements=st.integers(-4, 6))
+
+
+def clouds(columns: int):
+    return arrays(
+        np.float64,
+        st.tuples(st.integers(1, 12), st.just(columns)),
+        elements=st.floats(-2, 2, allow_subnormal=False),
+    )
+
+
+two_or_three = st.sampled_from([2, 3])
+points = two_or_three.flatmap(lambda m: grids(m) | clouds(m))
+
+
+def dominates(a, b) -> bool:
+    return bool((a <= b).all() and (a < b).any())
+
+
+def cells_below(losses, reference) -> float:
+    """Hypervolume by inclusion and exclusion of nothing: the grid that the coordinates cut."""
+    inside = losses[(losses < reference).all(axis=1)]
+    axes = [np.unique(np.append(inside[:, j], reference[j])) for j in range(losses.shape[1])]
+    total = 0.0
+    for low in itertools.product(*[range(len(axis) - 1) for axis in axes]):
+        corner = np.array([axis[i] for axis, i in zip(axes, low, strict=True)])
+        if (inside <= corner).all(axis=1).any():
+            total += float(np.prod([axis[i + 1] - axis[i] for axis, i in zip(axes, low, strict=True)]))
+    return total
+
+
+@given(points)
+def test_non_dominated_is_what_no_row_dominates(losses):
+    brute = np.array([not any(dominates(other, row) for other in losses) for row in losses])
+    np.testing.assert_array_equal(non_dominated(losses), brute)
+    np.testing.assert_array_equal(non_dominated(losses), paretoset(losses, distinct=False))
+
+
+@given(points)
+def test_equal_rows_share_their_fate(losses):
+    doubled = np.concatenate([losses, losses])
+    np.testing.assert_array_equal(non_dominated(doubled), np.tile(non_dominated(losses), 2))
+
+
+@given(points)
+def test_hypervolume_counts_the_cells_below_the_reference(losses):
+    reference = np.full(losses.shape[1], 1.0)
+    assert hypervolume(losses, reference) == pytest.approx(cells_below(losses, reference), abs=1e-9)
+
+
+@given(points)
+def test_contribution_is_the_hypervolume_lost_without_the_row(losses):
+    reference = np.full(losses.shape[1], 2.0)
+    whole = hypervolume(losses, reference)
+    without = [hypervolume(np.delete(losses, i, axis=0), reference) for i in range(len(losses))]
+    np.testing.assert_allclose(contributions(losses, reference), whole - np.array(without), atol=1e-9)
+
+
+@given(points)
+def test_box_is_the_hypervolume_of_a_row_alone_where_it_lies_inside(losses):
+    reference = np.full(losses.shape[1], 1.0)
+    alone = np.array([hypervolume(row[None], reference) for row in losses])
+    inside = (losses <= reference).all(axis=1)
+    np.testing.assert_allclose(box(losses, reference)[inside], alone[inside], atol=1e-12)
+    assert (box(losses, reference)[~inside] < 0).all()
+
+
+@given(points, st.floats(0, 3), st.integers(0, 2))
+def test_box_never_falls_when_a_loss_does(losses, gain, column):
+    better = losses.copy()
+    better[:, column % losses.shape[1]] -= gain
+    reference = np.full(losses.shape[1], 0.5)
+    assert (box(better, reference) >= box(losses, reference)).all()
+
+
+def test_box_outside_is_relative_to_the_reference_and_plain_at_zero():
+    np.testing.assert_allclose(box([[-0.15, 1.0], [0.0, 0.5]], [-0.3, 0.8]), [-0.75, -1.0])
+    np.testing.assert_allclose(box([[0.25, -1.0]], [0.0, 0.0]), [-0.25])
+
+
+def test_no_points():
+    empty = np.empty((0, 2))
+    assert non_dominated(empty).shape == (0,)
+    assert hypervolume(empty, [1, 1]) == 0.0
+    assert contributions(empty, [1, 1]).shape == box(empty, [1, 1]).shape == (0,)
+
+
+def test_a_point_on_the_reference_adds_nothing():
+    assert hypervolume([[1.0, 0.0]], [1.0, 1.0]) == 0.0
+    assert contributions([[1.0, 0.0], [0.0, 0.0]], [1.0, 1.0]).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("measure", [hypervolume, contributions, box])
+def test_non_finite_losses_and_references_are_refused(measure, bad):
+    with pytest.raises(AnalysisError, match="finite; 1 of 2 rows are not, first 1"):
+        measure([[0.0, 0.0], [bad, 0.0]], [1.0, 1.0])
+    with pytest.raises(AnalysisError, match="reference point must be finite"):
+        measure([[0.0, 0.0]], [1.0, bad])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_non_finite_losses_have_no_front(bad):
+    with pytest.raises(AnalysisError, match="finite"):
+        non_dominated([[0.0, bad]])
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(AnalysisError, match=r"shape \(n, m\)"):
+        non_dominated([1.0, 2.0])
+    with pytest.raises(AnalysisError, match="2 values"):
+        hypervolume([[1.0, 2.0]], [1.0])

@@ -1,0 +1,68 @@
+"""t intervals and exact sign-flip tests against scipy and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.compare import paired, sign_flip_p, t_half_width
+from analysis.objective import AnalysisError
+
+
+def compare(first, second):
+    return paired(first, second, sentence="a against b", scope="made up")
+
+
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_effect_and_interval_are_students(n):
+    rng = np.random.default_rng(n)
+    first, second = rng.normal(size=n), rng.normal(size=n)
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
+    found = compare(first, second)
+    assert found.effect == pytest.approx((first - second).mean())
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.n == n
+
+
+@pytest.mark.parametrize("n", [4, 7, 9])
+def test_sign_flip_p_is_scipys_exact_one(n):
+    differences = np.random.default_rng(n).normal(0.3, 1, size=n)
+    exact = stats.permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip_p(differences) == pytest.approx(exact.pvalue)
+
+
+@pytest.mark.parametrize(("n", "smallest"), [(1, 1.0), (5, 0.0625), (6, 0.03125), (8, 0.0078125)])
+def test_smallest_p_and_what_is_exploratory(n, smallest):
+    found = compare(np.arange(1, n + 1), np.zeros(n))
+    assert found.p == smallest
+    assert found.exploratory == (n < 6)
+
+
+def test_many_pairs_are_drawn_and_repeat():
+    differences = np.random.default_rng(0).normal(0.35, 1, size=30)
+    p = sign_flip_p(differences)
+    assert p == sign_flip_p(differences)
+    assert p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=0.15)
+
+
+def test_no_difference_has_p_one_and_no_direction():
+    found = compare([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert (found.p, found.direction, found.low, found.high) == (1.0, 0, 0.0, 0.0)
+
+
+def test_one_pair_says_nothing():
+    found = compare([1.0], [0.0])
+    assert (found.low, found.high, found.direction) == (-math.inf, math.inf, 0)
+
+
+def test_prediction_interval_covers_the_next_value():
+    draws = np.random.default_rng(5).normal(size=(4000, 6))
+    covered = [abs(d[5] - d[:5].mean()) <= t_half_width(d[:5], confidence=0.9, predict=True) for d in draws]
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([1.0], [1.0, 2.0]), ([np.nan], [1.0])])
+def test_what_does_not_pair_is_refused(first, second):
+    with pytest.raises(AnalysisError, match="pairs"):
+        compare(first, second)

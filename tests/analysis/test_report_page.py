@@ -1,0 +1,183 @@
+"""The report: well-formed, self-contained, escaped, and honest where there is little or nothing to show."""
+
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from analysis import text
+from analysis.objective import AnalysisError
+from analysis.report import write
+from analysis.sections import SECTIONS
+from analysis.tables import Tables
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "<script>alert('x')</script> \"&amp;\" $a_b$ \x1b[31m </title>"
+
+
+def page(folder):
+    html = write(folder).read_text(encoding="utf-8")
+    return html, ElementTree.fromstring(html)
+
+
+def words(tree):
+    return " ".join(" ".join(tree.itertext()).split())
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.seen = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+
+def test_a_study_gives_one_page_and_three_files(search):
+    html, tree = page(search)
+    assert sorted(p.name for p in (search / "report").iterdir()) == [
+        "front.pdf", "front.png", "front.svg", "index.html",
+    ]  # fmt: skip
+    assert [s.get("id") for s in tree.iter("section")] == list(SECTIONS)
+    assert len(html) < 2_000_000
+
+
+def test_the_page_is_the_same_twice(search):
+    assert page(search)[0] == page(search)[0]
+
+
+def test_the_page_needs_nothing_beside_it(search):
+    html, _ = page(search)
+    elements = Elements(html).seen
+    assert not {tag for tag, _ in elements} & {"script", "link", "img", "iframe", "object"}
+    links = [
+        value for _, attrs in elements for key, value in attrs.items() if key in ("href", "src", "xlink:href")
+    ]
+    assert all(link.startswith("#") or re.fullmatch(r"front\.(svg|pdf|png)", link) for link in links)
+    assert not any(key.startswith("on") for _, attrs in elements for key in attrs)
+    assert "@import" not in html
+    assert "url(http" not in html
+
+
+def test_ids_are_unique_and_references_resolve(search):
+    html, _ = page(search)
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]*)"', html) + re.findall(r"url\(#([^)]*)\)", html)) <= set(ids)
+
+
+def test_the_figure_has_a_name_a_description_and_its_data(search):
+    _, tree = page(search)
+    (svg,) = tree.iter(f"{SVG}svg")
+    named = svg.get("aria-labelledby").split()
+    assert [element.get("id") for element in (svg.find(f"{SVG}title"), svg.find(f"{SVG}desc"))] == named
+    captions = ["".join(caption.itertext()) for caption in tree.iter("caption")]
+    assert "The front, validation" in captions
+
+
+def test_text_and_tables_say_the_same_numbers(search):
+    tables = Tables.load(search)
+    _, tree = page(search)
+    said = words(tree)
+    assert f"{len(tables.front)} points non-dominated among the 36 evaluated (12 configurations)" in said
+    assert (
+        f"Hypervolume {tables.hypervolume:.3g} against the reference (MRR (first hit) 0.274, MSE 0.871)"
+        in said
+    )
+    (front,) = [t for t in tree.iter("table") if t.find("caption").text == "The front, validation"]
+    column = [cell.text for cell in front.find("thead/tr")].index("MSE")
+    shown = [row[column].text for row in front.find("tbody")]
+    assert shown == [text.fixed(mse) for mse in tables.front["mse"]]
+
+
+def test_one_seed_is_warned_of_and_several_are_not(study):
+    def said(replicates):
+        measured = [
+            {"trial": 0, "replicate": r, "epoch": 1, "mrr": 0.3 + r / 100, "mse": 0.8}
+            for r in range(replicates)
+        ]
+        return words(page(study([{"trial": 0}], measured))[1])
+
+    assert "One seed per configuration" in said(1)
+    assert "One seed per configuration" not in said(2)
+    assert "0.305 ± 0.007" in said(2)
+
+
+def test_a_split_without_validation_says_so(four_cells):
+    _, tree = page(four_cells())
+    said = words(tree)
+    assert "no validation part" in said
+    assert "All numbers are on the test set." in said
+    assert "Claim 3.a holds; claim 3.b holds; claim 3.c holds" in said
+    assert "20 of 20 published values are reproduced" in said
+    assert "Hypervolume 0 against the reference" in said
+
+
+def test_hostile_words_are_shown_not_obeyed(study):
+    folder = study(
+        [{"trial": 0, "reason": HOSTILE, "state": "failed", "lane": HOSTILE, "batch_size": HOSTILE},
+         {"trial": 1, "batch_size": "full"}],
+        [{"trial": t, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8} for t in (0, 1)],
+        name=HOSTILE, reason=HOSTILE, spec={HOSTILE: HOSTILE},
+        trivial={HOSTILE: {"mrr": 0.2, "mse": 0.9}}, environment={HOSTILE: HOSTILE},
+        data={"source": HOSTILE, "split": HOSTILE, "sha256": HOSTILE, "users": 1, "items": 1, "train": 1,
+              "validation": 1, "test": 1, "has_validation": True, "warnings": [HOSTILE]},
+    )  # fmt: skip
+    html, tree = page(folder)
+    assert "script" not in {tag for tag, _ in Elements(html).seen}
+    assert words(tree).count("<script>alert('x')</script>") >= 8
+    assert "\x1b" not in html
+
+
+def test_no_trial_at_all(study):
+    said = words(page(study([], []))[1])
+    assert "No trial has been recorded" in said
+    assert "There is no point to compare." in said
+
+
+def test_all_failed(study):
+    failed = {"state": "failed", "reason": "loss is not finite at epoch 2", "weight": None, "sharing": None}
+    said = words(page(study([{"trial": t, **failed} for t in range(3)], []))[1])
+    assert "None of the 3 trials gave a point" in said
+    assert said.count("loss is not finite at epoch 2") == 3
+
+
+def test_one_point(study):
+    measured = [{"trial": 0, "replicate": 0, "epoch": 7, "mrr": 0.3, "mse": 0.8}]
+    said = words(page(study([{"trial": 0}], measured))[1])
+    assert "1 point non-dominated among the 1 evaluated (1 configuration)" in said
+    assert "Yes: 1 of 1 point" in said
+
+
+def test_a_front_below_the_trivial_models_is_called_so(study):
+    measured = [{"trial": 0, "replicate": 0, "epoch": 7, "mrr": 0.2, "mse": 1.2}]
+    assert "No: none of the 1 point is better than the reference" in words(
+        page(study([{"trial": 0}], measured))[1]
+    )
+
+
+def test_stopped_trials_are_listed_with_their_reasons(search):
+    path = search / "tables" / "trials.parquet"
+    trials = pd.read_parquet(path)
+    trials.loc[3, ["state", "reason"]] = ["stopped", "rung 9 epochs: rank 7 of 9, places 3"]
+    trials.to_parquet(path)
+    assert "rung 9 epochs: rank 7 of 9, places 3" in words(page(search)[1])
+
+
+def test_an_opened_test_set_is_said(search):
+    path = search / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_opened": "2025-02-03T04:05:06+00:00"}))
+    assert "The test set was opened 2025-02-03T04:05:06+00:00" in words(page(search)[1])
+
+
+def test_an_unfit_study_leaves_nothing_behind(search):
+    (search / "tables" / "points.parquet").unlink()
+    with pytest.raises(AnalysisError):
+        write(search)
+    assert not (search / "report").exists()

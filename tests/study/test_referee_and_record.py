@@ -1,0 +1,310 @@
+"""Law 5: kill anything at any moment; the Ledger ends with exactly the budgeted trials."""
+
+import random
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+from formula import FormulaLane, measure
+
+from study.budget import complete
+from study.front import candidates
+from study.ledger import Ledger
+from study.referee import FRUITLESS_STARTS, Referee
+from trainable.contract import Held, StudyError
+
+
+class Clock:
+    """A monotonic clock that goes when it is told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 0.001
+        return self.now
+
+
+def drive(referee, lanes, most=500):
+    """Let the lanes take turns until the study is over; fails the test where it never is."""
+    for turn in range(most):
+        lanes[turn % len(lanes)].advance(referee.exchange)
+        if referee.over is not None:
+            return referee.over
+    pytest.fail(f"not over after {most} turns")
+
+
+def check(ledger: Ledger):
+    """The record as law 5 wants it: every budgeted trial once, ended, and measured as if alone."""
+    records = ledger.records()
+    spec = ledger.spec
+    assert [r.trial for r in records] == list(range(spec.budget.trials))
+    assert {r.state for r in records} == {"completed"}
+    expected = {
+        (r.trial, replicate, epoch): measure(r.config, r.trial, replicate, epoch)
+        for r in records
+        for replicate in range(spec.search.replicates)
+        for epoch in range(1, r.config.epochs + 1)
+        if r.config.measured_at(epoch)
+    }
+    found = list(ledger.measurements())
+    assert {(m.trial, m.replicate, m.epoch): m for m in found} == expected
+    assert len(found) == len(expected)
+    assert {len(t.values) for t in ledger._optuna.trials} == {2}
+    assert complete(ledger) is not None
+
+
+@pytest.mark.parametrize(
+    "overrides", [(), ("search.replicates=3", "train.evaluate_every=3"), ("search.sampler=tpe",)]
+)
+@pytest.mark.parametrize(("lanes", "slots"), [(1, 1), (3, 2)])
+def test_an_undisturbed_study_ends_complete(open_ledger, overrides, lanes, slots):
+    ledger = open_ledger(*overrides)
+    run = ledger.claim()
+    over = drive(Referee(ledger, run), [FormulaLane(f"{run}.{i}", slots) for i in range(lanes)])
+    assert over == "trials: 6 of 6"
+    check(ledger)
+
+
+class Storm:
+    """A study in which lanes, answers, the referee and whole runs are lost at random."""
+
+    EVENTS: ClassVar = {
+        "advance": 60,
+        "kill": 4,
+        "lose": 4,
+        "repeat": 8,
+        "referee": 4,
+        "silence": 2,
+        "begin": 1,
+    }
+
+    def __init__(self, open_ledger, seed):
+        self.open_ledger, self.chance, self.clock = open_ledger, random.Random(seed), Clock()
+        self.ledger = open_ledger("search.replicates=2")
+        self.begin()
+
+    def begin(self):
+        """A new run, the last one having left as a killed one does."""
+        for run in self.ledger.runs():
+            self.ledger.release(run.run, "killed")
+        self.ledger.close()
+        self.ledger = self.open_ledger("search.replicates=2")
+        self.run = self.ledger.claim()
+        self.lanes = [FormulaLane(f"{self.run}.{i}", slots=2) for i in range(3)]
+        self.referee()
+
+    def referee(self):
+        self.judge = Referee(self.ledger, self.run, clock=self.clock)
+
+    def advance(self):
+        self.chance.choice(self.lanes).advance(self.judge.exchange)
+
+    def kill(self):
+        i = self.chance.randrange(len(self.lanes))
+        self.lanes[i] = self.lanes[i].reborn()
+
+    def lose(self):
+        """A lane dies with the answer on its way."""
+        i = self.chance.randrange(len(self.lanes))
+        self.lanes[i].call(self.judge.exchange)
+        self.lanes[i] = self.lanes[i].reborn()
+
+    def repeat(self):
+        """Ray makes a call again."""
+        lane = self.chance.choice(self.lanes)
+        lane.call(self.judge.exchange)
+        lane.advance(self.judge.exchange)
+
+    def silence(self):
+        self.clock.now += 61
+
+    def rage(self, events):
+        for name in self.chance.choices(list(self.EVENTS), list(self.EVENTS.values()), k=events):
+            getattr(self, name)()
+            if (self.judge.over or "").startswith("failed"):
+                self.begin()
+        if self.judge.over is None:
+            self.silence()
+            drive(self.judge, self.lanes)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_killed_the_record_ends_as_budgeted(open_ledger, seed):
+    """Catches: a lost trial not leased again, a repeated call counted twice, a silent lane waited for."""
+    storm = Storm(open_ledger, seed)
+    storm.rage(events=150)
+    check(storm.ledger)
+
+
+def test_a_repeated_call_changes_nothing(open_ledger):
+    """Catches: an attempt or a trial counted per call instead of per lease."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=2)
+    lane.advance(referee.exchange)
+    first = lane.call(referee.exchange)
+    before = ledger.records()
+    assert lane.call(referee.exchange) == first
+    assert ledger.records() == before
+
+
+def test_an_answer_that_was_lost_is_given_again(open_ledger):
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    lane.leases.clear(), lane.epochs.clear(), lane.unsent.clear()
+    leases = lane.call(referee.exchange).leases
+    assert [(lease.trial, lease.attempt) for lease in leases] == [(0, 1)]
+    reborn = lane.reborn()
+    leases = reborn.call(referee.exchange).leases
+    assert [(lease.trial, lease.attempt) for lease in leases] == [(0, 2)]
+
+
+def test_a_replaced_incarnation_is_refused(open_ledger):
+    """Catches: a lane that was cut off and comes back while its successor trains the same trial."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
+    old.advance(referee.exchange)
+    new = old.reborn()
+    new.advance(referee.exchange)
+    answer = old.call(referee.exchange)
+    assert answer.over
+    assert [d.verdict for d in answer.decisions] == ["drop"]
+    assert list(ledger.measurements()) == []
+
+
+def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    silent, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
+    silent.advance(referee.exchange)
+    clock.now += 61
+    (lease,) = other.advance(referee.exchange).leases
+    assert (lease.trial, lease.attempt) == (0, 2)
+    (decision,) = silent.advance(referee.exchange).decisions
+    assert (decision.verdict, decision.reason) == ("drop", "no longer leased to this lane")
+
+
+def test_slow_epochs_stretch_the_lease(open_ledger):
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    slow, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
+    slow.advance(referee.exchange)
+    slow.unsent = [replace(m, wall_s=20.0) for m in slow.unsent]
+    slow.advance(referee.exchange)
+    clock.now += 150
+    other.advance(referee.exchange)
+    assert [d.verdict for d in slow.advance(referee.exchange).decisions] == ["go"]
+
+
+def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    for _ in range(FRUITLESS_STARTS):
+        lane.advance(referee.exchange)
+        lane = lane.reborn()
+    assert referee.over is None
+    lane.advance(referee.exchange)
+    assert referee.over == f"failed: lane {run}.0 started 4 times without one measurement"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_fails_its_trial_alone(open_ledger, bad):
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=2)
+    lane.advance(referee.exchange)
+    lane.unsent = [replace(m, mse=bad) if m.trial == 0 else m for m in lane.unsent]
+    decisions = {d.trial: d for d in lane.advance(referee.exchange).decisions}
+    assert (decisions[0].verdict, decisions[0].reason) == ("fail", "mse not finite (epoch 1, replicate 0)")
+    assert decisions[1].verdict == "go"
+    drive(referee, [lane])
+    states = {r.trial: r.state for r in ledger.records()}
+    assert states == {0: "failed"} | dict.fromkeys(range(1, 6), "completed")
+    assert 0 not in {
+        p.trial for p in candidates(ledger.points(), {r.trial: r for r in ledger.records()}, ledger.spec)
+    }
+
+
+def test_a_stop_is_heard_and_the_next_run_goes_on(open_ledger):
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run, clock=clock), FormulaLane(f"{run}.0")
+    for _ in range(7):
+        lane.advance(referee.exchange)
+    assert ledger.request_stop()
+    clock.now += 1
+    assert lane.advance(referee.exchange).over
+    ledger.release(run, referee.over)
+    assert complete(ledger) is None
+    run = ledger.claim()
+    drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    check(ledger)
+
+
+def test_a_second_run_of_a_study_is_refused(open_ledger):
+    ledger = open_ledger()
+    run = ledger.claim()
+    with pytest.raises(StudyError, match="already being run by process"):
+        open_ledger().claim()
+    ledger.release(run, "done")
+    assert open_ledger().claim() == run + 1
+
+
+def test_a_budget_that_grew_goes_on(open_ledger):
+    ledger = open_ledger()
+    run = ledger.claim()
+    drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    ledger.release(run, "trials")
+    ledger = open_ledger("budget.trials=9")
+    assert complete(ledger) is None
+    run = ledger.claim()
+    assert drive(Referee(ledger, run), [FormulaLane(f"{run}.0")]) == "trials: 9 of 9"
+    check(ledger)
+
+
+def test_member_epochs_are_promised_before_they_are_trained(open_ledger):
+    """Three lanes ask at once; together they stay within one trial of the budget."""
+    ledger = open_ledger("budget.member_epochs=10", "budget.trials=100")
+    run = ledger.claim()
+    over = drive(Referee(ledger, run), [FormulaLane(f"{run}.{i}") for i in range(3)])
+    assert over == "member-epochs: 12 of 10"
+    assert len(ledger.records()) == 3
+
+
+def test_spent_wall_time_ends_the_running_trials_where_they_are(open_ledger):
+    """Catches: trials left running when the time is up, whether a lane holds them or nobody does."""
+    ledger = open_ledger("train.epochs=1000", "budget.wall_time_s=0.3")
+    run = ledger.claim()
+    referee, clock = None, Clock()
+    referee = Referee(ledger, run, clock=clock)
+    lost = FormulaLane(f"{run}.9")
+    lost.advance(referee.exchange), lost.advance(referee.exchange)
+    clock.now += 61
+    over = drive(referee, [FormulaLane(f"{run}.{i}") for i in range(2)], most=5000)
+    assert over.startswith("wall time: ")
+    states = {r.state for r in ledger.records()}
+    assert states == {"stopped"}
+    assert all(r.reason.startswith("wall time") for r in ledger.records())
+
+
+def test_another_spec_under_the_same_name_is_refused(open_ledger):
+    open_ledger()
+    with pytest.raises(StudyError, match=r"train\.epochs: 4 → 5"):
+        open_ledger("train.epochs=5")
+
+
+def test_a_trial_held_without_its_measurements_starts_again(open_ledger):
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    answer = referee.exchange(lane.name, lane.incarnation, [Held(0, 1, 1)], (), 0)
+    assert [d.verdict for d in answer.decisions] == ["drop"]
+    assert [(lease.trial, lease.attempt) for lease in answer.leases] == [(0, 2)]

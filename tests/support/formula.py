@@ -1,0 +1,82 @@
+"""Studies without a model: a lane whose metrics are a formula, so that a record can be checked exactly."""
+
+from dataclasses import dataclass, field
+
+from study.record import Baseline
+from trainable.contract import Answer, Config, Held, Lease, Measurement
+
+SPEC = """
+name = "formula"
+[data]
+source = "synthetic"
+[train]
+epochs = 4
+[search]
+sampler = "random"
+[budget]
+trials = 6
+"""
+
+BASELINE = Baseline(
+    data={"sha256": "0", "has_validation": True},
+    reference={"mrr": 0.3, "mrr_all": 0.05, "mse": 0.9},
+)
+
+
+def measure(config: Config, trial: int, replicate: int, epoch: int) -> Measurement:
+    """What a model of these values would measure: a formula of its key alone."""
+    weight = config.ranking_weight
+    return Measurement(
+        trial=trial,
+        replicate=replicate,
+        epoch=epoch,
+        ranking_loss=0.5 / epoch,
+        rating_loss=1.0 / epoch,
+        joint_loss=weight * 0.5 / epoch + (1 - weight) / epoch,
+        mrr=0.2 + 0.2 * weight * epoch / config.epochs + 0.001 * replicate,
+        mrr_all=0.05,
+        mse=1.2 - 0.5 * (1 - weight) - 100 * config.learning_rate / epoch,
+        wall_s=0.01,
+    )
+
+
+@dataclass
+class FormulaLane:
+    """A lane that trains nothing; `advance` is one epoch of what it holds."""
+
+    name: str
+    slots: int = 1
+    incarnation: int = 0
+    leases: dict[int, Lease] = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=dict)
+    unsent: list[Measurement] = field(default_factory=list)
+
+    def call(self, exchange) -> Answer:
+        """The exchange, with all that is held; nothing here changes."""
+        held = [Held(n, lease.attempt, self.epochs[n]) for n, lease in self.leases.items()]
+        return exchange(self.name, self.incarnation, held, tuple(self.unsent), self.slots - len(held))
+
+    def obey(self, answer: Answer) -> None:
+        """Do as the answer says, and train an epoch."""
+        self.incarnation, self.unsent = answer.incarnation, []
+        for decision in answer.decisions:
+            if decision.verdict != "go":
+                self.leases.pop(decision.trial), self.epochs.pop(decision.trial)
+        for lease in answer.leases:
+            self.leases[lease.trial], self.epochs[lease.trial] = lease, 0
+        if answer.park:
+            return
+        for n, lease in self.leases.items():
+            self.epochs[n] += 1
+            if lease.config.measured_at(self.epochs[n]):
+                self.unsent += [measure(lease.config, n, r, self.epochs[n]) for r in lease.replicates]
+
+    def advance(self, exchange) -> Answer:
+        """One call, obeyed."""
+        answer = self.call(exchange)
+        self.obey(answer)
+        return answer
+
+    def reborn(self) -> "FormulaLane":
+        """The lane after a kill: the same name, empty hands."""
+        return FormulaLane(self.name, self.slots)

@@ -1,0 +1,1 @@
+"""How the model learns: data, model, engines, sessions. Knows nothing of Optuna."""

@@ -1,0 +1,185 @@
+"""Ratings from a .csv or .parquet file with columns user, item, rating and, where there is one, timestamp.
+
+Ids are any text or integers, kept as they are written. Ratings are finite numbers in a unit of your own.
+Timestamps are whole numbers or date-times; only their order is used. Other columns are ignored. Messages
+count rows from 1, and the header of a .csv file is its row 1, as in a spreadsheet.
+"""
+
+from csv import Error as CsvError
+from csv import reader
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv, parquet
+
+from trainable.contract import StudyError
+from trainable.data.catalogue import index
+from trainable.data.interactions import Interactions
+
+WANTED = ("user", "item", "rating")
+OPTIONAL = ("timestamp",)
+NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as messages speak of it: its path, and the number of its first row of ratings."""
+
+    path: Path
+    first: int
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def read_csv(path: Path) -> Interactions:
+    """The ratings of a comma-separated UTF-8 file with a header line; StudyError where something is wrong."""
+    file = _File(path, first=2)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            columns = _columns(file, next(reader(text), []))
+        table = csv.read_csv(
+            path,
+            csv.ReadOptions(use_threads=False),  # only then does an error name its row
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string())),
+        )
+    except (OSError, UnicodeError, CsvError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+    return _interactions(file, table)
+
+
+def read_parquet(path: Path) -> Interactions:
+    """The ratings of a Parquet file; StudyError where something is wrong."""
+    file = _File(path, first=1)
+    try:
+        with parquet.ParquetFile(path) as source:
+            columns = _columns(file, source.schema_arrow.names)
+            table = source.read(columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+    return _interactions(file, table)
+
+
+def _columns(file: _File, names: list[str]) -> list[str]:
+    wanted = f"wanted are {', '.join(WANTED)} and, if there is one, {', '.join(OPTIONAL)}"
+    for name in WANTED:
+        if name not in names:
+            raise StudyError(f"{file}: no column {name!r} among {names}; {wanted}")
+    columns = [*WANTED, *(name for name in OPTIONAL if name in names)]
+    for name in columns:
+        if names.count(name) > 1:
+            raise StudyError(f"{file}: column {name!r} is there {names.count(name)} times; leave one")
+    return columns
+
+
+def _interactions(file: _File, table: Any) -> Interactions:
+    if table.num_rows == 0:
+        raise StudyError(f"{file}: no ratings; give at least one row below the header")
+    users, user_ids = index(_ids(file, table, "user"))
+    items, item_ids = index(_ids(file, table, "item"))
+    for name, ids in (("user", user_ids), ("item", item_ids)):
+        if len(ids) == 1:
+            raise StudyError(
+                f"{file}: column {name!r}: every row has {str(ids[0])!r}; give at least two {name}s"
+            )
+    _refuse_duplicates(file, users, items, user_ids, item_ids)
+    return Interactions(
+        users=users,
+        items=items,
+        ratings=_ratings(file, table["rating"]),
+        timestamps=_timestamps(file, table["timestamp"]) if "timestamp" in table.column_names else None,
+        user_ids=user_ids,
+        item_ids=item_ids,
+    )
+
+
+def _ids(file: _File, table: Any, name: str) -> Any:
+    column = _plain(table[name])
+    if not (_is_text(column) or pa.types.is_integer(column.type)):
+        raise StudyError(f"{file}: column {name!r} holds {column.type}; use text or integers")
+    _refuse(file, name, column, _missing(column), "is missing; give every rating a user and an item")
+    return column
+
+
+def _ratings(file: _File, column: Any) -> NDArray[np.float32]:
+    column = _plain(column)
+    kind = column.type
+    if _is_text(column):
+        numbers = pc.fill_null(pc.match_substring_regex(column, NUMBER), fill_value=False)
+        _refuse(file, "rating", column, ~_array(numbers), "is not a finite number")
+        column = pc.utf8_trim_whitespace(column)
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise StudyError(f"{file}: column 'rating' holds {kind}; use numbers")
+    with np.errstate(over="ignore"):
+        ratings: NDArray[np.float32] = _array(pc.cast(column, "float64", safe=False)).astype(np.float32)
+    _refuse(file, "rating", column, ~np.isfinite(ratings), "is not a finite number")
+    return ratings
+
+
+def _timestamps(file: _File, column: Any) -> NDArray[np.int64]:
+    column = _plain(column)
+    _refuse(file, "timestamp", column, _missing(column), "is missing; give every row one, or drop the column")
+    for kind in ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns")):
+        try:
+            return _array(pc.cast(pc.cast(column, kind), "int64"))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+    raise StudyError(
+        f"{file}: column 'timestamp' ({column.type}): use whole numbers in every row, or date-times"
+    )
+
+
+def _refuse_duplicates(
+    file: _File,
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    user_ids: NDArray[np.str_],
+    item_ids: NDArray[np.str_],
+) -> None:
+    pair = users.astype(np.int64) * len(item_ids) + items
+    order = np.argsort(pair, kind="stable")
+    again = np.flatnonzero(pair[order][1:] == pair[order][:-1])
+    if len(again):
+        later = order[again + 1].min()
+        first = np.flatnonzero(pair == pair[later])[0]
+        raise StudyError(
+            f"{file}: row {later + file.first} rates user {str(user_ids[users[later]])!r}, item "
+            f"{str(item_ids[items[later]])!r} again, after row {first + file.first}; keep one of them"
+        )
+
+
+def _refuse(file: _File, name: str, column: Any, bad: NDArray[np.bool_], why: str) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise StudyError(f"{file}: column {name!r}, row {row + file.first}: {column[row].as_py()!r} {why}")
+
+
+def _unreadable(path: Path, error: Exception) -> StudyError:
+    if not path.exists():
+        return StudyError(f"{path}: there is no such file; give the path of a .csv or .parquet file")
+    reason = str(error).partition("\n")[0]
+    return StudyError(f"{path}: cannot be read: {reason}; give a readable file of ratings")
+
+
+def _plain(column: Any) -> Any:
+    """The column without dictionary encoding."""
+    return pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _is_text(column: Any) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def _missing(column: Any) -> NDArray[np.bool_]:
+    null = column.is_null()
+    return _array(pc.or_kleene(null, pc.equal(column, "")) if _is_text(column) else null)
+
+
+def _array(column: Any) -> NDArray[Any]:
+    return np.asarray(column.to_numpy())

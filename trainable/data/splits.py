@@ -1,0 +1,152 @@
+"""Rules that part ratings into train, validation and test.
+
+The parts are disjoint and complete: every rating is in exactly one of them (ps1 has no validation part).
+Within a part, rows stand in the order of the source, unless a rule says otherwise.
+"""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.contract import StudyError
+from trainable.data.interactions import Fold, Interactions, Split
+from trainable.streams import stream
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+PS1_SEED = 123
+PS1_ROWS_PER_ID = 10
+ROW = re.compile("[1-9][0-9]{0,8}")
+
+
+def per_user(ratings: Interactions, seed: int) -> Split:
+    """80/10/10 of each user's ratings at random: 10 % to test, 10 % to validation, rounded, but at least one.
+
+    A user with one or two ratings has them in train. Rows stand by user and item, and neither parts nor order
+    depend on the order of the source. StudyError where no user has three ratings.
+    """
+    ratings = ratings.take(np.lexsort((ratings.items, ratings.users)))
+    chance = stream(seed, use="split").random(len(ratings))
+    place, total = _places(ratings.users, chance)
+    tenth = np.where(total < 3, 0, np.maximum(1, (total + 5) // 10))
+    part = np.select([place < tenth, place < 2 * tenth], [TEST, VALIDATION], TRAIN)
+    return _split("per-user", ratings, part, _few(total))
+
+
+def leave_last(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (nothing is drawn)
+    """Each user's last rating to test, the one before to validation; ties in time go by the source's order.
+
+    A user with one or two ratings has them in train. StudyError without timestamps, or where no user has
+    three ratings.
+    """
+    place, total = _places(ratings.users, _times("leave-last", ratings))
+    from_end = total - 1 - place
+    part = np.select([total < 3, from_end == 0, from_end == 1], [TRAIN, TEST, VALIDATION], TRAIN)
+    return _split("leave-last", ratings, part, _few(total))
+
+
+def by_time(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (nothing is drawn)
+    """The first 80 % of all ratings to train, the next 10 % to validation, the last 10 % to test.
+
+    Ties in time go by the source's order. Warns of users that are measured without anything learned about
+    them. StudyError without timestamps.
+    """
+    n = len(ratings)
+    part = np.empty(n, dtype=np.int64)
+    part[np.argsort(_times("by-time", ratings), kind="stable")] = np.repeat(
+        [TRAIN, VALIDATION, TEST], np.diff([0, n * 8 // 10, n * 9 // 10, n])
+    )
+    split = _split("by-time", ratings, part)
+    return replace(split, warnings=(*_cold(split.search), *_cold(split.final)))
+
+
+def ps1(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (the protocol fixes its own)
+    """The course protocol: `RandomState(123)` shuffles the rows, the first 95 % are train, the rest is test.
+
+    There is no validation part. Ids themselves are rows of the tables, as in the course code, so catalogues
+    run from "0", an id that nobody has, to the largest: item 0 is drawn as a negative and ranked as a
+    candidate. Rows stand as shuffled. StudyError unless ids are integers from 1 on without large gaps.
+    Source: CS330, XCS330, multi-task recommender on MovieLens-100K.
+    """
+    users, user_ids = _ids_as_rows("user", ratings.users, ratings.user_ids)
+    items, item_ids = _ids_as_rows("item", ratings.items, ratings.item_ids)
+    raw = Interactions(users, items, ratings.ratings, ratings.timestamps, user_ids, item_ids)
+    order = np.arange(len(raw))
+    np.random.RandomState(PS1_SEED).shuffle(order)
+    end = len(raw) * 95 // 100
+    train, test = raw.take(order[:end]), raw.take(order[end:])
+    _require("ps1", train=train, test=test)
+    warning = "ps1 has no validation part: what is called validation is the test set"
+    return Split("ps1", train, test, test, has_validation=False, warnings=(warning,))
+
+
+def _places(
+    users: NDArray[np.int32], key: NDArray[np.generic]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each row (n,), its place among its user's rows by ascending key, from 0, and how many those are."""
+    order = np.lexsort((key, users))
+    counts = np.bincount(users)
+    starts = np.cumsum(counts) - counts
+    place = np.empty(len(users), dtype=np.int64)
+    place[order] = np.arange(len(users)) - starts[users[order]]
+    return place, counts[users]
+
+
+def _split(
+    name: str, ratings: Interactions, part: NDArray[np.int64], warnings: tuple[str, ...] = ()
+) -> Split:
+    train, validation, test = (
+        ratings.take(np.flatnonzero(part == label)) for label in (TRAIN, VALIDATION, TEST)
+    )
+    _require(name, train=train, validation=validation, test=test)
+    return Split(name, train, validation, test, warnings=warnings)
+
+
+def _require(name: str, **parts: Interactions) -> None:
+    for part, rows in parts.items():
+        if len(rows) == 0:
+            raise StudyError(
+                f"data.split: {name!r} leaves no user any {part} rows; give more ratings, or another split"
+            )
+
+
+def _few(total: NDArray[np.int64]) -> tuple[str, ...]:
+    """A warning when users have too few ratings to be measured; `total` (n,) has each row's user's count."""
+    users = int((total == 1).sum() + (total == 2).sum() // 2)
+    return (f"{users} users have one or two ratings: they are trained on, never measured",) if users else ()
+
+
+def _cold(fold: Fold) -> tuple[str, ...]:
+    measured = np.unique(fold.target.users)
+    cold = len(np.setdiff1d(measured, fold.train.users))
+    if cold == 0:
+        return ()
+    return (f"{cold} of {len(measured)} {fold.name} users are cold: no rating of theirs is learned from",)
+
+
+def _times(name: str, ratings: Interactions) -> NDArray[np.int64]:
+    if ratings.timestamps is None:
+        raise StudyError(f"data.split: {name!r} needs timestamps and these ratings have none; use per-user")
+    return ratings.timestamps
+
+
+def _ids_as_rows(
+    name: str, rows: NDArray[np.int32], ids: NDArray[np.str_]
+) -> tuple[NDArray[np.int32], NDArray[np.str_]]:
+    """The rows and the catalogue when row k is id k, from 0 to the largest id."""
+    unlike = next((i for i in ids.tolist() if not ROW.fullmatch(i)), None)
+    if unlike is not None:
+        raise StudyError(
+            f"data.split: 'ps1' uses ids as rows of a table, and {name} {unlike!r} is not an integer from 1 "
+            "to 999999999; use per-user"
+        )
+    numbers = ids.astype(np.int64)
+    largest = int(numbers.max())
+    if largest > PS1_ROWS_PER_ID * len(ids):
+        raise StudyError(
+            f"data.split: 'ps1' uses ids as rows of a table, and {len(ids)} {name}s with ids up to {largest} "
+            "leave most of it empty; use per-user"
+        )
+    return numbers.astype(np.int32)[rows], np.arange(largest + 1).astype(np.str_)

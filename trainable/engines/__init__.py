@@ -1,0 +1,99 @@
+"""Engines: the same mathematics on different hardware. A new engine is one file and one line in `ENGINES`."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from math import nan
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.contract import METRICS, Config, StudyError
+from trainable.data.interactions import Fold
+
+ENGINES = {
+    "numba": "trainable.engines.numba:NumbaEngine",
+    "torch": "trainable.engines.torch:TorchEngine",
+}
+
+AUTO = {"cpu": "torch", "cuda": "torch"}
+"""The fastest engine on each kind of device."""
+
+State = Mapping[str, NDArray[np.generic]]
+"""Everything a member is, as named arrays: the same names in every engine (`trainable.parameters.fresh`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One replicate of one trial. Only `config` and `replicate` decide its numbers."""
+
+    trial: int
+    replicate: int
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one epoch of one member gave: mean training losses, and metrics (None where not asked for).
+
+    A member whose numbers are no longer finite has NaN here; its neighbours are untouched.
+    """
+
+    epoch: int
+    ranking_loss: float
+    rating_loss: float
+    metrics: Mapping[str, float] | None
+    wall_s: float
+
+    def __post_init__(self) -> None:
+        if self.metrics is not None and set(self.metrics) != set(METRICS):
+            raise ValueError(f"metrics must be {METRICS}, not {tuple(self.metrics)}")
+
+    @classmethod
+    def diverged(cls, epoch: int, *, evaluated: bool, wall_s: float) -> "Result":
+        """The result of a member whose numbers are no longer finite: NaN throughout."""
+        return cls(epoch, nan, nan, dict.fromkeys(METRICS, nan) if evaluated else None, wall_s)
+
+
+class Engine(Protocol):
+    """Trains the members that have joined, all together, one epoch a call.
+
+    Every random number comes from a stream keyed by (seed, replicate, epoch, use), so a neighbour never
+    changes a member's result (law 1): bit for bit where `deterministic`, else within `tolerance` (relative).
+    """
+
+    deterministic: bool
+    tolerance: float
+
+    def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
+        """An engine without members, on one share of one device: "cpu" with `threads` threads, or "cuda"."""
+        ...
+
+    def join(self, member: Member, state: State | None = None) -> None:
+        """Add a member, at its keyed initial values or at `state`."""
+        ...
+
+    def leave(self, member: Member) -> None:
+        """Forget a member."""
+        ...
+
+    def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
+        """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""
+        ...
+
+    def state(self, member: Member) -> State:
+        """Everything needed to go on elsewhere, bit for bit: parameters, optimiser moments, epoch."""
+        ...
+
+
+def engine(name: str, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> Engine:
+    """The engine called `name`, or the best for the device ("auto"); StudyError where there is none."""
+    name = AUTO[device] if name == "auto" else name
+    if name not in ENGINES:
+        raise StudyError(f"engine: {name!r} is not known; use {', '.join(ENGINES)}")
+    module, _, attribute = ENGINES[name].partition(":")
+    made = getattr(import_module(module), attribute)(
+        fold, seed=seed, device=device, threads=threads, dtype=dtype
+    )
+    return cast(Engine, made)

@@ -1,0 +1,116 @@
+"""What engines share that train each member by itself: who is there, which epoch is next, what came of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
+from math import isfinite
+from time import perf_counter
+from typing import Generic, TypeVar
+
+from trainable.contract import Config
+from trainable.data.interactions import Fold
+from trainable.engines import Member, Result, State
+from trainable.engines.draws import Draw, draw
+from trainable.metrics import NotFiniteError, Ranking
+from trainable.parameters import fresh, initial
+
+R = TypeVar("R")
+"""An epoch's rows, as an engine likes them."""
+
+
+class Training(ABC, Generic[R]):
+    """One member: its parameters, its optimiser, and the epochs behind them."""
+
+    epoch: int
+
+    @abstractmethod
+    def train(self, rows: R) -> tuple[float, float]:
+        """One epoch; the means over its rows of the ranking and the rating loss, before each update."""
+
+    @abstractmethod
+    def finite(self) -> bool:
+        """Whether all parameters are."""
+
+    @abstractmethod
+    def measure(self) -> dict[str, float]:
+        """The metrics on the fold's target; NotFiniteError where they are not finite."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """A copy of everything needed to go on: see `trainable.parameters.fresh`."""
+
+
+class AloneEngine(ABC, Generic[R]):
+    """An `Engine` whose members meet nowhere, so that none can change another's numbers."""
+
+    deterministic = True
+    tolerance = 0.0
+
+    def __init__(self, fold: Fold, *, seed: int) -> None:
+        self.fold = fold
+        self.seed = seed
+        self.ranking = Ranking(fold)
+        self._members: dict[Member, Training[R]] = {}
+
+    @abstractmethod
+    def start(self, config: Config, state: State) -> Training[R]:
+        """A member in training, from a state that stays as it is."""
+
+    @abstractmethod
+    def rows(self, drawn: Draw) -> R:
+        """A draw as `Training.train` takes it; members of one replicate and epoch share it."""
+
+    @abstractmethod
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """How many threads compute, and how: for the length of an epoch."""
+
+    def each(self, advance: Callable[[Member], Result], members: Collection[Member]) -> Iterable[Result]:
+        """The results of the members in turn."""
+        return map(advance, members)
+
+    def join(self, member: Member, state: State | None = None) -> None:
+        """Add a member, at its keyed initial values or at `state`; ValueError where it is here already."""
+        if member in self._members:
+            raise ValueError(f"{member} has joined already")
+        if state is None:
+            size = self.fold.train.n_users, self.fold.train.n_items
+            state = fresh(initial(member.config, *size, seed=self.seed, replicate=member.replicate))
+        self._members[member] = self.start(member.config, state)
+
+    def leave(self, member: Member) -> None:
+        """Forget a member; KeyError where it is not here."""
+        del self._members[member]
+
+    def state(self, member: Member) -> State:
+        """Everything needed to go on elsewhere, bit for bit."""
+        return self._members[member].state()
+
+    def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
+        """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""
+        together: dict[tuple[int, int], list[Member]] = {}
+        for member, training in self._members.items():
+            together.setdefault((member.replicate, training.epoch + 1), []).append(member)
+        results: dict[Member, Result] = {}
+        with self.arithmetic():
+            for (replicate, epoch), members in together.items():
+                rows = self.rows(draw(self.fold.train, seed=self.seed, replicate=replicate, epoch=epoch))
+                advance = partial(self._advance, rows, evaluate)
+                results.update(zip(members, self.each(advance, members), strict=True))
+        return results
+
+    def _advance(self, rows: R, evaluate: Collection[Member], member: Member) -> Result:
+        started = perf_counter()
+        training, evaluated, metrics = self._members[member], member in evaluate, None
+        ranking, rating = training.train(rows)
+        training.epoch += 1
+        finite = isfinite(ranking + rating) and training.finite()
+        if finite and evaluated:
+            try:
+                metrics = training.measure()
+            except NotFiniteError:
+                finite = False
+        wall_s = perf_counter() - started
+        if not finite:
+            return Result.diverged(training.epoch, evaluated=evaluated, wall_s=wall_s)
+        return Result(training.epoch, ranking, rating, metrics, wall_s)

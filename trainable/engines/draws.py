@@ -1,0 +1,33 @@
+"""What an epoch trains on, in order: the same rows and negatives for every trial and in every engine."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.data.interactions import Interactions
+from trainable.streams import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One epoch's training rows, shuffled, and a negative item for each; all (n,)."""
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+    ratings: NDArray[np.float32]
+
+
+def draw(train: Interactions, *, seed: int, replicate: int, epoch: int) -> Draw:
+    """The draw of `epoch` (1-based), keyed by (seed, replicate, epoch): whatever the trial or the batch size.
+
+    Negatives are uniform over the whole catalogue; a user's own items are not excluded.
+    """
+    n = len(train)
+    order = stream(seed, use="batches", replicate=replicate, epoch=epoch).permutation(n)
+    negatives = stream(seed, use="negatives", replicate=replicate, epoch=epoch).integers(
+        train.n_items, size=n
+    )
+    users, items = train.users[order].astype(np.int64), train.items[order].astype(np.int64)
+    return Draw(users, items, negatives, train.ratings[order])

@@ -1,0 +1,264 @@
+"""The compiled mathematics of one member: an epoch of training, ranks by counting, predicted ratings.
+
+Each function is one call that releases the interpreter lock. A `Net` holds views of one flat vector of
+parameters, another the gradient's; where a table is shared two views are one, so no line below knows
+what is shared. The order of sums is free; NaN and infinity stay what they are.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+CHUNK = 128
+"""Rows whose activations are held at a time, so that they stay in the cache however large a batch is."""
+
+BLOCK = 64
+"""Users whose scores are held at a time."""
+
+Floats = NDArray[np.floating]
+Ids = NDArray[np.int64]
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Net(NamedTuple):
+    """Parameters, or their gradient, with the shapes of `trainable.parameters.shapes`."""
+
+    ranking_users: Floats
+    ranking_items: Floats
+    rating_users: Floats
+    rating_items: Floats
+    item_bias: Floats
+    hidden_weight: Floats
+    hidden_bias: Floats
+    output_weight: Floats
+    output_bias: Floats
+
+
+class Work(NamedTuple):
+    """Scratch for CHUNK rows: the perceptron's inputs x and hidden units h, gradients of x and weights."""
+
+    x: Floats
+    h: Floats
+    dx: Floats
+    dw: Floats
+
+
+class Rows(NamedTuple):
+    """Training rows in order, all (n,)."""
+
+    users: Ids
+    items: Ids
+    negatives: Ids
+    ratings: Floats
+
+
+def work(net: Net) -> Work:
+    """Scratch for a net of this size."""
+    hidden, inputs = net.hidden_weight.shape
+    x, h, dx = (np.empty((CHUNK, width), net.hidden_weight.dtype) for width in (inputs, hidden, inputs))
+    return Work(x, h, dx, np.empty_like(net.hidden_weight))
+
+
+def compiled(function: F) -> F:
+    """The function as machine code, kept on disk."""
+    flags = {"contract", "reassoc", "nsz", "arcp"}
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=flags)(function))
+
+
+@compiled
+def _add_ranking(net: Net, grad: Net, rows: Rows, a: int, b: int, scale: float, bpr: bool) -> float:
+    """The sum over rows a…b of the ranking loss; `scale` times its gradient is added to `grad`.
+
+    With s = σ(p⁻ − p⁺): 1 − σ is s, of slope −s(1 − s) in p⁺ − p⁻; −log σ is −log(1 − s), of slope −s.
+    """
+    real = net.item_bias.dtype.type
+    one = real(1)
+    total = 0.0
+    for row in range(a, b):
+        user, item, negative = rows.users[row], rows.items[row], rows.negatives[row]
+        u, q, r = net.ranking_users[user], net.ranking_items[item], net.ranking_items[negative]
+        x = real(0)
+        for k in range(u.size):
+            x += u[k] * (q[k] - r[k])
+        x += net.item_bias[item] - net.item_bias[negative]
+        s = one / (one + np.exp(x))
+        if bpr:
+            total += max(-x, real(0)) + np.log1p(np.exp(-abs(x)))
+            slope = -real(scale) * s
+        else:
+            total += s
+            slope = -real(scale) * s * (one - s)
+        du, dq, dr = grad.ranking_users[user], grad.ranking_items[item], grad.ranking_items[negative]
+        for k in range(u.size):
+            du[k] += slope * (q[k] - r[k])
+        for k in range(u.size):
+            dq[k] += slope * u[k]
+        for k in range(u.size):
+            dr[k] -= slope * u[k]
+        grad.item_bias[item] += slope
+        grad.item_bias[negative] -= slope
+    return total
+
+
+@compiled
+def _hidden(net: Net, x: Floats, h: Floats, users: Ids, items: Ids) -> None:
+    """Fill x (n, 3 dim) with [u, q, u∗q], and h (n, hidden) with its product with the weights."""
+    dim = net.rating_users.shape[1]
+    for row in range(len(users)):
+        u, q, z = net.rating_users[users[row]], net.rating_items[items[row]], x[row]
+        for k in range(dim):
+            z[k] = u[k]
+        for k in range(dim):
+            z[dim + k] = q[k]
+        for k in range(dim):
+            z[2 * dim + k] = u[k] * q[k]
+    np.dot(x, net.hidden_weight.T, h)
+
+
+@compiled
+def _add_rating(net: Net, grad: Net, work: Work, rows: Rows, a: int, b: int, scale: float) -> float:
+    """The sum over rows a…b of (r̂ − r)²; `scale` times its gradient is added to `grad`."""
+    real = net.item_bias.dtype.type
+    n, dim = b - a, net.rating_users.shape[1]
+    x, h, dx = work.x[:n], work.h[:n], work.dx[:n]
+    _hidden(net, x, h, rows.users[a:b], rows.items[a:b])
+    weight, dweight = net.output_weight[0], grad.output_weight[0]
+    bias, dbias = net.hidden_bias, grad.hidden_bias
+    total = 0.0
+    for row in range(n):
+        z = h[row]
+        error = net.output_bias[0] - rows.ratings[a + row]
+        for j in range(z.size):
+            z[j] = max(z[j] + bias[j], real(0))
+            error += z[j] * weight[j]
+        total += error * error
+        slope = real(2 * scale) * error
+        grad.output_bias[0] += slope
+        for j in range(z.size):
+            dweight[j] += slope * z[j]
+        for j in range(z.size):
+            z[j] = slope * weight[j] if z[j] > 0 else real(0)
+            dbias[j] += z[j]
+    np.dot(h.T, x, work.dw)
+    grad.hidden_weight[:] += work.dw
+    np.dot(h, net.hidden_weight, dx)
+    for row in range(n):
+        user, item = rows.users[a + row], rows.items[a + row]
+        u, q, du, dq = (
+            net.rating_users[user],
+            net.rating_items[item],
+            grad.rating_users[user],
+            grad.rating_items[item],
+        )
+        z = dx[row]
+        for k in range(dim):
+            du[k] += z[k] + z[2 * dim + k] * q[k]
+        for k in range(dim):
+            dq[k] += z[dim + k] + z[2 * dim + k] * u[k]
+    return total
+
+
+@compiled
+def _adam(p: Floats, m: Floats, v: Floats, g: Floats, rate: float, decay: float, step: int) -> None:
+    """Adam's `step`-th update (from 1) with decoupled decay, of every parameter; g is zero afterwards.
+
+    Below the normal range numbers are set to 0: rows that wait would decay into subnormals, which are slow.
+    Kingma & Ba 2015, arXiv 1412.6980; Loshchilov & Hutter 2019, arXiv 1711.05101.
+    """
+    real = p.dtype.type
+    zero, tiny = real(0), np.finfo(p.dtype).tiny
+    beta1, beta2 = real(0.9), real(0.999)
+    rest1, rest2 = real(1 - 0.9), real(1 - 0.999)
+    keep, eps = real(1 - rate * decay), real(1e-8)
+    size, root = real(rate / (1 - 0.9**step)), real(1 / np.sqrt(1 - 0.999**step))
+    for k in range(p.size):
+        first = beta1 * m[k] + rest1 * g[k]
+        second = beta2 * v[k] + rest2 * g[k] * g[k]
+        value = keep * p[k] - size * first / (np.sqrt(second) * root + eps)
+        m[k] = zero if abs(first) < tiny else first
+        v[k] = zero if second < tiny else second
+        p[k] = zero if abs(value) < tiny else value
+        g[k] = zero
+
+
+@compiled
+def train(
+    p: Floats,
+    m: Floats,
+    v: Floats,
+    g: Floats,
+    net: Net,
+    grad: Net,
+    work: Work,
+    rows: Rows,
+    batch: int,
+    weight: float,
+    bpr: bool,
+    rate: float,
+    decay: float,
+    step: int,
+) -> tuple[float, float, int]:
+    """One epoch, in place; the means over its rows of both losses, and the steps made so far.
+
+    `net` is views of p and `grad` of g, which is zero; m and v are Adam's moments. Each loss is taken
+    before its batch's update.
+    """
+    n = len(rows.users)
+    ranking, rating = 0.0, 0.0
+    for first in range(0, n, batch):
+        last = min(first + batch, n)
+        for a in range(first, last, CHUNK):
+            b = min(a + CHUNK, last)
+            ranking += _add_ranking(net, grad, rows, a, b, weight / (last - first), bpr)
+            rating += _add_rating(net, grad, work, rows, a, b, (1 - weight) / (last - first))
+        step += 1
+        _adam(p, m, v, g, rate, decay, step)
+    return ranking / n, rating / n, step
+
+
+@compiled
+def predict(net: Net, work: Work, users: Ids, items: Ids) -> Floats:
+    """Predicted ratings (n,) of pairs."""
+    weight, bias = net.output_weight[0], net.hidden_bias
+    found = np.empty(len(users), net.item_bias.dtype)
+    for a in range(0, len(users), CHUNK):
+        b = min(a + CHUNK, len(users))
+        h = work.h[: b - a]
+        _hidden(net, work.x[: b - a], h, users[a:b], items[a:b])
+        for row in range(b - a):
+            found[a + row] = net.output_bias[0]
+            for j in range(h.shape[1]):
+                found[a + row] += max(h[row, j] + bias[j], 0) * weight[j]
+    return found
+
+
+@compiled
+def ranks(
+    net: Net, users: Ids, starts: Ids, items: Ids, masked_starts: Ids, masked: Ids
+) -> NDArray[np.float64]:
+    """Rank (t,) of each of `items`, as `trainable.metrics.Ranking.ranks`; NaN where a score is not finite."""
+    n_items = len(net.item_bias)
+    found = np.empty(len(items))
+    scores = np.empty((BLOCK, n_items), net.item_bias.dtype)
+    for a in range(0, len(users), BLOCK):
+        b = min(a + BLOCK, len(users))
+        np.dot(net.ranking_users[users[a:b]], net.ranking_items.T, scores[: b - a])
+        for row in range(a, b):
+            score = scores[row - a]
+            finite = True
+            for j in range(n_items):
+                score[j] += net.item_bias[j]
+                finite &= np.isfinite(score[j])
+            for j in masked[masked_starts[row] : masked_starts[row + 1]]:
+                score[j] = -np.inf
+            for t in range(starts[row], starts[row + 1]):
+                own = score[items[t]]
+                higher, same = np.int32(0), np.int32(0)
+                for j in range(n_items):
+                    higher += score[j] > own
+                    same += score[j] == own
+                found[t] = 1 + higher + (same - 1) / 2 if finite else np.nan
+    return found

@@ -1,0 +1,134 @@
+"""The CPU's engine: one compiled call trains one member for one epoch, on one thread, in one core's cache."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from trainable.contract import Config, StudyError
+from trainable.data.interactions import Fold
+from trainable.engines import Member, Result, State
+from trainable.engines.alone import AloneEngine, Training
+from trainable.engines.draws import Draw
+from trainable.engines.kernel import Floats, Net, Rows, predict, ranks, train, work
+from trainable.metrics import Ranking, mean_squared_error
+from trainable.parameters import shapes
+
+Named = dict[str, Floats]
+
+
+class NumbaEngine(AloneEngine[Rows]):
+    """Bit for bit. With more threads, as many members train at the same time."""
+
+    def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
+        if device != "cpu":
+            raise StudyError(
+                f"device: the numba engine does not know {device!r}; use cpu or the torch engine"
+            )
+        super().__init__(fold, seed=seed)
+        self._threads, self._dtype = threads, np.dtype(dtype)
+
+    def start(self, config: Config, state: State) -> "NumbaTraining":
+        """A member in training, from a state that stays as it is."""
+        return NumbaTraining(config, state, self.fold, self.ranking, self._dtype)
+
+    def rows(self, drawn: Draw) -> Rows:
+        """The draw with ratings in the parameters' precision."""
+        return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(self._dtype))
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """One thread for each product of matrices: these are small, and more would wait for each other."""
+        limited: AbstractContextManager[object] = threadpool_limits(1, "blas")
+        return limited
+
+    def each(self, advance: Callable[[Member], Result], members: Collection[Member]) -> Iterable[Result]:
+        """The results of the members, of as many at a time as there are threads."""
+        if self._threads == 1:
+            return map(advance, members)
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(advance, members))
+
+
+class NumbaTraining(Training[Rows]):
+    """Parameters, gradient and moments: each kind one flat vector, in the order of `shapes`."""
+
+    def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, dtype: np.dtype) -> None:
+        self.epoch, self._step = int(state["epoch"]), int(state["step"])
+        self._config, self._ranking = config, ranking
+        self._users, self._items = fold.target.users.astype(np.int64), fold.target.items.astype(np.int64)
+        self._ratings = fold.target.ratings
+        self._shapes = shapes(config, fold.train.n_users, fold.train.n_items)
+        self._p, self._m, self._v = (
+            np.concatenate([np.ravel(state[kind + name]) for name in self._shapes]).astype(dtype)
+            for kind in ("", "m.", "v.")
+        )
+        self._g = np.zeros_like(self._p)
+        self._net, self._gradient = _net(self._named(self._p)), _net(self._named(self._g))
+        self._work = work(self._net)
+
+    def train(self, rows: Rows) -> tuple[float, float]:
+        """One epoch; the means over its rows of the ranking and the rating loss, before each update."""
+        config = self._config
+        ranking, rating, self._step = train(
+            self._p,
+            self._m,
+            self._v,
+            self._g,
+            self._net,
+            self._gradient,
+            self._work,
+            rows,
+            len(rows.users) if config.batch_size == "full" else config.batch_size,
+            config.ranking_weight,
+            config.ranking_loss == "bpr",
+            config.learning_rate,
+            config.weight_decay,
+            self._step,
+        )
+        return ranking, rating
+
+    def finite(self) -> bool:
+        """Whether all parameters are."""
+        return bool(np.isfinite(self._p).all())
+
+    def measure(self) -> dict[str, float]:
+        """The metrics on the fold's target; NotFiniteError where they are not finite."""
+        r = self._ranking
+        predicted = predict(self._net, self._work, self._users, self._items)
+        found = ranks(self._net, r.users, r.starts, r.items, r.masked_starts, r.masked)
+        return {**r.averages(found), "mse": mean_squared_error(predicted, self._ratings)}
+
+    def state(self) -> State:
+        """A copy of everything needed to go on: see `trainable.parameters.fresh`."""
+        found: dict[str, NDArray[np.generic]] = {
+            kind + name: view.copy()
+            for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v))
+            for name, view in self._named(flat).items()
+        }
+        return {**found, "step": np.array(self._step), "epoch": np.array(self.epoch)}
+
+    def _named(self, flat: Floats) -> Named:
+        """Views of a flat vector by the parameters' names."""
+        ends = np.cumsum([prod(shape) for shape in self._shapes.values()])
+        parts = np.split(flat, ends[:-1])
+        return {
+            name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+
+
+def _net(own: Mapping[str, Floats]) -> Net:
+    return Net(
+        ranking_users=own["ranking.users"],
+        ranking_items=own["ranking.items"],
+        rating_users=own.get("rating.users", own["ranking.users"]),
+        rating_items=own.get("rating.items", own["ranking.items"]),
+        item_bias=own["item_bias"],
+        hidden_weight=own["hidden.weight"],
+        hidden_bias=own["hidden.bias"],
+        output_weight=own["output.weight"],
+        output_bias=own["output.bias"],
+    )

