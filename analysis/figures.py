@@ -15,7 +15,6 @@ from analysis.marks import (
     DASHES,
     DRAWN,
     REFERENCE,
-    TRIVIAL_NAMES,
     Shades,
     draw_legends,
     draw_points,
@@ -23,10 +22,13 @@ from analysis.marks import (
     xy,
 )
 from analysis.objective import Floats, Objective, from_losses, to_losses
-from analysis.tables import Tables
+from analysis.tables import TRIVIAL, Tables
 
 LABELLED = 12
 """Trials up to which dominated ones get a label too."""
+
+FEW = 6
+"""Trials up to which all are in the frame where none beats the reference."""
 
 REACH = (0.35, 0.6)
 """How far the frame goes beyond what matters, as shares of its span: to the better and to the worse side."""
@@ -44,9 +46,9 @@ def pareto(tables: Tables) -> Drawing:
     shades = Shades.over(tables.evaluated["weight"].to_numpy(dtype=np.float64))
     _frame(axes, tables)
     _trivial(axes, tables)
-    edge = draw_staircase(axes, tables)
+    draw_staircase(axes, tables)
     thinned = draw_points(axes, tables, shades)
-    _labels(axes, tables, edge)
+    _labels(axes, tables)
     draw_legends(figure, tables, shades, left=0.768, top=0.95)
     up, right = tables.goals
     return Drawing(
@@ -62,15 +64,16 @@ def _limits(tables: Tables) -> Floats:
     """Ends (2, 2) of the axes, a column a goal: what matters, and as much of the rest as keeps it readable.
 
     What matters is the reference and the part of the front that beats it; where nothing does, the reference
-    and the trials' own points, but for the worst fifth in either objective where they are many.
+    and the trials' own points, but for the worst quarter in either objective where they are not few.
     """
     reference = to_losses(tables.reference[None], tables.goals)
     winners = tables.losses(tables.front[tables.beats_reference(tables.front)])
     core = np.vstack([winners, reference])
     if not len(winners):
         core = np.vstack([tables.losses(tables.evaluated[tables.evaluated["stands"]]), reference])
-        if len(core) > LABELLED:
-            core = np.vstack([np.minimum(core, np.quantile(core, 0.8, axis=0)), reference])
+        if len(core) > FEW:
+            worst = np.quantile(core, 0.75, axis=0, method="lower")
+            core = np.vstack([np.minimum(core, worst), reference])
     low, high = core.min(axis=0), core.max(axis=0)
     span = np.where(high > low, high - low, np.maximum(0.1 * np.abs(high), 1e-3))
     ends = np.vstack([low - REACH[0] * span, high + REACH[1] * span])
@@ -102,15 +105,14 @@ def _axis_label(goal: Objective, split: str) -> str:
 def _trivial(axes: Axes, tables: Tables) -> None:
     """A line for each trivial model's metric, named at its right or upper end, and the reference point."""
     line: dict[str, Any] = {"color": MUTED, "linewidth": 0.8, "linestyle": DASHES, "zorder": 1}
-    note: dict[str, Any] = {
-        "fontsize": 7.5, "color": MUTED, "textcoords": "offset points", "parse_math": False,
-    }  # fmt: skip
-    for name, metrics in tables.manifest["trivial"].items():
+    note: dict[str, Any] = {"fontsize": 7.5, "color": MUTED, "textcoords": "offset points"}
+    for name, label in TRIVIAL.items():
+        metrics = tables.manifest["trivial"][name]
         for goal in tables.goals:
             if goal.name not in metrics:
                 continue
             level = float(metrics[goal.name])
-            words = f"{TRIVIAL_NAMES.get(name, name)} {text.fixed(level, goal.decimals)}"
+            words = f"{label} {text.fixed(level, goal.decimals)}"
             if goal is tables.goals[0]:
                 axes.axhline(level, **line)
                 at, shift, aligned = (1.0, level), (-2.0, -3.0), {"ha": "right", "va": "top"}
@@ -123,7 +125,7 @@ def _trivial(axes: Axes, tables: Tables) -> None:
     axes.plot([tables.reference[1]], [tables.reference[0]], **REFERENCE, zorder=3)
 
 
-def _labels(axes: Axes, tables: Tables, edge: Floats) -> None:
+def _labels(axes: Axes, tables: Tables) -> None:
     """λ and epochs beside the front's points, and beside all trials where they are few; as many as fit."""
     points = tables.evaluated
     standing = points[points["stands"] & ~points["front"]]
@@ -138,7 +140,8 @@ def _labels(axes: Axes, tables: Tables, edge: Floats) -> None:
     step = axes.figure.dpi / 72
     marked = pd.concat([tables.front, standing])
     clear = [Bbox.from_extents(*(at - 4 * step), *(at + 4 * step)) for at in to_pixels(xy(tables, marked))]
-    clear += segments(to_pixels(edge), width=3 * step)
+    for line in axes.lines:
+        clear += segments(line.get_transform().transform(line.get_xydata()), width=2 * step)
     clear += [note.get_window_extent() for note in axes.texts]
     ends_first = sorted(range(len(labels)), key=lambda i: i not in (0, len(tables.front) - 1))
     place(

@@ -44,7 +44,7 @@ def place(
         for right, up, horizontal, vertical in PLACES:
             note = Annotation(
                 label.text, (label.x, label.y), (right * GAP, up * GAP), textcoords="offset points",
-                ha=horizontal, va=vertical, fontsize=size, color=color, parse_math=False, zorder=6,
+                ha=horizontal, va=vertical, fontsize=size, color=color, zorder=6,
             )  # fmt: skip
             axes.add_artist(note)
             box = note.get_window_extent()

@@ -25,8 +25,6 @@ SHARING_STYLES = {
 }
 """Marker, colour and name of each way of sharing: shape alone tells them apart."""
 
-TRIVIAL_NAMES = {"popularity": "popularity", "bias": "bias model"}
-
 VOLUME = "#2f6fd0"
 DASHES = (0, (4, 3))
 
@@ -103,13 +101,13 @@ def draw_points(axes: Axes, tables: Tables, shades: Shades) -> bool:
     return every > 1
 
 
-def draw_staircase(axes: Axes, tables: Tables) -> Floats:
-    """The edge (k, 2) of what the front attains, right then up, drawn with the area it adds to the reference.
+def draw_staircase(axes: Axes, tables: Tables) -> None:
+    """Draw the edge of what the front attains, and the area between it and the reference: the hypervolume.
 
     A staircase, never a line through points: between two points nothing was evaluated.
     """
     if not len(tables.front):
-        return np.empty((0, 2))
+        return
     losses = tables.losses(tables.front)[::-1]
     reference = to_losses(tables.reference, tables.goals)
     frame = to_losses(np.column_stack([axes.get_ylim(), axes.get_xlim()]), tables.goals).max(axis=0)
@@ -118,7 +116,6 @@ def draw_staircase(axes: Axes, tables: Tables) -> Floats:
     area = from_losses(within, tables.goals)[:, ::-1]
     axes.fill(*area.T, color=VOLUME, alpha=0.09, linewidth=0, zorder=0)
     axes.plot(*edge.T, color=INK, linewidth=1.0, alpha=0.75, zorder=2)
-    return edge
 
 
 def draw_legends(figure: Figure, tables: Tables, shades: Shades, *, left: float, top: float) -> None:

@@ -45,13 +45,11 @@ def render(tables: Tables, parts: list[Section]) -> str:
     css = files("analysis").joinpath("templates/report.css").read_text(encoding="utf-8")
     style = Markup(css)  # noqa: S704  our own file
     page = environment.get_template("report.html")
-    return page.render(name=tables.manifest["name"], split=tables.split, sections=parts, style=style)
+    return page.render(name=tables.manifest["name"], sections=parts, style=style)
 
 
 def _printable(value: object) -> object:
     """Text without the characters that a page may not hold."""
-    return (
-        UNPRINTABLE.sub("\ufffd", value)
-        if isinstance(value, str) and not isinstance(value, Markup)
-        else value
-    )
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return UNPRINTABLE.sub("\ufffd", value)
+    return value

@@ -19,10 +19,15 @@ METRICS = ("mrr", "mrr_all", "mse")
 LOSSES = ("ranking_loss", "rating_loss", "joint_loss")
 SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
 
+TRIVIAL = {"popularity": "popularity", "bias": "bias model"}
+"""The trivial models by their name in the manifest, and as they are called."""
+
 KEYS = (
     "schema", "name", "fingerprint", "version", "objectives", "spec", "data", "trivial", "reference", "split",
     "counts", "member_epochs", "wall_s", "started", "finished", "complete", "reason", "test_opened",
-    "environment",
+    "environment", *(f"trivial.{name}" for name in TRIVIAL),
+    "data.source", "data.split", "data.sha256", "data.users", "data.items", "data.train", "data.validation",
+    "data.test", "data.has_validation", "data.warnings",
 )  # fmt: skip
 WORDS = {"trials": ("state", "reason", "sharing", "lane")}
 FLAGS = {"trials": ("front",), "points": ("candidate", "front")}
@@ -131,7 +136,7 @@ def _manifest(path: Path) -> Mapping[str, Any]:
         raise AnalysisError(f"{path}: not JSON ({error}); export the study again") from error
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         raise AnalysisError(f"{path}: not a manifest of schema {SCHEMA}; export the study again")
-    missing = [key for key in KEYS if key not in manifest]
+    missing = [key for key in KEYS if not _has(manifest, key)]
     if missing:
         raise AnalysisError(f"{path}: lacks {', '.join(missing)}; export the study again")
     goals = objectives(manifest["objectives"])
@@ -141,6 +146,12 @@ def _manifest(path: Path) -> Mapping[str, Any]:
         if not np.isfinite(manifest["reference"].get(goal.name, np.nan)):
             raise AnalysisError(f"{path}: reference has no finite {goal.name}; export the study again")
     return manifest
+
+
+def _has(manifest: Mapping[str, Any], key: str) -> bool:
+    """Whether a key, or with a dot one within another, is there."""
+    outer, _, inner = key.partition(".")
+    return outer in manifest and (not inner or inner in manifest[outer])
 
 
 def _table(path: Path, name: str) -> pd.DataFrame:

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -38,13 +40,15 @@ Overrides = Annotated[
 
 def main() -> None:
     """Run the command; a mistake that the user can mend costs one line, not a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # TERM ends a command as Ctrl-C does
     try:
         app()
     except (StudyError, AnalysisError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _refuse(f"{type(error).__name__}: {error}")
+    except OSError as error:
+        _refuse(f"{type(error).__name__}: {error.filename or STUDIES}: {error.strerror or error}")
+    except _database_errors() as error:
+        _refuse(f"{STUDIES}: a study's record cannot be read or written: {_first_line(error)}")
 
 
 # --- running ---------------------------------------------------------------------------------------------
@@ -62,14 +66,18 @@ def run(
     from study.spec import resolve
 
     chosen = resolve(spec, overrides or (), STUDIES)
-    console.print(f"study {chosen.name} ({chosen.fingerprint}) in {STUDIES / chosen.name}", highlight=False)
-    outcome = run(chosen, STUDIES, watch=partial(progress.watch, console=console))
+    _say(f"study {chosen.name} ({chosen.fingerprint}) in {STUDIES / chosen.name}")
+    try:
+        outcome = run(chosen, STUDIES, watch=partial(progress.watch, console=console))
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on from here")
+        raise
     if not outcome.trained:
-        console.print(f"complete ({outcome.reason}): nothing left to do; a larger budget would go on")
+        _say(f"complete ({outcome.reason}): nothing left to do; a larger budget would go on")
     elif not outcome.complete:
-        console.print(f"{outcome.reason}; `study run {chosen.name}` goes on from here")
+        _say(f"{outcome.reason}; `study run {chosen.name}` goes on from here")
     seen = progress.snapshot(Ledger.read(outcome.folder))
-    console.print(progress.line(seen), soft_wrap=True, highlight=False)
+    _say(progress.line(seen))
     console.print(progress.front_table(seen))
     _report(outcome.folder)
     if outcome.reason.startswith("failed"):
@@ -81,8 +89,9 @@ def run(
 @app.command()
 def stop(name: Name) -> None:
     """Ask a running study to stop; `study run NAME` goes on later."""
-    asked = _ledger(name).request_stop()
-    console.print(f"{name}: asked to stop" if asked else f"{name}: is not running")
+    ledger = _ledger(name)
+    asked = any(run.alive for run in ledger.runs()) and ledger.request_stop()
+    _say(f"{name}: asked to stop" if asked else f"{name}: is not running")
 
 
 @app.command()
@@ -91,12 +100,18 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
     from study.ledger import Ledger
 
     folder = _folder(name)
-    runs = Ledger.read(folder).runs()
+    try:
+        runs = Ledger.read(folder).runs()
+    except StudyError as error:  # what cannot be read cannot be running either
+        _say(str(error))
+        runs = []
     if runs and runs[-1].alive:
-        raise StudyError(f"{name}: is being run by process {runs[-1].pid}; `study stop {name}` first")
+        raise StudyError(
+            f"{name}: is being run by process {runs[-1].pid} on {runs[-1].host}; `study stop {name}` first"
+        )
     if yes or typer.confirm(f"Delete {folder} and all it holds?"):
         shutil.rmtree(folder)
-        console.print(f"{name}: deleted")
+        _say(f"{name}: deleted")
 
 
 # --- looking ---------------------------------------------------------------------------------------------
@@ -106,39 +121,51 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
 def list_(as_json: AsJson = False) -> None:
     """The studies here: state, trials, hypervolume."""
     from study import progress
-    from study.ledger import FILE, Ledger
+    from study.ledger import DATABASE_ERRORS, FILE, Ledger
 
-    seen = [progress.snapshot(Ledger.read(path.parent)) for path in sorted(STUDIES.glob(f"*/{FILE}"))]
+    seen: list[progress.Snapshot] = []
+    for path in sorted(STUDIES.glob(f"*/{FILE}")):
+        try:
+            seen.append(progress.snapshot(Ledger.read(path.parent)))
+        except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
+            print(f"{path.parent.name}: {_first_line(error)}", file=sys.stderr)
     if as_json:
         print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
         return
-    table = Table("name", "state", "spent", "trials", "front", "hypervolume")
+    table = Table("name", "state", "spent", "trials", "front", "hypervolume", box=box.SIMPLE_HEAD)
     for s in seen:
         table.add_row(
             s.spec.name,
             s.state,
             f"{s.share:.0%}",
             str(len(s.records)),
-            f"{len(s.front.points)} points",
+            str(len(s.front.points)),
             f"{s.front.hypervolume:.5f}",
         )
     console.print(table if seen else f"no studies in {STUDIES}/ yet; `study run` begins one")
 
 
 @app.command()
-def status(name: Name, as_json: AsJson = False) -> None:
+def status(
+    name: Annotated[str | None, typer.Argument(help="A study's name; without one, all are listed.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """How a study stands: trials by state, budget, front, and why trials ended early."""
     from study import progress
 
+    if name is None:
+        list_(as_json)
+        return
     seen = progress.snapshot(_ledger(name))
     if as_json:
         print(json.dumps(progress.as_dict(seen), indent=2))
         return
-    console.print(f"{progress.line(seen)} [{seen.state}]", markup=False, soft_wrap=True, highlight=False)
+    _say(progress.line(seen))
+    _say(f"{seen.state}: {seen.reason}")
     console.print(progress.front_table(seen))
     for record in seen.records.values():
         if record.state in ("stopped", "failed"):
-            console.print(f"trial {record.trial} {record.state}: {record.reason}", highlight=False)
+            _say(f"trial {record.trial} {record.state}: {record.reason}")
 
 
 @app.command()
@@ -159,7 +186,7 @@ def export(name: Name) -> None:
     from study.export import export
 
     export(_ledger(name), _folder(name))
-    console.print(f"{_folder(name) / 'tables'}, front.csv and manifest.json written")
+    _say(f"{_folder(name) / 'tables'}, front.csv and manifest.json written")
 
 
 @app.command()
@@ -169,7 +196,7 @@ def report(
     """Write the study's report: the figure as SVG, PDF and PNG, and one HTML page."""
     page = _report(_folder(name))
     if open_:
-        typer.launch(page.absolute().as_uri())
+        typer.launch(page.as_uri())
 
 
 # --- the rest --------------------------------------------------------------------------------------------
@@ -192,7 +219,7 @@ def data(
         return
     counts = describe(load(source, split="per-user", split_seed=0))
     ratings = counts.train + counts.validation + counts.test
-    console.print(f"{source}: {ratings} ratings of {counts.items} items by {counts.users} users")
+    _say(f"{source}: {ratings} ratings of {counts.items} items by {counts.users} users")
 
 
 @app.command()
@@ -201,7 +228,7 @@ def presets() -> None:
     from study.spec import presets
 
     for name, description in presets().items():
-        console.print(f"{name:8} {description}", highlight=False)
+        _say(f"{name:8} {description}")
 
 
 @app.command()
@@ -246,6 +273,27 @@ def _report(folder: Path) -> Path:
     from study.ledger import Ledger
 
     export(Ledger.read(folder), folder)
-    page = report.write(folder)
-    console.print(f"report: {page}", soft_wrap=True, highlight=False)
+    page = report.write(folder).absolute()
+    _say(f"report: {page}")
     return page
+
+
+def _say(text: str) -> None:
+    """A line as it is: not wrapped, not coloured, brackets and all."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _refuse(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """Asked for only when something was raised: the ledger takes a second to import."""
+    from study.ledger import DATABASE_ERRORS
+
+    return DATABASE_ERRORS

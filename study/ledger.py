@@ -19,7 +19,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sa
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
@@ -36,6 +36,9 @@ SCHEMA = 1
 """Version of what this module writes; a database with another one is refused."""
 
 FILE = "ledger.db"
+
+DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, StorageInternalError)
+"""What a database that is damaged, full or locked raises from any method here."""
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
@@ -313,9 +316,14 @@ class Ledger:
 
 def _storage(path: Path) -> RDBStorage:
     """Optuna's storage on a SQLite file in WAL mode: readers never wait, a commit costs no full sync."""
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
+    try:
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+    except sqlite3.Error as error:
+        raise StudyError(
+            f"{path}: cannot be opened as a study's record: {error}; restore it, or delete the folder"
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 30}})
 

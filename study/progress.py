@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -16,9 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.objective import objectives
+from study.budget import Spent, spent_out
+from study.forms import Range
 from study.front import Front, candidates, front, reference
 from study.ledger import Ledger
-from study.record import Record, State
+from study.record import Record, Run, State
 from study.runtime.interrupt import Interrupt
 from study.spec import StudySpec
 
@@ -29,16 +32,26 @@ LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
 COST = 20
 """Looking at the record may take one part in so many of the time, however large it grows."""
 
+ALSO_SEARCHED = ("learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden")
+"""Values that a front shows beside the weight and the sharing, where they are searched."""
+
 SHOWN = 8
 """Points of the front that the live view has room for."""
+
+Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
+"""How a study stands: driven now; its budget spent; or how its last run ended, "died" where nothing says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess)."""
+    """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess).
+
+    `reason` says why it stands so, in words; `lanes` counts those that train right now.
+    """
 
     spec: StudySpec
-    state: str
+    state: Stand
+    reason: str
     records: Mapping[int, Record]
     counts: Mapping[State, int]
     lanes: int
@@ -56,23 +69,40 @@ def snapshot(ledger: Ledger) -> Snapshot:
     reached = {p.trial: p.epoch for p in points}
     epochs = {n: reached.get(n, 0) if r.state == "running" else r.epochs for n, r in records.items()}
     counts = Counter(r.state for r in records.values())
-    alive = bool(runs) and runs[-1].alive
     member_epochs = sum(epochs.values()) * spec.search.replicates
     wall_s = sum(run.wall_s for run in runs)
+    enough = None if counts["running"] else spent_out(spec, Spent(len(records), member_epochs, wall_s))
+    state, reason = _stand(runs, enough)
     share = _share(spec, records, epochs, wall_s)
+    holders = {r.holder for r in records.values() if r.state == "running" and r.holder is not None}
     chosen = candidates(points, records, spec)
     return Snapshot(
         spec=spec,
-        state="running" if alive else (runs[-1].reason or "died") if runs else "not begun",
+        state=state,
+        reason=reason,
         records=records,
         counts={state: counts[state] for state in get_args(State)},
-        lanes=len({r.holder for r in records.values() if r.state == "running"}) if alive else 0,
+        lanes=len({h.lane for h in holders if h.run == runs[-1].run}) if state == "running" else 0,
         member_epochs=member_epochs,
         share=share,
         wall_s=wall_s,
-        left_s=wall_s * (1 - share) / share if alive and share > 0 else None,
+        left_s=wall_s * (1 - share) / share if state == "running" and 0 < share < 1 else None,
         front=front(chosen, spec, reference(ledger.baseline, spec)),
     )
+
+
+def _stand(runs: Sequence[Run], enough: str | None) -> tuple[Stand, str]:
+    """How the study stands, and why; `enough` is why its budget is spent, or None."""
+    if runs and runs[-1].alive:
+        return "running", f"by process {runs[-1].pid} on {runs[-1].host}"
+    if enough is not None:
+        return "complete", enough
+    if not runs:
+        return "not begun", "no run yet"
+    last = runs[-1].reason
+    if last is None or last == "died":
+        return "died", f"process {runs[-1].pid} on {runs[-1].host} ended without a word"
+    return "failed" if last.startswith("failed") else "stopped", last
 
 
 def _share(spec: StudySpec, records: Mapping[int, Record], epochs: Mapping[int, int], wall_s: float) -> float:
@@ -97,12 +127,22 @@ def _share(spec: StudySpec, records: Mapping[int, Record], epochs: Mapping[int, 
 def line(seen: Snapshot) -> str:
     """The study in one line."""
     counts = ", ".join(f"{n} {state}" for state, n in seen.counts.items() if n)
+    starting = "; waiting for lanes" if seen.state == "running" and not seen.lanes and seen.share < 1 else ""
     left = "" if seen.left_s is None else f", about {duration(seen.left_s)} left"
     return (
-        f"{seen.spec.name}: {seen.share:.0%}; trials: {counts or 'none yet'}; {seen.member_epochs} "
-        f"member-epochs; front {len(seen.front.points)} points, hypervolume {seen.front.hypervolume:.5f}; "
-        f"{duration(seen.wall_s)}{left}"
+        f"{seen.spec.name}: {seen.share:.0%}; trials: {counts or 'none yet'}{starting}; "
+        f"{seen.member_epochs} member-epochs; front: {_extent(seen.front)}; {duration(seen.wall_s)}{left}"
     )
+
+
+def _extent(front: Front) -> str:
+    """How many points, and the hypervolume they span, or that they span none."""
+    if not front.points:
+        return "none yet"
+    points = "1 point" if len(front.points) == 1 else f"{len(front.points)} points"
+    if front.hypervolume == 0:
+        return f"{points}, none beats both trivial models"
+    return f"{points}, hypervolume {front.hypervolume:.5f}"
 
 
 def as_dict(seen: Snapshot) -> dict[str, Any]:
@@ -111,6 +151,7 @@ def as_dict(seen: Snapshot) -> dict[str, Any]:
         "name": seen.spec.name,
         "fingerprint": seen.spec.fingerprint,
         "state": seen.state,
+        "reason": seen.reason,
         "counts": dict(seen.counts),
         "member_epochs": seen.member_epochs,
         "share": seen.share,
@@ -141,19 +182,16 @@ def duration(seconds: float) -> str:
 def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
     """The front as a table, best in the first objective first: each point with its trial's values."""
     goals = objectives(seen.spec.objectives)
+    searched = [name for name in ALSO_SEARCHED if isinstance(seen.spec.form(name), Range | tuple)]
     table = Table(
-        title=f"Front: non-dominated among the {len(seen.records)} configurations tried", title_justify="left"
+        title=f"Front: non-dominated among the {len(seen.records)} configurations tried",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
-    for name in (
-        "trial",
-        "epochs",
-        "λ",
-        "sharing",
-        "learning rate",
-        "weight decay",
-        *(g.label for g in goals),
-    ):
-        table.add_column(name, justify="left" if name == "sharing" else "right")
+    for header in ("trial", "epoch", "λ", "sharing", *searched, *(g.name for g in goals)):
+        text = header in ("sharing", "ranking_loss")
+        table.add_column(header.replace("_", " "), justify="left" if text else "right", no_wrap=True)
     for point in seen.front.points[:most]:
         config = seen.records[point.trial].config
         if config is not None:
@@ -162,13 +200,16 @@ def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
                 str(point.epoch),
                 "–" if config.weight is None else f"{config.weight:.4f}",
                 config.sharing,
-                f"{config.learning_rate:.2g}",
-                f"{config.weight_decay:.2g}",
+                *(_short(getattr(config, name)) for name in searched),
                 *(f"{point.metrics[g.name]:.4f}" for g in goals),
             )
     more = 0 if most is None else len(seen.front.points) - most
     table.caption = f"and {more} more" if more > 0 else None
     return table
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
 def _view(seen: Snapshot) -> Group:

@@ -222,13 +222,14 @@ class Referee:
         names = {h.trial for h in held}
         lost = [n for n in self._running if self._leased(n, holder.lane) and n not in names]
         self._expire()
-        room = max(free - len(lost), 0)
-        orphans = [n for n, trial in self._running.items() if trial.holder is None]
+        waiting = lost + [n for n, trial in self._running.items() if trial.holder is None]
         if out_of_time(self.spec, self._spent()) is not None:
-            for number in lost + orphans:
+            for number in waiting:
                 self._abandon(number)
             return []
-        leases = [self._again(number, holder) for number in lost + orphans[:room]]
+        leases = [self._again(number, holder) for number in waiting[:free]]
+        for number in lost[free:]:  # the lane has fewer slots than it had
+            self._running[number].holder = None
         while len(leases) < free and spent_out(self.spec, self._spent()) is None:
             lease = self.ledger.ask(holder)
             self._running[lease.trial] = Running(lease.config, lease.attempt, holder)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trainable.contract import StudyError
-from trainable.data.interactions import Fold
+from trainable.data.interactions import Fold, Interactions
 
 Scores = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 """Ranking scores (b, n_items) of every item for users (b,); larger is nearer to the top."""
@@ -28,22 +28,18 @@ class Ranking:
     """The ranking task of a fold: each user's target items among the catalogue, train items last.
 
     `users` (u,) have at least one target item, `items` (t,) are their target items user by user, and
-    `starts` (u + 1,) bounds each user's part. `excluded` counts the catalogue's other users: no
-    metric knows them. StudyError where no user has a target item.
+    `starts` (u + 1,) bounds each user's part; `masked` and `masked_starts` do so for their train items.
+    `excluded` counts the catalogue's other users: no metric knows them. StudyError where there are no
+    target items at all.
     """
 
     def __init__(self, fold: Fold) -> None:
-        self.n_items = fold.target.n_items
-        self.users, self.starts, self.items = _by_user(fold.target.users, fold.target.items)
-        if not len(self.users):
+        if not len(fold.target):
             raise StudyError(f"data: the {fold.name} part has no rows; there must be at least one to rank")
+        self.users = np.unique(fold.target.users).astype(np.int64)
         self.excluded = fold.target.n_users - len(self.users)
-        known = np.isin(fold.train.users, self.users)
-        seen, starts, masked = _by_user(fold.train.users[known], fold.train.items[known])
-        self.masked = masked
-        bounds = np.zeros(len(self.users) + 1, np.int64)
-        bounds[1 + np.searchsorted(self.users, seen)] = np.diff(starts)
-        self.masked_starts = bounds.cumsum()
+        self.starts, self.items = _by_user(fold.target, self.users)
+        self.masked_starts, self.masked = _by_user(fold.train, self.users)
 
     def ranks(self, scores: Scores) -> NDArray[np.float64]:
         """Rank (t,) of each of `items` for its user, from 1; NotFiniteError where a score is not finite."""
@@ -89,19 +85,17 @@ def mean_squared_error(predicted: ArrayLike, ratings: ArrayLike) -> float:
     return mean
 
 
-def _by_user(
-    users: NDArray[np.int32], items: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct users (u,), the bounds (u + 1,) of each one's part, and the items (n,) in these parts."""
-    order = np.lexsort((items, users))
-    distinct, counts = np.unique(users, return_counts=True)
-    starts = np.concatenate([[0], counts.cumsum()]).astype(np.int64)
-    return distinct.astype(np.int64), starts, items[order].astype(np.int64)
+def _by_user(rows: Interactions, users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The bounds (u + 1,) of each user's part, and the items (n,) in these parts."""
+    known = np.isin(rows.users, users)
+    order = np.lexsort((rows.items[known], rows.users[known]))
+    bounds = np.searchsorted(rows.users[known][order], users)
+    return np.append(bounds, len(order)), rows.items[known][order].astype(np.int64)
 
 
 def _rows(
     starts: NDArray[np.int64], values: NDArray[np.int64], first: int, last: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The values of parts first…last − 1, and the part each belongs to, counted from `first`."""
+    """The row, counted from `first`, and the value of each entry in the parts of users first…last − 1."""
     counts = np.diff(starts[first : last + 1])
     return np.repeat(np.arange(last - first), counts), values[starts[first] : starts[last]]

@@ -24,7 +24,8 @@ class Trivial:
 def trivial(fold: Fold) -> Trivial:
     """Popularity's `mrr` and `mrr_all`, and the bias model's `mse`: learned on train, measured on the target.
 
-    On MovieLens-100K, split per user: test MRR .302 (all target items .057), MSE .894.
+    On MovieLens-100K split per user, over four splits: test MRR .28–.31 (all target items .051–.060),
+    MSE .88–.90.
     """
     popularity = np.bincount(fold.train.items, minlength=fold.train.n_items).astype(np.float64)
     ranking = Ranking(fold).metrics(lambda users: np.tile(popularity, (len(users), 1)))

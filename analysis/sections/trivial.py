@@ -5,20 +5,16 @@ import pandas as pd
 
 from analysis import text
 from analysis.front import box
-from analysis.marks import TRIVIAL_NAMES
 from analysis.objective import OBJECTIVES, to_losses
 from analysis.sections import Grid, Section, Text
-from analysis.tables import Tables
+from analysis.tables import TRIVIAL, Tables
 
 
 def trivial(tables: Tables) -> Section:
     """The trivial models beside the best points, and how many points beat both."""
     points = tables.evaluated
     columns = ["Model", *(goal.label for goal in OBJECTIVES.values())]
-    rows = [
-        [TRIVIAL_NAMES.get(name, name), *_metrics(metrics)]
-        for name, metrics in tables.manifest["trivial"].items()
-    ]
+    rows = [[label, *_metrics(tables.manifest["trivial"][name])] for name, label in TRIVIAL.items()]
     if len(points):
         losses = tables.losses(points)
         spanned = box(losses, to_losses(tables.reference, tables.goals))

@@ -22,11 +22,11 @@ def verdict(tables: Tables) -> Section:
     """What was found, on which part of the ratings, and what to be careful about."""
     blocks = [Text(_answer(tables), "answer"), Text(_state(tables))]
     points = tables.evaluated
-    if not tables.manifest["data"].get("has_validation", True):
+    if not tables.manifest["data"]["has_validation"]:
         blocks.append(Text(NO_VALIDATION, "warning"))
     if len(points) and points["replicates"].min() <= 1:
         blocks.append(Text(NOISE, "warning"))
-    blocks += [Text(str(warning), "warning") for warning in tables.manifest["data"].get("warnings", ())]
+    blocks += [Text(str(warning), "warning") for warning in tables.manifest["data"]["warnings"]]
     return Section("verdict", "Verdict", blocks)
 
 

@@ -56,6 +56,12 @@ def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
     try:
         with watch(folder, interrupt):
             reason = _drive(ledger, number, job(spec, split), folder, interrupt)
+    except KeyboardInterrupt:  # while no lane is there to be parked: the process has to end by itself
+        reason = "interrupted"
+        raise
+    except Exception as error:
+        reason = f"failed: {error}"
+        raise
     finally:
         ledger.release(number, reason)
     return Outcome(

@@ -2,20 +2,24 @@
 
 import os
 import signal
-from threading import Event
+from threading import Event, current_thread, main_thread
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """Notes INT and TERM while it is entered. `asked` is set by the first; a second exits with 130."""
+    """Notes INT and TERM while it is entered. `asked` is set by the first; a second exits with 130.
+
+    Signals reach the main thread only: entered in another one, it leaves them alone.
+    """
 
     def __init__(self) -> None:
         self.asked = Event()
 
     def __enter__(self) -> "Interrupt":
-        self._before = {s: signal.signal(s, self._note) for s in SIGNALS}
+        heard = SIGNALS if current_thread() is main_thread() else ()
+        self._before = {s: signal.signal(s, self._note) for s in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

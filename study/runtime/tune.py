@@ -129,7 +129,7 @@ def drive(
         referee = (
             ray.remote(RefereeActor)
             .options(
-                name="referee",
+                name=f"referee-{ledger.spec.fingerprint}",
                 num_cpus=0,
                 max_restarts=-1,
                 max_task_retries=-1,
@@ -145,6 +145,7 @@ def drive(
         )
         failure = _fit(referee, job, run, lanes, resources, storage)
         over: str | None = ray.get(referee.over.remote())
+        ray.kill(referee)
     if over is None:
         raise StudyError(failure or "Ray ended the run before the study was over; run it again to go on")
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
@@ -184,10 +185,10 @@ def _connected(address: str, folder: Path, namespace: str) -> Iterator[None]:
     Ray puts the working folder first on its workers' path, so a file of the user's called `analysis.py`
     would take our package's place there: the driver works from the study's folder, which holds no code.
     """
+    os.environ.update(ENVIRONMENT)
     if ray.is_initialized():
         yield
         return
-    os.environ.update(ENVIRONMENT)
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -196,7 +197,7 @@ def _connected(address: str, folder: Path, namespace: str) -> Iterator[None]:
             namespace=f"study-{namespace}",
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
         )
         yield
     finally:

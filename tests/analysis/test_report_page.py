@@ -125,7 +125,7 @@ def test_hostile_words_are_shown_not_obeyed(study):
          {"trial": 1, "batch_size": "full"}],
         [{"trial": t, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8} for t in (0, 1)],
         name=HOSTILE, reason=HOSTILE, spec={HOSTILE: HOSTILE},
-        trivial={HOSTILE: {"mrr": 0.2, "mse": 0.9}}, environment={HOSTILE: HOSTILE},
+        environment={HOSTILE: HOSTILE},
         data={"source": HOSTILE, "split": HOSTILE, "sha256": HOSTILE, "users": 1, "items": 1, "train": 1,
               "validation": 1, "test": 1, "has_validation": True, "warnings": [HOSTILE]},
     )  # fmt: skip

@@ -60,7 +60,8 @@ class Engine(Protocol):
     """Trains the members that have joined, all together, one epoch a call.
 
     Every random number comes from a stream keyed by (seed, replicate, epoch, use), so a neighbour never
-    changes a member's result (law 1): bit for bit where `deterministic`, else within `tolerance` (relative).
+    changes a member's result (law 1): bit for bit where `deterministic`, else in float64 within `tolerance`
+    (relative; in float32 rounding alone makes trajectories diverge).
     """
 
     deterministic: bool

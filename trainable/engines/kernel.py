@@ -24,7 +24,10 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class Net(NamedTuple):
-    """Parameters, or their gradient, with the shapes of `trainable.parameters.shapes`."""
+    """Parameters, or their gradient, with the shapes of `trainable.parameters.shapes`.
+
+    Without the user's bias, which cancels in p⁺ − p⁻ and in a user's ranking.
+    """
 
     ranking_users: Floats
     ranking_items: Floats
@@ -143,17 +146,14 @@ def _add_rating(net: Net, grad: Net, work: Work, rows: Rows, a: int, b: int, sca
             z[j] = slope * weight[j] if z[j] > 0 else real(0)
             dbias[j] += z[j]
     np.dot(h.T, x, work.dw)
-    grad.hidden_weight[:] += work.dw
+    for j in range(work.dw.shape[0]):
+        for k in range(3 * dim):
+            grad.hidden_weight[j, k] += work.dw[j, k]
     np.dot(h, net.hidden_weight, dx)
     for row in range(n):
         user, item = rows.users[a + row], rows.items[a + row]
-        u, q, du, dq = (
-            net.rating_users[user],
-            net.rating_items[item],
-            grad.rating_users[user],
-            grad.rating_items[item],
-        )
-        z = dx[row]
+        u, q, z = net.rating_users[user], net.rating_items[item], dx[row]
+        du, dq = grad.rating_users[user], grad.rating_items[item]
         for k in range(dim):
             du[k] += z[k] + z[2 * dim + k] * q[k]
         for k in range(dim):
@@ -243,6 +243,7 @@ def ranks(
     n_items = len(net.item_bias)
     found = np.empty(len(items))
     scores = np.empty((BLOCK, n_items), net.item_bias.dtype)
+    largest = np.finfo(scores.dtype).max
     for a in range(0, len(users), BLOCK):
         b = min(a + BLOCK, len(users))
         np.dot(net.ranking_users[users[a:b]], net.ranking_items.T, scores[: b - a])
@@ -251,7 +252,8 @@ def ranks(
             finite = True
             for j in range(n_items):
                 score[j] += net.item_bias[j]
-                finite &= np.isfinite(score[j])
+                # isfinite would ask whether x − x is 0, and free order makes that true
+                finite &= abs(score[j]) <= largest
             for j in masked[masked_starts[row] : masked_starts[row + 1]]:
                 score[j] = -np.inf
             for t in range(starts[row], starts[row + 1]):

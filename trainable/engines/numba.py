@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 from math import prod
 
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  what compiled np.dot calls, loaded so that BLAS below finds it
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold
@@ -17,6 +18,9 @@ from trainable.engines.draws import Draw
 from trainable.engines.kernel import Floats, Net, Rows, predict, ranks, train, work
 from trainable.metrics import Ranking, mean_squared_error
 from trainable.parameters import shapes
+
+BLAS = ThreadpoolController()
+"""The loaded libraries of matrix products, and how many threads each may use."""
 
 Named = dict[str, Floats]
 
@@ -41,8 +45,8 @@ class NumbaEngine(AloneEngine[Rows]):
         return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(self._dtype))
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """One thread for each product of matrices: these are small, and more would wait for each other."""
-        limited: AbstractContextManager[object] = threadpool_limits(1, "blas")
+        """One thread a matrix product: with more these small ones take up to 80 times as long."""
+        limited: AbstractContextManager[object] = BLAS.limit(limits=1, user_api="blas")
         return limited
 
     def each(self, advance: Callable[[Member], Result], members: Collection[Member]) -> Iterable[Result]:

@@ -1,0 +1,35 @@
+# From a fresh clone: `make study` sets everything up, trains, and ends with a report.
+# `make ps1` repeats the course experiment, `make check` is the fast gate, `make test` the whole suite.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NEEDS := pyproject.toml constraints.txt
+
+.PHONY: study ps1 check test
+
+study: $(VENV)/.installed
+	$(BIN)/study run ml100k
+
+ps1: $(VENV)/.installed
+	$(BIN)/study run ps1
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/contracts/test_layers.py
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(NEEDS) | $(BIN)/pip
+	$(BIN)/pip install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(NEEDS) | $(BIN)/pip
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+	touch $(VENV)/.installed $@

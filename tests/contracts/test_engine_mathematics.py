@@ -1,0 +1,156 @@
+"""What every engine in `ENGINES` computes: closed forms, finite differences, the reference metrics."""
+
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from members import COLD_USER, CONFIG, FOLD, ITEMS, ROWS, SEED, USERS, alone, members_of, new_engine
+
+from trainable.contract import RANKING_LOSSES, SHARINGS
+from trainable.engines import ENGINES
+from trainable.engines.draws import draw
+from trainable.metrics import Ranking, mean_squared_error
+from trainable.parameters import initial, shapes
+
+
+@pytest.fixture(params=ENGINES)
+def start(request):
+    """A function that gives a new engine without members."""
+    return partial(new_engine, request.param)
+
+
+@pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
+def test_losses_at_the_start_have_their_closed_form(start, ranking_loss):
+    """Catches −log σ for 1 − σ, a sign, a mean over the wrong rows, losses taken after the update."""
+    (member,) = members_of(replace(CONFIG, batch_size="full", ranking_loss=ranking_loss))
+    p = initial(member.config, USERS, ITEMS, seed=SEED, replicate=0)
+    rows = draw(FOLD.train, seed=SEED, replicate=0, epoch=1)
+    u, positive, negative = (
+        p["ranking.users"][rows.users],
+        p["ranking.items"][rows.items],
+        p["ranking.items"][rows.negatives],
+    )
+    miss = 1 / (1 + np.exp((u * (positive - negative)).sum(1)))
+    q = p["rating.items"][rows.items]
+    h = np.maximum(np.hstack([u, q, u * q]) @ p["hidden.weight"].T + p["hidden.bias"], 0)
+    predicted = h @ p["output.weight"][0] + p["output.bias"]
+    running = start()
+    running.join(member)
+    found = running.epoch([])[member]
+    expected = miss.mean() if ranking_loss == "one-minus-sigmoid" else -np.log1p(-miss).mean()
+    assert found.ranking_loss == pytest.approx(expected, rel=1e-12)
+    assert found.rating_loss == pytest.approx(np.mean((predicted - rows.ratings) ** 2), rel=1e-12)
+
+
+def test_every_epoch_draws_new_negatives(start):
+    """A model that stands still has the same rating loss each epoch and another ranking loss. Catches an
+    epoch left out of the streams' key.
+    """
+    (member,) = members_of(replace(CONFIG, learning_rate=0.0, dim=2))
+    found, _ = alone(start, member, 4)
+    assert len({ranking for _, ranking, _, _ in found}) == 4
+    assert [rating for _, _, rating, _ in found] == pytest.approx([found[0][2]] * 4, rel=1e-12)
+
+
+def test_one_minus_sigmoid_starts_at_one_half(start):
+    """Initial scores are all near 0. Catches initial values of another scale."""
+    (member,) = members_of(replace(CONFIG, batch_size="full", dim=32))
+    running = start()
+    running.join(member)
+    assert running.epoch([])[member].ranking_loss == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
+def test_gradients_equal_finite_differences(start, sharing, ranking_loss):
+    """Of the engine's own joint loss, in every kind of parameter. Catches any wrong or missing derivative."""
+    (member,) = members_of(
+        replace(CONFIG, batch_size="full", sharing=sharing, ranking_loss=ranking_loss, weight_decay=0.0)
+    )
+    origin = start()
+    origin.join(member)
+    state = dict(origin.state(member))
+    random = np.random.default_rng(1)
+    for name in shapes(member.config, USERS, ITEMS):
+        state[name] = random.normal(0, 0.7, state[name].shape)
+
+    def joint(changed):
+        running = start()
+        running.join(member, state | changed)
+        found = running.epoch([])[member]
+        weight = member.config.ranking_weight
+        return weight * found.ranking_loss + (1 - weight) * found.rating_loss, running.state(member)
+
+    _, after = joint({})
+    for name, shape in shapes(member.config, USERS, ITEMS).items():
+        gradient = after[f"m.{name}"] / (1 - 0.9)
+        for _ in range(3):
+            at = tuple(random.integers(n) for n in shape)
+            nudge = np.zeros(shape)
+            nudge[at] = 1e-5
+            up, down = (joint({name: state[name] + sign * nudge})[0] for sign in (1, -1))
+            assert gradient[at] == pytest.approx((up - down) / 2e-5, rel=1e-6, abs=1e-8), (name, at)
+
+
+def test_steps_are_adams_with_decoupled_decay(start):
+    """Two full-batch steps from their own gradients, by the formulas of Kingma & Ba 2015 (arXiv 1412.6980)
+    and Loshchilov & Hutter 2019 (arXiv 1711.05101). Catches decay in the gradient, ε inside the root,
+    a missing bias correction.
+    """
+    (member,) = members_of(replace(CONFIG, batch_size="full"))
+    rate, decay = member.config.learning_rate, member.config.weight_decay
+    running = start()
+    running.join(member)
+    states = [dict(running.state(member))]
+    for _ in range(2):
+        running.epoch([])
+        states.append(dict(running.state(member)))
+    for step, (before, after) in enumerate(pairwise(states), start=1):
+        assert (after["step"], after["epoch"]) == (step, step)
+        for name in shapes(member.config, USERS, ITEMS):
+            m, v = after[f"m.{name}"], after[f"v.{name}"]
+            gradient = (m - 0.9 * before[f"m.{name}"]) / 0.1
+            np.testing.assert_allclose(v, 0.999 * before[f"v.{name}"] + 0.001 * gradient**2, atol=1e-15)
+            move = rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+            expected = before[name] * (1 - rate * decay) - move
+            np.testing.assert_allclose(after[name], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_parameters_without_data_only_decay(start):
+    """A user without rows shrinks by (1 − lr · wd) a step. Catches lazy or coupled decay."""
+    (member,) = members_of(CONFIG)
+    _, end = alone(start, member, 3)
+    steps = 3 * -(-ROWS // CONFIG.batch_size)
+    begin = initial(CONFIG, USERS, ITEMS, seed=SEED, replicate=0)["ranking.users"][COLD_USER]
+    shrunk = begin * (1 - CONFIG.learning_rate * CONFIG.weight_decay) ** steps
+    np.testing.assert_allclose(end["ranking.users"][COLD_USER], shrunk, rtol=1e-12)
+    assert end["step"] == steps
+
+
+def test_the_user_bias_cancels_exactly(start):
+    """In p⁺ − p⁻ it has no gradient; Adam would make whole steps of what rounding leaves of one."""
+    (member,) = members_of(CONFIG)
+    assert (alone(start, member, 3, dtype="float32")[1]["user_bias"] == 0).all()
+
+
+def test_metrics_are_the_reference_metrics_of_the_state(start):
+    """Catches metrics from before the update, of train rows, or of the other task's tables."""
+    (member,) = members_of(replace(CONFIG, sharing="none", ranking_loss="bpr"))
+    found, p = alone(start, member, 3)
+    scores = p["ranking.users"] @ p["ranking.items"].T + p["item_bias"]
+    u, q = p["rating.users"][FOLD.target.users], p["rating.items"][FOLD.target.items]
+    h = np.maximum(np.hstack([u, q, u * q]) @ p["hidden.weight"].T + p["hidden.bias"], 0)
+    predicted = h @ p["output.weight"][0] + p["output.bias"]
+    expected = Ranking(FOLD).metrics(lambda users: scores[users])
+    expected["mse"] = mean_squared_error(predicted, FOLD.target.ratings)
+    assert found[-1][3] == pytest.approx(expected, rel=1e-10)
+
+
+def test_training_learns(start):
+    """Ratings can be learned by heart, and rankings as far as negatives are not the user's own items."""
+    (member,) = members_of(replace(CONFIG, weight_decay=0.0, dim=8, hidden=16, learning_rate=0.03))
+    found, _ = alone(start, member, 60, dtype="float32")
+    assert found[-1][1] < 0.4
+    assert found[-1][2] < 0.1

@@ -1,0 +1,233 @@
+"""Who imports whom: every import of the three packages, in functions too, against the tables below."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("trainable", "analysis", "study")
+
+ORDER = {
+    "trainable": """
+        contract ← streams ← data ← metrics ← trivial
+        contract ← losses
+        streams ← parameters ← model
+        losses, metrics, model ← engines ← job, session ← tune
+    """,
+    "analysis": """
+        objective ← front ← compare, tables
+        objective ← labels
+        drawing, tables, text ← marks
+        labels, marks ← figures
+        compare, tables, text ← claims
+        claims, figures ← sections ← report
+    """,
+    "study": """
+        forms ← parts
+        parts, spec_text ← spec ← space ← samplers
+        record, samplers ← ledger ← budget
+        record, spec ← front
+        spec ← rules
+        budget, front, rules ← referee ← runtime ← progress
+        budget, front ← export
+        doctor, export, progress ← cli
+    """,
+}
+"""A ← B: B may import A and whatever A may. A folder counts as one; inside it only a circle is forbidden."""
+
+ABROAD = {
+    "study": ("trainable.contract", "trainable.data", "analysis.objective", "analysis.front"),
+    "study.parts": ("trainable.engines",),
+    "study.samplers": ("trainable.streams",),
+    "study.runtime": ("trainable.job", "trainable.session", "trainable.trivial", "trainable.tune"),
+    "study.cli": ("analysis.report",),
+}
+"""What a module may import from the other two packages. The other two never import from one another."""
+
+OUTSIDE = {
+    "jinja2": ("analysis.report",),
+    "markupsafe": ("analysis",),
+    "matplotlib": ("analysis",),
+    "moocore": ("analysis.front",),
+    "numba": ("trainable.engines",),
+    "numpy": PACKAGES,
+    "optuna": ("study.space", "study.samplers", "study.ledger"),
+    "pandas": ("analysis", "study.export"),
+    "platformdirs": ("trainable.data",),
+    "pyarrow": ("trainable.data",),
+    "pydantic": ("study.forms", "study.parts", "study.spec", "study.spec_text"),
+    "pydantic_core": ("study.spec_text",),
+    "ray": ("trainable.tune", "study.runtime"),
+    "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
+    "safetensors": ("trainable.session",),
+    "scipy": ("analysis.compare", "trainable.engines"),
+    "sqlalchemy": ("study.record", "study.ledger"),
+    "sqlite3": ("study.ledger",),
+    "threadpoolctl": ("trainable.engines",),
+    "tomli_w": ("study.spec",),
+    "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),
+    "typer": ("study.cli",),
+}
+"""A library, and the only modules that may import it; the standard library's others are free."""
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+TARGET = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)*(?=:\w+$)")
+"""The module of a "module:name" string, as the folders' tables have them."""
+
+
+def test_every_import_goes_the_way_the_tables_allow() -> None:
+    wrong = [f"{MODULES[name]}: {v}" for name, source in sources() for v in violations(name, source)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("trainable.session", "import study.ledger"),
+        ("trainable.session", "def f():\n    from analysis.front import box"),
+        ("trainable.contract", "import trainable.data.files"),
+        ("analysis.sections.front", "from study import ledger"),
+        ("analysis.front", "if TYPE_CHECKING:\n    from analysis.tables import Tables"),
+        ("study.spec", "from study import ledger"),
+        ("study.spec", 'RUNTIMES = {"ray": "trainable.tune:Lane"}'),
+        ("study.progress", "from trainable.session import Session"),
+        ("study.progress", "import trainable"),
+        ("study.rules.never", "from study.referee import Referee"),
+        ("study.referee", "import ray"),
+        ("study.runtime.inline", "import optuna.trial"),
+        ("study.ledger", 'torch = import_module("torch")'),
+        ("study.export", "import sqlite3"),
+        ("study.cli", "import requests"),
+        ("study.cli", "from . import ledger"),
+        ("study.newcomer", ""),
+    ],
+)
+def test_a_planted_import_is_caught(module: str, source: str) -> None:
+    assert len(violations(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("trainable.session", "import json, numpy as np\nfrom trainable.engines import Engine"),
+        ("study.rules.never", "from study.rules import Candidate\nfrom trainable.contract import Decision"),
+        ("study.rules", 'RULES = {"never": "study.rules.never:judge"}'),
+        ("study.ledger", '"""As text, trainable.session:Session is no import."""'),
+    ],
+)
+def test_an_allowed_import_passes(module: str, source: str) -> None:
+    assert violations(module, source) == []
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    TopologicalSorter({name: set(statements(source)) for name, source in sources()}).prepare()
+
+
+def test_what_looks_at_a_study_needs_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, numba=None, ray=None)\n"
+        "import analysis.report, study.cli, study.export, study.progress, trainable.data"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_the_tables_name_nothing_that_is_not_there() -> None:
+    named = {f"{package}.{room}" for package in PACKAGES for room in _below(package)}
+    named |= set(ABROAD) | {t for targets in ABROAD.values() for t in targets}
+    named |= {module for allowed in OUTSIDE.values() for module in allowed}
+    assert named <= set(MODULES)
+    imported = {target.partition(".")[0] for _, source in sources() for target in imports(source)}
+    assert set(OUTSIDE) <= imported
+
+
+def test_dependencies_are_declared_if_and_only_if_they_are_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[\[<>=]", line)[0].strip() for line in project["dependencies"]}
+    makers, libraries = packages_distributions(), set(OUTSIDE) - sys.stdlib_module_names
+    imported = {makers[library][0].lower().replace("_", "-") for library in libraries}
+    assert declared == imported - {"pydantic-core"}  # a part of pydantic
+
+
+# --- the walk --------------------------------------------------------------------------------------------
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """Every module of the three packages, and its text."""
+    return ((name, path.read_text(encoding="utf-8")) for name, path in MODULES.items())
+
+
+def statements(source: str) -> Iterator[str]:
+    """What a text imports by statement, wherever it stands; a submodule by its own name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            deeper = [f"{base}.{alias.name}" for alias in node.names]
+            yield from dict.fromkeys(name if name in MODULES else base for name in deeper)
+
+
+def imports(source: str) -> Iterator[str]:
+    """What a text imports: by statement, by `import_module("…")`, or by a "module:name" string."""
+    yield from statements(source)
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(
+                func=ast.Name(id="import_module" | "__import__") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield name
+            case ast.Constant(value=str(text)) if target := TARGET.match(text):
+                yield target.group()
+
+
+def violations(module: str, source: str) -> list[str]:
+    """What `module` imports and may not, in words."""
+    package, _, room = module.partition(".")
+    room = room.partition(".")[0]
+    if room and room not in _below(package):
+        return [f"{module} is in no line of ORDER[{package!r}]"]
+    return [f"{module} may not import {target}" for target in imports(source) if not _may(module, target)]
+
+
+def _may(module: str, target: str) -> bool:
+    package, room = module.split(".")[:2]
+    top, _, rest = target.partition(".")
+    if top in OUTSIDE:
+        return _within(module, OUTSIDE[top])
+    if top == package:
+        return not rest or rest.partition(".")[0] in {room} | _below(package)[room]
+    if top in PACKAGES:
+        return _within(target, [t for who, ts in ABROAD.items() if _within(module, [who]) for t in ts])
+    return top in sys.stdlib_module_names
+
+
+def _within(module: str, places: list[str] | tuple[str, ...]) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+def _below(package: str) -> dict[str, set[str]]:
+    """Each room of a package, and every room below it."""
+    on: dict[str, set[str]] = {}
+    for line in ORDER[package].strip().splitlines():
+        chain = [[room.strip() for room in group.split(",")] for group in line.split("←")]
+        for lower, upper in zip([[], *chain], chain, strict=False):
+            for room in upper:
+                on.setdefault(room, set()).update(lower)
+    below: dict[str, set[str]] = {}
+    for room in TopologicalSorter(on).static_order():
+        below[room] = on[room].union(*(below[lower] for lower in on[room]))
+    return below

@@ -1,0 +1,200 @@
+"""The laws of a study, on every runtime: what is recorded is what would be trained alone."""
+
+import os
+from contextlib import contextmanager
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+import pytest
+import ray
+from alone import recorded, silent, trained_alone
+
+from study.budget import complete
+from study.export import export
+from study.ledger import Ledger
+from study.runtime import run
+from study.spec import StudySpec
+from trainable.data import load
+
+SPEC = """
+name = "laws"
+[data]
+source = "synthetic"
+[train]
+epochs = 4
+dim = 8
+hidden = 8
+[space]
+weight = { logit = [0.5, 0.999] }
+sharing = ["none", "users", "items", "both"]
+learning_rate = { log = [1e-3, 3e-2] }
+batch_size = [128, "full"]
+[search]
+sampler = "random"
+replicates = 2
+[budget]
+trials = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def a_ray():
+    """One Ray of this machine for the module: starting one takes longer than the studies."""
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module", params=["inline", pytest.param("local", marks=pytest.mark.ray)])
+def runtime(request):
+    """Where the study runs."""
+    if request.param == "local":
+        request.getfixturevalue("a_ray")
+    return request.param
+
+
+def spec(*overrides):
+    return StudySpec.from_text(SPEC, where="test", overrides=overrides)
+
+
+@pytest.fixture(scope="module")
+def study(runtime, tmp_path_factory):
+    """A whole study on the runtime: two lanes of two slots, two replicates a trial."""
+    home = tmp_path_factory.mktemp(runtime)
+    asked = spec(
+        f"runtime.address={runtime}", "runtime.lanes=2", "runtime.slots=2", "runtime.cpus_per_lane=1.0"
+    )
+    outcome = run(asked, home, watch=silent)
+    assert outcome.reason == "trials: 8 of 8"
+    return Ledger.read(outcome.folder)
+
+
+def test_law_1_a_neighbour_never_changes_a_result(study):
+    """Bit for bit. Catches: a stream shared by two members, an optimiser step counted across members."""
+    found = recorded(study)
+    assert set(found) == {(trial, replicate) for trial in range(8) for replicate in range(2)}
+    for (trial, replicate), numbers in found.items():
+        assert numbers == trained_alone(study, trial, replicate)
+
+
+def test_law_3_order_never_matters(study, tmp_path):
+    """One lane of one slot finds the same study. Catches: a sampler or stream consumed in order."""
+    alone = Ledger.read(run(spec("runtime.address=inline"), tmp_path, watch=silent).folder)
+    assert [r.config for r in study.records()] == [r.config for r in alone.records()]
+    assert recorded(study) == recorded(alone)
+
+
+def test_law_4_the_front_holds_what_was_measured_as_it_says(study, tmp_path):
+    """Catches: a point from one replicate alone, a best-so-far value under a later epoch's name."""
+    export(study, tmp_path)
+    points = pd.read_parquet(tmp_path / "tables" / "points.parquet").set_index(["trial", "epoch"])
+    measured = pd.read_parquet(tmp_path / "tables" / "measurements.parquet").groupby(["trial", "epoch"])
+    for name in ("mrr", "mrr_all", "mse"):
+        np.testing.assert_allclose(points[name], measured[name].mean(), rtol=1e-12)
+        np.testing.assert_allclose(points[f"{name}_sd"], measured[name].std(), rtol=1e-9, atol=1e-12)
+    assert (measured.size() == 2).all()
+    assert points["candidate"].all()
+    assert list(points.index[points["front"]]) == brute_front(points)
+
+
+def brute_front(points):
+    """The index of every point that no other point beats in one metric without losing in the other."""
+    rows = [(key, row["mrr"], row["mse"]) for key, row in points.iterrows()]
+
+    def dominated(mrr, mse):
+        return any(m >= mrr and e <= mse and (m, e) != (mrr, mse) for _, m, e in rows)
+
+    return [key for key, mrr, mse in rows if not dominated(mrr, mse)]
+
+
+def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
+    overrides = (f"runtime.address={runtime}", "train.candidates=last", "budget.trials=3")
+    folder = run(spec(*overrides), tmp_path, watch=silent).folder
+    export(Ledger.read(folder), folder)
+    points = pd.read_parquet(folder / "tables" / "points.parquet")
+    assert sorted(points.loc[points["candidate"], "epoch"]) == [4, 4, 4]
+    assert set(points["epoch"]) == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("stops", [(3, 20)])
+def test_law_5_a_stopped_study_goes_on_to_the_same_record(runtime, study, tmp_path, stops):
+    """Catches: a trial lost, doubled or left running by a stop; a resumed trial that differs."""
+    asked = spec(f"runtime.address={runtime}", "runtime.lanes=2", "runtime.cpus_per_lane=1.0")
+    for measurements in stops:
+        outcome = run(asked, tmp_path, watch=stop_after(measurements))
+        assert outcome.reason == "stopped on request"
+        assert not outcome.complete
+    outcome = run(asked, tmp_path, watch=silent)
+    ledger = Ledger.read(outcome.folder)
+    assert {r.state for r in ledger.records()} == {"completed"}
+    assert recorded(ledger) == recorded(study)
+    assert run(asked, tmp_path, watch=silent).trained is False
+
+
+def stop_after(measurements):
+    """A watch that asks the study to stop when so many measurements are in."""
+
+    @contextmanager
+    def watch(folder, _interrupt):
+        def wait():
+            ledger = Ledger.read(folder)
+            while len(list(ledger.measurements())) < measurements:
+                os.sched_yield()
+            ledger.request_stop()
+            ledger.close()
+
+        thread = Thread(target=wait)
+        thread.start()
+        yield
+        thread.join()
+
+    return watch
+
+
+def test_law_6_direction_is_stated_once(study, tmp_path):
+    """The same front whichever objective is named first. Catches: a sign at one of two places."""
+    turned = run(spec("runtime.address=inline", 'objectives=["mse", "mrr"]'), tmp_path, watch=silent)
+    ledger = Ledger.read(turned.folder)
+    fronts = []
+    for each in (study, ledger):
+        export(each, tmp_path / "out")
+        fronts.append(pd.read_csv(tmp_path / "out" / "front.csv"))
+    pd.testing.assert_frame_equal(*fronts)
+    assert len(fronts[0]) > 0
+
+
+def test_law_7_the_weight_does_nothing_where_nothing_is_shared(tmp_path):
+    """Catches: a gradient of one task that reaches the other's tables when they are separate."""
+    initial = 'search.initial=[{ weight = 0.5, sharing = "none" }, { weight = 0.99, sharing = "none" }]'
+    overrides = ("space.learning_rate=1e-3", "space.batch_size=128", "budget.trials=2", "search.replicates=1")
+    folder = run(spec("runtime.address=inline", initial, *overrides), tmp_path, watch=silent).folder
+    found = recorded(Ledger.read(folder))
+    for epoch, numbers in found[0, 0].items():
+        assert numbers["mrr"] == pytest.approx(found[1, 0][epoch]["mrr"], abs=1e-3)
+        assert numbers["mse"] == pytest.approx(found[1, 0][epoch]["mse"], abs=2e-3)
+
+
+def test_law_8_search_never_sees_the_test_set(runtime, tmp_path):
+    """Another test set, the same study. Catches: a reference, a mask or a metric that looks at test rows."""
+    split = load("synthetic", split="per-user", split_seed=0)
+    rows = split.train + split.validation + split.test
+    table = pd.DataFrame({"user": rows.users, "item": rows.items, "rating": rows.ratings})
+    table.to_csv(tmp_path / "ratings.csv", index=False)
+    tested = load(str(tmp_path / "ratings.csv"), split="per-user", split_seed=0).test
+    keys = set(
+        zip(tested.user_ids[tested.users].astype(int), tested.item_ids[tested.items].astype(int), strict=True)
+    )
+    poison = [key in keys for key in zip(table["user"], table["item"], strict=True)]
+    assert sum(poison) == len(tested)
+    table.loc[poison, "rating"] = 99.0
+    (tmp_path / "poisoned").mkdir()
+    table.to_csv(tmp_path / "poisoned" / "ratings.csv", index=False)
+    studies = []
+    for folder in (tmp_path, tmp_path / "poisoned"):
+        asked = spec("runtime.address=inline", f"data.source='{folder / 'ratings.csv'}'", "budget.trials=3")
+        studies.append(Ledger.read(run(asked, folder, watch=silent).folder))
+    clean, poisoned = studies
+    assert recorded(clean) == recorded(poisoned)
+    assert clean.baseline.reference == poisoned.baseline.reference
+    assert complete(clean) == complete(poisoned)

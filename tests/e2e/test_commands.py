@@ -1,0 +1,165 @@
+"""Every command on one small study: what they say agrees, with the record and with each other."""
+
+import csv
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from socket import gethostname
+
+import pytest
+from command import answer, measured, prepare, record, started, study, until
+from jsonschema import Draft202012Validator
+
+from study.spec import presets
+from trainable.contract import METRICS
+
+TRIALS, EPOCHS = 4, 3
+"""What `command.TINY` says."""
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the study "tiny" has been run to its end."""
+    folder = prepare(tmp_path_factory.mktemp("commands"))
+    ended = study("run", "tiny.toml", cwd=folder)
+    assert ended.code == 0, ended
+    assert ended.out.splitlines()[-1] == f"report: {folder}/studies/tiny/report/index.html"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(here: Path) -> Path:
+    """The study's folder."""
+    return here / "studies" / "tiny"
+
+
+def test_a_study_leaves_what_the_design_names(tiny: Path):
+    assert {p.relative_to(tiny).as_posix() for p in tiny.rglob("*") if p.is_file()} >= {
+        "study.toml",
+        "ledger.db",
+        "front.csv",
+        "manifest.json",
+        *(f"tables/{name}.parquet" for name in ("trials", "points", "measurements")),
+        *(f"report/{name}" for name in ("index.html", "front.svg", "front.pdf", "front.png")),
+    }
+
+
+def test_a_complete_study_is_not_trained_again(here: Path, tiny: Path):
+    before = record(tiny)
+    ended = study("run", "tiny", cwd=here)
+    assert ended.code == 0, ended
+    assert "complete (trials: 4 of 4): nothing left to do" in ended.out
+    assert f"report: {tiny}/report/index.html" in ended.out
+    assert len(before["measurements"]) == TRIALS * EPOCHS
+    assert record(tiny) == before
+
+
+def test_all_that_looks_agrees(here: Path, tiny: Path):
+    front, status = answer("front", "tiny", cwd=here), answer("status", "tiny", cwd=here)
+    assert answer("list", cwd=here) == answer("status", cwd=here) == [status]
+    assert status["front"] == front
+    assert (status["state"], status["share"], status["left_s"]) == ("complete", 1.0, None)
+    assert status["counts"] == {"completed": TRIALS, "stopped": 0, "failed": 0, "running": 0}
+    assert status["member_epochs"] == TRIALS * EPOCHS
+
+    with (tiny / "front.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert table
+    assert [
+        (point["trial"], point["epoch"], *(point[name] for name in METRICS), point["config"]["learning_rate"])
+        for point in front
+    ] == [
+        (int(row["trial"]), int(row["epoch"]), *(float(row[name]) for name in (*METRICS, "learning_rate")))
+        for row in table
+    ]
+    manifest = json.loads((tiny / "manifest.json").read_text())
+    assert manifest["hypervolume"] == status["hypervolume"]
+    assert manifest["fingerprint"] == status["fingerprint"]
+    assert manifest["complete"] is True
+
+
+def test_people_see_what_machines_see(here: Path):
+    front = answer("front", "tiny", cwd=here)
+    shown = {
+        words: study(*words, cwd=here).out for words in (("front", "tiny"), ("status", "tiny"), ("list",))
+    }
+    for point in front:
+        cells = [str(point["trial"]), str(point["epoch"]), point["config"]["sharing"], f"{point['mse']:.4f}"]
+        for words in (("front", "tiny"), ("status", "tiny")):
+            assert any(set(cells) <= set(line.split()) for line in shown[words].splitlines()), (cells, shown)
+    assert "complete: trials: 4 of 4" in shown["status", "tiny"]
+    assert ["tiny", "complete", "100%", "4"] in [line.split()[:4] for line in shown["list",].splitlines()]
+
+
+def test_export_and_report_can_be_made_again(here: Path, tiny: Path):
+    written = ["front.csv", "report/front.svg", *(f"tables/{name}.parquet" for name in ("trials", "points"))]
+    before = {name: (tiny / name).read_bytes() for name in written}
+    for name in (*written, "manifest.json", "report/index.html"):
+        (tiny / name).unlink()
+    assert study("export", "tiny", cwd=here).code == 0
+    assert (tiny / "manifest.json").is_file()
+    ended = study("report", "tiny", cwd=here)
+    assert (ended.code, ended.out) == (0, f"report: {tiny}/report/index.html\n")
+    assert (tiny / "report/index.html").is_file()
+    assert {name: (tiny / name).read_bytes() for name in written} == before
+
+
+def test_one_study_has_one_driver_and_can_be_stopped_from_elsewhere(tmp_path: Path):
+    here = prepare(tmp_path / "here")
+    folder = here / "studies/tiny"
+    with started("run", "tiny.toml", "--set", "budget.trials=100000", cwd=here) as run:
+        until(lambda: measured(folder), "the first measurement")
+        pid, host = run.process.pid, gethostname()
+
+        second = study("run", "tiny.toml", cwd=here)
+        assert (second.code, second.out.count("\n")) == (2, 1)
+        assert f"tiny: already being run by process {pid} on {host}" in second.err
+        deleted = study("delete", "tiny", "--yes", cwd=here)
+        assert deleted.code == 2
+        assert f"is being run by process {pid} on {host}; `study stop tiny` first" in deleted.err
+        assert answer("status", "tiny", cwd=here)["state"] == "running"
+
+        assert study("stop", "tiny", cwd=here).out == "tiny: asked to stop\n"
+        ended = run.wait()
+    assert (ended.code, ended.err) == (0, "")
+    assert "stopped on request; `study run tiny` goes on from here" in ended.out
+    seen = answer("status", "tiny", cwd=here)
+    assert (seen["state"], seen["reason"]) == ("stopped", "stopped on request")
+    assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"
+
+    assert study("delete", "tiny", cwd=here).code == 1  # asked, and nobody there to say yes
+    assert folder.is_dir()
+    assert study("delete", "tiny", "--yes", cwd=here).out == "tiny: deleted\n"
+    assert not folder.exists()
+    assert study("list", cwd=here).out == "no studies in studies/ yet; `study run` begins one\n"
+
+
+def test_schema_accepts_every_preset_and_refuses_what_the_spec_refuses(here: Path):
+    schema = json.loads(study("schema", cwd=here).out)
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for name in presets():
+        values = tomllib.loads((files("study") / "presets" / f"{name}.toml").read_text(encoding="utf-8"))
+        validator.validate(values)
+        assert not validator.is_valid(values | {"trian": {}})
+        assert not validator.is_valid(values | {"space": {"sharing": "soft"}})
+
+
+def test_the_other_lists(here: Path):
+    shown = study("presets", cwd=here).out.splitlines()
+    assert [line.split()[0] for line in shown] == list(presets())
+    known = study("data", cwd=here)
+    assert known.code == 0
+    for name in ("ml-100k", "ml-1m", "synthetic"):
+        assert name in known.out
+    assert study("data", "synthetic", cwd=here).out == "synthetic: 6000 ratings of 150 items by 200 users\n"
+    assert study("data", "ratings.csv", cwd=here).out == "ratings.csv: 360 ratings of 25 items by 30 users\n"
+
+
+def test_doctor_finds_what_a_study_needs(here: Path):
+    ended = study("doctor", cwd=here)
+    assert ended.code == 0
+    assert "missing" not in ended.out
+    for name in ("torch", "numba", "ray", "optuna", "moocore", "CPU cores", "GPUs", "data synthetic"):
+        assert name in ended.out

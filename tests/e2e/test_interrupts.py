@@ -1,0 +1,111 @@
+"""However a run is ended, the next one goes on: the record ends with exactly the trials of the budget (law 5)."""
+
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from command import Running, answer, measured, prepare, rows, started, study, until, with_pid
+
+EPOCHS = 20
+SLOW = ("run", "tiny.toml", "--set", f"train.epochs={EPOCHS}", "--set")
+ENDLESS = "budget.trials=100000"
+RAY = ("--set", "runtime.address=local")
+
+linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    return prepare(tmp_path / "here")
+
+
+@contextmanager
+def training(here: Path, *more: str):
+    """A run without an end, once it has measured something."""
+    before = measured(here / "studies/tiny")
+    with started(*SLOW, ENDLESS, *more, cwd=here) as run:
+        until(lambda: measured(here / "studies/tiny") > before or not run.running, "a measurement")
+        assert run.running, run.wait()
+        yield run
+
+
+def ends_gracefully(run: Running, here: Path) -> None:
+    ended = run.wait()
+    assert (ended.code, ended.err) == (130, ""), ended
+    assert "stopped on request; `study run tiny` goes on from here" in ended.out
+    assert ended.out.splitlines()[-1] == f"report: {here}/studies/tiny/report/index.html"
+
+
+def goes_on(here: Path, *more: str) -> None:
+    """One more trial than are begun, and the record is whole: every trial measured at every epoch, once."""
+    folder = here / "studies/tiny"
+    before = set(rows(folder, "SELECT * FROM measurements"))
+    ((begun,),) = rows(folder, "SELECT count(*) FROM trials")
+    ended = study(*SLOW, f"budget.trials={begun + 1}", *more, cwd=here)
+    assert (ended.code, ended.err) == (0, ""), ended
+    status = answer("status", "tiny", cwd=here)
+    assert (status["state"], status["reason"]) == ("complete", f"trials: {begun + 1} of {begun + 1}")
+    assert status["counts"] == {"completed": begun + 1, "stopped": 0, "failed": 0, "running": 0}
+    keys = rows(folder, "SELECT trial, replicate, epoch FROM measurements ORDER BY 1, 2, 3")
+    assert keys == [(trial, 0, epoch) for trial in range(begun + 1) for epoch in range(1, EPOCHS + 1)]
+    assert before <= set(rows(folder, "SELECT * FROM measurements"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_a_run_gracefully(here: Path, number: signal.Signals):
+    with training(here) as run:
+        run.send(number)
+        ends_gracefully(run, here)
+    goes_on(here)
+
+
+def test_a_second_signal_ends_it_at_once(here: Path):
+    with training(here) as run:
+
+        def gone() -> bool:
+            run.send(signal.SIGINT)  # two that come at the same moment are one
+            return not run.running
+
+        until(gone, "the end of an impatient run")
+        ended = run.wait()
+    assert (ended.code, ended.err) == (130, "")
+    assert "report:" not in ended.out
+    assert answer("status", "tiny", cwd=here)["state"] == "died"
+    goes_on(here)
+
+
+def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
+    os.mkfifo(here / "endless.csv")  # reading it waits for ever
+    with started("run", "tiny.toml", "--set", "data.source=endless.csv", cwd=here) as run:
+        until(lambda: run.said("study tiny"), "its first words")
+        run.send(signal.SIGTERM)
+        ended = run.wait()
+    assert (ended.code, ended.err) == (130, "")
+    assert "interrupted; the same command goes on from here" in ended.out
+    assert not (here / "studies").exists()
+
+
+def test_a_killed_run_goes_on(here: Path):
+    with training(here) as run:
+        with_pid(run.process.pid, signal.SIGKILL)
+        assert run.wait().code == -signal.SIGKILL
+    assert answer("status", "tiny", cwd=here)["state"] == "died"
+    assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"
+    goes_on(here)
+
+
+@linux
+@pytest.mark.ray
+def test_the_same_on_ray_and_no_process_is_left(here: Path):
+    with training(here, *RAY) as run:
+        assert len(run.descendants()) > 3
+        run.send(signal.SIGINT)
+        ends_gracefully(run, here)
+        until(lambda: not run.descendants(), "the end of Ray's processes")
+    with training(here, *RAY) as run:
+        with_pid(run.process.pid, signal.SIGKILL)
+        assert run.wait().code == -signal.SIGKILL
+        until(lambda: not run.descendants(), "the end of a killed run's Ray")
+    goes_on(here, *RAY)
