@@ -77,7 +77,7 @@ def run(
     elif not outcome.complete:
         _say(f"{outcome.reason}; `study run {chosen.name}` goes on from here")
     seen = progress.snapshot(Ledger.read(outcome.folder))
-    _say(progress.line(seen))
+    _say("\n".join(progress.lines(seen)))
     console.print(progress.front_table(seen))
     _report(outcome.folder)
     if outcome.reason.startswith("failed"):
@@ -160,7 +160,7 @@ def status(
     if as_json:
         print(json.dumps(progress.as_dict(seen), indent=2))
         return
-    _say(progress.line(seen))
+    _say("\n".join(progress.lines(seen)))
     _say(f"{seen.state}: {seen.reason}")
     console.print(progress.front_table(seen))
     for record in seen.records.values():

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -35,8 +36,8 @@ COST = 20
 ALSO_SEARCHED = ("learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden")
 """Values that a front shows beside the weight and the sharing, where they are searched."""
 
-SHOWN = 8
-"""Points of the front that the live view has room for."""
+SHOWN, BAR = 8, 68
+"""What the live view has room for: points of the front, columns of the bar."""
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
 """How a study stands: driven now; its budget spent; or how its last run ended, "died" where nothing says."""
@@ -70,9 +71,10 @@ def snapshot(ledger: Ledger) -> Snapshot:
     epochs = {n: reached.get(n, 0) if r.state == "running" else r.epochs for n, r in records.items()}
     counts = Counter(r.state for r in records.values())
     member_epochs = sum(epochs.values()) * spec.search.replicates
-    wall_s = sum(run.wall_s for run in runs)
+    alive = bool(runs) and runs[-1].alive
+    wall_s = sum(run.wall_s for run in runs) + (max(0.0, time.time() - runs[-1].renewed) if alive else 0.0)
     enough = None if counts["running"] else spent_out(spec, Spent(len(records), member_epochs, wall_s))
-    state, reason = _stand(runs, enough)
+    state, reason = _stand(runs, enough, alive=alive)
     share = _share(spec, records, epochs, wall_s)
     holders = {r.holder for r in records.values() if r.state == "running" and r.holder is not None}
     chosen = candidates(points, records, spec)
@@ -82,18 +84,18 @@ def snapshot(ledger: Ledger) -> Snapshot:
         reason=reason,
         records=records,
         counts={state: counts[state] for state in get_args(State)},
-        lanes=len({h.lane for h in holders if h.run == runs[-1].run}) if state == "running" else 0,
+        lanes=len({h.lane for h in holders if h.run == runs[-1].run}) if alive else 0,
         member_epochs=member_epochs,
         share=share,
         wall_s=wall_s,
-        left_s=wall_s * (1 - share) / share if state == "running" and 0 < share < 1 else None,
+        left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
         front=front(chosen, spec, reference(ledger.baseline, spec)),
     )
 
 
-def _stand(runs: Sequence[Run], enough: str | None) -> tuple[Stand, str]:
+def _stand(runs: Sequence[Run], enough: str | None, *, alive: bool) -> tuple[Stand, str]:
     """How the study stands, and why; `enough` is why its budget is spent, or None."""
-    if runs and runs[-1].alive:
+    if alive:
         return "running", f"by process {runs[-1].pid} on {runs[-1].host}"
     if enough is not None:
         return "complete", enough
@@ -126,12 +128,18 @@ def _share(spec: StudySpec, records: Mapping[int, Record], epochs: Mapping[int, 
 
 def line(seen: Snapshot) -> str:
     """The study in one line."""
+    return "; ".join(lines(seen))
+
+
+def lines(seen: Snapshot) -> tuple[str, str]:
+    """The study in two lines that fit a terminal: how far it is, and what it has found."""
     counts = ", ".join(f"{n} {state}" for state, n in seen.counts.items() if n)
-    starting = "; waiting for lanes" if seen.state == "running" and not seen.lanes and seen.share < 1 else ""
+    waiting = ", waiting for lanes" if seen.state == "running" and not seen.lanes and seen.share < 1 else ""
     left = "" if seen.left_s is None else f", about {duration(seen.left_s)} left"
     return (
-        f"{seen.spec.name}: {seen.share:.0%}; trials: {counts or 'none yet'}{starting}; "
-        f"{seen.member_epochs} member-epochs; front: {_extent(seen.front)}; {duration(seen.wall_s)}{left}"
+        f"{seen.spec.name}: {seen.share:.0%} in {duration(seen.wall_s)}{left}; "
+        f"trials: {counts or 'none yet'}{waiting}",
+        f"{seen.member_epochs} member-epochs; front: {_extent(seen.front)}",
     )
 
 
@@ -213,8 +221,8 @@ def _short(value: float | str) -> str:
 
 
 def _view(seen: Snapshot) -> Group:
-    bar = ProgressBar(total=1.0, completed=seen.share, width=60)
-    return Group(Text(line(seen)), bar, front_table(seen, most=SHOWN))
+    bar = Padding(ProgressBar(total=1.0, completed=seen.share, width=BAR), expand=False)
+    return Group(bar, *map(Text, lines(seen)), front_table(seen, most=SHOWN))
 
 
 # --- while it runs ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import trainable
 from trainable.contract import StudyError
@@ -48,7 +49,7 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     dtype: str = "float32"
-    slots: int = 1
+    slots: int | Literal["auto"] = "auto"
     save_every_s: float | None = None
     origin: Origin = field(default_factory=Origin.here)
 

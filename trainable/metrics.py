@@ -50,9 +50,9 @@ class Ranking:
         score = np.array(scores(self.users[first:last]))
         if not np.isfinite(score).all():
             raise NotFiniteError("a ranking score is not finite")
-        rows, masked = _rows(self.masked_starts, self.masked, first, last)
+        rows, masked = parts(self.masked_starts, self.masked, first, last)
         score[rows, masked] = -np.inf
-        rows, items = _rows(self.starts, self.items, first, last)
+        rows, items = parts(self.starts, self.items, first, last)
         candidates, own = score[rows], score[rows, items][:, None]
         higher = np.count_nonzero(candidates > own, axis=1)
         same = np.count_nonzero(candidates == own, axis=1)
@@ -93,7 +93,7 @@ def _by_user(rows: Interactions, users: NDArray[np.int64]) -> tuple[NDArray[np.i
     return np.append(bounds, len(order)), rows.items[known][order].astype(np.int64)
 
 
-def _rows(
+def parts(
     starts: NDArray[np.int64], values: NDArray[np.int64], first: int, last: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The row, counted from `first`, and the value of each entry in the parts of users first…last − 1."""

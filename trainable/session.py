@@ -1,10 +1,11 @@
 """A lane's side of the study loop: slots that are filled, trained, measured and emptied."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from trainable.contract import Answer, Config, Exchange, Held, Lease, Measurement, Unreachable
 from trainable.engines import Engine, Member, Result, State
+from trainable.slots import Slots
 
 STATES = "states.safetensors"
 SLOTS = "slots.json"
@@ -36,11 +38,23 @@ class Slot:
 
 
 class Session:
-    """S slots on one engine. `advance` is the whole loop: report, obey, train one epoch."""
+    """Slots on one engine. `advance` is the whole loop: report, obey, train one epoch.
 
-    def __init__(self, engine: Engine, *, slots: int, lane: str, exchange: Exchange) -> None:
-        self.engine = engine
-        self.slots = slots
+    `build` makes the engine, and makes it again where memory runs out: what was held is then forgotten, and
+    leased anew to as many slots as fit.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Engine],
+        *,
+        slots: int | Literal["auto"],
+        lane: str,
+        exchange: Exchange,
+    ) -> None:
+        self._build = build
+        self.engine = build()
+        self.slots = Slots(slots, at_once=self.engine.at_once, stacks=self.engine.stacks)
         self.lane = lane
         self.exchange = exchange
         self.incarnation = 0
@@ -56,7 +70,7 @@ class Session:
     @property
     def free(self) -> int:
         """Slots without a trial."""
-        return self.slots - len(self._held)
+        return max(self.slots.count - len(self._held), 0)
 
     @property
     def measured(self) -> tuple[Measurement, ...]:
@@ -77,10 +91,16 @@ class Session:
         for decision in answer.decisions:
             if decision.verdict != "go":
                 self.drop(decision.trial)
-        for lease in answer.leases:
-            self.fill(lease)
-        if not answer.park:
-            self._unsent.extend(self.epoch())
+        try:
+            for lease in answer.leases:
+                self.fill(lease)
+            if not answer.park:
+                self._unsent.extend(self.epoch())
+        except MemoryError:
+            self.slots.halve()
+            self._held.clear()
+            self._cost_s.clear()
+            self.engine = self._build()
         return answer
 
     def fill(self, lease: Lease) -> None:
@@ -110,7 +130,10 @@ class Session:
             if slot.lease.config.measured_at(slot.epoch)
             for m in slot.members
         }
+        began = perf_counter()
         results = self.engine.epoch(due)
+        room = self.engine.room()
+        self.slots.trained(len(self._held), perf_counter() - began, room=room is None or room >= len(results))
         for member, result in results.items():
             self._cost_s[member] = self._cost_s.get(member, 0.0) + result.wall_s
         return [_measurement(m, results[m], self._cost_s.pop(m)) for m in results if m in due]
@@ -121,7 +144,7 @@ class Session:
         for slot in self._held.values():
             for member in slot.members:
                 for name, array in self.engine.state(member).items():
-                    tensors[f"{member.trial}/{member.replicate}/{name}"] = np.ascontiguousarray(array)
+                    tensors[f"{member.trial}/{member.replicate}/{name}"] = np.asarray(array, order="C")
         save_file(tensors, folder / STATES)
         record = {
             "slots": [asdict(slot) for slot in self._held.values()],

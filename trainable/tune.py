@@ -26,7 +26,7 @@ class Lane(tune.Trainable):
         job.origin.check()
         self._save_every_s = job.save_every_s
         self._saved = time.monotonic()
-        self.session = Session(job.build(), slots=job.slots, lane=config["lane"], exchange=exchange)
+        self.session = Session(job.build, slots=job.slots, lane=config["lane"], exchange=exchange)
 
     def step(self) -> dict[str, Any]:
         """Advance for a second, or an epoch; done when the referee says that the study is over."""
@@ -93,7 +93,7 @@ class TwoTask(tune.Trainable):
         lease = Lease(0, 1, Config.from_dict({**values, "weight": 1 - values["rating_weight"]}), (0,))
         self.epochs = lease.config.epochs
         self.session = Session(
-            Job(fold=fold, seed=values["seed"]).build(),
+            Job(fold=fold, seed=values["seed"]).build,
             slots=1,
             lane="alone",
             exchange=lambda _lane, _incarnation, held, _measurements, _free: Answer(

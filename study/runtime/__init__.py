@@ -81,12 +81,11 @@ def baseline(spec: StudySpec, split: Split) -> Baseline:
 
 def job(spec: StudySpec, split: Split) -> Job:
     """What every lane of this study trains."""
-    slots = spec.runtime.slots
     return Job(
         fold=split.search,
         seed=spec.search.seed,
         engine=spec.runtime.engine,
-        slots=1 if slots == "auto" else slots,
+        slots=spec.runtime.slots,
     )
 
 

@@ -12,7 +12,7 @@ def drive(ledger: Ledger, run: int, job: Job, interrupt: Interrupt) -> str:
     lanes = ledger.spec.runtime.lanes
     referee = Referee(ledger, run)
     sessions = [
-        Session(job.build(), slots=job.slots, lane=f"{run}.{number}", exchange=referee.exchange)
+        Session(job.build, slots=job.slots, lane=f"{run}.{number}", exchange=referee.exchange)
         for number in range(1 if lanes == "auto" else lanes)
     ]
     with interrupt:

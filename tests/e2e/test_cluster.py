@@ -29,7 +29,7 @@ trials = {TRIALS}
 [runtime]
 address = "auto"
 max_lanes = 3
-engine = "torch"
+engine = "plain"
 save_every_s = 2.0
 """
 

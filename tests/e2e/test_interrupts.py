@@ -1,4 +1,4 @@
-"""However a run is ended, the next one goes on: the record ends with exactly the trials of the budget (law 5)."""
+"""However a run ends, the next one goes on, and the record ends with exactly the budgeted trials (law 5)."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from command import Running, answer, measured, prepare, rows, started, study, un
 EPOCHS = 20
 SLOW = ("run", "tiny.toml", "--set", f"train.epochs={EPOCHS}", "--set")
 ENDLESS = "budget.trials=100000"
-RAY = ("--set", "runtime.address=local")
+RAY = ("--set", "runtime.address=local", "--set", "runtime.lanes=1")
 
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
@@ -38,6 +38,22 @@ def ends_gracefully(run: Running, here: Path) -> None:
     assert ended.out.splitlines()[-1] == f"report: {here}/studies/tiny/report/index.html"
 
 
+def ends_at_once(run: Running) -> None:
+    def gone() -> bool:
+        run.send(signal.SIGINT)  # two that come at the same moment are one
+        return not run.running
+
+    until(gone, "the end of an impatient run")
+    ended = run.wait()
+    assert (ended.code, ended.err) == (130, "")
+    assert "report:" not in ended.out
+
+
+def is_killed(run: Running) -> None:
+    with_pid(run.process.pid, signal.SIGKILL)
+    assert run.wait().code == -signal.SIGKILL
+
+
 def goes_on(here: Path, *more: str) -> None:
     """One more trial than are begun, and the record is whole: every trial measured at every epoch, once."""
     folder = here / "studies/tiny"
@@ -53,26 +69,16 @@ def goes_on(here: Path, *more: str) -> None:
     assert before <= set(rows(folder, "SELECT * FROM measurements"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_ends_a_run_gracefully(here: Path, number: signal.Signals):
-    with training(here) as run:
-        run.send(number)
-        ends_gracefully(run, here)
-    goes_on(here)
-
-
-def test_a_second_signal_ends_it_at_once(here: Path):
-    with training(here) as run:
-
-        def gone() -> bool:
-            run.send(signal.SIGINT)  # two that come at the same moment are one
-            return not run.running
-
-        until(gone, "the end of an impatient run")
-        ended = run.wait()
-    assert (ended.code, ended.err) == (130, "")
-    assert "report:" not in ended.out
+def test_a_run_goes_on_after_every_way_of_ending(here: Path):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with training(here) as run:
+            run.send(number)
+            ends_gracefully(run, here)
+    for ends in (ends_at_once, is_killed):
+        with training(here) as run:
+            ends(run)
     assert answer("status", "tiny", cwd=here)["state"] == "died"
+    assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"
     goes_on(here)
 
 
@@ -87,15 +93,6 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
     assert not (here / "studies").exists()
 
 
-def test_a_killed_run_goes_on(here: Path):
-    with training(here) as run:
-        with_pid(run.process.pid, signal.SIGKILL)
-        assert run.wait().code == -signal.SIGKILL
-    assert answer("status", "tiny", cwd=here)["state"] == "died"
-    assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"
-    goes_on(here)
-
-
 @linux
 @pytest.mark.ray
 def test_the_same_on_ray_and_no_process_is_left(here: Path):
@@ -105,7 +102,6 @@ def test_the_same_on_ray_and_no_process_is_left(here: Path):
         ends_gracefully(run, here)
         until(lambda: not run.descendants(), "the end of Ray's processes")
     with training(here, *RAY) as run:
-        with_pid(run.process.pid, signal.SIGKILL)
-        assert run.wait().code == -signal.SIGKILL
+        is_killed(run)
         until(lambda: not run.descendants(), "the end of a killed run's Ray")
     goes_on(here, *RAY)

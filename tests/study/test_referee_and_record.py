@@ -162,6 +162,19 @@ def test_an_answer_that_was_lost_is_given_again(open_ledger):
     assert [(lease.trial, lease.attempt) for lease in leases] == [(0, 2)]
 
 
+def test_a_lane_with_fewer_slots_gives_up_what_it_cannot_hold(open_ledger):
+    """Catches trials that stay leased to a lane whose memory ran out, and leases to slots that are gone."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=4)
+    assert len(lane.advance(referee.exchange).leases) == 4
+    lane.leases.clear(), lane.epochs.clear(), lane.unsent.clear()
+    lane.slots = 1
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [0]
+    other = FormulaLane(f"{run}.1", slots=4)
+    assert [lease.trial for lease in other.advance(referee.exchange).leases] == [1, 2, 3, 4]
+
+
 def test_a_replaced_incarnation_is_refused(open_ledger):
     """Catches: a lane that was cut off and comes back while its successor trains the same trial."""
     ledger = open_ledger()

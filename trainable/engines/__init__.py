@@ -15,9 +15,10 @@ from trainable.data.interactions import Fold
 ENGINES = {
     "numba": "trainable.engines.numba:NumbaEngine",
     "torch": "trainable.engines.torch:TorchEngine",
+    "plain": "trainable.engines.plain:PlainEngine",
 }
 
-AUTO = {"cpu": "torch", "cuda": "torch"}
+AUTO = {"cpu": "numba", "cuda": "torch"}
 """The fastest engine on each kind of device."""
 
 State = Mapping[str, NDArray[np.generic]]
@@ -66,6 +67,10 @@ class Engine(Protocol):
 
     deterministic: bool
     tolerance: float
+    at_once: int
+    """Members that the engine should have, to be busy."""
+    stacks: bool
+    """Whether more than these make it faster still, for they all train in one."""
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
         """An engine without members, on one share of one device: "cpu" with `threads` threads, or "cuda"."""
@@ -80,11 +85,18 @@ class Engine(Protocol):
         ...
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
-        """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""
+        """One epoch of every member; those in `evaluate` are measured on the fold's target after it.
+
+        MemoryError, here and in `join`, where the device's memory runs out: the engine is of no use then.
+        """
         ...
 
     def state(self, member: Member) -> State:
         """Everything needed to go on elsewhere, bit for bit: parameters, optimiser moments, epoch."""
+        ...
+
+    def room(self) -> int | None:
+        """How many more members like those here the device's memory holds; None where that is no limit."""
         ...
 
 

@@ -46,6 +46,8 @@ class AloneEngine(ABC, Generic[R]):
 
     deterministic = True
     tolerance = 0.0
+    at_once = 1
+    stacks = False
 
     def __init__(self, fold: Fold, *, seed: int) -> None:
         self.fold = fold
@@ -85,6 +87,9 @@ class AloneEngine(ABC, Generic[R]):
     def state(self, member: Member) -> State:
         """Everything needed to go on elsewhere, bit for bit."""
         return self._members[member].state()
+
+    def room(self) -> None:
+        """Main memory is no limit."""
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
         """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""

@@ -34,6 +34,7 @@ class NumbaEngine(AloneEngine[Rows]):
                 f"device: the numba engine does not know {device!r}; use cpu or the torch engine"
             )
         super().__init__(fold, seed=seed)
+        self.at_once = threads
         self._threads, self._dtype = threads, np.dtype(dtype)
 
     def start(self, config: Config, state: State) -> "NumbaTraining":

@@ -1,51 +1,208 @@
-"""The reference engine: plain PyTorch with autograd, on a CPU or a GPU."""
+"""The GPU's engine: all members in one stack, trained by the same few operations. Runs on a CPU too.
 
-from collections.abc import Iterator
+A step of one small model is some forty launches that each move next to nothing; of a hundred it is the same
+forty. On a GPU they are recorded once, as a CUDA graph, and replayed.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
+from time import perf_counter
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainable.contract import Config, StudyError
+from trainable.contract import StudyError
 from trainable.data.interactions import Fold
-from trainable.engines import State
-from trainable.engines.alone import AloneEngine, Training
-from trainable.engines.draws import Draw
-from trainable.losses import RANKING, squared_error
-from trainable.metrics import Ranking, mean_squared_error
-from trainable.model import TwoTaskNet
+from trainable.engines import Member, Result, State
+from trainable.engines.draws import draw
+from trainable.engines.group import Columns, Group
+from trainable.engines.stack import Stack
+from trainable.metrics import NotFiniteError, Ranking, parts
+from trainable.parameters import fresh, initial
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
-Columns = tuple[Tensor, ...]
-"""Users, items, negatives, ratings, all (n,)."""
+DRAWS = 64
+"""Epochs' draws that stay on the device: trials of one replicate share them, though they are not in step."""
+
+BLOCK = 64
+"""Users whose scores are held at a time, for as many members as `SCORES` allows."""
+
+SCORES = 1 << 25
+"""Candidates that are compared with a target at a time."""
 
 
-class TorchEngine(AloneEngine[Columns]):
-    """Bit for bit on a CPU; on a GPU sums may differ in their last bits."""
+class TorchEngine:
+    """Members of one batch size lie in one stack, whatever else they differ in.
 
+    Who lies beside a member changes the order of a sum here and there: numbers are equal up to rounding.
+    """
+
+    deterministic = False
     tolerance = 1e-9
+    at_once = 8
+    stacks = True
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise StudyError("device: 'cuda' was asked for, but PyTorch sees no GPU here; use cpu")
-        super().__init__(fold, seed=seed)
-        self.deterministic = device == "cpu"
-        self._threads, self._like = threads, torch.empty(0, dtype=_DTYPES[dtype], device=device)
+        self._fold, self._seed, self._threads = fold, seed, threads
+        self._like = torch.empty(0, dtype=_DTYPES[dtype], device=device)
+        self._ranking = Ranking(fold)
+        self._groups: dict[int | Literal["full"], Group] = {}
+        self._draws: OrderedDict[tuple[int, int], Columns] = OrderedDict()
 
-    def start(self, config: Config, state: State) -> "TorchTraining":
-        """A member in training, from a state that stays as it is."""
-        return TorchTraining(config, state, self.fold, self.ranking, self._like)
+    def join(self, member: Member, state: State | None = None) -> None:
+        """Add a member, at its keyed initial values or at `state`; ValueError where it is here already."""
+        config, size = member.config, (self._fold.train.n_users, self._fold.train.n_items)
+        group = self._groups.setdefault(config.batch_size, Group(*size, self._like))
+        if member in group.seats:
+            raise ValueError(f"{member} has joined already")
+        if state is None:
+            state = fresh(initial(config, *size, seed=self._seed, replicate=member.replicate))
+        with _memory():
+            group.join(member, state)
 
-    def rows(self, drawn: Draw) -> Columns:
-        """The draw on the device."""
-        ids = (_ids(column, self._like) for column in (drawn.users, drawn.items, drawn.negatives))
-        return *ids, _reals(drawn.ratings, self._like)
+    def leave(self, member: Member) -> None:
+        """Forget a member; KeyError where it is not here."""
+        group = self._groups[member.config.batch_size]
+        group.leave(member)
+        if not group.seats:
+            del self._groups[member.config.batch_size]
+
+    def state(self, member: Member) -> State:
+        """Everything needed to go on elsewhere."""
+        return self._groups[member.config.batch_size].state(member)
+
+    def room(self) -> int | None:
+        """How many more members fit: a stack that doubles holds its old tensors beside the new ones."""
+        members = sum(len(group.seats) for group in self._groups.values())
+        if self._like.device.type != "cuda" or not members:
+            return None
+        free, _ = torch.cuda.mem_get_info(self._like.device)
+        return int(free * members / (2 * torch.cuda.memory_allocated(self._like.device)))
+
+    def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
+        """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""
+        with self._arithmetic(), torch.no_grad(), _memory():
+            parts = [self._epoch(size, group, evaluate) for size, group in self._groups.items()]
+        return {member: result for part in parts for member, result in part.items()}
+
+    def _epoch(
+        self, batch_size: int | Literal["full"], group: Group, evaluate: Collection[Member]
+    ) -> dict[Member, Result]:
+        began = perf_counter()
+        losses = self._train(batch_size, group)
+        whole = group.stack.finite().tolist()
+        fine = {m for m, seat in group.seats.items() if whole[seat.place.slot] and isfinite(sum(losses[m]))}
+        found = self._measure(group, [m for m in group.seats if m in fine and m in evaluate])
+        wall_s = (perf_counter() - began) / len(group.seats)
+        results = {}
+        for member, seat in group.seats.items():
+            if member in fine and (member in found or member not in evaluate):
+                results[member] = Result(seat.epoch, *losses[member], found.get(member), wall_s)
+            else:
+                results[member] = Result.diverged(seat.epoch, evaluated=member in evaluate, wall_s=wall_s)
+        return results
+
+    # --- training --------------------------------------------------------------------------------------
+
+    def _train(self, batch_size: int | Literal["full"], group: Group) -> dict[Member, tuple[float, float]]:
+        """An epoch of a group; each member's mean losses over the rows, before each update."""
+        n = len(self._fold.train)
+        size = n if batch_size == "full" else min(batch_size, n)
+        step, columns = group.step(size), self._columns(group)
+        group.stack.sums.zero_()
+        for first in range(0, n, size):
+            last = min(first + size, n)
+            for a in range(first, last, step.width):
+                step.fill(columns, a, min(a + step.width, last), share=1 / (last - first))
+                step.add()
+            step.update()
+        ranking, rating = (group.stack.sums / n).tolist()
+        for seat in group.seats.values():
+            seat.epoch += 1
+        return {m: (ranking[s.place.slot], rating[s.place.slot]) for m, s in group.seats.items()}
+
+    def _columns(self, group: Group) -> Columns:
+        """The epoch's rows for every slot, each column (K, n); nobody's slots get somebody's."""
+        keys = {m: (m.replicate, seat.epoch + 1) for m, seat in group.seats.items()}
+        distinct = list(dict.fromkeys(keys.values()))
+        which = torch.zeros(group.stack.sizes[-1], dtype=torch.int64)
+        for member, seat in group.seats.items():
+            which[seat.place.slot] = distinct.index(keys[member])
+        which = which.to(self._like.device)
+        drawn = [self._draw(*key) for key in distinct]
+        return Columns(*(torch.stack(column)[which] for column in zip(*drawn, strict=True)))
+
+    def _draw(self, replicate: int, epoch: int) -> Columns:
+        """An epoch's draw on the device, each column (n,); the last `DRAWS` stay there."""
+        key = replicate, epoch
+        if key not in self._draws:
+            d = draw(self._fold.train, seed=self._seed, replicate=replicate, epoch=epoch)
+            ratings = torch.as_tensor(d.ratings).to(self._like)
+            self._draws[key] = Columns(
+                self._ids(d.users), self._ids(d.items), self._ids(d.negatives), ratings
+            )
+        self._draws.move_to_end(key)
+        while len(self._draws) > DRAWS:
+            self._draws.popitem(last=False)
+        return self._draws[key]
+
+    # --- measuring -------------------------------------------------------------------------------------
+
+    def _measure(self, group: Group, members: Sequence[Member]) -> dict[Member, dict[str, float]]:
+        """The metrics on the fold's target of those members whose numbers are finite."""
+        target = self._fold.target
+        most = max(1, SCORES // max(len(target), BLOCK * target.n_items))
+        found: dict[Member, dict[str, float]] = {}
+        for first in range(0, len(members), most):
+            some = members[first : first + most]
+            slots = self._ids(np.array([group.seats[m].place.slot for m in some]))
+            ranks = self._ranks(group.stack, slots)
+            predicted = group.stack.ratings(slots, self._ids(target.users), self._ids(target.items))
+            errors = predicted.double() - torch.as_tensor(target.ratings).to(predicted.device)
+            for member, rank, mse in zip(some, ranks, errors.square().mean(1).tolist(), strict=True):
+                try:
+                    found[member] = {**self._ranking.averages(rank), "mse": mse}
+                except NotFiniteError:
+                    continue
+        return found
+
+    def _ranks(self, stack: Stack, slots: Tensor) -> NDArray[np.float64]:
+        """Ranks (s, t) of the target items by the members in `slots`, by counting; NaN where not finite."""
+        r = self._ranking
+        blocks = []
+        for a in range(0, len(r.users), BLOCK):
+            b = min(a + BLOCK, len(r.users))
+            scores = stack.scores(slots, self._ids(r.users[a:b]))
+            fine = scores.isfinite().all(2)
+            at, masked = map(self._ids, parts(r.masked_starts, r.masked, a, b))
+            scores[:, at, masked] = -torch.inf
+            at, items = map(self._ids, parts(r.starts, r.items, a, b))
+            own = scores[:, at, items]
+            part = torch.full_like(own, torch.nan, dtype=torch.float64)
+            few = max(1, SCORES // (len(slots) * scores.shape[2]))
+            for first in range(0, len(at), few):
+                some = slice(first, first + few)
+                candidates, mine = scores[:, at[some]], own[:, some, None]
+                higher, same = (candidates > mine).sum(2), (candidates == mine).sum(2)
+                part[:, some] = torch.where(fine[:, at[some]], 1 + higher + (same - 1) / 2, torch.nan)
+            blocks.append(part)
+        return torch.cat(blocks, 1).numpy(force=True)
+
+    # --- the device ------------------------------------------------------------------------------------
+
+    def _ids(self, values: NDArray[np.integer]) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.int64).to(self._like.device)
 
     @contextmanager
-    def arithmetic(self) -> Iterator[None]:
+    def _arithmetic(self) -> Iterator[None]:
         """So many threads; and numbers below the normal range are 0, or waiting rows are 15 times slower."""
         torch.set_num_threads(self._threads)
         torch.set_flush_denormal(True)
@@ -55,77 +212,10 @@ class TorchEngine(AloneEngine[Columns]):
             torch.set_flush_denormal(False)
 
 
-class TorchTraining(Training[Columns]):
-    """A net and its AdamW, with tensors of the kind of `like`."""
-
-    def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, like: Tensor) -> None:
-        self.epoch = int(state["epoch"])
-        self._config, self._target, self._ranking, self._like = config, fold.target, ranking, like
-        names = [name for name in state if f"m.{name}" in state]
-        self.net = TwoTaskNet({name: _reals(state[name], like) for name in names})
-        self._adam = torch.optim.AdamW(
-            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-        for name, parameter in self.net.named_parameters():
-            self._adam.state[parameter] = {
-                "step": torch.tensor(float(state["step"]), device=like.device),
-                "exp_avg": _reals(state[f"m.{name}"], like),
-                "exp_avg_sq": _reals(state[f"v.{name}"], like),
-            }
-
-    def train(self, rows: Columns) -> tuple[float, float]:
-        """One epoch; the means over its rows of the ranking and the rating loss, before each update."""
-        config, ranking_loss = self._config, RANKING[self._config.ranking_loss]
-        n = len(rows[0])
-        size = n if config.batch_size == "full" else config.batch_size
-        total = torch.zeros(2, dtype=torch.float64, device=self._like.device)
-        for users, items, negatives, ratings in zip(*(torch.split(x, size) for x in rows), strict=True):
-            ranking = ranking_loss(self.net.rank(users, items), self.net.rank(users, negatives))
-            rating = squared_error(self.net.rate(users, items), ratings)
-            joint = config.ranking_weight * ranking + (1 - config.ranking_weight) * rating
-            self._adam.zero_grad()
-            torch.autograd.backward(joint)
-            self._adam.step()
-            total += len(users) * torch.stack([ranking, rating]).detach().double()
-        ranking_mean, rating_mean = (total / n).tolist()
-        return ranking_mean, rating_mean
-
-    def finite(self) -> bool:
-        """Whether all parameters are."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.net.parameters())
-
-    @torch.no_grad()
-    def measure(self) -> dict[str, float]:
-        """The metrics on the fold's target; NotFiniteError where they are not finite."""
-
-        def scores(users: NDArray[np.int64]) -> NDArray[np.floating]:
-            return _array(self.net.rank_all(_ids(users, self._like)))
-
-        pairs = _ids(self._target.users, self._like), _ids(self._target.items, self._like)
-        predicted = _array(self.net.rate(*pairs))
-        return {
-            **self._ranking.metrics(scores),
-            "mse": mean_squared_error(predicted, self._target.ratings),
-        }
-
-    def state(self) -> State:
-        """A copy of everything needed to go on: see `trainable.parameters.fresh`."""
-        found: dict[str, NDArray[np.generic]] = {"epoch": np.array(self.epoch)}
-        for name, parameter in self.net.named_parameters():
-            kept = self._adam.state[parameter]
-            found["step"] = np.array(int(kept["step"]))
-            found[name] = _array(parameter)
-            found[f"m.{name}"], found[f"v.{name}"] = _array(kept["exp_avg"]), _array(kept["exp_avg_sq"])
-        return found
-
-
-def _ids(values: NDArray[np.integer], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64, device=like.device)
-
-
-def _reals(values: NDArray[np.generic], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device)
-
-
-def _array(values: Tensor) -> NDArray[np.floating]:
-    return values.numpy(force=True).copy()
+@contextmanager
+def _memory() -> Iterator[None]:
+    """The device's own word for it as a MemoryError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error

@@ -7,7 +7,7 @@ import torch
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions
 from trainable.engines import Member
-from trainable.engines.torch import TorchEngine
+from trainable.engines.plain import PlainEngine
 
 CONFIG = Config(
     weight=0.5,
@@ -26,7 +26,7 @@ def make_engine(device="cpu"):
     users, items = np.array([0, 1, 2], np.int32), np.array([2, 1, 0], np.int32)
     names = np.arange(3).astype(str)
     rows = Interactions(users, items, np.full(3, 3, np.float32), None, names, names)
-    return TorchEngine(Fold("test", rows, rows), seed=0, device=device, threads=1)
+    return PlainEngine(Fold("test", rows, rows), seed=0, device=device, threads=1)
 
 
 def test_the_global_generator_is_untouched():

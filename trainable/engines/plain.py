@@ -1,0 +1,131 @@
+"""The reference engine: plain PyTorch with autograd, on a CPU or a GPU."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainable.contract import Config, StudyError
+from trainable.data.interactions import Fold
+from trainable.engines import State
+from trainable.engines.alone import AloneEngine, Training
+from trainable.engines.draws import Draw
+from trainable.losses import RANKING, squared_error
+from trainable.metrics import Ranking, mean_squared_error
+from trainable.model import TwoTaskNet
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+Columns = tuple[Tensor, ...]
+"""Users, items, negatives, ratings, all (n,)."""
+
+
+class PlainEngine(AloneEngine[Columns]):
+    """Bit for bit on a CPU; on a GPU sums may differ in their last bits."""
+
+    tolerance = 1e-9
+
+    def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise StudyError("device: 'cuda' was asked for, but PyTorch sees no GPU here; use cpu")
+        super().__init__(fold, seed=seed)
+        self.deterministic = device == "cpu"
+        self._threads, self._like = threads, torch.empty(0, dtype=_DTYPES[dtype], device=device)
+
+    def start(self, config: Config, state: State) -> "PlainTraining":
+        """A member in training, from a state that stays as it is."""
+        return PlainTraining(config, state, self.fold, self.ranking, self._like)
+
+    def rows(self, drawn: Draw) -> Columns:
+        """The draw on the device."""
+        ids = (_ids(column, self._like) for column in (drawn.users, drawn.items, drawn.negatives))
+        return *ids, _reals(drawn.ratings, self._like)
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """So many threads; and numbers below the normal range are 0, or waiting rows are 15 times slower."""
+        torch.set_num_threads(self._threads)
+        torch.set_flush_denormal(True)
+        try:
+            yield
+        finally:
+            torch.set_flush_denormal(False)
+
+
+class PlainTraining(Training[Columns]):
+    """A net and its AdamW, with tensors of the kind of `like`."""
+
+    def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, like: Tensor) -> None:
+        self.epoch = int(state["epoch"])
+        self._config, self._target, self._ranking, self._like = config, fold.target, ranking, like
+        names = [name for name in state if f"m.{name}" in state]
+        self.net = TwoTaskNet({name: _reals(state[name], like) for name in names})
+        self._adam = torch.optim.AdamW(
+            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        for name, parameter in self.net.named_parameters():
+            self._adam.state[parameter] = {
+                "step": torch.tensor(float(state["step"]), device=like.device),
+                "exp_avg": _reals(state[f"m.{name}"], like),
+                "exp_avg_sq": _reals(state[f"v.{name}"], like),
+            }
+
+    def train(self, rows: Columns) -> tuple[float, float]:
+        """One epoch; the means over its rows of the ranking and the rating loss, before each update."""
+        config, ranking_loss = self._config, RANKING[self._config.ranking_loss]
+        n = len(rows[0])
+        size = n if config.batch_size == "full" else config.batch_size
+        total = torch.zeros(2, dtype=torch.float64, device=self._like.device)
+        for users, items, negatives, ratings in zip(*(torch.split(x, size) for x in rows), strict=True):
+            ranking = ranking_loss(self.net.rank(users, items), self.net.rank(users, negatives))
+            rating = squared_error(self.net.rate(users, items), ratings)
+            joint = config.ranking_weight * ranking + (1 - config.ranking_weight) * rating
+            self._adam.zero_grad()
+            torch.autograd.backward(joint)
+            self._adam.step()
+            total += len(users) * torch.stack([ranking, rating]).detach().double()
+        ranking_mean, rating_mean = (total / n).tolist()
+        return ranking_mean, rating_mean
+
+    def finite(self) -> bool:
+        """Whether all parameters are."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.net.parameters())
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """The metrics on the fold's target; NotFiniteError where they are not finite."""
+
+        def scores(users: NDArray[np.int64]) -> NDArray[np.floating]:
+            return _array(self.net.rank_all(_ids(users, self._like)))
+
+        pairs = _ids(self._target.users, self._like), _ids(self._target.items, self._like)
+        predicted = _array(self.net.rate(*pairs))
+        return {
+            **self._ranking.metrics(scores),
+            "mse": mean_squared_error(predicted, self._target.ratings),
+        }
+
+    def state(self) -> State:
+        """A copy of everything needed to go on: see `trainable.parameters.fresh`."""
+        found: dict[str, NDArray[np.generic]] = {"epoch": np.array(self.epoch)}
+        for name, parameter in self.net.named_parameters():
+            kept = self._adam.state[parameter]
+            found["step"] = np.array(int(kept["step"]))
+            found[name] = _array(parameter)
+            found[f"m.{name}"], found[f"v.{name}"] = _array(kept["exp_avg"]), _array(kept["exp_avg_sq"])
+        return found
+
+
+def _ids(values: NDArray[np.integer], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.int64, device=like.device)
+
+
+def _reals(values: NDArray[np.generic], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+def _array(values: Tensor) -> NDArray[np.floating]:
+    return values.numpy(force=True).copy()
