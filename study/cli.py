@@ -18,6 +18,7 @@ from trainable.contract import StudyError
 
 if TYPE_CHECKING:
     from study.ledger import Ledger
+    from study.progress import Snapshot
 
 STUDIES = Path("studies")
 INTERRUPTED = 130
@@ -78,7 +79,7 @@ def run(
         _say(f"{outcome.reason}; `study run {chosen.name}` goes on from here")
     seen = progress.snapshot(Ledger.read(outcome.folder))
     _say("\n".join(progress.lines(seen)))
-    console.print(progress.front_table(seen))
+    _show_front(seen)
     _report(outcome.folder)
     if outcome.reason.startswith("failed"):
         raise typer.Exit(1)
@@ -162,7 +163,7 @@ def status(
         return
     _say("\n".join(progress.lines(seen)))
     _say(f"{seen.state}: {seen.reason}")
-    console.print(progress.front_table(seen))
+    _show_front(seen)
     for record in seen.records.values():
         if record.state in ("stopped", "failed"):
             _say(f"trial {record.trial} {record.state}: {record.reason}")
@@ -177,7 +178,7 @@ def front(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(progress.as_dict(seen)["front"], indent=2))
     else:
-        console.print(progress.front_table(seen))
+        _show_front(seen)
 
 
 @app.command()
@@ -276,6 +277,12 @@ def _report(folder: Path) -> Path:
     page = report.write(folder).absolute()
     _say(f"report: {page}")
     return page
+
+
+def _show_front(seen: "Snapshot") -> None:
+    from study.progress import front_table
+
+    console.print(front_table(seen) if seen.front.points else "The front is empty: nothing is measured yet.")
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Literal, get_args
@@ -33,8 +34,15 @@ LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
 COST = 20
 """Looking at the record may take one part in so many of the time, however large it grows."""
 
-ALSO_SEARCHED = ("learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden")
-"""Values that a front shows beside the weight and the sharing, where they are searched."""
+HEADERS = {
+    "learning_rate": "lr",
+    "weight_decay": "decay",
+    "ranking_loss": "loss",
+    "batch_size": "batch",
+    "dim": "dim",
+    "hidden": "hidden",
+}
+"""Values that a front shows beside the weight and the sharing where they are searched, by a short name."""
 
 SHOWN, BAR = 8, 68
 """What the live view has room for: points of the front, columns of the bar."""
@@ -190,16 +198,23 @@ def duration(seconds: float) -> str:
 def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
     """The front as a table, best in the first objective first: each point with its trial's values."""
     goals = objectives(seen.spec.objectives)
-    searched = [name for name in ALSO_SEARCHED if isinstance(seen.spec.form(name), Range | tuple)]
+    searched = [name for name in HEADERS if isinstance(seen.spec.form(name), Range | tuple)]
     table = Table(
-        title=f"Front: non-dominated among the {len(seen.records)} configurations tried",
+        title=Text(f"Front: non-dominated among {len(seen.records)} configurations tried", overflow="ignore"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
-    for header in ("trial", "epoch", "λ", "sharing", *searched, *(g.name for g in goals)):
-        text = header in ("sharing", "ranking_loss")
-        table.add_column(header.replace("_", " "), justify="left" if text else "right", no_wrap=True)
+    for header in (
+        "trial",
+        "epoch",
+        "λ",
+        "sharing",
+        *(HEADERS[n] for n in searched),
+        *(g.name for g in goals),
+    ):
+        table.add_column(header, justify="left" if header in ("sharing", "loss") else "right", no_wrap=True)
     for point in seen.front.points[:most]:
         config = seen.records[point.trial].config
         if config is not None:
@@ -222,7 +237,8 @@ def _short(value: float | str) -> str:
 
 def _view(seen: Snapshot) -> Group:
     bar = Padding(ProgressBar(total=1.0, completed=seen.share, width=BAR), expand=False)
-    return Group(bar, *map(Text, lines(seen)), front_table(seen, most=SHOWN))
+    table = [front_table(seen, most=SHOWN)] if seen.front.points else []
+    return Group(bar, *map(Text, lines(seen)), *table)
 
 
 # --- while it runs ---------------------------------------------------------------------------------------
@@ -232,12 +248,13 @@ def _view(seen: Snapshot) -> Group:
 def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[None]:
     """Show the study in `folder` while the body runs it, and pass the user's interrupt on to the record."""
     ended = Event()
+    tell = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         if console.is_terminal:
             every_s, show = LIVE_EVERY_S, lambda seen: live.update(_view(seen), refresh=True)
         else:
-            every_s, show = LOG_EVERY_S, lambda seen: console.print(line(seen), soft_wrap=True)
-        thread = Thread(target=_watch, args=(folder, interrupt, ended, every_s, show), name="progress")
+            every_s, show = LOG_EVERY_S, lambda seen: tell(line(seen))
+        thread = Thread(target=_watch, args=(folder, interrupt, ended, every_s, show, tell), name="progress")
         thread.start()
         try:
             yield
@@ -247,12 +264,18 @@ def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[N
 
 
 def _watch(
-    folder: Path, interrupt: Interrupt, ended: Event, every_s: float, show: Callable[[Snapshot], None]
+    folder: Path,
+    interrupt: Interrupt,
+    ended: Event,
+    every_s: float,
+    show: Callable[[Snapshot], None],
+    tell: Callable[[str], None],
 ) -> None:
     ledger, asked, due = Ledger.read(folder), False, time.monotonic() + every_s
     while not ended.wait(LOOK_S):
         if interrupt.asked.is_set() and not asked:
             asked = ledger.request_stop()
+            tell("stopping; a second signal ends the run at once")
         began = time.monotonic()
         if began >= due:
             show(snapshot(ledger))

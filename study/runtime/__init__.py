@@ -56,9 +56,9 @@ def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
     try:
         with watch(folder, interrupt):
             reason = _drive(ledger, number, job(spec, split), folder, interrupt)
-    except KeyboardInterrupt:  # while no lane is there to be parked: the process has to end by itself
+    except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
         reason = "interrupted"
-        raise
+        raise KeyboardInterrupt from None
     except Exception as error:
         reason = f"failed: {error}"
         raise

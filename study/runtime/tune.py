@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import ray
 from ray import tune
-from ray.exceptions import ActorUnavailableError, GetTimeoutError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -143,9 +143,14 @@ def drive(
             threads=max(1, int(resources["cpu"])),
             save_every_s=runtime.save_every_s if _shared(storage) else None,
         )
-        failure = _fit(referee, job, run, lanes, resources, storage)
-        over: str | None = ray.get(referee.over.remote())
-        ray.kill(referee)
+        try:
+            failure = _fit(referee, job, run, lanes, resources, storage)
+            over: str | None = ray.get(referee.over.remote())
+        except RayError as error:
+            what = str(error).strip().splitlines()[0]
+            raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
+        finally:
+            ray.kill(referee)
     if over is None:
         raise StudyError(failure or "Ray ended the run before the study was over; run it again to go on")
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)

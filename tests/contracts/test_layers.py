@@ -20,7 +20,8 @@ ORDER = {
         contract ← streams ← data ← metrics ← trivial
         contract ← losses
         streams ← parameters ← model
-        losses, metrics, model ← engines ← job, session ← tune
+        losses, metrics, model ← engines
+        engines, slots ← job, session ← tune
     """,
     "analysis": """
         objective ← front ← compare, tables

@@ -78,7 +78,7 @@ def test_the_columns_are_those_of_the_tables(folder: Path) -> None:
 def test_a_fresh_copy_comes_from_nothing_to_its_reports(tmp_path: Path) -> None:
     copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=HIDDEN_AND_MADE)
     first, *others = SLOW
-    assert "report: studies/ml100k/report/index.html" in run(first, copy, home=Path.home())
+    assert "report: " in run(first, copy, home=Path.home())
 
     study = copy / "studies" / "ml100k"
     assert (study / "report" / "index.html").is_file()

@@ -11,9 +11,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from fcntl import ioctl
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryFile
+from termios import TIOCSCTTY
 from typing import IO, Any
 
 STUDY = Path(sys.executable).with_name("study")
@@ -41,6 +44,9 @@ trials = 4
 address = "inline"
 """
 """A study of a moment, on the ratings beside it."""
+
+ENDLESS = ("run", "tiny.toml", "--set", "train.epochs=1000000", "--set", "train.evaluate_every=20")
+"""The same, without an end."""
 
 
 def ratings(*, users: int = 30, items: int = 25, each: int = 12) -> str:
@@ -121,7 +127,7 @@ def _content(file: IO[bytes]) -> str:
 
 @contextmanager
 def started(*arguments: str, cwd: Path, terminal: int | None = None) -> Iterator[Running]:
-    """`study` with `arguments`, running in `cwd`; with `terminal` that is its stdin, stdout and stderr.
+    """`study` with `arguments`, running in `cwd`; `terminal` is the one that it runs in, if it is in one.
 
     Whatever of it is left at the end of the block is killed.
     """
@@ -135,6 +141,7 @@ def started(*arguments: str, cwd: Path, terminal: int | None = None) -> Iterator
             stdout=out if terminal is None else terminal,
             stderr=err if terminal is None else terminal,
             start_new_session=True,
+            preexec_fn=None if terminal is None else partial(ioctl, terminal, TIOCSCTTY, 0),
         )
         running = Running(process, token, out, err)
         try:

@@ -41,12 +41,16 @@ class Net(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch for CHUNK rows: the perceptron's inputs x and hidden units h, gradients of x and weights."""
+    """Scratch for CHUNK rows: the perceptron's inputs x and hidden units h, gradients of x and weights.
+
+    `w` are the hidden weights, transposed once a step: a product with them as they stand is a quarter slower.
+    """
 
     x: Floats
     h: Floats
     dx: Floats
     dw: Floats
+    w: Floats
 
 
 class Rows(NamedTuple):
@@ -62,7 +66,7 @@ def work(net: Net) -> Work:
     """Scratch for a net of this size."""
     hidden, inputs = net.hidden_weight.shape
     x, h, dx = (np.empty((CHUNK, width), net.hidden_weight.dtype) for width in (inputs, hidden, inputs))
-    return Work(x, h, dx, np.empty_like(net.hidden_weight))
+    return Work(x, h, dx, np.empty_like(net.hidden_weight), np.empty((inputs, hidden), x.dtype))
 
 
 def compiled(function: F) -> F:
@@ -107,8 +111,8 @@ def _add_ranking(net: Net, grad: Net, rows: Rows, a: int, b: int, scale: float, 
 
 
 @compiled
-def _hidden(net: Net, x: Floats, h: Floats, users: Ids, items: Ids) -> None:
-    """Fill x (n, 3 dim) with [u, q, u∗q], and h (n, hidden) with its product with the weights."""
+def _hidden(net: Net, w: Floats, x: Floats, h: Floats, users: Ids, items: Ids) -> None:
+    """Fill x (n, 3 dim) with [u, q, u∗q], and h (n, hidden) with its product with the weights w."""
     dim = net.rating_users.shape[1]
     for row in range(len(users)):
         u, q, z = net.rating_users[users[row]], net.rating_items[items[row]], x[row]
@@ -118,7 +122,7 @@ def _hidden(net: Net, x: Floats, h: Floats, users: Ids, items: Ids) -> None:
             z[dim + k] = q[k]
         for k in range(dim):
             z[2 * dim + k] = u[k] * q[k]
-    np.dot(x, net.hidden_weight.T, h)
+    np.dot(x, w, h)
 
 
 @compiled
@@ -127,7 +131,7 @@ def _add_rating(net: Net, grad: Net, work: Work, rows: Rows, a: int, b: int, sca
     real = net.item_bias.dtype.type
     n, dim = b - a, net.rating_users.shape[1]
     x, h, dx = work.x[:n], work.h[:n], work.dx[:n]
-    _hidden(net, x, h, rows.users[a:b], rows.items[a:b])
+    _hidden(net, work.w, x, h, rows.users[a:b], rows.items[a:b])
     weight, dweight = net.output_weight[0], grad.output_weight[0]
     bias, dbias = net.hidden_bias, grad.hidden_bias
     total = 0.0
@@ -210,6 +214,7 @@ def train(
     ranking, rating = 0.0, 0.0
     for first in range(0, n, batch):
         last = min(first + batch, n)
+        work.w[:] = net.hidden_weight.T
         for a in range(first, last, CHUNK):
             b = min(a + CHUNK, last)
             ranking += _add_ranking(net, grad, rows, a, b, weight / (last - first), bpr)
@@ -222,16 +227,19 @@ def train(
 @compiled
 def predict(net: Net, work: Work, users: Ids, items: Ids) -> Floats:
     """Predicted ratings (n,) of pairs."""
+    real = net.item_bias.dtype.type
     weight, bias = net.output_weight[0], net.hidden_bias
     found = np.empty(len(users), net.item_bias.dtype)
+    work.w[:] = net.hidden_weight.T
     for a in range(0, len(users), CHUNK):
         b = min(a + CHUNK, len(users))
         h = work.h[: b - a]
-        _hidden(net, work.x[: b - a], h, users[a:b], items[a:b])
+        _hidden(net, work.w, work.x[: b - a], h, users[a:b], items[a:b])
         for row in range(b - a):
-            found[a + row] = net.output_bias[0]
-            for j in range(h.shape[1]):
-                found[a + row] += max(h[row, j] + bias[j], 0) * weight[j]
+            z, rating = h[row], net.output_bias[0]
+            for j in range(z.size):
+                rating += max(z[j] + bias[j], real(0)) * weight[j]
+            found[a + row] = rating
     return found
 
 
@@ -259,8 +267,8 @@ def ranks(
             for t in range(starts[row], starts[row + 1]):
                 own = score[items[t]]
                 higher, same = np.int32(0), np.int32(0)
-                for j in range(n_items):
-                    higher += score[j] > own
-                    same += score[j] == own
+                for j in range(n_items):  # else 64 bits wide, half as many at a time
+                    higher = np.int32(higher + (score[j] > own))
+                    same = np.int32(same + (score[j] == own))
                 found[t] = 1 + higher + (same - 1) / 2 if finite else np.nan
     return found

@@ -11,16 +11,29 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from trainable.contract import Config, StudyError
-from trainable.data.interactions import Fold
+from trainable.data.interactions import Fold, Interactions
 from trainable.engines import Member, Result, State
 from trainable.engines.alone import AloneEngine, Training
-from trainable.engines.draws import Draw
+from trainable.engines.draws import Draw, draw
 from trainable.engines.kernel import Floats, Net, Rows, predict, ranks, train, work
 from trainable.metrics import Ranking, mean_squared_error
-from trainable.parameters import shapes
+from trainable.parameters import fresh, initial, shapes
 
 BLAS = ThreadpoolController()
 """The loaded libraries of matrix products, and how many threads each may use."""
+
+LEAST = Config(
+    weight=0.5,
+    sharing="both",
+    learning_rate=0.0,
+    weight_decay=0.0,
+    ranking_loss="bpr",
+    batch_size=1,
+    dim=1,
+    hidden=1,
+    epochs=1,
+)
+"""The smallest thing that can be trained."""
 
 Named = dict[str, Floats]
 
@@ -36,6 +49,20 @@ class NumbaEngine(AloneEngine[Rows]):
         super().__init__(fold, seed=seed)
         self.at_once = threads
         self._threads, self._dtype = threads, np.dtype(dtype)
+        self._compile()
+
+    def _compile(self) -> None:
+        """Train and measure next to nothing, so that no epoch has to wait for the compiler.
+
+        The first time on a machine it takes seconds; the code is kept on disk.
+        """
+        one, names = np.zeros(1, np.int32), np.array(["0"])
+        row = Interactions(one, one, one.astype(np.float32), None, names, names)
+        fold = Fold("nothing", row, row)
+        state = fresh(initial(LEAST, 1, 1, seed=0, replicate=0))
+        training = NumbaTraining(LEAST, state, fold, Ranking(fold), self._dtype)
+        training.train(self.rows(draw(row, seed=0, replicate=0, epoch=1)))
+        training.measure()
 
     def start(self, config: Config, state: State) -> "NumbaTraining":
         """A member in training, from a state that stays as it is."""

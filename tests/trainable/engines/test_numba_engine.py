@@ -5,7 +5,7 @@ import pytest
 
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions
-from trainable.engines import Member
+from trainable.engines import Member, kernel
 from trainable.engines.kernel import Net, ranks
 from trainable.engines.numba import NumbaEngine
 from trainable.metrics import Ranking
@@ -111,3 +111,14 @@ def test_subnormal_numbers_are_flushed(name):
 def test_a_gpu_is_refused_with_what_to_use_instead():
     with pytest.raises(StudyError, match="does not know 'cuda'; use cpu or the torch engine"):
         NumbaEngine(FOLD, seed=0, device="cuda", threads=1)
+
+
+def test_all_is_compiled_when_the_engine_is_made():
+    """Catches an epoch that waits for the compiler, which a referee would take for a lane that hangs."""
+    running = NumbaEngine(make_fold(), seed=0, device="cpu", threads=1)
+    functions = (kernel.train, kernel.predict, kernel.ranks)
+    before = [len(function.signatures) for function in functions]
+    member = Member(0, 0, CONFIG)
+    running.join(member)
+    running.epoch([member])
+    assert [len(function.signatures) for function in functions] == before

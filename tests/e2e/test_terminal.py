@@ -1,0 +1,55 @@
+"""What a person at a terminal sees while a study runs, that Ctrl-C ends it, and what a log file gets."""
+
+import os
+import pty
+import re
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from select import select
+
+import pytest
+from command import ENDLESS, prepare, started, study, until
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLUMNS, ROWS = 80, 24
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """A terminal of 80 × 24: the person's side, the program's side."""
+    person, program = pty.openpty()
+    termios.tcsetwinsize(program, (ROWS, COLUMNS))
+    yield person, program
+    os.close(person)
+    os.close(program)
+
+
+def test_a_terminal_shows_the_study_live_and_passes_ctrl_c_on(tmp_path: Path, terminal: tuple[int, int]):
+    here = prepare(tmp_path / "here")
+    person, program = terminal
+    shown = ""
+
+    def shows(words: str) -> bool:
+        nonlocal shown
+        while select([person], [], [], 0)[0]:
+            shown += ESCAPES.sub("", os.read(person, 65536).decode(errors="replace"))
+        return words in shown
+
+    with started(*ENDLESS, cwd=here, terminal=program) as run:
+        until(lambda: shows("Front: non-dominated among"), "the live view with a front")
+        assert "━━━━━━━━" in shown
+        assert "trials: 1 running" in shown
+        os.write(person, b"\x03")
+        until(lambda: shows("report: ") or not run.running, "the end after Ctrl-C")
+        assert run.wait().code == 130
+    shows("")
+    assert shown.index("stopping; a second signal ends the run at once") < shown.index("stopped on request;")
+    assert max(map(len, re.split(r"[\r\n]+", shown.partition("stopped on request")[0]))) <= COLUMNS
+
+
+def test_a_file_gets_plain_lines(tmp_path: Path):
+    ended = study("run", "tiny.toml", "--set", "budget.trials=1", cwd=prepare(tmp_path / "here"))
+    assert ended.code == 0
+    assert "\x1b" not in ended.out
+    assert re.search(r"^tiny: 100% in \d+ s; trials: 1 completed$", ended.out, re.MULTILINE)
