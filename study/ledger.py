@@ -65,30 +65,18 @@ class Ledger:
         SpecError where one exists under this name with another fingerprint, StudyError where its data
         changed.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        storage = _storage(folder / FILE)
-        tables.create_all(storage.engine)
-        if spec.name in optuna.get_all_study_names(storage):
-            ledger = cls.read(folder)
-            ledger.check(spec)
-            if ledger.baseline.data["sha256"] != baseline.data["sha256"]:
-                raise StudyError(
-                    f"data.source: the ratings of {spec.data.source!r} are not those this study began with "
-                    f"({folder}); give the spec another name, or restore the data"
-                )
-            ledger.spec = spec
-            ledger._set(spec=spec.model_dump(mode="json"))
-            return ledger
-        directions = [
-            StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
-            for o in objectives(spec.objectives)
-        ]
-        optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
-            optuna_study.set_metric_names(list(spec.objectives))
-        ledger = cls(storage, optuna_study, spec)
-        ledger._set(spec=spec.model_dump(mode="json"), baseline=asdict(baseline), schema=SCHEMA)
+        if not (folder / FILE).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            _begin(spec, folder / FILE, baseline)
+        ledger = cls.read(folder)
+        ledger.check(spec)
+        if ledger.baseline.data["sha256"] != baseline.data["sha256"]:
+            raise StudyError(
+                f"data.source: the ratings of {spec.data.source!r} are not those this study began with "
+                f"({folder}); give the spec another name, or restore the data"
+            )
+        ledger.spec = spec
+        ledger._set(spec=spec.model_dump(mode="json"))
         return ledger
 
     @classmethod
@@ -97,10 +85,8 @@ class Ledger:
         if not (folder / FILE).is_file():
             raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
         storage = _storage(folder / FILE)
-        names = optuna.get_all_study_names(storage)
-        if not names:
-            raise StudyError(f"{folder}: the study was never begun; run it again, or delete the folder")
-        optuna_study = optuna.load_study(study_name=min(names, key=len), storage=storage)
+        (name,) = optuna.get_all_study_names(storage)
+        optuna_study = optuna.load_study(study_name=name, storage=storage)
         attributes = optuna_study.user_attrs
         if attributes.get("schema") != SCHEMA:
             raise StudyError(
@@ -314,11 +300,42 @@ class Ledger:
             self._optuna.set_user_attr(key, value)
 
 
-def _storage(path: Path) -> RDBStorage:
-    """Optuna's storage on a SQLite file in WAL mode: readers never wait, a commit costs no full sync."""
+def _begin(spec: StudySpec, path: Path, baseline: Baseline) -> None:
+    """Make the record of a new study at `path`, whole or not at all.
+
+    It is made beside its place and then linked there: a kill leaves nothing that looks like a study, and of
+    two that begin the same study at the same moment one finds the other's.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    storage = _storage(beside, journal="DELETE")
+    tables.create_all(storage.engine)
+    directions = [
+        StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
+        for o in objectives(spec.objectives)
+    ]
+    optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
+        optuna_study.set_metric_names(list(spec.objectives))
+    facts = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline), "schema": SCHEMA}
+    for key, value in facts.items():
+        optuna_study.set_user_attr(key, value)
+    storage.remove_session()
+    storage.engine.dispose()
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        return
+    finally:
+        beside.unlink()
+
+
+def _storage(path: Path, *, journal: str = "WAL") -> RDBStorage:
+    """Optuna's storage on a SQLite file; in WAL mode readers never wait, and a commit costs no full sync."""
     try:
         with sqlite3.connect(path) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA journal_mode={journal}")
         connection.close()
     except sqlite3.Error as error:
         raise StudyError(

@@ -47,11 +47,11 @@ def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
         Ledger.read(folder).check(spec)
     split = load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
     ledger = Ledger.open(spec, folder, baseline(spec, split))
+    (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
     done = complete(ledger)
     if done is not None:
         return Outcome(folder, done, complete=True, trained=False)
     number = ledger.claim()
-    (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
     interrupt, reason = Interrupt(), "failed"
     try:
         with watch(folder, interrupt):

@@ -39,6 +39,9 @@ ANSWER_S = 30.0
 SETUP_FAILURES = 3
 """Times in a row that a lane may fail to start before the run gives up."""
 
+MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"
+"""In a lane's error: only the user can mend it, and starting again will not."""
+
 SCRATCH = "ray"
 """Tune's own folder inside the study's; nothing in the record depends on it."""
 
@@ -109,9 +112,10 @@ class Watch(tune.Stopper, tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """Count a lane's failures since its last result."""
         failed = self._failed[trial.trial_id] = self._failed.get(trial.trial_id, 0) + 1
-        if failed > SETUP_FAILURES:
+        said = _last_line(trial)
+        if MENDABLE in said or failed > SETUP_FAILURES:
             self.over = True
-            self.failure = f"a lane failed {failed} times without a result: {_last_line(trial)}"
+            self.failure = f"a lane failed {failed} times without a result: {said}"
 
 
 def drive(
@@ -198,7 +202,7 @@ def _connected(address: str, folder: Path, namespace: str) -> Iterator[None]:
     os.chdir(folder)
     try:
         ray.init(
-            address=None if address == "local" else address,
+            address=address,  # "local" is one of its own, even where a cluster runs on this machine
             namespace=f"study-{namespace}",
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,

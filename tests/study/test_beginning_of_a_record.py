@@ -1,0 +1,71 @@
+"""A study whose beginning a kill cut off, at whatever statement, is begun by the next run (law 5)."""
+
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+import pytest
+import sqlalchemy as sa
+from formula import BASELINE, SPEC
+
+from study.ledger import Ledger
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+
+class CutError(Exception):
+    """The kill."""
+
+
+def begin(folder):
+    return Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)
+
+
+@contextmanager
+def counted(most):
+    """Statements that are sent to a database, as a list of one number; after `most` comes the kill."""
+    sent = [0]
+
+    def count(*_):
+        if sent[0] == most:
+            raise CutError
+        sent[0] += 1
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", count)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", count)
+
+
+def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
+    """Catches: a record that looks like a study before it is one."""
+    with counted(None) as sent:
+        begin(tmp_path / "whole").close()
+    assert sent[0] > 50
+    for most in range(0, sent[0], 7):
+        folder = tmp_path / str(most)
+        with pytest.raises(CutError), counted(most):
+            begin(folder)
+        ledger = begin(folder)
+        assert ledger.records() == []
+        assert ledger.baseline == BASELINE
+        ledger.close()
+
+
+def test_two_that_begin_one_study_at_the_same_moment_share_its_record(tmp_path):
+    """Catches: a second beginning that stumbles over the first one's tables, or takes its place."""
+    start = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    with start as pool:
+        found = [f.result() for f in [pool.submit(fingerprint_and_claim, tmp_path / "one") for _ in range(2)]]
+    assert sorted(found) == ["already being run", "claimed"]
+
+
+def fingerprint_and_claim(folder):
+    """What comes of beginning the study and claiming it, in a process that lives on for the other's try."""
+    ledger = begin(folder)
+    try:
+        ledger.claim()
+    except StudyError as error:
+        return "already being run" if "already being run" in str(error) else str(error)
+    return "claimed"
