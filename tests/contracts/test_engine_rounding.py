@@ -13,7 +13,7 @@ from trainable.engines import ENGINES, Member
 from trainable.parameters import fresh, initial
 
 FOLD = make_fold(60, 40, 600, 200)
-EPOCHS = 2
+EPOCHS = 1
 OTHERS = [name for name in ENGINES if name != "plain"]
 TABLE = [
     replace(CONFIG, sharing=sharing, ranking_loss=loss, batch_size=size, dim=dim, hidden=hidden)
@@ -59,9 +59,9 @@ def test_in_float64_a_crowd_agrees_with_the_reference_alone(name):
     for member, (found, state) in together(name, "float64").items():
         epochs, reference = alone(partial(new_engine, "plain"), member, EPOCHS, fold=FOLD)
         assert found[:3] == pytest.approx(epochs[-1][:3], rel=1e-10), member.config
-        assert found[3] == pytest.approx(epochs[-1][3], rel=1e-9), member.config
+        assert found[3] == pytest.approx(epochs[-1][3], rel=1e-10), member.config
         for key, value in reference.items():
-            np.testing.assert_allclose(state[key], value, rtol=1e-9, atol=1e-12, err_msg=f"{key} {member}")
+            np.testing.assert_allclose(state[key], value, rtol=1e-10, atol=1e-12, err_msg=f"{key} {member}")
 
 
 @pytest.mark.parametrize("name", OTHERS)

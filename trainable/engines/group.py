@@ -11,8 +11,10 @@ from torch import Tensor
 from trainable.engines import Member, State
 from trainable.engines.stack import Place, Rows, Stack
 
-CHUNK = 1 << 16
-"""Rows of all slots together whose activations are held at a time; what a larger batch gives is added up."""
+CHUNK = {"cpu": 1 << 13, "cuda": 1 << 16}
+"""Rows of all slots together whose activations are held at a time, so that they stay in a CPU's cache or keep a
+GPU busy; what a larger batch gives is added up.
+"""
 
 WARM_UP = 3
 """Runs before a graph is recorded, so that libraries have chosen and allocated."""
@@ -83,7 +85,7 @@ class Step:
 
     def __init__(self, stack: Stack, batch: int) -> None:
         slots = stack.sizes[-1]
-        self.width = max(1, min(batch, CHUNK // slots))
+        self.width = max(1, min(batch, CHUNK[stack.sums.device.type] // slots))
         self._stack, self._made_for = stack, (stack, stack.sizes, batch)
         ids = torch.zeros(3, slots, self.width, dtype=torch.int64, device=stack.sums.device)
         reals = stack.weight.new_zeros(2, slots, self.width)

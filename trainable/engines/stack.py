@@ -63,13 +63,13 @@ class Pool:
         return len(self.value)
 
     def take(self) -> int:
-        """An entry of one's own; the pool doubles where it is full, and its tensors are new ones then."""
+        """An entry of one's own. A full pool grows by a quarter: its tensors are new ones then."""
         if not self._free:
             room = self.capacity
+            more = max(room // 4, 1)
             for name in ("value", "first", "second", "gradient", "rate", "decay", "step"):
-                old = getattr(self, name)
-                setattr(self, name, torch.cat([old, torch.zeros_like(old)]))
-            self._free = list(range(2 * room - 1, room - 1, -1))
+                setattr(self, name, pad(getattr(self, name), (0, 0, 0, more)))
+            self._free = list(range(room + more - 1, room - 1, -1))
         return self._free.pop()
 
     def give(self, entry: int) -> None:

@@ -80,7 +80,7 @@ class TorchEngine:
         return self._groups[member.config.batch_size].state(member)
 
     def room(self) -> int | None:
-        """How many more members fit: a stack that doubles holds its old tensors beside the new ones."""
+        """How many more members fit: a stack that grows holds its old tensors beside the new ones."""
         members = sum(len(group.seats) for group in self._groups.values())
         if self._like.device.type != "cuda" or not members:
             return None
