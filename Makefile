@@ -1,12 +1,13 @@
 # From a fresh clone: `make study` sets everything up, trains, and ends with a report.
-# `make ps1` repeats the course experiment, `make check` is the fast gate, `make test` the whole suite.
+# `make ps1` repeats the course experiment, `make check` is the fast gate, `make test` the whole suite,
+# `make bench` writes docs/benchmarks.md.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: study ps1 check test
+.PHONY: study ps1 check test bench
 
 study: $(VENV)/.installed
 	$(BIN)/study run ml100k
@@ -22,6 +23,9 @@ check: $(VENV)/.installed-dev
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -12,8 +12,8 @@ from trainable.engines import Member, State
 from trainable.engines.stack import Place, Rows, Stack
 
 CHUNK = {"cpu": 1 << 13, "cuda": 1 << 16}
-"""Rows of all slots together whose activations are held at a time, so that they stay in a CPU's cache or keep a
-GPU busy; what a larger batch gives is added up.
+"""Rows of all slots together whose activations are held at a time, so that they stay in a CPU's cache, or
+keep a GPU busy. What a larger batch gives is added up.
 """
 
 WARM_UP = 3

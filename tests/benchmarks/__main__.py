@@ -1,0 +1,108 @@
+"""The benchmarks: `python tests/benchmarks [SECTION …] [--quick] [--large] [--page FILE]`.
+
+Each section is written into the page as soon as it is measured. `sizes` and `gpu` need torch, NumPy,
+numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study` all that a
+study needs.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import epochs
+import gpu
+import machine
+import page
+import sizes
+import torch
+from threadpoolctl import threadpool_limits
+
+from trainable.data import load
+from trainable.data.interactions import Fold
+from trainable.data.splits import per_user
+from trainable.data.synthetic import generate
+
+PAGE = Path("docs/benchmarks.md")
+
+TITLES = {
+    "epochs": "An epoch on one CPU core",
+    "stacked": "Members together on one CPU core",
+    "study": "A whole study",
+    "sizes": "What size costs",
+    "gpu": "On a GPU",
+}
+
+
+def main() -> None:
+    """Measure the sections that were asked for."""
+    parser = argparse.ArgumentParser(prog="tests/benchmarks", description=__doc__.partition("\n")[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(TITLES))
+    parser.add_argument("--quick", action="store_true", help="a minute or two: few rounds, small sizes")
+    parser.add_argument("--large", action="store_true", help="sizes of ten million ratings too")
+    parser.add_argument("--page", type=Path, default=PAGE, help=f"the page to write into, else {PAGE}")
+    asked = parser.parse_args()
+    if unknown := set(asked.sections) - set(TITLES):
+        parser.error(f"{', '.join(unknown)}: not known; use {', '.join(TITLES)}")
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        for name in asked.sections or TITLES:
+            about = f"*{machine.described()}; `python tests/benchmarks {shlex.join(sys.argv[1:])}`*"
+            text = MEASURED[name](asked.quick, asked.large)
+            print(f"## {TITLES[name]}\n\n{text}\n", flush=True)
+            if text != gpu.UNMEASURED or not page.has(asked.page, TITLES[name]):
+                page.put(asked.page, list(TITLES.values()), {TITLES[name]: f"{about}\n\n{text}"})
+
+
+@cache
+def movielens() -> Fold:
+    """MovieLens-100K, fetched if need be."""
+    return load("ml-100k", split="per-user", split_seed=0).search
+
+
+@cache
+def as_large() -> Fold:
+    """Synthetic ratings of the same size: what they cost is the same, and nothing has to be fetched."""
+    return per_user(generate(users=943, items=1_682, rows=100_000)[0], 0).search
+
+
+def _epochs(quick: bool, _large: bool) -> str:
+    return epochs.section(movielens(), rounds=2 if quick else 9)
+
+
+def _stacked(quick: bool, _large: bool) -> str:
+    return epochs.stacked(movielens(), largest=4 if quick else 64, rounds=1 if quick else 3)
+
+
+def _sizes(quick: bool, large: bool) -> str:
+    return sizes.section(sizes.QUICK if quick else (*sizes.USUAL, *(sizes.LARGE if large else ())))
+
+
+def _gpu(quick: bool, _large: bool) -> str:
+    if not torch.cuda.is_available():
+        return gpu.UNMEASURED
+    return gpu.section(as_large(), device="cuda", counts=gpu.COUNTS, rounds=2 if quick else 7)
+
+
+def _study(quick: bool, _large: bool) -> str:
+    import studies  # it reads tables and starts Ray, which a bare machine does not have
+
+    return (
+        studies.section(trials=8, epochs=2, rounds=1)
+        if quick
+        else studies.section(trials=64, epochs=20, rounds=1)
+    )
+
+
+MEASURED: dict[str, Callable[[bool, bool], str]] = {
+    "epochs": _epochs,
+    "stacked": _stacked,
+    "study": _study,
+    "sizes": _sizes,
+    "gpu": _gpu,
+}
+
+if __name__ == "__main__":
+    main()

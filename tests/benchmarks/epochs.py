@@ -1,0 +1,148 @@
+"""An epoch on one CPU core, training and exact evaluation: PyTorch as one would write it, and each engine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
+from time import process_time
+
+import numpy as np
+from peers import Lean, Peer, Plain
+from timing import interleaved, milliseconds, number, table, times
+
+from trainable.contract import SHARINGS, Config
+from trainable.data.interactions import Fold
+from trainable.engines import ENGINES, Member, engine
+
+CONFIG = Config(
+    weight=0.9,
+    sharing="both",
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    ranking_loss="one-minus-sigmoid",
+    batch_size=256,
+    dim=32,
+    hidden=64,
+    epochs=20,
+)
+BATCH_SIZES = (256, 1024, "full")
+
+Run = Callable[[], Sequence[float]]
+
+
+def peer_run(peer: Peer) -> Run:
+    """CPU seconds of (training, evaluation) of one epoch."""
+
+    def run() -> tuple[float, float]:
+        began = process_time()
+        peer.epoch()
+        trained = process_time()
+        peer.evaluate()
+        return trained - began, process_time() - trained
+
+    return run
+
+
+def engine_run(name: str, fold: Fold, configs: Sequence[Config]) -> Run:
+    """CPU seconds a member of (training, evaluation): an epoch without, and what one with it costs more."""
+    running = engine(name, fold, seed=0, device="cpu", threads=1)
+    members = [Member(trial, 0, config) for trial, config in enumerate(configs)]
+    for member in members:
+        running.join(member)
+
+    def run() -> tuple[float, float]:
+        began = process_time()
+        running.epoch([])
+        trained = process_time()
+        running.epoch(members)
+        ended = process_time()
+        train_s, both_s = trained - began, ended - trained
+        return train_s / len(members), (both_s - train_s) / len(members)
+
+    return run
+
+
+def mixed(count: int) -> list[Config]:
+    """Configurations that differ in λ, sharing and learning rate, as those of a study do."""
+    weights = 0.5 + 0.49 * np.arange(count) / count
+    return [
+        replace(CONFIG, weight=float(w), sharing=SHARINGS[k % 4], learning_rate=1e-3 * (1 + k % 3))
+        for k, w in enumerate(weights)
+    ]
+
+
+def section(fold: Fold, *, rounds: int) -> str:
+    """The table of contestants for each batch size and sharing, and the targets it is held against."""
+    rows: list[Sequence[object]] = []
+    reached: dict[str, list[float]] = {name: [] for name in TARGETS}
+    for batch_size, sharing in product(BATCH_SIZES, ("none", "both")):
+        config = replace(CONFIG, batch_size=batch_size, sharing=sharing)
+        laps = interleaved(
+            {
+                "plain PyTorch": peer_run(Plain(fold, config)),
+                "lean PyTorch": peer_run(Lean(fold, config)),
+                **{f"engine {name}": engine_run(name, fold, [config]) for name in ENGINES},
+            },
+            rounds=rounds,
+        )
+        both = {name: lap.sum(1) for name, lap in laps.items()}
+        plain, lean, numba = (both[name] for name in ("plain PyTorch", "lean PyTorch", "engine numba"))
+        for name, lap in laps.items():
+            ratios = (number(times(base, both[name])) for base in (plain, lean))
+            evaluation = number(1e3 * float(np.median(lap[:, 1])))
+            rows.append((batch_size, sharing, name, milliseconds(both[name]), evaluation, *ratios))
+        share = float(np.median(laps["engine numba"][:, 1] / numba))
+        if batch_size == 256:
+            reached[PLAIN].append(times(plain, numba))
+            reached[LEAN].append(times(lean, numba))
+            reached[EVALUATION].append(share)
+        if batch_size == "full":
+            reached[FULL].append(times(plain, numba))
+    columns = ("batch", "sharing", "who", "epoch, ms", "of it evaluation", "× plain", "× lean")
+    return f"{ABOUT.format(rounds=rounds)}\n\n{table(columns, rows)}\n\n{_targets(reached)}"
+
+
+def stacked(fold: Fold, *, largest: int, rounds: int) -> str:
+    """The table of an epoch a member, for growing numbers of members on one engine."""
+    counts = [2**k for k in range(largest.bit_length())]
+    runs = {f"torch {k}": engine_run("torch", fold, mixed(k)) for k in counts}
+    runs |= {f"numba {k}": engine_run("numba", fold, mixed(k)) for k in counts if k <= NUMBA_MOST}
+    laps = interleaved(runs, rounds=rounds)
+    whole = {name: lap.sum(1) for name, lap in laps.items()}
+    rows = [
+        (
+            k,
+            milliseconds(whole[f"torch {k}"]),
+            number(times(whole["torch 1"], whole[f"torch {k}"])),
+            milliseconds(whole[f"numba {k}"]) if f"numba {k}" in whole else "",
+        )
+        for k in counts
+    ]
+    columns = ("K", "torch, ms a member", "× K = 1", "numba, ms a member")
+    return f"{ABOUT_STACKED.format(rounds=rounds)}\n\n{table(columns, rows)}"
+
+
+NUMBA_MOST = 8
+"""One after the other they cost the same each, so a few show it."""
+
+ABOUT = """Training and exact evaluation of one member on MovieLens-100K (split per user, 80 % to train),
+dim 32, hidden 64, float32, Adam, λ = .9. One thread; milliseconds of CPU time, which on an idle machine
+is wall time: medians and quartiles of {rounds} rounds in which all take turns. Ratios are medians of
+those within a round."""
+
+ABOUT_STACKED = """Members that differ in λ, sharing and learning rate, on one core, batch 256, {rounds}
+rounds. On a CPU the torch engine is for tests; the numba engine trains one member after the other."""
+
+PLAIN, LEAN = "batch 256, × plain", "batch 256, × lean"
+FULL, EVALUATION = "full batch, × plain", "evaluation's share of an epoch, batch 256"
+TARGETS = {PLAIN: 12.0, LEAN: 6.5, FULL: 6.0, EVALUATION: 0.10}
+
+
+def _targets(reached: dict[str, list[float]]) -> str:
+    rows = []
+    for name, wanted in TARGETS.items():
+        found = reached[name]
+        met = max(found) <= wanted if name == EVALUATION else min(found) >= wanted
+        bound = f"≤ {wanted:.0%}" if name == EVALUATION else f"≥ {wanted:g}"
+        shown = [f"{x:.1%}" if name == EVALUATION else number(x) for x in found]
+        rows.append((name, bound, *shown, "yes" if met else "no"))
+    return table(("the numba engine", "wanted", "sharing none", "both", "met"), rows)

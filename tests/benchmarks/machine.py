@@ -1,0 +1,42 @@
+"""The machine that measures, in a line."""
+
+import os
+import platform
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("numpy", "torch", "numba", "scipy", "ray", "optuna")
+
+
+def described() -> str:
+    """CPU, cores, memory, GPU, versions, the day, and how busy the machine is."""
+    cores = len(os.sched_getaffinity(0))
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    parts = [f"{_cpu()}, {cores} cores, {memory_gb:.0f} GB"]
+    if torch.cuda.is_available():
+        parts.append(f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
+    parts.append(", ".join([f"Python {platform.python_version()}", *filter(None, map(_library, LIBRARIES))]))
+    load = os.getloadavg()[0]
+    parts.append(f"{date.today():%Y-%m-%d}, load {load:.1f} when it began")
+    return "; ".join(parts)
+
+
+def _cpu() -> str:
+    """The CPU's model; where the kernel does not tell, its architecture."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.is_file() else []
+    values = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    found = {name.strip(): value.strip() for name, value in values.items()}
+    if "model name" not in found:
+        return platform.machine()
+    return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
+
+
+def _library(name: str) -> str | None:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return None

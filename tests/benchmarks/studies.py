@@ -1,0 +1,119 @@
+"""A whole study, from the command to its end, against the peer a user would write; both as processes."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from timing import number, table
+
+SPEC = """name = "bench"
+[data]
+source = "ml-100k"
+[train]
+epochs = {epochs}
+[space]
+weight = {{ logit = [0.5, 0.9997] }}
+sharing = ["none", "users", "items", "both"]
+learning_rate = {{ log = [5e-4, 6e-3] }}
+[search]
+sampler = "random"
+explore = 1.0
+[budget]
+trials = {trials}
+[runtime]
+lanes = {lanes}
+"""
+
+LANES = 2
+WANTED = 8.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Wall time from start to end, and the best of the trials' last metrics."""
+
+    wall_s: float
+    mrr: float
+    mse: float
+
+
+def section(*, trials: int, epochs: int, rounds: int) -> str:
+    """The table of both, in turns, and their ratio."""
+    ours, theirs = [], []
+    for _ in range(rounds):
+        with TemporaryDirectory() as folder:
+            ours.append(run_ours(Path(folder), trials, epochs))
+            theirs.append(run_peer(Path(folder), trials, epochs))
+    rows = []
+    for name, ended in (
+        ("`study run`, with its report", ours),
+        ("Ray Tune + OptunaSearch + plain PyTorch", theirs),
+    ):
+        wall = float(np.median([e.wall_s for e in ended]))
+        per_epoch = 1e3 * LANES * wall / (trials * epochs)
+        best = number(max(e.mrr for e in ended)), number(min(e.mse for e in ended))
+        rows.append((name, number(wall), number(per_epoch), *best))
+    ratio = float(np.median([p.wall_s / o.wall_s for o, p in zip(ours, theirs, strict=True)]))
+    columns = ("study", "wall, s", "core-ms an epoch, all told", "best MRR", "best MSE")
+    verdict = f"Ratio of wall times: {number(ratio)} (wanted: ≥ {WANTED:g})."
+    about = ABOUT.format(trials=trials, epochs=epochs, lanes=LANES)
+    return f"{about}\n\n{table(columns, rows)}\n\n{verdict}"
+
+
+def run_ours(home: Path, trials: int, epochs: int) -> Ended:
+    """The command `study run`, to its report."""
+    (home / "bench.toml").write_text(SPEC.format(trials=trials, epochs=epochs, lanes=LANES))
+    command = [str(Path(sys.executable).with_name("study")), "run", "bench.toml"]
+    wall_s, _ = _timed(command, home)
+    last = _tables(home)[1]
+    if len(last) != trials:
+        raise RuntimeError(f"{len(last)} of {trials} trials ran to epoch {epochs}")
+    return Ended(wall_s, float(last["mrr"].max()), float(last["mse"].min()))
+
+
+def run_peer(home: Path, trials: int, epochs: int) -> Ended:
+    """The peer, with the configurations that ours had."""
+    chosen = _tables(home)[0][["weight", "sharing", "learning_rate"]].fillna({"weight": 0.5})
+    (home / "configs.json").write_text(chosen.to_json(orient="records"))
+    script = Path(__file__).with_name("tune_peer.py")
+    wall_s, out = _timed([sys.executable, str(script), "configs.json", str(epochs)], home)
+    reached = json.loads(out.splitlines()[-1])
+    if [r["training_iteration"] for r in reached] != [epochs] * trials:
+        raise RuntimeError(f"the peer did not run {trials} trials to epoch {epochs}: {reached}")
+    return Ended(wall_s, max(r["mrr"] for r in reached), min(r["mse"] for r in reached))
+
+
+def _tables(home: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Trials, and the measurements of their last epoch."""
+    tables = home / "studies" / "bench" / "tables"
+    trials = pd.read_parquet(tables / "trials.parquet")
+    measurements = pd.read_parquet(tables / "measurements.parquet")
+    return trials, measurements[measurements["epoch"] == trials["max_epochs"].max()]
+
+
+def _timed(command: list[str], home: Path) -> tuple[float, str]:
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "RAY_ADDRESS": "local",
+    }  # not a cluster that is here already
+    began = perf_counter()
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+    wall_s = perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)} failed:\n{done.stderr}")
+    return wall_s, done.stdout
+
+
+ABOUT = """{trials} configurations at random, {epochs} epochs each, measured after every epoch, on {lanes}
+cores; from the start of the process to its end, imports, Ray's start and (ours) the report with them. The
+peer is [Ray Tune with OptunaSearch for two metrics](../tests/benchmarks/tune_peer.py): actors used again,
+no dashboard, no loggers, no checkpoints, plain PyTorch, ranks by counting. Both train the same
+configurations. Wall time."""

@@ -1,0 +1,98 @@
+"""The benchmarks: their peers learn what the engines learn, so that only time differs; their page."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import page
+import pytest
+import torch
+from members import CONFIG, FOLD, SEED, new_engine
+from peers import Lean, Plain, PlainWithFastRanks
+
+from trainable.contract import SHARINGS
+from trainable.engines import Member
+from trainable.parameters import shapes
+from trainable.streams import stream
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("peer", [Plain, Lean, PlainWithFastRanks])
+@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize("batch_size", [16, "full"])
+def test_a_peer_learns_and_measures_what_an_engine_does(peer, sharing, batch_size):
+    """From the same start on the same draws. Catches a loss, a gradient, a tie or a mask of its own."""
+    config = replace(CONFIG, sharing=sharing, batch_size=batch_size, weight_decay=0.0)
+    member, running = Member(0, 0, config), new_engine("numba")
+    running.join(member)
+    other = peer(FOLD, config, dtype="float64")
+    other.start_at(
+        {n: running.state(member)[n] for n in shapes(config, FOLD.train.n_users, FOLD.train.n_items)}
+    )
+    for epoch in (1, 2, 3):
+        expected = running.epoch([member])[member]
+        assert other.train(*draws(epoch)) == pytest.approx(
+            (expected.ranking_loss, expected.rating_loss), rel=1e-10
+        )
+        assert other.evaluate() == pytest.approx(dict(expected.metrics), rel=1e-10)
+
+
+def draws(epoch):
+    """The order and the negatives that the engines train on."""
+    n = len(FOLD.train)
+    order = stream(SEED, use="batches", epoch=epoch).permutation(n)
+    negatives = stream(SEED, use="negatives", epoch=epoch).integers(FOLD.train.n_items, size=n)
+    return torch.as_tensor(order), torch.as_tensor(negatives)
+
+
+NO_STUDY = """
+import sys
+from importlib.abc import MetaPathFinder
+
+ABSENT = {"ray", "optuna", "study", "analysis", "pydantic", "sqlalchemy", "rich", "pyarrow", "platformdirs"}
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"{name} is not on this machine", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+"""A machine with torch, NumPy, numba, SciPy, safetensors and threadpoolctl alone."""
+
+BENCHMARKS = """
+import runpy, epochs, gpu, sizes, trainable.session
+from trainable.data.splits import per_user
+from trainable.data.synthetic import generate
+fold = per_user(generate(users=30, items=20, rows=300)[0], 0).search
+print(epochs.section(fold, rounds=1))
+print(epochs.stacked(fold, largest=2, rounds=1))
+print(gpu.section(fold, device="cpu", counts=(1, 2), rounds=1))
+runpy.run_path("tests/benchmarks", run_name="benchmarks")
+"""
+
+
+def test_engines_session_and_their_benchmark_need_no_study():
+    """Catches an import of Ray, Optuna or a study's own libraries on the way to a measurement."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_STUDY + BENCHMARKS],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/benchmarks'}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(f"| {who} |" in done.stdout for who in ("engine numba", "lean PyTorch", "K = 2"))
+
+
+def test_a_page_keeps_the_sections_that_are_not_measured_again(tmp_path):
+    """Catches a page that loses what was measured on another machine."""
+    path, titles = tmp_path / "page.md", ["One", "Two", "Three"]
+    page.put(path, titles, {"Three": "3\n\n| a |\n", "One": "1"})
+    page.put(path, titles, {"Two": "2", "One": "one"})
+    assert path.read_text() == f"{page.HEAD}\n## One\n\none\n\n## Two\n\n2\n\n## Three\n\n3\n\n| a |\n"
+    assert page.has(path, "Two")
+    assert not page.has(path, "Four")
