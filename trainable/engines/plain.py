@@ -1,23 +1,21 @@
 """The reference engine: plain PyTorch with autograd, on a CPU or a GPU."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainable.contract import Config, StudyError
+from trainable.contract import Config
 from trainable.data.interactions import Fold
 from trainable.engines import State
 from trainable.engines.alone import AloneEngine, Training
+from trainable.engines.device import arithmetic, ids, like
 from trainable.engines.draws import Draw
 from trainable.losses import RANKING, squared_error
 from trainable.metrics import Ranking, mean_squared_error
 from trainable.model import TwoTaskNet
-
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 Columns = tuple[Tensor, ...]
 """Users, items, negatives, ratings, all (n,)."""
@@ -29,11 +27,9 @@ class PlainEngine(AloneEngine[Columns]):
     tolerance = 1e-9
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
-        if device == "cuda" and not torch.cuda.is_available():
-            raise StudyError("device: 'cuda' was asked for, but PyTorch sees no GPU here; use cpu")
         super().__init__(fold, seed=seed)
         self.deterministic = device == "cpu"
-        self._threads, self._like = threads, torch.empty(0, dtype=_DTYPES[dtype], device=device)
+        self._threads, self._like = threads, like(device, dtype)
 
     def start(self, config: Config, state: State) -> "PlainTraining":
         """A member in training, from a state that stays as it is."""
@@ -41,18 +37,12 @@ class PlainEngine(AloneEngine[Columns]):
 
     def rows(self, drawn: Draw) -> Columns:
         """The draw on the device."""
-        ids = (_ids(column, self._like) for column in (drawn.users, drawn.items, drawn.negatives))
-        return *ids, _reals(drawn.ratings, self._like)
+        columns = (ids(column, self._like) for column in (drawn.users, drawn.items, drawn.negatives))
+        return *columns, _reals(drawn.ratings, self._like)
 
-    @contextmanager
-    def arithmetic(self) -> Iterator[None]:
-        """So many threads; and numbers below the normal range are 0, or waiting rows are 15 times slower."""
-        torch.set_num_threads(self._threads)
-        torch.set_flush_denormal(True)
-        try:
-            yield
-        finally:
-            torch.set_flush_denormal(False)
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """So many threads, and no subnormal numbers."""
+        return arithmetic(self._threads)
 
 
 class PlainTraining(Training[Columns]):
@@ -99,9 +89,9 @@ class PlainTraining(Training[Columns]):
         """The metrics on the fold's target; NotFiniteError where they are not finite."""
 
         def scores(users: NDArray[np.int64]) -> NDArray[np.floating]:
-            return _array(self.net.rank_all(_ids(users, self._like)))
+            return _array(self.net.rank_all(ids(users, self._like)))
 
-        pairs = _ids(self._target.users, self._like), _ids(self._target.items, self._like)
+        pairs = ids(self._target.users, self._like), ids(self._target.items, self._like)
         predicted = _array(self.net.rate(*pairs))
         return {
             **self._ranking.metrics(scores),
@@ -117,10 +107,6 @@ class PlainTraining(Training[Columns]):
             found[name] = _array(parameter)
             found[f"m.{name}"], found[f"v.{name}"] = _array(kept["exp_avg"]), _array(kept["exp_avg_sq"])
         return found
-
-
-def _ids(values: NDArray[np.integer], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64, device=like.device)
 
 
 def _reals(values: NDArray[np.generic], like: Tensor) -> Tensor:

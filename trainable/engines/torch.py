@@ -16,16 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainable.contract import StudyError
 from trainable.data.interactions import Fold
 from trainable.engines import Member, Result, State
+from trainable.engines.device import arithmetic, ids, like
 from trainable.engines.draws import draw
 from trainable.engines.group import Columns, Group
 from trainable.engines.stack import Stack
 from trainable.metrics import NotFiniteError, Ranking, parts
 from trainable.parameters import fresh, initial
-
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 DRAWS = 64
 """Epochs' draws that stay on the device: trials of one replicate share them, though they are not in step."""
@@ -49,10 +47,8 @@ class TorchEngine:
     stacks = True
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
-        if device == "cuda" and not torch.cuda.is_available():
-            raise StudyError("device: 'cuda' was asked for, but PyTorch sees no GPU here; use cpu")
         self._fold, self._seed, self._threads = fold, seed, threads
-        self._like = torch.empty(0, dtype=_DTYPES[dtype], device=device)
+        self._like = like(device, dtype)
         self._ranking = Ranking(fold)
         self._groups: dict[int | Literal["full"], Group] = {}
         self._draws: OrderedDict[tuple[int, int], Columns] = OrderedDict()
@@ -89,7 +85,7 @@ class TorchEngine:
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
         """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""
-        with self._arithmetic(), torch.no_grad(), _memory():
+        with arithmetic(self._threads), torch.no_grad(), _memory():
             parts = [self._epoch(size, group, evaluate) for size, group in self._groups.items()]
         return {member: result for part in parts for member, result in part.items()}
 
@@ -196,20 +192,8 @@ class TorchEngine:
             blocks.append(part)
         return torch.cat(blocks, 1).numpy(force=True)
 
-    # --- the device ------------------------------------------------------------------------------------
-
     def _ids(self, values: NDArray[np.integer]) -> Tensor:
-        return torch.as_tensor(values, dtype=torch.int64).to(self._like.device)
-
-    @contextmanager
-    def _arithmetic(self) -> Iterator[None]:
-        """So many threads; and numbers below the normal range are 0, or waiting rows are 15 times slower."""
-        torch.set_num_threads(self._threads)
-        torch.set_flush_denormal(True)
-        try:
-            yield
-        finally:
-            torch.set_flush_denormal(False)
+        return ids(values, self._like)
 
 
 @contextmanager
