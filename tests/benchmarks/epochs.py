@@ -101,9 +101,8 @@ def section(fold: Fold, *, rounds: int) -> str:
     return f"{ABOUT.format(rounds=rounds)}\n\n{table(columns, rows)}\n\n{_targets(reached)}"
 
 
-def stacked(fold: Fold, *, largest: int, rounds: int) -> str:
+def stacked(fold: Fold, *, counts: Sequence[int], rounds: int) -> str:
     """The table of an epoch a member, for growing numbers of members on one engine."""
-    counts = [2**k for k in range(largest.bit_length())]
     runs = {f"torch {k}": engine_run("torch", fold, mixed(k)) for k in counts}
     runs |= {f"numba {k}": engine_run("numba", fold, mixed(k)) for k in counts if k <= NUMBA_MOST}
     laps = interleaved(runs, rounds=rounds)
@@ -112,12 +111,12 @@ def stacked(fold: Fold, *, largest: int, rounds: int) -> str:
         (
             k,
             milliseconds(whole[f"torch {k}"]),
-            number(times(whole["torch 1"], whole[f"torch {k}"])),
+            number(times(whole[f"torch {counts[0]}"], whole[f"torch {k}"])),
             milliseconds(whole[f"numba {k}"]) if f"numba {k}" in whole else "",
         )
         for k in counts
     ]
-    columns = ("K", "torch, ms a member", "× K = 1", "numba, ms a member")
+    columns = ("K", "torch, ms a member", f"× K = {counts[0]}", "numba, ms a member")
     return f"{ABOUT_STACKED.format(rounds=rounds)}\n\n{table(columns, rows)}"
 
 

@@ -69,7 +69,7 @@ from trainable.data.splits import per_user
 from trainable.data.synthetic import generate
 fold = per_user(generate(users=30, items=20, rows=300)[0], 0).search
 print(epochs.section(fold, rounds=1))
-print(epochs.stacked(fold, largest=2, rounds=1))
+print(epochs.stacked(fold, counts=(1, 2), rounds=1))
 print(gpu.section(fold, device="cpu", counts=(1, 2), rounds=1))
 runpy.run_path("tests/benchmarks", run_name="benchmarks")
 """
