@@ -13,6 +13,9 @@ from analysis.objective import Floats
 GAP = 7.0
 """Points (1/72 inch) between a marker's centre and its label."""
 
+MARGIN = 6.0
+"""Pixels between a label and the frame."""
+
 PLACES = (
     (-0.8, 0.5, "right", "bottom"), (-1.0, 0.0, "right", "center"), (0.0, 1.0, "center", "bottom"),
     (1.0, 0.0, "left", "center"), (0.8, 0.5, "left", "bottom"), (0.8, -0.5, "left", "top"),
@@ -38,7 +41,7 @@ def place(
     A label stays inside the axes and off the boxes in `clear` and the labels before it; among the places
     left it takes the one that covers the fewest `dots` (n, 2). Boxes and dots are in pixels.
     """
-    frame, taken, placed = axes.get_window_extent(), list(clear), 0
+    frame, taken, placed = axes.get_window_extent().padded(-MARGIN), list(clear), 0
     for label in labels:
         best: tuple[int, Annotation, Bbox] | None = None
         for right, up, horizontal, vertical in PLACES:
