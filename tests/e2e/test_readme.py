@@ -98,8 +98,8 @@ def test_a_fresh_copy_comes_from_nothing_to_its_reports(tmp_path: Path) -> None:
 
 
 def the_course_is_reproduced(folder: Path) -> None:
-    """Losses and MSE are the published ones; where nothing is shared λ changes next to nothing (law 7), and what
-    it changes is rounding that 200 epochs in float32 let grow.
+    """Losses and MSE are the published ones; where nothing is shared λ changes next to nothing (law 7): only
+    rounding, which 200 epochs in float32 let grow.
 
     `mrr_all` of one published run says little against two seeds: docs/decisions/0008-published-mrr.md.
     """
