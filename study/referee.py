@@ -139,7 +139,7 @@ class Referee:
         self.ledger.note_lane(lane, seen.known)
 
     def _look(self) -> None:
-        """Renew the owner row, read the stop flag, and mind the wall time: now and then."""
+        """Renew the owner row and read the stop flag, now and then."""
         if self._clock() - self._looked < LOOK_S:
             return
         self._looked = self._clock()
