@@ -1,7 +1,8 @@
 """The Ledger: one database that holds everything a study knows, and the only door to it.
 
 Two parts share it: Optuna's tables (configurations, states, values, reasons) and ours, `measurements`
-(what was measured, in batches) and `runs` (who drives the study, one open row at most). What is recorded
+(what was measured, in batches), `judgements` (what the stopping rule said, in order) and `runs` (who drives
+the study, one open row at most). What is recorded
 is durable before it is acted on, so whatever dies, the next run reads here what there is to do.
 """
 
@@ -26,13 +27,25 @@ from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 from analysis.objective import objectives
-from study.record import ENDED, Baseline, Holder, Point, Record, Run, measurements, runs, tables
+from study.record import (
+    ENDED,
+    Baseline,
+    Holder,
+    Judgement,
+    Point,
+    Record,
+    Run,
+    judgements,
+    measurements,
+    runs,
+    tables,
+)
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
-from trainable.contract import METRICS, Config, Lease, Measurement, StudyError, Verdict
+from trainable.contract import METRICS, Config, Decision, Lease, Measurement, StudyError, Verdict
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what this module writes; a database with another one is refused."""
 
 FILE = "ledger.db"
@@ -181,12 +194,8 @@ class Ledger:
 
     def record(self, batch: Sequence[Measurement]) -> None:
         """Append measurements, durable. One that is there already stays as it is: the first wins."""
-        if not batch:
-            return
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        rows = [asdict(m) | {"study": self._id} for m in batch]
-        with self._engine.begin() as connection:
-            connection.execute(insert(measurements).on_conflict_do_nothing(), rows)
+        if batch:
+            self._append(measurements, [asdict(m) for m in batch])
 
     def measurements(self) -> Iterator[Measurement]:
         """Every measurement, by trial, replicate and epoch."""
@@ -197,8 +206,10 @@ class Ledger:
             for row in connection.execute(query):
                 yield Measurement(**row._mapping)
 
-    def points(self, *, trial: int | None = None, epoch: int | None = None) -> list[Point]:
-        """Every point whose replicates are all in, by trial and epoch; of one trial, or at one epoch."""
+    def points(
+        self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
+    ) -> list[Point]:
+        """Every point whose replicates are all in, by trial and epoch; of one trial, at or up to an epoch."""
         m = measurements.c
         query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
         query = query.where(m.study == self._id).group_by(m.trial, m.epoch).order_by(m.trial, m.epoch)
@@ -207,11 +218,25 @@ class Ledger:
             query = query.where(m.trial == trial)
         if epoch is not None:
             query = query.where(m.epoch == epoch)
+        if until is not None:
+            query = query.where(m.epoch <= until)
         with self._engine.connect() as connection:
             return [
                 Point(number, epoch, dict(zip(METRICS, values, strict=True)))
                 for number, epoch, *values in connection.execute(query)
             ]
+
+    def judge(self, judgement: Judgement) -> None:
+        """Put what the stopping rule said on record, durable, after all it said before: the first wins."""
+        self._append(judgements, [asdict(judgement.decision) | {"epoch": judgement.epoch}])
+
+    def judgements(self) -> list[Judgement]:
+        """What the stopping rule said, in the order it said it."""
+        j = judgements.c
+        query = sa.select(j.epoch, j.trial, j.verdict, j.reason).where(j.study == self._id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(j.judgement))
+            return [Judgement(epoch, Decision(*decision)) for epoch, *decision in rows]
 
     # --- lanes and runs --------------------------------------------------------------------------------
 
@@ -282,6 +307,13 @@ class Ledger:
         self._engine.dispose()
 
     # --- inside ----------------------------------------------------------------------------------------
+
+    def _append(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        with self._engine.begin() as connection:
+            connection.execute(
+                insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
+            )
 
     def _update_run(self, run: int, **values: Any) -> None:
         with self._engine.begin() as connection:

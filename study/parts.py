@@ -30,8 +30,8 @@ from trainable.data import FILES, SOURCES, SPLITS
 from trainable.engines import ENGINES
 
 Metric = Literal["mrr", "mrr_all", "mse"]
-SamplerName = Literal["tpe", "random"]
-RuleName = Literal["never"]
+SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
+RuleName = Literal["never", "median", "pareto-asha"]
 
 
 def is_file(source: str) -> bool:
@@ -156,6 +156,19 @@ class Stopping(Part):
 
     rule: RuleName = "never"
     """The stopping rule."""
+    min_epochs: Count = 9
+    """Epochs before the first rung: nothing is stopped earlier."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """A rung lets one in so many go on, and lies at so many times the epochs of the rung before."""
+
+
+class Plateau(Part):
+    """The search has come to rest: so many trials in a row brought too little hypervolume."""
+
+    trials: Count = 40
+    """Ended trials to look back over."""
+    gain: Positive = 0.001
+    """Share by which they must have raised the hypervolume together."""
 
 
 class Budget(Part):
@@ -167,14 +180,23 @@ class Budget(Part):
     """Epochs, summed over trials and replicates."""
     wall_time_s: Positive | None = None
     """Seconds of running, summed over runs."""
+    plateau: Plateau | None = None
+    """End when the hypervolume no longer grows; never the only limit, for it may grow for ever."""
 
     @model_validator(mode="after")
     def _bounded(self) -> "Budget":
         if self.trials is None and self.member_epochs is None and self.wall_time_s is None:
-            raise ValueError(
-                "is empty, so the study would never end; give trials, member_epochs or wall_time_s"
-            )
+            raise ValueError("sets no limit that is sure to come; give trials, member_epochs or wall_time_s")
         return self
+
+
+class Confirm(Part):
+    """The front again, with fresh seeds on all ratings but the test set, which is then opened once."""
+
+    points: Count = 10
+    """Points of the front: those that together have the largest hypervolume."""
+    replicates: Annotated[int, Field(ge=2)] = 5
+    """Fresh seeds for each; intervals need two at least."""
 
 
 class Runtime(Part):

@@ -1,4 +1,4 @@
-"""The nouns of the record, and the two tables that are ours beside Optuna's."""
+"""The nouns of the record, and the three tables that are ours beside Optuna's."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from trainable.contract import Config
+from trainable.contract import Config, Decision
 
 SILENT_RUN_S = 60.0
 """A run on another host that has not renewed its row for so long is taken for dead."""
@@ -24,6 +24,15 @@ measurements = sa.Table(
     tables,
     *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
     *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
+)
+judgements = sa.Table(
+    "judgements",
+    tables,
+    sa.Column("judgement", sa.Integer, primary_key=True),
+    *(sa.Column(key, sa.Integer, nullable=False) for key in ("study", "trial", "epoch")),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.UniqueConstraint("study", "trial", "epoch"),
 )
 runs = sa.Table(
     "runs",
@@ -119,6 +128,14 @@ class Point:
     trial: int
     epoch: int
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a stopping rule said of a trial after `epoch` epochs, and why."""
+
+    epoch: int
+    decision: Decision
 
 
 def _process_exists(pid: int) -> bool:

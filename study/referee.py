@@ -8,15 +8,13 @@ what is held and no longer leased is dropped. Repeating a call changes nothing.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from study.budget import Spent, out_of_time, spent_out
 from study.front import losses, reference, stands_for
 from study.ledger import Ledger
-from study.record import Holder, Point
+from study.record import Holder, Judgement, Point
 from study.rules import Candidate, rule
-from study.spec import StudySpec
-from trainable.contract import METRICS, Answer, Config, Decision, Held, Lease, Measurement
+from trainable.contract import Answer, Config, Decision, Held, Lease, Measurement
 
 LEASE_S = 60.0
 """A lane that has been silent for so long, or for ten of its longest epochs, has lost its trials."""
@@ -74,7 +72,7 @@ class Referee:
         self._lease_s = lease_s
         self._clock = clock
         self._corner = reference(ledger.baseline, self.spec)
-        self._judge = rule(self.spec.stopping.rule)
+        self._rule = rule(self.spec.stopping)
         self._replicates = self.spec.search.replicates
         self._lanes: dict[str, Seen] = {}
         self._looked = float("-inf")
@@ -94,6 +92,11 @@ class Referee:
             if record.state == "running":
                 config = record.config or self.ledger.settle(record.trial)
                 self._running[record.trial] = Running(config, record.attempt, record.holder)
+        self._judged: dict[tuple[int, int], Decision] = {}
+        for said in self.ledger.judgements():
+            self._judged[said.epoch, said.decision.trial] = said.decision
+            if said.decision.verdict == "stop" and said.decision.trial in self._running:
+                self._end(said.decision, said.epoch)
 
     # --- the one call ----------------------------------------------------------------------------------
 
@@ -186,24 +189,36 @@ class Referee:
         late = out_of_time(self.spec, self._spent())
         if late is not None:
             return Decision(held.trial, "stop", late)
-        if not now:
-            return Decision(held.trial, "go", "between two measurements")
-        return self._judged(held, now)
+        if not now or not self._rule.judges(held.epoch):
+            return Decision(held.trial, "go", "no rung at this epoch")
+        return self._judgement(held)
 
-    def _judged(self, held: Held, now: Sequence[Measurement]) -> Decision:
-        """The stopping rule's word on the point that was just measured."""
+    def _judgement(self, held: Held) -> Decision:
+        """The stopping rule's word on the point that was just measured: said once, on record, and kept."""
+        key = held.epoch, held.trial
+        if key not in self._judged:
+            rung = {p.trial: p for p in self.ledger.points(epoch=held.epoch)}
+            before = [rung[trial] for epoch, trial in self._judged if epoch == held.epoch]
+            *own, candidate = self._candidates(self.ledger.points(trial=held.trial, until=held.epoch))
+            decision = self._rule.judge(
+                tuple(self._corner.tolist()), self._candidates(before), own, candidate
+            )
+            self.ledger.judge(Judgement(held.epoch, decision))
+            self._judged[key] = decision
+        return self._judged[key]
 
-        def history() -> list[Candidate]:
-            others = [p for p in self.ledger.points(epoch=held.epoch) if p.trial != held.trial]
-            return _candidates(others, self.spec)
-
-        means = {name: fmean(getattr(m, name) for m in now) for name in METRICS}
-        (candidate,) = _candidates([Point(held.trial, held.epoch, means)], self.spec)
-        return self._judge(tuple(self._corner.tolist()), history, candidate)
+    def _candidates(self, points: Sequence[Point]) -> list[Candidate]:
+        rows = losses(points, self.spec).tolist()
+        return [Candidate(p.trial, p.epoch, tuple(row)) for p, row in zip(points, rows, strict=True)]
 
     def _end(self, decision: Decision, epochs: int) -> None:
-        """Put a trial's end on record, with the point it stands for."""
-        points = [] if decision.verdict == "fail" else self.ledger.points(trial=decision.trial)
+        """Put a trial's end on record, with the point it stands for.
+
+        An earlier attempt may have come further than the `epochs` of this one, and then counts.
+        """
+        points = self.ledger.points(trial=decision.trial)
+        epochs = max([epochs, *(p.epoch for p in points)])
+        points = [] if decision.verdict == "fail" else points
         if self.spec.train.candidates == "last":
             points = points[-1:] if decision.verdict == "complete" else []
         point = stands_for(points, self.spec, self._corner)
@@ -272,8 +287,3 @@ def _refusal(incarnation: int, held: Sequence[Held]) -> Answer:
     """To a lane that has been replaced: let go of everything, and do not ask again."""
     reason = f"incarnation {incarnation} of this lane was replaced"
     return Answer(incarnation, tuple(Decision(h.trial, "drop", reason) for h in held), park=True, over=True)
-
-
-def _candidates(points: Sequence[Point], spec: StudySpec) -> list[Candidate]:
-    rows = losses(points, spec).tolist()
-    return [Candidate(p.trial, p.epoch, tuple(row)) for p, row in zip(points, rows, strict=True)]

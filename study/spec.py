@@ -16,7 +16,7 @@ import tomli_w
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from study.forms import Form, Part, allows
-from study.parts import Budget, Data, Metric, Runtime, Search, Space, Stopping, Train, is_file
+from study.parts import Budget, Confirm, Data, Metric, Runtime, Search, Space, Stopping, Train, is_file
 from study.spec_text import MisplacedError, SpecError, SpecText
 
 __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
@@ -60,6 +60,8 @@ class StudySpec(Part):
     search: Search = Search()
     stopping: Stopping = Stopping()
     budget: Budget
+    confirm: Confirm | None = None
+    """Left out, a study ends with its search; `study confirm` may follow."""
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")
@@ -72,6 +74,16 @@ class StudySpec(Part):
                     raise MisplacedError(
                         ("search", "initial", index, key), f"{value!r} is outside the space, {_inline(form)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_measured(self) -> "StudySpec":
+        if self.stopping.rule != "never" and self.stopping.min_epochs % self.train.evaluate_every:
+            raise MisplacedError(
+                ("stopping", "min_epochs"),
+                f"{self.stopping.min_epochs} is no multiple of train.evaluate_every, "
+                f"{self.train.evaluate_every}, so nothing would be measured there",
+            )
         return self
 
     def form(self, key: str) -> Form:

@@ -1,15 +1,17 @@
 """Stopping rules: who goes on after a measurement. A new rule is one file and one line in `RULES`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
+from study.parts import RuleName, Stopping
 from trainable.contract import Decision
 
-RULES = {
-    "never": "study.rules.never:judge",
+RULES: Mapping[RuleName, str] = {
+    "never": "study.rules.never:Never",
 }
+"""Name → "module:function", a function (stopping) → Rule. Also named in `study.parts.RuleName`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +24,30 @@ class Candidate:
 
 
 class Rule(Protocol):
-    """A pure function of what is on record.
+    """A pure function of what is on record."""
 
-    `reference` holds the losses of the reference point; `history` gives the candidates that were recorded
-    at the same epoch before this one, in their order. The decision is "go" or "stop".
-    """
+    def judges(self, epoch: int) -> bool:
+        """Whether there is a rung at `epoch`: elsewhere every trial goes on unasked."""
+        ...
 
-    def __call__(
+    def judge(
         self,
         reference: tuple[float, ...],
-        history: Callable[[], Sequence[Candidate]],
+        rung: Sequence[Candidate],
+        own: Sequence[Candidate],
         candidate: Candidate,
     ) -> Decision:
-        """What becomes of the candidate, with the reason."""
+        """Whether the candidate goes on ("go") or not ("stop"), and why.
+
+        `reference` holds the losses of the reference point; `rung` the candidates judged at this epoch
+        before this one, in the order of their judgements, whatever became of them since; `own` the points
+        of the candidate's trial at earlier epochs, in order. Every loss is finite.
+        """
         ...
 
 
-def rule(name: str) -> Rule:
-    """The rule called `name`; the spec has checked that there is one."""
-    module, _, attribute = RULES[name].partition(":")
-    return cast(Rule, getattr(import_module(module), attribute))
+def rule(stopping: Stopping) -> Rule:
+    """The rule that a spec names, with its numbers; the spec has checked that there is one."""
+    module, _, attribute = RULES[stopping.rule].partition(":")
+    make = cast(Callable[[Stopping], Rule], getattr(import_module(module), attribute))
+    return make(stopping)

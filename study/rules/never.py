@@ -1,15 +1,28 @@
 """The rule that stops no trial: every one trains to its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from study.parts import Stopping
 from study.rules import Candidate
 from trainable.contract import Decision
 
 
-def judge(
-    reference: tuple[float, ...],  # noqa: ARG001 - what every rule is given
-    history: Callable[[], Sequence[Candidate]],  # noqa: ARG001
-    candidate: Candidate,
-) -> Decision:
-    """Go on, always."""
-    return Decision(candidate.trial, "go", "the rule never stops a trial")
+class Never:
+    """No rung anywhere."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        pass
+
+    def judges(self, epoch: int) -> bool:  # noqa: ARG002 - what every rule is asked
+        """Whether there is a rung: never."""
+        return False
+
+    def judge(
+        self,
+        reference: tuple[float, ...],  # noqa: ARG002
+        rung: Sequence[Candidate],  # noqa: ARG002
+        own: Sequence[Candidate],  # noqa: ARG002
+        candidate: Candidate,
+    ) -> Decision:
+        """Go on, always."""
+        return Decision(candidate.trial, "go", "the rule never stops a trial")
