@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -128,6 +128,34 @@ class Point:
     trial: int
     epoch: int
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A point of the search that is trained again: its trial and epochs, why it was chosen, what to train."""
+
+    trial: int
+    epoch: int
+    reason: str
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a confirmation trains, in order, and when it opened the test set (ISO, UTC)."""
+
+    opened: str
+    points: tuple[Planned, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+        """The inverse of `as_dict`."""
+        points = (Planned(**p | {"config": Config.from_dict(p["config"])}) for p in values["points"])
+        return cls(values["opened"], tuple(points))
 
 
 @dataclass(frozen=True, slots=True)

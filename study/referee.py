@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from study.budget import Spent, out_of_time, spent_out
+from study.budget import Spent, out_of_time, plateau, spent_out
 from study.front import losses, reference, stands_for
 from study.ledger import Ledger
 from study.record import Holder, Judgement, Point
@@ -79,6 +79,7 @@ class Referee:
         self._wall_before = sum(r.wall_s for r in ledger.runs() if r.run != run)
         self._began = next(r.started for r in ledger.runs() if r.run == run)
         self.over: str | None = None
+        self._plateau = plateau(ledger)
         self._resume()
 
     def _resume(self) -> None:
@@ -224,6 +225,7 @@ class Referee:
         point = stands_for(points, self.spec, self._corner)
         self.ledger.end(decision.trial, decision.verdict, decision.reason, epochs=epochs, point=point)
         self._trained += epochs * self._replicates
+        self._plateau = plateau(self.ledger)
         del self._running[decision.trial]
 
     # --- what is leased --------------------------------------------------------------------------------
@@ -280,7 +282,7 @@ class Referee:
         """What is used up, with what the running trials are promised."""
         promised = sum(t.config.epochs for t in self._running.values()) * self._replicates
         wall_s = self._wall_before + time.time() - self._began
-        return Spent(self._begun, self._trained + promised, wall_s)
+        return Spent(self._begun, self._trained + promised, wall_s, self._plateau)
 
 
 def _refusal(incarnation: int, held: Sequence[Held]) -> Answer:

@@ -1,5 +1,7 @@
 """The inline runtime: lanes in this process, taking turns. No Ray; for tests and notebooks."""
 
+from pathlib import Path
+
 from study.ledger import Ledger
 from study.referee import Referee
 from study.runtime.interrupt import Interrupt
@@ -7,7 +9,7 @@ from trainable.job import Job
 from trainable.session import Session
 
 
-def drive(ledger: Ledger, run: int, job: Job, interrupt: Interrupt) -> str:
+def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt) -> str:  # noqa: ARG001
     """Why the run ended; trains what the study has left."""
     lanes = ledger.spec.runtime.lanes
     referee = Referee(ledger, run)

@@ -34,11 +34,14 @@ ORDER = {
     "study": """
         forms ← parts
         parts, spec_text ← spec ← space ← samplers
-        record, samplers ← ledger ← budget
+        record, spec ← database
+        database, samplers ← ledger
         record, spec ← front
+        front, ledger ← budget, confirm
         spec ← rules
-        budget, front, rules ← referee ← runtime ← progress
-        budget, front ← export
+        budget, rules ← referee
+        confirm, referee ← runtime ← progress
+        budget ← export
         doctor, export, progress ← cli
     """,
 }
@@ -47,6 +50,7 @@ ORDER = {
 ABROAD = {
     "study": ("trainable.contract", "trainable.data", "analysis.objective", "analysis.front"),
     "study.parts": ("trainable.engines",),
+    "study.confirm": ("trainable.streams",),
     "study.samplers": ("trainable.streams",),
     "study.runtime": ("trainable.job", "trainable.session", "trainable.trivial", "trainable.tune"),
     "study.cli": ("analysis.report",),
@@ -60,7 +64,7 @@ OUTSIDE = {
     "moocore": ("analysis.front",),
     "numba": ("trainable.engines",),
     "numpy": PACKAGES,
-    "optuna": ("study.space", "study.samplers", "study.ledger"),
+    "optuna": ("study.space", "study.samplers", "study.database", "study.ledger"),
     "pandas": ("analysis", "study.export"),
     "platformdirs": ("trainable.data",),
     "pyarrow": ("trainable.data",),
@@ -70,8 +74,8 @@ OUTSIDE = {
     "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.session",),
     "scipy": ("analysis.compare", "trainable.engines"),
-    "sqlalchemy": ("study.record", "study.ledger"),
-    "sqlite3": ("study.ledger",),
+    "sqlalchemy": ("study.record", "study.database", "study.ledger"),
+    "sqlite3": ("study.database",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),

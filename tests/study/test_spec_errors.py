@@ -33,9 +33,10 @@ def refusal(text: str, *overrides: str) -> str:
         (
             6,
             "[trian]\nepochs = 3",
-            "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, runtime",
+            "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, confirm, "
+            "runtime",
         ),
-        (7, "[stopping]\nmin_epochs = 9", "stopping.min_epochs: unknown key; use rule"),
+        (7, "[stopping]\nmax_epochs = 9", "stopping.max_epochs: unknown key; use rule, min_epochs, reduction_factor"),
         (
             7,
             "[space]\nevaluate_every = 9",
@@ -50,7 +51,7 @@ def refusal(text: str, *overrides: str) -> str:
             "space.sharing[1]: 'soft' is not known; use none, users, items, both",
         ),
         (7, "[search]\nsampler = 'nsga2'", "search.sampler: 'nsga2' is not known; use tpe, random"),
-        (7, "[stopping]\nrule = 'asha'", "stopping.rule: 'asha' is not known; use never"),
+        (7, "[stopping]\nrule = 'asha'", "stopping.rule: 'asha' is not known; use never, median, pareto-asha"),
         (
             7,
             "[train]\nranking_loss = 'warp'",
@@ -176,7 +177,7 @@ def test_a_mistake_in_the_text(line: int, added: str, message: str) -> None:
         ("objectives=['mrr', 'ndcg']", "objectives[1]: 'ndcg' is not known; use mrr, mrr_all, mse"),
         ("budget.trials=-1", "budget.trials: -1 is not possible; use a number of at least 1"),
         ("budget.wall_time_s=inf", "budget.wall_time_s: inf is not possible; use a finite number"),
-        ("confirm.points=10", "confirm: unknown key; use name, objectives, "),
+        ("confrim.points=10", "confrim: unknown key; use name, objectives, "),
         ("train=3", "train: 3 is not possible; use a table"),
         ("name.first=x", "name.first: name is no table, so nothing can be set in it"),
         ("train", "--set: 'train' is not section.key=value; write e.g. budget.trials=10"),
@@ -208,7 +209,7 @@ def test_what_is_missing_is_said_and_every_mistake_has_a_line() -> None:
         "name: missing; it has no default (study.toml)",
         "data.source: missing; it has no default (study.toml:2)",
         "data.split: 3 is not possible; use text in quotes (study.toml:3)",
-        "budget: is empty, so the study would never end; give trials, member_epochs or wall_time_s "
+        "budget: sets no limit that is sure to come; give trials, member_epochs or wall_time_s "
         "(study.toml:1)",
     ]
 
