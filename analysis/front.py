@@ -73,6 +73,68 @@ def box(losses: ArrayLike, reference: ArrayLike) -> Floats:
     return signed
 
 
+def subset(losses: ArrayLike, reference: ArrayLike, count: int) -> NDArray[np.intp]:
+    """Indices (k,) of the `count` rows of losses (n, 2) with the largest joint hypervolume, by first loss.
+
+    Fewer where fewer are to be had: a row that another dominates, or that is not below the reference in both
+    objectives, adds nothing and is never chosen, and of equal rows only the first may be.
+    AnalysisError on NaN or infinity, more than two objectives, or a count below 1.
+    Source: Bringmann, Friedrich & Klitzke 2014 (GECCO); Kuhn et al. 2016: exact, by dynamic programming over
+    the sorted front, O(n² count) as written here.
+
+    >>> subset([[8, 0], [7, 1], [2, 2], [1, 7], [0, 8], [2, 2]], [10, 10], 3)
+    array([4, 2, 0])
+    """
+    points, corner = _points(losses), _corner(losses, reference)
+    if points.shape[1] != 2:
+        raise AnalysisError(f"the best subset is known for 2 objectives; not for {points.shape[1]}")
+    if count < 1:
+        raise AnalysisError(f"a subset needs a count of 1 or more; not {count}")
+    first = np.unique(points, axis=0, return_index=True)[1]
+    distinct = points[first]
+    rows = first[non_dominated(distinct) & (distinct < corner).all(axis=1)]
+    return rows[_best(corner[0] - points[rows, 0], corner[1] - points[rows, 1], count)]
+
+
+def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.bool_]:
+    """Mask (n,) of the rows of losses (n, m) that, better by `noise` (m,), no row of chosen (k, m) dominates.
+
+    What equals a chosen row is in the mask, and everything is where nothing was chosen.
+    AnalysisError on NaN or infinity, or negative noise.
+
+    >>> near([[1, 2], [2, 2.2], [2.5, 2.5]], [[1, 2], [2, 1]], [0.3, 0.3])
+    array([ True,  True, False])
+    """
+    points, margin = _points(losses), _corner(losses, noise, what="the noise")
+    if (margin < 0).any():
+        raise AnalysisError(f"the noise must not be negative; not {margin.tolist()}")
+    better, within = points - margin, np.ones(len(points), dtype=np.bool_)
+    for row in _points(chosen):
+        within &= (better < row).any(axis=1) | (better == row).all(axis=1)
+    return within
+
+
+def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:
+    """Positions, ascending, of the `count` boxes to the reference with the largest union, all where fewer.
+
+    Boxes are sorted by falling width, so heights rise. best[i] is the largest area of as many boxes as have
+    been chosen so far, the last of them i; one more, j, adds what it stands out above i.
+    """
+    size = min(count, len(widths))
+    best, came_from = widths * heights, np.zeros((size, len(widths)), dtype=np.intp)
+    for chosen in range(1, size):
+        longer = np.full(len(widths), -np.inf)
+        for j in range(chosen, len(widths)):
+            areas = best[:j] + widths[j] * (heights[j] - heights[:j])
+            came_from[chosen, j] = areas.argmax()
+            longer[j] = areas[came_from[chosen, j]]
+        best = longer
+    path = np.zeros(size, dtype=np.intp)
+    for chosen in reversed(range(size)):
+        path[chosen] = best.argmax() if chosen == size - 1 else came_from[chosen + 1, path[chosen + 1]]
+    return path
+
+
 def _points(losses: ArrayLike) -> Floats:
     """The losses as finite floats (n, m)."""
     points = np.asarray(losses, dtype=np.float64)
@@ -86,12 +148,12 @@ def _points(losses: ArrayLike) -> Floats:
     return points
 
 
-def _corner(losses: ArrayLike, reference: ArrayLike) -> Floats:
-    """The reference point as finite floats (m,), as many as the losses have columns."""
-    corner = np.asarray(reference, dtype=np.float64)
+def _corner(losses: ArrayLike, values: ArrayLike, *, what: str = "the reference point") -> Floats:
+    """One finite float for each column of the losses (m,)."""
+    corner = np.asarray(values, dtype=np.float64)
     columns = np.shape(losses)[-1]
     if corner.shape != (columns,):
-        raise AnalysisError(f"the reference point must have {columns} values; not shape {corner.shape}")
+        raise AnalysisError(f"{what} must have {columns} values; not shape {corner.shape}")
     if not np.isfinite(corner).all():
-        raise AnalysisError(f"the reference point must be finite; not {corner.tolist()}")
+        raise AnalysisError(f"{what} must be finite; not {corner.tolist()}")
     return corner

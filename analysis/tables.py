@@ -29,26 +29,32 @@ KEYS = (
     "data.source", "data.split", "data.sha256", "data.users", "data.items", "data.train", "data.validation",
     "data.test", "data.has_validation", "data.warnings",
 )  # fmt: skip
-WORDS = {"trials": ("state", "reason", "sharing", "lane")}
+WORDS = {"trials": ("state", "reason", "sharing", "lane"), "confirmed": ("split",)}
 FLAGS = {"trials": ("front",), "points": ("candidate", "front")}
 NUMBERS = {
     "trials": ("trial", "weight", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
+    "confirmed": ("trial", "replicate", "epoch", *METRICS),
 }
 TIMES = {"trials": ("started", "finished")}
+OPTIONAL = ("confirmed",)
+"""Tables whose file is not there before a study has that stage behind it: empty then."""
 
 
 @dataclass(frozen=True)
 class Tables:
     """A study's manifest and tables, checked. `trials` has a row a trial, `points` one for each trial and
-    epoch (means over replicates), `measurements` one for each trial, replicate and epoch.
+    epoch (means over replicates), `measurements` one for each trial, replicate and epoch. `confirmed` has a
+    row for each point, named by its trial and epoch, and each fresh seed it was trained with again, with the
+    metrics on the test set; it is empty before anything was confirmed.
     """
 
     manifest: Mapping[str, Any]
     trials: pd.DataFrame
     points: pd.DataFrame
     measurements: pd.DataFrame
+    confirmed: pd.DataFrame
 
     @classmethod
     def load(cls, folder: Path) -> "Tables":
@@ -63,6 +69,7 @@ class Tables:
             raise AnalysisError(
                 f"tables/points.parquet: trial {orphans[0]:g} is not in tables/trials.parquet"
             )
+        _check_confirmed(tables["confirmed"], tables["points"])
         return cls(manifest=manifest, **tables)
 
     @cached_property
@@ -154,15 +161,35 @@ def _has(manifest: Mapping[str, Any], key: str) -> bool:
     return outer in manifest and (not inner or inner in manifest[outer])
 
 
+def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
+    """AnalysisError where a confirmed row names no point, stands there twice, or is not of the test set."""
+    path, keys = "tables/confirmed.parquet", ["trial", "epoch"]
+    strange = confirmed.loc[confirmed["split"] != "test", "split"]
+    if len(strange):
+        raise AnalysisError(f"{path}: split {strange.iloc[0]!r}; points are confirmed on test")
+    known = confirmed[keys].merge(points[keys], how="left", indicator=True)["_merge"] == "both"
+    twice = confirmed.duplicated([*keys, "replicate"])
+    for rows, what in (
+        (~known.to_numpy(), "is not in tables/points.parquet"),
+        (twice, "has a replicate twice"),
+    ):
+        for trial, epoch in confirmed.loc[rows, keys].head(1).to_numpy():
+            raise AnalysisError(
+                f"{path}: trial {trial:g} after {epoch:g} epochs {what}; export the study again"
+            )
+
+
 def _table(path: Path, name: str) -> pd.DataFrame:
     """One table with all its columns, each of its kind; more columns are kept as they are."""
+    needed = [c for kinds in (WORDS, FLAGS, NUMBERS, TIMES) for c in kinds.get(name, ())]
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
+        if name in OPTIONAL:
+            return pd.DataFrame({column: pd.Series(dtype=np.float64) for column in needed})
         raise AnalysisError(f"{path}: no such file; export the study first") from None
     except (OSError, ValueError) as error:
         raise AnalysisError(f"{path}: not a Parquet table ({error}); export the study again") from error
-    needed = [c for kinds in (WORDS, FLAGS, NUMBERS, TIMES) for c in kinds.get(name, ())]
     missing = [column for column in needed if column not in table]
     if missing:
         raise AnalysisError(f"{path}: lacks columns {', '.join(missing)}; export the study again")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,11 @@ def dominated(row: pd.Series, rows: pd.DataFrame, up: str) -> bool:
 
 
 def write(
-    folder: Path, trials: Sequence[dict[str, Any]], measurements: Sequence[dict[str, Any]], **changes: Any
+    folder: Path,
+    trials: Sequence[dict[str, Any]],
+    measurements: Sequence[dict[str, Any]],
+    confirmed: Sequence[dict[str, Any]] = (),
+    **changes: Any,
 ) -> Path:
     """A study folder: points are means over replicates, all candidates; a trial stands for its last epoch."""
     said = manifest(**changes)
@@ -72,13 +77,16 @@ def write(
     (folder / "manifest.json").write_text(json.dumps(said), encoding="utf-8")
     for name, rows in (("trials", table), ("points", points), ("measurements", measured)):
         rows.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
+    if confirmed:
+        again = pd.DataFrame([{"split": "test", "mrr_all": 0.05} | row for row in confirmed])
+        again.to_parquet(folder / "tables" / "confirmed.parquet", index=False)
     return folder
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Write:
     """Writes a study into a folder of its own."""
-    return lambda trials, measurements, **changes: write(tmp_path / "study", trials, measurements, **changes)
+    return partial(write, tmp_path / "study")
 
 
 @pytest.fixture

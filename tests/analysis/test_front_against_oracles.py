@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paretoset import paretoset
 
-from analysis.front import box, contributions, hypervolume, non_dominated
+from analysis.front import box, contributions, hypervolume, near, non_dominated, subset
 from analysis.objective import AnalysisError
 
 
@@ -127,3 +127,65 @@ def test_shapes_that_do_not_fit_are_refused():
         non_dominated([1.0, 2.0])
     with pytest.raises(AnalysisError, match="2 values"):
         hypervolume([[1.0, 2.0]], [1.0])
+
+
+pairs = grids(2) | clouds(2)
+
+
+@given(pairs, st.integers(1, 6))
+def test_the_best_subset_has_the_largest_hypervolume_of_all_of_its_size(losses, count):
+    reference = np.full(2, 1.5)
+    chosen = subset(losses, reference, count)
+    every = itertools.combinations(range(len(losses)), min(count, len(losses)))
+    largest = max(cells_below(losses[list(rows)], reference) for rows in every)
+    assert cells_below(losses[chosen], reference) == pytest.approx(largest, abs=1e-9)
+
+
+@given(pairs, st.integers(1, 12))
+def test_a_subset_is_of_distinct_front_rows_inside_and_as_many_as_there_are(losses, count):
+    reference = np.full(2, 1.5)
+    chosen = subset(losses, reference, count)
+    front = losses[non_dominated(losses) & (losses < reference).all(axis=1)]
+    assert len(chosen) == min(count, len(np.unique(front, axis=0)))
+    assert (np.diff(losses[chosen, 0]) > 0).all()
+    assert (np.diff(losses[chosen, 1]) < 0).all()
+    assert all((losses[:i] != losses[i]).any(axis=1).all() for i in chosen)
+
+
+def test_a_subset_of_a_long_front_is_better_than_a_greedy_one():
+    first = np.sort(np.random.default_rng(2).random(400))
+    losses = np.column_stack([first, 1 - np.sqrt(first)])
+    greedy = []
+    for _ in range(8):
+        gains = [hypervolume(losses[[*greedy, i]], [1, 1]) for i in range(400)]
+        greedy.append(int(np.argmax(gains)))
+    assert hypervolume(losses[subset(losses, [1, 1], 8)], [1, 1]) > hypervolume(losses[greedy], [1, 1])
+
+
+def test_what_a_subset_refuses():
+    with pytest.raises(AnalysisError, match="2 objectives; not for 3"):
+        subset([[1.0, 2.0, 3.0]], [4.0, 4.0, 4.0], 1)
+    with pytest.raises(AnalysisError, match="1 or more; not 0"):
+        subset([[1.0, 2.0]], [4.0, 4.0], 0)
+
+
+@given(points, st.floats(0, 2), st.lists(st.integers(0, 11), max_size=4))
+def test_near_is_what_no_chosen_row_dominates_after_the_noise_is_taken_off(losses, noise, picked):
+    chosen = losses[[row for row in picked if row < len(losses)]]
+    margin = np.full(losses.shape[1], noise)
+    brute = [not any(dominates(row, other - margin) for row in chosen) for other in losses]
+    np.testing.assert_array_equal(near(losses, chosen, margin), brute)
+
+
+@given(points, st.floats(0, 2))
+def test_the_front_is_near_itself(losses, noise):
+    front = losses[non_dominated(losses)]
+    assert near(front, front, np.full(losses.shape[1], noise)).all()
+
+
+@pytest.mark.parametrize(
+    ("noise", "match"), [([0.1], "2 values"), ([-0.1, 0.1], "negative"), ([np.nan, 0.1], "finite")]
+)
+def test_what_near_refuses(noise, match):
+    with pytest.raises(AnalysisError, match=f"the noise must .*{match}"):
+        near([[1.0, 2.0]], [[1.0, 2.0]], noise)

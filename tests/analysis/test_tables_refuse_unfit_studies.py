@@ -113,3 +113,32 @@ def test_goals_put_the_larger_is_better_first(study):
     tables = Tables.load(study([], [], objectives=["mse", "mrr"]))
     assert tables.names == ["mrr", "mse"]
     assert tables.reference.tolist() == [0.274, 0.871]
+
+
+def test_nothing_confirmed_is_an_empty_table_of_the_same_columns(search):
+    confirmed = Tables.load(search).confirmed
+    assert len(confirmed) == 0
+    assert list(confirmed) == ["split", "trial", "replicate", "epoch", "mrr", "mrr_all", "mse"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"trial": 12}, r"trial 12 after 3 epochs is not in tables/points\.parquet"),
+        ({"epoch": 4}, r"trial 2 after 4 epochs is not in tables/points\.parquet"),
+        ({"replicate": 0}, "trial 2 after 3 epochs has a replicate twice"),
+        ({"split": "validation"}, "split 'validation'; points are confirmed on test"),
+    ],
+)
+def test_a_confirmed_row_is_a_fresh_seed_of_a_point_on_test(search, changes, match):
+    row = {"trial": 2, "epoch": 3, "replicate": 1, "split": "test", "mrr": 0.3, "mrr_all": 0.1, "mse": 0.9}
+    for rows, fits in [
+        ([row | {"replicate": 0}, row], True),
+        ([row | {"replicate": 0}, row | changes], False),
+    ]:
+        pd.DataFrame(rows).to_parquet(search / "tables/confirmed.parquet", index=False)
+        if fits:
+            assert len(Tables.load(search).confirmed) == 2
+        else:
+            with pytest.raises(AnalysisError, match=match):
+                Tables.load(search)
