@@ -41,7 +41,7 @@ def _planned(ledger: Ledger, confirm: Confirm) -> tuple[StudySpec, Plan]:
     if not chosen:
         raise StudyError(f"{spec.name}: has no point to confirm yet; `study run {spec.name}` finds some")
     best = front(chosen, spec, corner).points
-    members = [best[i] for i in subset(losses(best, spec), corner, confirm.points)]
+    members = _members(best, spec, corner, confirm.points)
     rivals = _rivals(chosen, members, noise(ledger), spec, corner)[: confirm.points // 2]
     points = [(p, "on the front") for p in members]
     points += [(p, "within the noise of the front") for p in rivals]
@@ -67,6 +67,13 @@ def _planned(ledger: Ledger, confirm: Confirm) -> tuple[StudySpec, Plan]:
         }
     )
     return again, Plan(datetime.now(UTC).isoformat(timespec="seconds"), tuple(planned))
+
+
+def _members(best: Sequence[Point], spec: StudySpec, corner: Floats, count: int) -> list[Point]:
+    """The points of a front with the largest hypervolume; where none has any, the nearest to it."""
+    array = losses(best, spec)
+    some = subset(array, corner, count)
+    return [best[i] for i in (some if len(some) else np.argsort(-box(array, corner), kind="stable")[:count])]
 
 
 def _exactly(config: Config, epochs: int) -> Config:

@@ -7,6 +7,7 @@ from study.budget import complete, plateau
 from study.front import candidates, front, reference
 from study.referee import Referee
 
+WIDE = "space.learning_rate={ log = [1e-3, 1e-2] }"
 LIMIT = "budget.plateau={ trials = 5, gain = 0.01 }"
 
 
@@ -29,23 +30,25 @@ def volume(ledger, trials):
 
 def test_the_search_ends_with_the_first_trials_that_bring_too_little(open_ledger):
     """One lane, so trials end in order. Catches: a look-back that is one short, a gain of the whole."""
-    ledger = open_ledger("budget.trials=200", LIMIT)
+    ledger = open_ledger("budget.trials=200", WIDE, LIMIT)
     over = finished(ledger)
     ended = len(ledger.records())
     assert over.startswith("plateau: the last 5 trials brought ")
     assert complete(ledger) == over
     assert 5 < ended < 200
     rests = [
-        n for n in range(6, ended + 1) if 0 < volume(ledger, n - 5) and volume(ledger, n) < 1.01 * volume(ledger, n - 5)
+        n
+        for n in range(6, ended + 1)
+        if volume(ledger, n - 5) > 0 and volume(ledger, n) < 1.01 * volume(ledger, n - 5)
     ]
     assert rests == [ended]
 
 
 def test_it_goes_on_when_the_limit_moves(open_ledger):
-    ledger = open_ledger("budget.trials=200", LIMIT)
+    ledger = open_ledger("budget.trials=200", WIDE, LIMIT)
     finished(ledger)
     ended = len(ledger.records())
-    wider = open_ledger("budget.trials=200", LIMIT.replace("5", "20"))
+    wider = open_ledger("budget.trials=200", WIDE, LIMIT.replace("5", "20"))
     assert complete(wider) is None
     assert finished(wider).startswith("plateau: the last 20 trials")
     assert len(wider.records()) > ended

@@ -33,10 +33,14 @@ def refusal(text: str, *overrides: str) -> str:
         (
             6,
             "[trian]\nepochs = 3",
-            "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, confirm, "
-            "runtime",
+            "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, "
+            "confirm, runtime",
         ),
-        (7, "[stopping]\nmax_epochs = 9", "stopping.max_epochs: unknown key; use rule, min_epochs, reduction_factor"),
+        (
+            7,
+            "[stopping]\nmax_epochs = 9",
+            "stopping.max_epochs: unknown key; use rule, min_epochs, reduction_factor",
+        ),
         (
             7,
             "[space]\nevaluate_every = 9",
@@ -51,7 +55,11 @@ def refusal(text: str, *overrides: str) -> str:
             "space.sharing[1]: 'soft' is not known; use none, users, items, both",
         ),
         (7, "[search]\nsampler = 'nsga2'", "search.sampler: 'nsga2' is not known; use tpe, random"),
-        (7, "[stopping]\nrule = 'asha'", "stopping.rule: 'asha' is not known; use never, median, pareto-asha"),
+        (
+            7,
+            "[stopping]\nrule = 'asha'",
+            "stopping.rule: 'asha' is not known; use never, median, pareto-asha",
+        ),
         (
             7,
             "[train]\nranking_loss = 'warp'",
