@@ -25,14 +25,14 @@ TRIVIAL = {"popularity": "popularity", "bias": "bias model"}
 KEYS = (
     "schema", "name", "fingerprint", "version", "objectives", "spec", "data", "trivial", "reference", "split",
     "counts", "member_epochs", "wall_s", "started", "finished", "complete", "reason", "test_opened",
-    "environment", *(f"trivial.{name}" for name in TRIVIAL),
+    "confirmation", "environment", *(f"trivial.{name}" for name in TRIVIAL),
     "data.source", "data.split", "data.sha256", "data.users", "data.items", "data.train", "data.validation",
     "data.test", "data.has_validation", "data.warnings",
 )  # fmt: skip
 WORDS = {"trials": ("state", "reason", "sharing", "lane"), "confirmed": ("split",)}
 FLAGS = {"trials": ("front",), "points": ("candidate", "front")}
 NUMBERS = {
-    "trials": ("trial", "weight", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
+    "trials": ("trial", "weight", "max_epochs", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
     "confirmed": ("trial", "replicate", "epoch", *METRICS),
@@ -69,7 +69,9 @@ class Tables:
             raise AnalysisError(
                 f"tables/points.parquet: trial {orphans[0]:g} is not in tables/trials.parquet"
             )
-        _check_confirmed(tables["confirmed"], tables["points"])
+        if len(tables["confirmed"]):
+            _check_confirmed(tables["confirmed"], tables["points"])
+            _check_confirmation(folder / "manifest.json", manifest)
         return cls(manifest=manifest, **tables)
 
     @cached_property
@@ -150,9 +152,14 @@ def _manifest(path: Path) -> Mapping[str, Any]:
     if len(goals) != 2:
         raise AnalysisError(f"{path}: objectives {manifest['objectives']}; a study has two")
     for goal in goals:
-        if not np.isfinite(manifest["reference"].get(goal.name, np.nan)):
+        if not _finite(manifest["reference"].get(goal.name)):
             raise AnalysisError(f"{path}: reference has no finite {goal.name}; export the study again")
     return manifest
+
+
+def _finite(value: object) -> bool:
+    """Whether a value of the manifest is a number that is finite."""
+    return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
 def _has(manifest: Mapping[str, Any], key: str) -> bool:
@@ -177,6 +184,15 @@ def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
             raise AnalysisError(
                 f"{path}: trial {trial:g} after {epoch:g} epochs {what}; export the study again"
             )
+
+
+def _check_confirmation(path: Path, manifest: Mapping[str, Any]) -> None:
+    """AnalysisError where the manifest does not say what was confirmed, or not against what."""
+    said = manifest["confirmation"] or {}
+    missing = [key for key in ("replicates", "points", "reference") if key not in said]
+    missing += [name for name in manifest["objectives"] if not _finite(said.get("reference", {}).get(name))]
+    if missing:
+        raise AnalysisError(f"{path}: confirmation lacks {', '.join(missing)}; export the study again")
 
 
 def _table(path: Path, name: str) -> pd.DataFrame:

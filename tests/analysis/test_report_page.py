@@ -165,9 +165,27 @@ def test_a_front_below_the_trivial_models_is_called_so(study):
 def test_stopped_trials_are_listed_with_their_reasons(search):
     path = search / "tables" / "trials.parquet"
     trials = pd.read_parquet(path)
-    trials.loc[3, ["state", "reason"]] = ["stopped", "rung 9 epochs: rank 7 of 9, places 3"]
+    for trial in (3, 4):
+        values = "stopped", f"rung 1 epochs: rank {trial} of 9, places 3", 1
+        trials.loc[trial, ["state", "reason", "epochs"]] = values
     trials.to_parquet(path)
-    assert "rung 9 epochs: rank 7 of 9, places 3" in words(page(search)[1])
+    said = words(page(search)[1])
+    assert "rung 1 epochs: rank 3 of 9, places 3" in said
+    assert "2 of 12 trials stopped before the end of training." in said
+    assert "stopped rung 1 epochs 2 1 2" in said
+    assert "completed trained to its end 10 3 30" in said
+
+
+def test_what_stopping_left_untrained_is_counted_in_member_epochs(search):
+    """12 trials of 3 epochs, one of them stopped after 1: 34 of 36 epochs, twice for two replicates."""
+    path = search / "tables" / "trials.parquet"
+    trials = pd.read_parquet(path)
+    trials.loc[3, ["state", "epochs"]] = ["stopped", 1]
+    trials.to_parquet(path)
+    manifest = json.loads((search / "manifest.json").read_text()) | {"member_epochs": 68}
+    (search / "manifest.json").write_text(json.dumps(manifest))
+    said = words(page(search)[1])
+    assert "Full training of all takes 72 member-epochs; 94% of that was spent." in said
 
 
 def test_an_opened_test_set_is_said(search):

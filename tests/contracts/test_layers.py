@@ -26,10 +26,11 @@ ORDER = {
     "analysis": """
         objective ← front ← compare, tables
         objective ← labels
+        compare, tables, text ← claims, confirmation
         drawing, tables, text ← marks
-        labels, marks ← figures
-        compare, tables, text ← claims
-        claims, figures ← sections ← report
+        labels, marks ← axes ← figures
+        axes, confirmation ← confirmed_figure
+        claims, confirmed_figure, figures ← sections ← report
     """,
     "study": """
         forms ← parts
@@ -73,7 +74,7 @@ OUTSIDE = {
     "ray": ("trainable.tune", "study.runtime"),
     "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.session",),
-    "scipy": ("analysis.compare", "trainable.engines"),
+    "scipy": ("analysis.compare", "analysis.confirmation", "trainable.engines"),
     "sqlalchemy": ("study.record", "study.database", "study.ledger"),
     "sqlite3": ("study.database",),
     "threadpoolctl": ("trainable.engines",),
