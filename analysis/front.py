@@ -132,27 +132,6 @@ def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.b
     return within
 
 
-def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:
-    """Positions, ascending, of the `count` boxes to the reference with the largest union, all where fewer.
-
-    Boxes are sorted by falling width, so heights rise. best[i] is the largest area of as many boxes as have
-    been chosen so far, the last of them i; one more, j, adds what it stands out above i.
-    """
-    size = min(count, len(widths))
-    best, came_from = widths * heights, np.zeros((size, len(widths)), dtype=np.intp)
-    for chosen in range(1, size):
-        longer = np.full(len(widths), -np.inf)
-        for j in range(chosen, len(widths)):
-            areas = best[:j] + widths[j] * (heights[j] - heights[:j])
-            came_from[chosen, j] = areas.argmax()
-            longer[j] = areas[came_from[chosen, j]]
-        best = longer
-    path = np.zeros(size, dtype=np.intp)
-    for chosen in reversed(range(size)):
-        path[chosen] = best.argmax() if chosen == size - 1 else came_from[chosen + 1, path[chosen + 1]]
-    return path
-
-
 def knee(losses: ArrayLike) -> int | None:
     """Row of losses (n, 2) where the front bulges most towards the better, or None where it does not.
 
@@ -178,6 +157,27 @@ def knee(losses: ArrayLike) -> int | None:
         return int(rows[0])
     below = 1.0 - ((front - front.min(axis=0)) / spans).sum(axis=1)
     return int(rows[below.argmax()]) if below.max() > STRAIGHT else None
+
+
+def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:
+    """Positions, ascending, of the `count` boxes to the reference with the largest union, all where fewer.
+
+    Boxes are sorted by falling width, so heights rise. best[i] is the largest area of as many boxes as have
+    been chosen so far, the last of them i; one more, j, adds what it stands out above i.
+    """
+    size = min(count, len(widths))
+    best, came_from = widths * heights, np.zeros((size, len(widths)), dtype=np.intp)
+    for chosen in range(1, size):
+        longer = np.full(len(widths), -np.inf)
+        for j in range(chosen, len(widths)):
+            areas = best[:j] + widths[j] * (heights[j] - heights[:j])
+            came_from[chosen, j] = areas.argmax()
+            longer[j] = areas[came_from[chosen, j]]
+        best = longer
+    path = np.zeros(size, dtype=np.intp)
+    for chosen in reversed(range(size)):
+        path[chosen] = best.argmax() if chosen == size - 1 else came_from[chosen + 1, path[chosen + 1]]
+    return path
 
 
 def _points(losses: ArrayLike) -> Floats:
