@@ -23,7 +23,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import FILE, SCHEMA, connect, create
+from study.database import CONFIRM, SCHEMA, SPEC, create, opened
 from study.record import (
     ENDED,
     Baseline,
@@ -41,9 +41,6 @@ from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
 from trainable.contract import METRICS, Config, Decision, Lease, Measurement, StudyError, Verdict
-
-CONFIRM = "/confirm"
-"""What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
 
 Stage = Literal["search", "confirm"]
 
@@ -71,15 +68,12 @@ class Ledger:
 
     @classmethod
     def open(cls, spec: StudySpec, folder: Path, baseline: Baseline) -> "Ledger":
-        """The study's ledger in `folder`, made if there is none, else resumed.
+        """The study's ledger, made if there is none, else resumed; `folder` gets its study.toml.
 
         SpecError where one exists under this name with another fingerprint, StudyError where its data
-        changed.
+        changed or its record is elsewhere.
         """
-        if not (folder / FILE).is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            create(spec, folder / FILE, baseline)
-        ledger = cls.read(folder)
+        ledger = cls._of(create(spec, folder, baseline), spec.name)
         ledger.check(spec)
         if ledger.baseline.data["sha256"] != baseline.data["sha256"]:
             raise StudyError(
@@ -88,28 +82,29 @@ class Ledger:
             )
         ledger.spec = spec
         ledger._set(spec=spec.model_dump(mode="json"))
+        (folder / SPEC).write_text(spec.as_toml(), encoding="utf-8")
         return ledger
 
     @classmethod
     def read(cls, folder: Path, *, stage: Stage = "search") -> "Ledger":
         """The ledger in `folder`, of the search or of its confirmation. StudyError where there is none."""
-        if not (folder / FILE).is_file():
-            raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
-        storage = connect(folder / FILE)
-        name = next(n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM))
-        optuna_study = optuna.load_study(study_name=name, storage=storage)
-        attributes = optuna_study.user_attrs
-        if attributes.get("schema") != SCHEMA:
-            raise StudyError(
-                f"{folder / FILE}: written with schema {attributes.get('schema')}, this version reads "
-                f"{SCHEMA}; use the version of pareto-study that wrote it"
-            )
-        ledger = cls(storage, optuna_study)
+        ledger = cls._of(*opened(folder))
         if stage == "search":
             return ledger
         if (confirmation := ledger.confirmation()) is None:
+            name = ledger.spec.name
             raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
         return confirmation
+
+    @classmethod
+    def _of(cls, storage: RDBStorage, name: str) -> "Ledger":
+        optuna_study = optuna.load_study(study_name=name, storage=storage)
+        if (schema := optuna_study.user_attrs.get("schema")) != SCHEMA:
+            raise StudyError(
+                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
+                "version of pareto-study that wrote it"
+            )
+        return cls(storage, optuna_study)
 
     def check(self, spec: StudySpec) -> None:
         """SpecError where `spec` asks another question than the study under this name."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from study.budget import complete
 from study.confirm import begin
-from study.database import FILE
+from study.database import holds_study
 from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Baseline
@@ -49,11 +49,10 @@ def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
     spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
     """
     folder = (home / spec.name).absolute()
-    if (folder / FILE).is_file():
+    if holds_study(folder):
         Ledger.read(folder).check(spec)
     split = _split(spec)
     ledger = Ledger.open(spec, folder, baseline(spec, split, split.search))
-    (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
     return _claimed(ledger, split, folder, spec.confirm, watch=watch, search=True)
 
 
