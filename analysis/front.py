@@ -26,6 +26,21 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     return cast(NDArray[np.bool_], moocore.is_nondominated(points, keep_weakly=True))
 
 
+def ranks(losses: ArrayLike) -> NDArray[np.int64]:
+    """Non-dominated rank (n,) of the rows of losses (n, m): 0 for those that no row dominates, 1 for those
+    that only such rows dominate, and so on; equal rows have equal ranks.
+
+    AnalysisError on NaN or infinity.
+
+    >>> ranks([[1, 2], [2, 1], [2, 2], [1, 2], [3, 3]])
+    array([0, 0, 1, 0, 2])
+    """
+    points = _points(losses)
+    if not len(points):
+        return np.zeros(0, dtype=np.int64)
+    return cast(NDArray[np.int64], moocore.pareto_rank(points).astype(np.int64))
+
+
 def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
     """Volume that losses (n, m) dominate up to reference (m,), in the product of the objectives' units.
 

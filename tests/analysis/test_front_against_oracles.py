@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paretoset import paretoset
 
-from analysis.front import box, contributions, hypervolume, near, non_dominated, subset
+from analysis.front import box, contributions, hypervolume, near, non_dominated, ranks, subset
 from analysis.objective import AnalysisError
 
 
@@ -51,6 +51,16 @@ def test_non_dominated_is_what_no_row_dominates(losses):
     brute = np.array([not any(dominates(other, row) for other in losses) for row in losses])
     np.testing.assert_array_equal(non_dominated(losses), brute)
     np.testing.assert_array_equal(non_dominated(losses), paretoset(losses, distinct=False))
+
+
+@given(points)
+def test_a_rank_is_how_often_one_must_peel(losses):
+    left, brute = np.arange(len(losses)), np.zeros(len(losses), dtype=int)
+    while len(left):
+        best = np.array([not any(dominates(losses[j], losses[i]) for j in left) for i in left])
+        left = left[~best]
+        brute[left] += 1
+    np.testing.assert_array_equal(ranks(losses), brute)
 
 
 @given(points)
@@ -117,9 +127,10 @@ def test_non_finite_losses_and_references_are_refused(measure, bad):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_non_finite_losses_have_no_front(bad):
+@pytest.mark.parametrize("measure", [non_dominated, ranks])
+def test_non_finite_losses_have_no_front(measure, bad):
     with pytest.raises(AnalysisError, match="finite"):
-        non_dominated([[0.0, bad]])
+        measure([[0.0, bad]])
 
 
 def test_shapes_that_do_not_fit_are_refused():
