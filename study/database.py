@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy as sa
@@ -97,8 +98,12 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
             _create_file(spec, folder / FILE, baseline)
         return _sqlite(folder / FILE)
     storage = _postgres(_resolved(url))
-    with _alone(storage.engine):
-        _begin(storage, spec, baseline)
+    try:
+        with _alone(storage.engine):
+            _begin(storage, spec, baseline)
+    except BaseException:
+        storage.engine.dispose()
+        raise
     return storage
 
 
@@ -166,7 +171,7 @@ def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
         raise StudyError(
             f"{path}: cannot be opened as a study's record: {error}; restore it, or delete the folder"
         ) from error
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 30}})
+    storage = _storage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}})
 
     @sa.event.listens_for(storage.engine, "connect")
     def _(connection: sqlite3.Connection, _record: object) -> None:
@@ -178,7 +183,7 @@ def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
 
 def _postgres(url: sa.URL) -> RDBStorage:
     """Optuna's storage in a PostgreSQL database, all tables there; a broken connection is replaced."""
-    options = {
+    options: dict[str, Any] = {
         "connect_args": {"connect_timeout": CONNECT_S, "tcp_user_timeout": SILENCE_MS, "keepalives_idle": 10},
         "pool_pre_ping": True,
     }
@@ -186,7 +191,7 @@ def _postgres(url: sa.URL) -> RDBStorage:
     try:
         engine = sa.create_engine(url, **options)
         with _alone(engine):
-            storage = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
+            storage = _storage(url.render_as_string(hide_password=False), options)
             tables.create_all(storage.engine)
     except ImportError as error:
         raise StudyError(
@@ -199,6 +204,11 @@ def _postgres(url: sa.URL) -> RDBStorage:
         ) from error
     engine.dispose()
     return storage
+
+
+def _storage(url: str, options: dict[str, Any]) -> RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
+    return RDBStorage(url, engine_kwargs=options)
 
 
 def _resolved(text: str) -> sa.URL:

@@ -74,12 +74,11 @@ class Ledger:
         changed or its record is elsewhere.
         """
         ledger = cls._of(create(spec, folder, baseline), spec.name)
-        ledger.check(spec)
-        if ledger.baseline.data["sha256"] != baseline.data["sha256"]:
-            raise StudyError(
-                f"data.source: the ratings of {spec.data.source!r} are not those this study began with "
-                f"({folder}); give the spec another name, or restore the data"
-            )
+        try:
+            ledger.check(spec, baseline)
+        except StudyError:
+            ledger.close()
+            raise
         ledger.spec = spec
         ledger._set(spec=spec.model_dump(mode="json"))
         (folder / SPEC).write_text(spec.as_toml(), encoding="utf-8")
@@ -106,13 +105,20 @@ class Ledger:
             )
         return cls(storage, optuna_study)
 
-    def check(self, spec: StudySpec) -> None:
-        """SpecError where `spec` asks another question than the study under this name."""
+    def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
+        """SpecError where `spec` asks another question than the study under this name; StudyError where its
+        data are others.
+        """
         if spec.fingerprint != self.spec.fingerprint:
             changes = "; ".join(self.spec.differences(spec))
             raise SpecError(
                 f"name: {spec.name!r} is a study with another spec ({changes}); "
                 "give this one another name, or change it back"
+            )
+        if baseline is not None and self.baseline.data["sha256"] != baseline.data["sha256"]:
+            raise StudyError(
+                f"data.source: the ratings of {spec.data.source!r} are not those that {spec.name!r} began "
+                "with; give the spec another name, or restore the data"
             )
 
     @property
@@ -331,6 +337,17 @@ class Ledger:
         query = sa.select(*names).where(runs.c.study == self._owner).order_by(runs.c.run)
         with self._engine.connect() as connection:
             return [Run(*row) for row in connection.execute(query)]
+
+    def erase(self) -> None:
+        """Delete the study, its confirmation and all that was recorded of them."""
+        ids = [self._id]
+        if (confirmation := self.confirmation()) is not None:
+            ids.append(confirmation._id)
+        with self._engine.begin() as connection:
+            for table in (measurements, judgements, runs):
+                connection.execute(sa.delete(table).where(table.c.study.in_(ids)))
+        for study_id in reversed(ids):
+            self._storage.delete_study(study_id)
 
     def close(self) -> None:
         """Let go of the database."""
