@@ -155,15 +155,15 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
 def list_(as_json: AsJson = False) -> None:
     """The studies here: state, trials, hypervolume."""
     from study import progress
-    from study.database import DATABASE_ERRORS, FILE
+    from study.database import DATABASE_ERRORS, studies
     from study.ledger import Ledger
 
     seen: list[progress.Snapshot] = []
-    for path in sorted(STUDIES.glob(f"*/{FILE}")):
+    for folder in studies(STUDIES):
         try:
-            seen.append(progress.snapshot(Ledger.read(path.parent)))
+            seen.append(progress.snapshot(Ledger.read(folder)))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
-            print(f"{path.parent.name}: {_first_line(error)}", file=sys.stderr)
+            print(f"{folder.name}: {_first_line(error)}", file=sys.stderr)
     if as_json:
         print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
         return
@@ -314,11 +314,11 @@ def doctor() -> None:
 
 
 def _folder(name: str) -> Path:
-    from study.database import FILE
+    from study.database import holds_study, studies
     from study.spec import NAME
 
-    if not NAME.fullmatch(name) or not (STUDIES / name / FILE).is_file():
-        known = sorted(path.parent.name for path in STUDIES.glob(f"*/{FILE}"))
+    if not NAME.fullmatch(name) or not holds_study(STUDIES / name):
+        known = [folder.name for folder in studies(STUDIES)]
         raise StudyError(f"{name!r} is no study here; there are: {', '.join(known) or 'none yet'}")
     return STUDIES / name
 

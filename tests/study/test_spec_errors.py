@@ -34,7 +34,7 @@ def refusal(text: str, *overrides: str) -> str:
             6,
             "[trian]\nepochs = 3",
             "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, "
-            "confirm, runtime",
+            "confirm, storage, runtime",
         ),
         (
             7,
