@@ -1,7 +1,7 @@
 """One run of a study, from its spec to the end of its budget: in this process, or on Ray."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,13 +42,18 @@ Watch = Callable[[Path, Interrupt], AbstractContextManager[None]]
 """What shows the study in a folder while it runs, and passes the user's interrupt on."""
 
 
-def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
+def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[None]:
+    """A watch that shows nothing."""
+    return nullcontext()
+
+
+def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatched) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
 
     With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
     spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
     """
-    folder = (home / spec.name).absolute()
+    folder = (Path(home) / spec.name).absolute()
     if (folder / FILE).is_file():
         Ledger.read(folder).check(spec)
     split = _split(spec)
