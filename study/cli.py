@@ -216,6 +216,34 @@ def front(name: Name, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def pick(
+    name: Name,
+    knee: Annotated[bool, typer.Option("--knee", help="Where the front bulges most.")] = False,
+    max_mse: Annotated[
+        float | None, typer.Option(metavar="X", help="The best ranking with MSE up to X.")
+    ] = None,
+    min_mrr: Annotated[
+        float | None, typer.Option(metavar="X", help="The other objective's best with MRR from X on.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One point of the front: its configuration, and its model, for use without torch."""
+    from rich.progress import track
+
+    from study import pick
+
+    errors = Console(stderr=True)
+    show = partial(
+        track, description="training", console=errors, disable=not errors.is_terminal, transient=True
+    )
+    picked = pick.pick(_ledger(name), _folder(name), knee=knee, max_mse=max_mse, min_mrr=min_mrr, watch=show)
+    if as_json:
+        print(json.dumps(pick.as_dict(picked), indent=2))
+    else:
+        _say("\n".join(pick.lines(picked)))
+
+
+@app.command()
 def export(name: Name) -> None:
     """Write the study's tables, front.csv and manifest.json."""
     from study.export import export

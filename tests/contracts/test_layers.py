@@ -42,7 +42,9 @@ ORDER = {
         budget, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
-        doctor, export, progress ← cli
+        ledger ← models
+        front, models ← pick
+        doctor, export, pick, progress ← cli
         runtime ← __init__
     """,
 }
@@ -56,6 +58,7 @@ ABROAD = {
         *("trainable.contract", "trainable.artifact", "trainable.data"),
         *("analysis.objective", "analysis.front"),
     ),
+    "study.models": ("trainable.engines", "trainable.job", "trainable.parameters"),
     "study.parts": ("trainable.engines",),
     "study.confirm": ("trainable.streams",),
     "study.samplers": ("trainable.streams",),
