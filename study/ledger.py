@@ -40,7 +40,7 @@ from study.record import (
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
-from trainable.contract import METRICS, Config, Decision, Lease, Measurement, StudyError, Verdict
+from trainable.contract import METRICS, Config, Decision, FaultKind, Lease, Measurement, StudyError, Verdict
 
 Stage = Literal["search", "confirm"]
 
@@ -178,6 +178,10 @@ class Ledger:
         """Trial `number` leased to `holder`, durable."""
         self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": _now()})
         return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
+
+    def take_back(self, number: int, faults: Mapping[FaultKind, int], *, attempt: int) -> None:
+        """Put on record that nobody trains `number` any more, and how often it had to start again."""
+        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": _now()})
 
     def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
         """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
@@ -386,12 +390,13 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
         config=Config.from_dict(entry["config"]) if "config" in entry else None,
         state=ENDED[outcome["verdict"]] if outcome else "running",
         reason=outcome.get("reason"),
-        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if lease else None,
+        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
         attempt=lease.get("attempt", 0),
         epochs=outcome.get("epochs", 0),
         epoch=outcome.get("epoch"),
         started=lease.get("at"),
         finished=outcome.get("at"),
+        faults=entry.get("faults", {}),
     )
 
 
