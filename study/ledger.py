@@ -316,9 +316,9 @@ class Ledger:
             raise RuntimeError("the database did not number the run")
         return int(key[0])
 
-    def renew(self, run: int) -> None:
-        """Say that this run is alive."""
-        self._update_run(run, renewed=time.time())
+    def renew(self, run: int) -> bool:
+        """Say that this run is alive; False where it was ended, for somebody took it for dead."""
+        return self._update_run(run, renewed=time.time())
 
     def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
         """End a run, with its reason."""
@@ -366,9 +366,11 @@ class Ledger:
                 insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
             )
 
-    def _update_run(self, run: int, **values: Any) -> None:
+    def _update_run(self, run: int, **values: Any) -> bool:
+        """Whether the run was still open to be written on."""
+        query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None)).values(**values)
         with self._engine.begin() as connection:
-            connection.execute(sa.update(runs).where(runs.c.run == run).values(**values))
+            return connection.execute(query).rowcount > 0
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

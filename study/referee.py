@@ -98,8 +98,7 @@ class Referee:
         self._replicates = self.spec.search.replicates
         self._lanes: dict[str, Seen] = {}
         self._looked = float("-inf")
-        self._wall_before = sum(r.wall_s for r in ledger.runs() if r.run != run)
-        self._began = next(r.started for r in ledger.runs() if r.run == run)
+        self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
         self._plateau = plateau(ledger)
         self._resume()
@@ -147,6 +146,8 @@ class Referee:
             leases = self._leases(Holder(self.run, lane, seen.incarnation), held, free)
         if not self._running:
             self.over = self.over or spent_out(self.spec, self._spent())
+        if incarnation == 0:  # now that it has its answer: a start that the database failed does not count
+            self.ledger.note_lane(lane, seen.known)
         over = self.over is not None
         idle = not leases and not any(d.verdict == "go" for d in decisions)
         return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
@@ -163,15 +164,17 @@ class Referee:
         seen.starts += 1
         if seen.starts > FRUITLESS_STARTS:
             self.over = f"failed: lane {lane} started {seen.starts} times without one measurement"
-        self.ledger.note_lane(lane, seen.known)
 
     def _look(self) -> None:
         """Renew the owner row and read the stop flag, now and then."""
         if self._clock() - self._looked < LOOK_S:
             return
         self._looked = self._clock()
-        self.ledger.renew(self.run)
-        if self.over is None and self.ledger.stop_requested(self.run):
+        if self.over is not None:
+            return
+        if not self.ledger.renew(self.run):
+            self.over = "failed: another run of this study took it over"
+        elif self.ledger.stop_requested(self.run):
             self.over = "stopped on request"
 
     def _hear(self, lane: str, seen: Seen, measurements: Sequence[Measurement]) -> None:
@@ -325,7 +328,7 @@ class Referee:
     def _spent(self) -> Spent:
         """What is used up, with what the running trials are promised."""
         promised = sum(t.config.epochs for t in self._running.values()) * self._replicates
-        wall_s = self._wall_before + time.time() - self._began
+        wall_s = self._wall_before + self._clock() - self._opened
         return Spent(self._begun, self._trained + promised, wall_s, self._plateau)
 
 
