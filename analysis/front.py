@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.objective import AnalysisError, Floats
 
+STRAIGHT = 1e-9
+"""A front that bulges by less than this share of its range is straight: what is left is rounding."""
+
 
 def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     """Mask (n,) of the rows of losses (n, m) that no row dominates; equal rows are all kept.
@@ -24,6 +27,21 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     if not len(points):
         return np.zeros(0, dtype=np.bool_)
     return cast(NDArray[np.bool_], moocore.is_nondominated(points, keep_weakly=True))
+
+
+def ranks(losses: ArrayLike) -> NDArray[np.int64]:
+    """Non-dominated rank (n,) of the rows of losses (n, m): 0 for those that no row dominates, 1 for those
+    that only such rows dominate, and so on; equal rows have equal ranks.
+
+    AnalysisError on NaN or infinity.
+
+    >>> ranks([[1, 2], [2, 1], [2, 2], [1, 2], [3, 3]])
+    array([0, 0, 1, 0, 2])
+    """
+    points = _points(losses)
+    if not len(points):
+        return np.zeros(0, dtype=np.int64)
+    return cast(NDArray[np.int64], moocore.pareto_rank(points).astype(np.int64))
 
 
 def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
@@ -112,6 +130,33 @@ def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.b
     for row in finite(chosen):
         within &= (better < row).any(axis=1) | (better == row).all(axis=1)
     return within
+
+
+def knee(losses: ArrayLike) -> int | None:
+    """Row of losses (n, 2) where the front bulges most towards the better, or None where it does not.
+
+    That is the non-dominated row farthest below the straight line between the front's two ends, each loss
+    measured as a share of its range over the front; the first of equals. A front that is one point, however
+    often, has its knee there; two points, a straight front and one that bends the other way have none.
+    AnalysisError on NaN or infinity, or where there are not two losses. Das 1999, doi 10.1007/BF01195985.
+
+    >>> knee([[0, 4], [1, 1], [3, 0.5], [4, 0]])
+    1
+    >>> print(knee([[0, 4], [3, 3], [4, 0]]))
+    None
+    """
+    points = _points(losses)
+    if points.shape[1] != 2:
+        raise AnalysisError(f"a knee is that of two losses; not of {points.shape[1]}")
+    rows = np.flatnonzero(non_dominated(points))
+    front = points[rows]
+    if not len(rows):
+        return None
+    spans = np.ptp(front, axis=0)
+    if not spans.any():
+        return int(rows[0])
+    below = 1.0 - ((front - front.min(axis=0)) / spans).sum(axis=1)
+    return int(rows[below.argmax()]) if below.max() > STRAIGHT else None
 
 
 def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:

@@ -155,15 +155,15 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
 def list_(as_json: AsJson = False) -> None:
     """The studies here: state, trials, hypervolume."""
     from study import progress
-    from study.database import DATABASE_ERRORS, FILE
+    from study.database import DATABASE_ERRORS, studies
     from study.ledger import Ledger
 
     seen: list[progress.Snapshot] = []
-    for path in sorted(STUDIES.glob(f"*/{FILE}")):
+    for folder in studies(STUDIES):
         try:
-            seen.append(progress.snapshot(Ledger.read(path.parent)))
+            seen.append(progress.snapshot(Ledger.read(folder)))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
-            print(f"{path.parent.name}: {_first_line(error)}", file=sys.stderr)
+            print(f"{folder.name}: {_first_line(error)}", file=sys.stderr)
     if as_json:
         print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
         return
@@ -213,6 +213,34 @@ def front(name: Name, as_json: AsJson = False) -> None:
         print(json.dumps(progress.as_dict(seen)["front"], indent=2))
     else:
         _show_front(seen)
+
+
+@app.command()
+def pick(
+    name: Name,
+    knee: Annotated[bool, typer.Option("--knee", help="Where the front bulges most.")] = False,
+    max_mse: Annotated[
+        float | None, typer.Option(metavar="X", help="The best ranking with MSE up to X.")
+    ] = None,
+    min_mrr: Annotated[
+        float | None, typer.Option(metavar="X", help="The other objective's best with MRR from X on.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One point of the front: its configuration, and its model, for use without torch."""
+    from rich.progress import track
+
+    from study import pick
+
+    errors = Console(stderr=True)
+    show = partial(
+        track, description="training", console=errors, disable=not errors.is_terminal, transient=True
+    )
+    picked = pick.pick(_ledger(name), _folder(name), knee=knee, max_mse=max_mse, min_mrr=min_mrr, watch=show)
+    if as_json:
+        print(json.dumps(pick.as_dict(picked), indent=2))
+    else:
+        _say("\n".join(pick.lines(picked)))
 
 
 @app.command()
@@ -286,11 +314,11 @@ def doctor() -> None:
 
 
 def _folder(name: str) -> Path:
-    from study.database import FILE
+    from study.database import holds_study, studies
     from study.spec import NAME
 
-    if not NAME.fullmatch(name) or not (STUDIES / name / FILE).is_file():
-        known = sorted(path.parent.name for path in STUDIES.glob(f"*/{FILE}"))
+    if not NAME.fullmatch(name) or not holds_study(STUDIES / name):
+        known = [folder.name for folder in studies(STUDIES)]
         raise StudyError(f"{name!r} is no study here; there are: {', '.join(known) or 'none yet'}")
     return STUDIES / name
 

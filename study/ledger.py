@@ -23,7 +23,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import FILE, SCHEMA, connect, create
+from study.database import CONFIRM, SCHEMA, SPEC, create, opened
 from study.record import (
     ENDED,
     Baseline,
@@ -41,9 +41,6 @@ from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
 from trainable.contract import METRICS, Config, Decision, Lease, Measurement, StudyError, Verdict
-
-CONFIRM = "/confirm"
-"""What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
 
 Stage = Literal["search", "confirm"]
 
@@ -71,53 +68,57 @@ class Ledger:
 
     @classmethod
     def open(cls, spec: StudySpec, folder: Path, baseline: Baseline) -> "Ledger":
-        """The study's ledger in `folder`, made if there is none, else resumed.
+        """The study's ledger, made if there is none, else resumed; `folder` gets its study.toml.
 
         SpecError where one exists under this name with another fingerprint, StudyError where its data
-        changed.
+        changed or its record is elsewhere.
         """
-        if not (folder / FILE).is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            create(spec, folder / FILE, baseline)
-        ledger = cls.read(folder)
-        ledger.check(spec)
-        if ledger.baseline.data["sha256"] != baseline.data["sha256"]:
-            raise StudyError(
-                f"data.source: the ratings of {spec.data.source!r} are not those this study began with "
-                f"({folder}); give the spec another name, or restore the data"
-            )
+        ledger = cls._of(create(spec, folder, baseline), spec.name)
+        try:
+            ledger.check(spec, baseline)
+        except StudyError:
+            ledger.close()
+            raise
         ledger.spec = spec
         ledger._set(spec=spec.model_dump(mode="json"))
+        (folder / SPEC).write_text(spec.as_toml(), encoding="utf-8")
         return ledger
 
     @classmethod
     def read(cls, folder: Path, *, stage: Stage = "search") -> "Ledger":
         """The ledger in `folder`, of the search or of its confirmation. StudyError where there is none."""
-        if not (folder / FILE).is_file():
-            raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
-        storage = connect(folder / FILE)
-        name = next(n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM))
-        optuna_study = optuna.load_study(study_name=name, storage=storage)
-        attributes = optuna_study.user_attrs
-        if attributes.get("schema") != SCHEMA:
-            raise StudyError(
-                f"{folder / FILE}: written with schema {attributes.get('schema')}, this version reads "
-                f"{SCHEMA}; use the version of pareto-study that wrote it"
-            )
-        ledger = cls(storage, optuna_study)
+        ledger = cls._of(*opened(folder))
         if stage == "search":
             return ledger
         if (confirmation := ledger.confirmation()) is None:
+            name = ledger.spec.name
             raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
         return confirmation
 
-    def check(self, spec: StudySpec) -> None:
-        """SpecError where `spec` asks another question than the study under this name."""
+    @classmethod
+    def _of(cls, storage: RDBStorage, name: str) -> "Ledger":
+        optuna_study = optuna.load_study(study_name=name, storage=storage)
+        if (schema := optuna_study.user_attrs.get("schema")) != SCHEMA:
+            raise StudyError(
+                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
+                "version of pareto-study that wrote it"
+            )
+        return cls(storage, optuna_study)
+
+    def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
+        """SpecError where `spec` asks another question than the study under this name; StudyError where its
+        data are others.
+        """
         if spec.fingerprint != self.spec.fingerprint:
             changes = "; ".join(self.spec.differences(spec))
             raise SpecError(
                 f"name: {spec.name!r} is a study with another spec ({changes}); "
                 "give this one another name, or change it back"
+            )
+        if baseline is not None and self.baseline.data["sha256"] != baseline.data["sha256"]:
+            raise StudyError(
+                f"data.source: the ratings of {spec.data.source!r} are not those that {spec.name!r} began "
+                "with; give the spec another name, or restore the data"
             )
 
     @property
@@ -336,6 +337,17 @@ class Ledger:
         query = sa.select(*names).where(runs.c.study == self._owner).order_by(runs.c.run)
         with self._engine.connect() as connection:
             return [Run(*row) for row in connection.execute(query)]
+
+    def erase(self) -> None:
+        """Delete the study, its confirmation and all that was recorded of them."""
+        ids = [self._id]
+        if (confirmation := self.confirmation()) is not None:
+            ids.append(confirmation._id)
+        with self._engine.begin() as connection:
+            for table in (measurements, judgements, runs):
+                connection.execute(sa.delete(table).where(table.c.study.in_(ids)))
+        for study_id in reversed(ids):
+            self._storage.delete_study(study_id)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -6,6 +6,7 @@ A value with a default may be left out. Keys that no part knows are refused.
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -197,6 +198,32 @@ class Confirm(Part):
     """Points of the front: those that together have the largest hypervolume."""
     replicates: Annotated[int, Field(ge=2)] = 5
     """Fresh seeds for each; intervals need two at least."""
+
+
+def _without_password(url: str) -> str:
+    if url.startswith("env:"):
+        if not url[4:].isidentifier():
+            raise ValueError("names no environment variable; write 'env:NAME', as in 'env:STUDY_DATABASE'")
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+        raise ValueError(
+            "is no PostgreSQL URL; use 'postgresql://user@host:5432/database', or 'env:NAME' where that "
+            "variable holds one"
+        )
+    if parts.password is not None or "password" in parse_qs(parts.query):
+        raise ValueError(
+            "holds a password, and a spec is copied and shown; put the URL into an environment variable, "
+            "STUDY_DATABASE say, and write 'env:STUDY_DATABASE'"
+        )
+    return url
+
+
+class Storage(Part):
+    """Where the record is. Nothing here changes a result."""
+
+    url: Annotated[str, AfterValidator(_without_password)] | None = None
+    """A PostgreSQL URL without a password, or "env:NAME" for one; left out, SQLite in the study's folder."""
 
 
 class Runtime(Part):

@@ -16,7 +16,19 @@ import tomli_w
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from study.forms import Form, Part, allows
-from study.parts import Budget, Confirm, Data, Metric, Runtime, Search, Space, Stopping, Train, is_file
+from study.parts import (
+    Budget,
+    Confirm,
+    Data,
+    Metric,
+    Runtime,
+    Search,
+    Space,
+    Stopping,
+    Storage,
+    Train,
+    is_file,
+)
 from study.spec_text import MisplacedError, SpecError, SpecText
 
 __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
@@ -62,6 +74,7 @@ class StudySpec(Part):
     budget: Budget
     confirm: Confirm | None = None
     """Left out, a study ends with its search; `study confirm` may follow."""
+    storage: Storage = Storage()
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")

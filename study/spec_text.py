@@ -178,7 +178,8 @@ def _message(path: KeyPath, details: Sequence[ErrorDetails], model: type[BaseMod
             return str(first["ctx"]["error"])
     wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
     fault = "known" if first["type"] == "literal_error" and isinstance(first["input"], str) else "possible"
-    return f"{_shown(first['input'])} is not {fault}; use {wanted}"
+    given = "what is given" if path[:1] == ("storage",) else _shown(first["input"])  # it may be a secret
+    return f"{given} is not {fault}; use {wanted}"
 
 
 def _wanted(details: ErrorDetails) -> str:

@@ -1,13 +1,13 @@
 """One run of a study, from its spec to the end of its budget: in this process, or on Ray."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from study.budget import complete
 from study.confirm import begin
-from study.database import FILE
+from study.database import holds_study
 from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Baseline
@@ -42,26 +42,31 @@ Watch = Callable[[Path, Interrupt], AbstractContextManager[None]]
 """What shows the study in a folder while it runs, and passes the user's interrupt on."""
 
 
-def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
+def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[None]:
+    """A watch that shows nothing."""
+    return nullcontext()
+
+
+def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatched) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
 
     With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
     spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
     """
-    folder = (home / spec.name).absolute()
-    if (folder / FILE).is_file():
-        Ledger.read(folder).check(spec)
+    folder = (Path(home) / spec.name).absolute()
+    if holds_study(folder):
+        with closing(Ledger.read(folder)) as ledger:
+            ledger.check(spec)
     split = _split(spec)
-    ledger = Ledger.open(spec, folder, baseline(spec, split, split.search))
-    (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
-    return _claimed(ledger, split, folder, spec.confirm, watch=watch, search=True)
+    with closing(Ledger.open(spec, folder, baseline(spec, split, split.search))) as ledger:
+        return _claimed(ledger, split, folder, spec.confirm, watch=watch, search=True)
 
 
 def confirm(folder: Path, *, watch: Watch) -> Outcome:
     """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
-    ledger = Ledger.read(folder)
-    asked = ledger.spec.confirm or Confirm()
-    return _claimed(ledger, _split(ledger.spec), folder.absolute(), asked, watch=watch, search=False)
+    with closing(Ledger.read(folder)) as ledger:
+        asked = ledger.spec.confirm or Confirm()
+        return _claimed(ledger, _split(ledger.spec), folder.absolute(), asked, watch=watch, search=False)
 
 
 def _split(spec: StudySpec) -> Split:

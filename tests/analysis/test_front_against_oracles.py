@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paretoset import paretoset
 
-from analysis.front import box, contributions, hypervolume, near, non_dominated, subset
+from analysis.front import box, contributions, hypervolume, knee, near, non_dominated, ranks, subset
 from analysis.objective import AnalysisError
 
 
@@ -51,6 +51,16 @@ def test_non_dominated_is_what_no_row_dominates(losses):
     brute = np.array([not any(dominates(other, row) for other in losses) for row in losses])
     np.testing.assert_array_equal(non_dominated(losses), brute)
     np.testing.assert_array_equal(non_dominated(losses), paretoset(losses, distinct=False))
+
+
+@given(points)
+def test_a_rank_is_how_often_one_must_peel(losses):
+    left, brute = np.arange(len(losses)), np.zeros(len(losses), dtype=int)
+    while len(left):
+        best = np.array([not any(dominates(losses[j], losses[i]) for j in left) for i in left])
+        left = left[~best]
+        brute[left] += 1
+    np.testing.assert_array_equal(ranks(losses), brute)
 
 
 @given(points)
@@ -117,9 +127,10 @@ def test_non_finite_losses_and_references_are_refused(measure, bad):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_non_finite_losses_have_no_front(bad):
+@pytest.mark.parametrize("measure", [non_dominated, ranks])
+def test_non_finite_losses_have_no_front(measure, bad):
     with pytest.raises(AnalysisError, match="finite"):
-        non_dominated([[0.0, bad]])
+        measure([[0.0, bad]])
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -189,3 +200,61 @@ def test_the_front_is_near_itself(losses, noise):
 def test_what_near_refuses(noise, match):
     with pytest.raises(AnalysisError, match=f"the noise must .*{match}"):
         near([[1.0, 2.0]], [[1.0, 2.0]], noise)
+
+
+# --- the knee --------------------------------------------------------------------------------------------
+
+
+def distance_below(point, start, end) -> float:
+    """How far a point lies below the line that falls from start to end, by the cross product."""
+    along, to = end - start, point - start
+    return float(along[1] * to[0] - along[0] * to[1]) / float(np.hypot(*along))
+
+
+@given(grids(2) | clouds(2))
+def test_the_knee_is_the_point_of_the_front_farthest_below_the_line_between_its_ends(losses):
+    """Catches a scale that is not the front's, dominated points, and a front that bends the other way."""
+    found = knee(losses)
+    front = np.unique(losses[non_dominated(losses)], axis=0)
+    if len(front) == 1:
+        assert found is not None
+        assert (losses[found] == front[0]).all()
+        return
+    scaled = (front - front.min(axis=0)) / np.ptp(front, axis=0)
+    below = [distance_below(point, scaled[0], scaled[-1]) for point in scaled]
+    if found is None:
+        assert max(below) < 1e-6
+    else:
+        place = (front == losses[found]).all(axis=1).argmax()
+        assert below[place] == pytest.approx(max(below), abs=1e-6)
+        assert below[place] > 0
+        assert 0 < place < len(front) - 1
+
+
+@given(grids(2), st.sampled_from([0.5, 2.0, 4.0]), st.integers(-9, 9))
+def test_the_knee_knows_no_unit_no_zero_and_no_dominated_point(losses, unit, zero):
+    worse = np.concatenate([losses, losses.max(axis=0, keepdims=True) + 3])
+    assert knee(worse * [unit, 1] + [0, zero]) == knee(losses)
+
+
+@pytest.mark.parametrize(
+    ("losses", "found"),
+    [
+        (np.empty((0, 2)), None),
+        ([[1, 2]], 0),
+        ([[5, 5], [1, 2], [1, 2]], 1),
+        ([[0, 1], [1, 0]], None),
+        ([[0, 1], [0, 1], [1, 0]], None),
+        ([[0, 2], [1, 1], [2, 0]], None),
+        ([[0, 4], [1, 1], [1, 1], [4, 0]], 1),
+        ([[0, 4], [1, 2], [2, 1], [4, 0]], 1),
+    ],
+    ids=["none", "one", "one twice", "two", "two and one again", "straight", "knee twice", "two as far"],
+)
+def test_the_knee_where_there_is_little_to_bend(losses, found):
+    assert knee(losses) == found
+
+
+def test_a_knee_is_that_of_two_losses():
+    with pytest.raises(AnalysisError, match="a knee is that of two losses; not of 3"):
+        knee([[1, 2, 3]])

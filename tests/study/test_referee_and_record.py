@@ -2,15 +2,17 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import pytest
 from formula import FormulaLane, measure
 
 from study.budget import complete
-from study.front import candidates
+from study.front import candidates, losses, reference
 from study.ledger import Ledger
 from study.referee import FRUITLESS_STARTS, Referee
+from study.rules import Candidate, rule
 from trainable.contract import Held, StudyError
 
 
@@ -39,12 +41,18 @@ def check(ledger: Ledger):
     records = ledger.records()
     spec = ledger.spec
     assert [r.trial for r in records] == list(range(spec.budget.trials))
-    assert {r.state for r in records} == {"completed"}
+    stopped = {said.decision.trial: said for said in ledger.judgements() if said.decision.verdict == "stop"}
+    for r in records:
+        if r.trial in stopped:
+            said = stopped[r.trial]
+            assert (r.state, r.epochs, r.reason) == ("stopped", said.epoch, said.decision.reason)
+        else:
+            assert (r.state, r.epochs) == ("completed", r.config.epochs)
     expected = {
         (r.trial, replicate, epoch): measure(r.config, r.trial, replicate, epoch)
         for r in records
         for replicate in range(spec.search.replicates)
-        for epoch in range(1, r.config.epochs + 1)
+        for epoch in range(1, r.epochs + 1)
         if r.config.measured_at(epoch)
     }
     found = list(ledger.measurements())
@@ -52,6 +60,23 @@ def check(ledger: Ledger):
     assert len(found) == len(expected)
     assert {len(t.values) for t in ledger._optuna.trials} == {2}
     assert complete(ledger) is not None
+
+
+def judged_again(ledger: Ledger):
+    """What the rule says of the points on record, in the order in which it judged them."""
+    corner = reference(ledger.baseline, ledger.spec)
+    points = ledger.points()
+    at = {
+        (p.trial, p.epoch): Candidate(p.trial, p.epoch, tuple(row))
+        for p, row in zip(points, losses(points, ledger.spec).tolist(), strict=True)
+    }
+    judge, rungs = rule(ledger.spec.stopping).judge, {}
+    for said in ledger.judgements():
+        rung = rungs.setdefault(said.epoch, [])
+        candidate = at[said.decision.trial, said.epoch]
+        own = [at[t, e] for t, e in sorted(at) if t == candidate.trial and e < candidate.epoch]
+        yield judge(tuple(corner.tolist()), tuple(rung), own, candidate)
+        rung.append(candidate)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +104,10 @@ class Storm:
         "begin": 1,
     }
 
-    def __init__(self, open_ledger, seed):
-        self.open_ledger, self.chance, self.clock = open_ledger, random.Random(seed), Clock()
-        self.ledger = open_ledger("search.replicates=2")
+    def __init__(self, open_ledger, seed, *overrides):
+        self.open_ledger = partial(open_ledger, "search.replicates=2", *overrides)
+        self.chance, self.clock, self.said = random.Random(seed), Clock(), []
+        self.ledger = self.open_ledger()
         self.begin()
 
     def begin(self):
@@ -89,7 +115,7 @@ class Storm:
         for run in self.ledger.runs():
             self.ledger.release(run.run, "killed")
         self.ledger.close()
-        self.ledger = self.open_ledger("search.replicates=2")
+        self.ledger = self.open_ledger()
         self.run = self.ledger.claim()
         self.lanes = [FormulaLane(f"{self.run}.{i}", slots=2) for i in range(3)]
         self.referee()
@@ -122,6 +148,8 @@ class Storm:
     def rage(self, events):
         for name in self.chance.choices(list(self.EVENTS), list(self.EVENTS.values()), k=events):
             getattr(self, name)()
+            before, self.said = self.said, self.ledger.judgements()
+            assert self.said[: len(before)] == before
             if (self.judge.over or "").startswith("failed"):
                 self.begin()
         if self.judge.over is None:
@@ -135,6 +163,26 @@ def test_whatever_is_killed_the_record_ends_as_budgeted(open_ledger, seed):
     storm = Storm(open_ledger, seed)
     storm.rage(events=150)
     check(storm.ledger)
+
+
+HALVING = (
+    "stopping.rule=pareto-asha",
+    "stopping.min_epochs=1",
+    "stopping.reduction_factor=2",
+    "budget.trials=10",
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_killed_what_the_rule_said_stands(open_ledger, seed):
+    """Catches: a trial judged twice, a rung rebuilt in another order, a stop that a resumed run forgot."""
+    storm = Storm(open_ledger, seed, *HALVING)
+    storm.rage(events=150)
+    check(storm.ledger)
+    said = [judgement.decision for judgement in storm.ledger.judgements()]
+    assert len({(j.epoch, j.decision.trial) for j in storm.ledger.judgements()}) == len(said)
+    assert {decision.verdict for decision in said} == {"go", "stop"}
+    assert list(judged_again(storm.ledger)) == said
 
 
 def test_a_repeated_call_changes_nothing(open_ledger):

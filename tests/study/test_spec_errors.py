@@ -34,7 +34,7 @@ def refusal(text: str, *overrides: str) -> str:
             6,
             "[trian]\nepochs = 3",
             "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, "
-            "confirm, runtime",
+            "confirm, storage, runtime",
         ),
         (
             7,
@@ -239,10 +239,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_the_value_of_an_unknown_key_is_not_repeated() -> None:
-    text = HEAD + f"[storage]\nurl = 'postgresql://me:{'x' * 3}-word@host/db'\n"
+    text = HEAD + f"[database]\nurl = 'postgresql://me:{'x' * 3}-word@host/db'\n"
     with pytest.raises(SpecError) as caught:
         StudySpec.from_text(text, where="study.toml")
-    assert str(caught.value).startswith("storage: unknown key; use name, ")
+    assert str(caught.value).startswith("database: unknown key; use name, ")
     assert "xxx-word" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -159,6 +159,7 @@ CHANGED: dict[str, dict[str, str]] = {
         "plateau": "{ trials = 10, gain = 0.01 }",
     },
     "confirm": {"points": "3", "replicates": "4"},
+    "storage": {"url": "env:STUDY_DATABASE"},
     "runtime": {
         "address": "inline",
         "engine": "torch",
