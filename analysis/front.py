@@ -38,7 +38,7 @@ def ranks(losses: ArrayLike) -> NDArray[np.int64]:
     >>> ranks([[1, 2], [2, 1], [2, 2], [1, 2], [3, 3]])
     array([0, 0, 1, 0, 2])
     """
-    points = _points(losses)
+    points = finite(losses)
     if not len(points):
         return np.zeros(0, dtype=np.int64)
     return cast(NDArray[np.int64], moocore.pareto_rank(points).astype(np.int64))
@@ -145,7 +145,7 @@ def knee(losses: ArrayLike) -> int | None:
     >>> print(knee([[0, 4], [3, 3], [4, 0]]))
     None
     """
-    points = _points(losses)
+    points = finite(losses)
     if points.shape[1] != 2:
         raise AnalysisError(f"a knee is that of two losses; not of {points.shape[1]}")
     rows = np.flatnonzero(non_dominated(points))
