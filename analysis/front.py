@@ -1,4 +1,4 @@
-"""Fronts and hypervolumes of losses (n, m), smaller is better: the one adapter on moocore.
+"""Fronts and hypervolumes of losses (n, m), smaller is better: an adapter on moocore.
 
 Every function refuses NaN and infinity, which moocore lets pass, and takes no directions (law 6).
 """
@@ -23,7 +23,7 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     >>> non_dominated([[1, 2], [2, 1], [2, 2], [1, 2]])
     array([ True,  True, False,  True])
     """
-    points = _points(losses)
+    points = finite(losses)
     if not len(points):
         return np.zeros(0, dtype=np.bool_)
     return cast(NDArray[np.bool_], moocore.is_nondominated(points, keep_weakly=True))
@@ -38,7 +38,7 @@ def ranks(losses: ArrayLike) -> NDArray[np.int64]:
     >>> ranks([[1, 2], [2, 1], [2, 2], [1, 2], [3, 3]])
     array([0, 0, 1, 0, 2])
     """
-    points = _points(losses)
+    points = finite(losses)
     if not len(points):
         return np.zeros(0, dtype=np.int64)
     return cast(NDArray[np.int64], moocore.pareto_rank(points).astype(np.int64))
@@ -53,7 +53,7 @@ def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
     >>> hypervolume([[1, 2], [2, 1], [9, 0]], [3, 3])
     3.0
     """
-    points, corner = _points(losses), _corner(losses, reference)
+    points, corner = finite(losses), fitting(losses, reference)
     inside = points[(points < corner).all(axis=1)]
     return float(moocore.hypervolume(inside, ref=corner)) if len(inside) else 0.0
 
@@ -66,7 +66,7 @@ def contributions(losses: ArrayLike, reference: ArrayLike) -> Floats:
     >>> contributions([[1, 2], [2, 1], [9, 0]], [3, 3])
     array([1., 1., 0.])
     """
-    points, corner = _points(losses), _corner(losses, reference)
+    points, corner = finite(losses), fitting(losses, reference)
     inside = (points < corner).all(axis=1)
     lost = np.zeros(len(points))
     if inside.any():
@@ -84,7 +84,7 @@ def box(losses: ArrayLike, reference: ArrayLike) -> Floats:
     >>> box([[1, 2], [3, 1], [4, 6]], [3, 3]).round(3)
     array([ 2.   ,  0.   , -1.333])
     """
-    points, corner = _points(losses), _corner(losses, reference)
+    points, corner = finite(losses), fitting(losses, reference)
     lack = np.maximum(points - corner, 0.0) / np.where(corner == 0.0, 1.0, np.abs(corner))
     volume = np.maximum(corner - points, 0.0).prod(axis=1)
     signed: Floats = np.where((points <= corner).all(axis=1), volume, -lack.sum(axis=1))
@@ -103,7 +103,7 @@ def subset(losses: ArrayLike, reference: ArrayLike, count: int) -> NDArray[np.in
     >>> subset([[8, 0], [7, 1], [2, 2], [1, 7], [0, 8], [2, 2]], [10, 10], 3)
     array([4, 2, 0])
     """
-    points, corner = _points(losses), _corner(losses, reference)
+    points, corner = finite(losses), fitting(losses, reference)
     if points.shape[1] != 2:
         raise AnalysisError(f"the best subset is known for 2 objectives; not for {points.shape[1]}")
     if count < 1:
@@ -123,11 +123,11 @@ def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.b
     >>> near([[1, 2], [2, 2.2], [2.5, 2.5]], [[1, 2], [2, 1]], [0.3, 0.3])
     array([ True,  True, False])
     """
-    points, margin = _points(losses), _corner(losses, noise, what="the noise")
+    points, margin = finite(losses), fitting(losses, noise, what="the noise")
     if (margin < 0).any():
         raise AnalysisError(f"the noise must not be negative; not {margin.tolist()}")
     better, within = points - margin, np.ones(len(points), dtype=np.bool_)
-    for row in _points(chosen):
+    for row in finite(chosen):
         within &= (better < row).any(axis=1) | (better == row).all(axis=1)
     return within
 
@@ -145,7 +145,7 @@ def knee(losses: ArrayLike) -> int | None:
     >>> print(knee([[0, 4], [3, 3], [4, 0]]))
     None
     """
-    points = _points(losses)
+    points = finite(losses)
     if points.shape[1] != 2:
         raise AnalysisError(f"a knee is that of two losses; not of {points.shape[1]}")
     rows = np.flatnonzero(non_dominated(points))
@@ -180,8 +180,8 @@ def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:
     return path
 
 
-def _points(losses: ArrayLike) -> Floats:
-    """The losses as finite floats (n, m)."""
+def finite(losses: ArrayLike) -> Floats:
+    """Losses as finite floats (n, m). AnalysisError where they are not."""
     points = np.asarray(losses, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] == 0:
         raise AnalysisError(f"losses must have shape (n, m), one row a point; not {points.shape}")
@@ -193,8 +193,8 @@ def _points(losses: ArrayLike) -> Floats:
     return points
 
 
-def _corner(losses: ArrayLike, values: ArrayLike, *, what: str = "the reference point") -> Floats:
-    """One finite float for each column of the losses (m,)."""
+def fitting(losses: ArrayLike, values: ArrayLike, *, what: str = "the reference point") -> Floats:
+    """One finite float for each column of the losses (m,). AnalysisError where there is not."""
     corner = np.asarray(values, dtype=np.float64)
     columns = np.shape(losses)[-1]
     if corner.shape != (columns,):

@@ -24,7 +24,7 @@ ORDER = {
         engines, slots ← job, session ← tune
     """,
     "analysis": """
-        objective ← front ← compare, tables
+        objective ← front ← attainment, compare, tables
         objective ← labels
         compare, tables, text ← claims, confirmation
         drawing, tables, text ← marks
@@ -72,7 +72,7 @@ OUTSIDE = {
     "jinja2": ("analysis.report",),
     "markupsafe": ("analysis",),
     "matplotlib": ("analysis",),
-    "moocore": ("analysis.front",),
+    "moocore": ("analysis.front", "analysis.attainment"),
     "numba": ("trainable.engines",),
     "numpy": PACKAGES,
     "optuna": ("study.space", "study.samplers", "study.database", "study.ledger"),
