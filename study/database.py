@@ -33,7 +33,12 @@ SPEC = "study.toml"
 CONFIRM = "/confirm"
 """What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
 
-DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, StorageInternalError)
+
+class AwayError(StudyError):
+    """The database does not answer."""
+
+
+DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, StorageInternalError, AwayError)
 """What a database that is damaged, full, locked or away raises from any method of a Ledger."""
 
 NETWORK_FILE_SYSTEMS = (

@@ -40,7 +40,7 @@ from study.record import (
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
-from trainable.contract import METRICS, Config, Decision, Lease, Measurement, StudyError, Verdict
+from trainable.contract import METRICS, Config, Decision, FaultKind, Lease, Measurement, StudyError, Verdict
 
 Stage = Literal["search", "confirm"]
 
@@ -179,6 +179,10 @@ class Ledger:
         self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": _now()})
         return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
 
+    def take_back(self, number: int, faults: Mapping[FaultKind, int], *, attempt: int) -> None:
+        """Put on record that nobody trains `number` any more, and how often it had to start again."""
+        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": _now()})
+
     def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
         """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
 
@@ -312,9 +316,9 @@ class Ledger:
             raise RuntimeError("the database did not number the run")
         return int(key[0])
 
-    def renew(self, run: int) -> None:
-        """Say that this run is alive."""
-        self._update_run(run, renewed=time.time())
+    def renew(self, run: int) -> bool:
+        """Say that this run is alive; False where it was ended, for somebody took it for dead."""
+        return self._update_run(run, renewed=time.time())
 
     def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
         """End a run, with its reason."""
@@ -362,9 +366,11 @@ class Ledger:
                 insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
             )
 
-    def _update_run(self, run: int, **values: Any) -> None:
+    def _update_run(self, run: int, **values: Any) -> bool:
+        """Whether the run was still open to be written on."""
+        query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None)).values(**values)
         with self._engine.begin() as connection:
-            connection.execute(sa.update(runs).where(runs.c.run == run).values(**values))
+            return connection.execute(query).rowcount > 0
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
@@ -386,12 +392,13 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
         config=Config.from_dict(entry["config"]) if "config" in entry else None,
         state=ENDED[outcome["verdict"]] if outcome else "running",
         reason=outcome.get("reason"),
-        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if lease else None,
+        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
         attempt=lease.get("attempt", 0),
         epochs=outcome.get("epochs", 0),
         epoch=outcome.get("epoch"),
         started=lease.get("at"),
         finished=outcome.get("at"),
+        faults=entry.get("faults", {}),
     )
 
 

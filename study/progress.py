@@ -20,6 +20,7 @@ from rich.text import Text
 
 from analysis.objective import objectives
 from study.budget import complete
+from study.database import DATABASE_ERRORS
 from study.forms import Range
 from study.front import Front, candidates, front, reference
 from study.ledger import Ledger
@@ -306,11 +307,16 @@ def _watch(
 ) -> None:
     ledger, asked, due = Ledger.read(folder), False, time.monotonic() + every_s
     while not ended.wait(LOOK_S):
-        if interrupt.asked.is_set() and not asked:
-            asked = ledger.request_stop()
-            tell("stopping; a second signal ends the run at once")
         began = time.monotonic()
-        if began >= due:
+        try:
+            if interrupt.asked.is_set() and not asked:
+                asked = ledger.request_stop()
+                tell("stopping; a second signal ends the run at once")
+            if began < due:
+                continue
             show(snapshot(ledger))
-            due = time.monotonic() + max(every_s, COST * (time.monotonic() - began))
+        except DATABASE_ERRORS as error:
+            tell(f"the record cannot be read now: {str(error).splitlines()[0]}")
+            ended.wait(every_s)
+        due = time.monotonic() + max(every_s, COST * (time.monotonic() - began))
     ledger.close()

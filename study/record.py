@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from trainable.contract import Config, Decision
+from trainable.contract import Config, Decision, FaultKind
 
 SILENT_RUN_S = 60.0
 """A run on another host that has not renewed its row for so long is taken for dead."""
@@ -79,7 +79,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for."""
+    """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for.
+
+    `faults` counts what made it start again, by kind.
+    """
 
     trial: int
     config: Config | None
@@ -91,6 +94,7 @@ class Record:
     epoch: int | None
     started: str | None
     finished: str | None
+    faults: Mapping[FaultKind, int]
 
 
 @dataclass(frozen=True, slots=True)

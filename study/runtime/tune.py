@@ -23,6 +23,7 @@ from study.ledger import Ledger, Stage
 from study.parts import Runtime
 from study.referee import LEASE_S, Referee
 from study.runtime.interrupt import Interrupt
+from study.runtime.steady import Steady
 from study.spec import StudySpec
 from trainable.contract import Answer, Held, Measurement, StudyError, Unreachable
 from trainable.job import Job
@@ -51,7 +52,7 @@ class RefereeActor:
     """The Referee as an actor: the same class, opened on the record wherever it is started."""
 
     def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
-        self._referee = Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s)
+        self._referee = Steady(lambda: Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s))
 
     def exchange(
         self,

@@ -11,9 +11,9 @@ from formula import FormulaLane, measure
 from study.budget import complete
 from study.front import candidates, losses, reference
 from study.ledger import Ledger
-from study.referee import FRUITLESS_STARTS, Referee
+from study.referee import FRUITLESS_STARTS, STARTS, Referee
 from study.rules import Candidate, rule
-from trainable.contract import Held, StudyError
+from trainable.contract import Fault, Held, StudyError
 
 
 class Clock:
@@ -248,6 +248,57 @@ def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
     assert (lease.trial, lease.attempt) == (0, 2)
     (decision,) = silent.advance(referee.exchange).decisions
     assert (decision.verdict, decision.reason) == ("drop", "no longer leased to this lane")
+
+
+def test_a_trial_whose_lane_is_lost_again_and_again_fails_with_its_reason(open_ledger):
+    """A trial that kills whoever trains it. Catches: a poisoned trial that is handed on for ever."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    for _ in range(STARTS["lane"]):
+        assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [0]
+        lane.advance(referee.exchange)  # a measurement: it is not the lane that fails
+        lane = lane.reborn()
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [1]
+    record = ledger.records()[0]
+    assert (record.state, record.faults) == ("failed", {"lane": STARTS["lane"]})
+    assert record.reason.startswith(f"its lane was lost, start {STARTS['lane']} of {STARTS['lane']} that may")
+    assert {
+        p.trial for p in candidates(ledger.points(), {0: record, 1: ledger.records()[1]}, ledger.spec)
+    } <= {1}
+
+
+@pytest.mark.parametrize("kind", ["memory", "error"])
+def test_a_fault_is_tried_again_counted_and_capped(open_ledger, kind):
+    """Across a new run too. Catches: a count that is kept in memory only."""
+    ledger = open_ledger("budget.trials=1")
+    run = ledger.claim()
+    lane, starts = FormulaLane(f"{run}.0"), []
+    for start in range(STARTS[kind]):
+        referee = Referee(ledger, run)
+        (lease,) = lane.advance(referee.exchange).leases
+        starts.append((lease.trial, lease.attempt))
+        fault = Held(lease.trial, lease.attempt, 1, Fault(kind, "Boom: too much"))
+        answer = Referee(ledger, run).exchange(lane.name, lane.incarnation, (fault,), (), 0)
+        (decision,) = answer.decisions
+        assert decision.verdict == ("fail" if start + 1 == STARTS[kind] else "drop")
+        assert decision.reason.endswith(": Boom: too much")
+        lane.leases.clear()
+    assert starts == [(0, attempt) for attempt in range(1, STARTS[kind] + 1)]
+    (record,) = ledger.records()
+    assert (record.state, record.reason) == ("failed", decision.reason)
+    assert complete(ledger) == "trials: 1 of 1"
+
+
+def test_a_faulty_trial_frees_no_second_slot(open_ledger):
+    """Catches: a lane with one slot that is leased two trials after a fault."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    (lease,) = lane.advance(referee.exchange).leases
+    fault = Held(lease.trial, lease.attempt, 1, Fault("error", "Boom"))
+    answer = referee.exchange(lane.name, lane.incarnation, (fault,), (), 1)
+    assert [(x.trial, x.attempt) for x in answer.leases] == [(0, 2)]
 
 
 def test_slow_epochs_stretch_the_lease(open_ledger):
