@@ -109,9 +109,10 @@ def outcomes(losses: Floats) -> list[Outcome]:
     """Whether each point (n,) of losses (n, r, m), NaN where a replicate is missing, stays non-dominated.
 
     "stays": against every other point it is better in some objective; "dominated": some other point is
-    better in every objective; else "undecided". A point equal in every replicate does not count. Either statement on a point is wrong in at most 5 % of cases:
-    one-sided t tests of differences by replicate, of which all must reject where all are needed (Berger 1982,
-    intersection-union) and the least p counts times their number where one is enough (Bonferroni).
+    better in every objective; else "undecided". A point that equals it in every replicate is no other.
+    Either statement on a point is wrong in at most 5 % of cases: one-sided t tests of differences by
+    replicate, of which all must reject where all are needed (Berger 1982, intersection-union) and the least
+    p counts times their number where one is enough (Bonferroni).
     """
     n, _, m = losses.shape
     differences = losses[:, None] - losses[None]
