@@ -18,7 +18,7 @@ from analysis.front import non_dominated
 from analysis.objective import Floats, Objective, to_losses
 from analysis.tables import Tables
 
-Outcome = Literal["stays", "undecided", "is dominated"]
+Outcome = Literal["stays", "undecided", "dominated"]
 Beats = Literal["yes", "unsure", "no"]
 
 LEVEL = 0.05
@@ -108,19 +108,20 @@ def confirmation(tables: Tables) -> Confirmation | None:
 def outcomes(losses: Floats) -> list[Outcome]:
     """Whether each point (n,) of losses (n, r, m), NaN where a replicate is missing, stays non-dominated.
 
-    "stays": against every other point it is better in some objective; "is dominated": some other point is
-    better in every objective; else "undecided". Either statement on a point is wrong in at most 5 % of cases:
-    one-sided t tests of differences by replicate, of which all must reject where all are needed (Berger 1982,
-    intersection-union) and the least p counts times their number where one is enough (Bonferroni).
+    "stays": against every other point it is better in some objective; "dominated": some other point is
+    better in every objective; else "undecided". A point that equals it in every replicate is no other.
+    Either statement on a point is wrong in at most 5 % of cases: one-sided t tests of differences by
+    replicate, of which all must reject where all are needed (Berger 1982, intersection-union) and the least
+    p counts times their number where one is enough (Bonferroni).
     """
     n, _, m = losses.shape
     differences = losses[:, None] - losses[None]
     worse, better = _above(differences), _above(-differences)
-    others = (np.nan_to_num(differences) != 0).any(axis=(2, 3))
+    others = (differences != 0).any(axis=(2, 3)) & ~np.eye(n, dtype=np.bool_)
     p_dominated = np.where(others, worse.max(axis=2), 1.0).min(axis=1, initial=1.0) * (n - 1)
     p_stays = np.where(others, better.min(axis=2) * m, 0.0).max(axis=1, initial=0.0)
     return [
-        "stays" if stay <= LEVEL else "is dominated" if lost <= LEVEL else "undecided"
+        "stays" if stay <= LEVEL else "dominated" if lost <= LEVEL else "undecided"
         for stay, lost in zip(p_stays, p_dominated, strict=True)
     ]
 

@@ -57,13 +57,12 @@ def confirmed(tables: Tables) -> Section:
 
 def answer(found: Confirmation) -> str:
     """How many of the confirmed points stay non-dominated on test, and how sure that is."""
-    n, staying = len(found.points), int(found.non_dominated.sum())
-    outcomes = Counter(found.outcomes)
+    staying, outcomes = int(found.non_dominated.sum()), Counter(found.outcomes)
     return (
-        f"Trained again with {_seeds(found)}, {staying} of {text.count(n, 'point')} "
+        f"Trained again with {_seeds(found)}, {staying} of {text.count(len(found.points), 'point')} "
         f"{'is' if staying == 1 else 'are'} non-dominated on test by the means. Beyond the noise of the "
-        f"seeds {outcomes['stays']} stay so and {outcomes['is dominated']} are dominated; "
-        f"{outcomes['undecided']} are too near to another point to tell."
+        f"seeds: {outcomes['stays']} non-dominated, {outcomes['dominated']} dominated, "
+        f"{outcomes['undecided']} too near to another point to tell."
     )
 
 
@@ -163,8 +162,8 @@ def _beyond(tables: Tables, found: Confirmation) -> str:
     beyond = np.array([finding.effect for finding in found.shifts]) - trivial
     return (
         f"The trivial models moved by {_by(trivial, found.goals)} between the same parts. Beyond that the "
-        f"points moved by {_by(beyond, found.goals)}: how far choosing on validation had flattered them, "
-        "less what training on more ratings gave."
+        f"points moved by {_by(beyond, found.goals)}: what choosing on validation had flattered them by, and "
+        "what training on more ratings gave, taken together."
     )
 
 

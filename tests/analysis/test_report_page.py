@@ -124,6 +124,10 @@ def test_hostile_words_are_shown_not_obeyed(study):
         [{"trial": 0, "reason": HOSTILE, "state": "failed", "lane": HOSTILE, "batch_size": HOSTILE},
          {"trial": 1, "batch_size": "full"}],
         [{"trial": t, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8} for t in (0, 1)],
+        [{"trial": 1, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}],
+        test_opened=HOSTILE,
+        confirmation={"replicates": 1, "reference": {"mrr": 0.3, "mrr_all": 0.1, "mse": 0.9}, "points": [
+            {"trial": t, "epoch": 1, "why": HOSTILE, "state": HOSTILE} for t in (0, 1)]},
         name=HOSTILE, reason=HOSTILE, spec={HOSTILE: HOSTILE},
         environment={HOSTILE: HOSTILE},
         data={"source": HOSTILE, "split": HOSTILE, "sha256": HOSTILE, "users": 1, "items": 1, "train": 1,
@@ -131,7 +135,7 @@ def test_hostile_words_are_shown_not_obeyed(study):
     )  # fmt: skip
     html, tree = page(folder)
     assert "script" not in {tag for tag, _ in Elements(html).seen}
-    assert words(tree).count("<script>alert('x')</script>") >= 8
+    assert words(tree).count("<script>alert('x')</script>") >= 12
     assert "\x1b" not in html
 
 
