@@ -22,7 +22,7 @@ class Median:
 
     def judges(self, epoch: int) -> bool:
         """Whether `epoch` is a multiple of `min_epochs`."""
-        return epoch % self._min_epochs == 0
+        return epoch > 0 and epoch % self._min_epochs == 0
 
     def judge(
         self,

@@ -25,11 +25,11 @@ def arrivals(draw, most=14):
 
 
 def judged(stopping, losses, corner=CORNER, epoch=9):
-    """The rule's Decisions on trials 0, 1, … that reach one rung in this order, each with a past as good."""
+    """The rule's Decisions on trials 0, 1, … that reach one rung in this order, each at its best."""
     judge, rung, decisions = rule(stopping).judge, [], []
     for trial, row in enumerate(losses):
         candidate = Candidate(trial, epoch, tuple(row))
-        own = [replace(candidate, epoch=e) for e in range(1, epoch)]
+        own = [replace(candidate, epoch=e, losses=(9.0, 9.0)) for e in range(1, epoch)]
         decisions.append(judge(corner, tuple(rung), own, candidate))
         rung.append(candidate)
     return decisions
@@ -56,19 +56,23 @@ def area(losses, corner):
     )
 
 
+def lack(row, corner):
+    """How far outside the reference, summed over the objectives as shares of it."""
+    return sum(max(x - c, 0) / abs(c) for x, c in zip(row, corner, strict=True))
+
+
 def best_first(losses, corner):
     """The trials from best to worst, by peeling layer after layer; of equals the earlier is ahead."""
     inside = [i for i, row in enumerate(losses) if all(x < c for x, c in zip(row, corner, strict=True))]
-    order = []
-    for group in (inside, [i for i in range(len(losses)) if i not in inside]):
-        left = list(group)
-        while left:
-            layer = [i for i in left if not any(dominates(losses[j], losses[i]) for j in left)]
-            whole = area([losses[i] for i in layer], corner)
-            alone = {i: whole - area([losses[j] for j in layer if j != i], corner) for i in layer}
-            order += sorted(layer, key=lambda i: (-alone[i], i))
-            left = [i for i in left if i not in layer]
-    return order
+    order, left = [], list(inside)
+    while left:
+        layer = [i for i in left if not any(dominates(losses[j], losses[i]) for j in left)]
+        whole = area([losses[i] for i in layer], corner)
+        alone = {i: whole - area([losses[j] for j in layer if j != i], corner) for i in layer}
+        order += sorted(layer, key=lambda i: (-alone[i], i))
+        left = [i for i in left if i not in layer]
+    outside = [i for i in range(len(losses)) if i not in inside]
+    return order + sorted(outside, key=lambda i: (lack(losses[i], corner), i))
 
 
 @given(arrivals(), st.integers(2, 4))
@@ -103,51 +107,70 @@ def test_of_equal_trials_the_earlier_is_ahead():
     assert decisions[-1].reason == "rung 9 epochs: rank 6 of 6, places 3"
 
 
+# --- patience --------------------------------------------------------------------------------------------
+
+
+@given(arrivals(), st.integers(1, 20))
+def test_a_trial_ends_that_did_not_improve_in_the_last_fifth_of_its_epochs(rows, idle):
+    """Told by hand: the last epoch at which one objective or the other was lower than at all before."""
+    rows = [*rows, *[(9.0, 9.0)] * idle]
+    lower = [e for e, row in enumerate(rows) if any(all(row[m] < r[m] for r in rows[:e]) for m in (0, 1))]
+    *own, candidate = [Candidate(1, epoch, row) for epoch, row in enumerate(rows, start=1)]
+    best, only_first_is_rung = lower[-1] + 1, rule(halving(factor=1000, min_epochs=1))
+    behind = only_first_is_rung.judge(CORNER, [Candidate(0, len(rows), (-3.0, -3.0))], own, candidate)
+    assert behind.verdict == ("stop" if 5 * best <= 4 * len(rows) else "go")
+    if behind.verdict == "stop":
+        assert behind.reason == f"{len(rows)} epochs: rank 2 of 2; no objective improved since epoch {best}"
+    assert only_first_is_rung.judge(CORNER, [], own, candidate).verdict == "go"
+
+
 # --- with one objective ----------------------------------------------------------------------------------
 
 
 @st.composite
-def falling_curves(draw, rungs=3, most=9):
-    """Different losses (trials, rungs); each trial's fall from one rung to the next."""
+def falling_curves(draw, epochs=9, most=9):
+    """Different losses (trials, epochs); each trial's fall from one epoch to the next."""
     trials = draw(st.integers(1, most))
-    values = draw(st.permutations(range(trials * rungs)))
-    return [sorted(values[i::trials], reverse=True) for i in range(trials)]
+    values = draw(st.permutations(range(trials * epochs)))
+    return [sorted(map(float, values[i::trials]), reverse=True) for i in range(trials)]
 
 
 @settings(max_examples=60)
-@given(falling_curves(), st.integers(2, 4), st.integers(-1, 30), st.randoms(use_true_random=False))
+@given(falling_curves(), st.integers(2, 4), st.integers(-1, 90), st.randoms(use_true_random=False))
 def test_with_one_objective_it_is_successive_halving_as_optuna_does_it(curves, factor, reference, chance):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=factor)
     optuna_study = optuna.create_study(pruner=pruner)
     trials = [optuna_study.ask() for _ in curves]
-    mine, rungs, own = rule(halving(factor, min_epochs=1)), {}, {t.number: [] for t in trials}
-    running, epoch = list(trials), dict.fromkeys(range(len(trials)), 0)
+    mine, rungs, own = rule(halving(factor, min_epochs=1)), {}, [[] for _ in curves]
+    running = list(trials)
     while running:
         trial = chance.choice(running)
-        number = trial.number
-        epoch[number] += 1
-        step = epoch[number]
-        passed = sum(mine.judges(e) for e in range(1, step + 1))
-        if passed > len(curves[number]):
-            running.remove(trial)
-            continue
-        loss = float(curves[number][passed - 1])
-        trial.report(loss, step)
-        candidate, pruned = Candidate(number, step, (loss, loss)), trial.should_prune()
-        if mine.judges(step):
-            rung = rungs.setdefault(step, [])
-            decision = mine.judge((float(reference), float(reference)), rung, own[number], candidate)
-            rung.append(candidate)
-            assert (decision.verdict == "stop") == pruned
-        own[number].append(candidate)
-        if pruned:
+        epoch = len(own[trial.number]) + 1
+        loss = curves[trial.number][epoch - 1]
+        candidate = Candidate(trial.number, epoch, (loss, loss))
+        trial.report(loss, epoch)
+        rung, corner = rungs.setdefault(epoch, []), (float(reference),) * 2
+        decision = mine.judge(corner, rung, own[trial.number], candidate)
+        assert (decision.verdict == "stop") == trial.should_prune()
+        rung.append(candidate)
+        own[trial.number].append(candidate)
+        if decision.verdict == "stop" or epoch == len(curves[trial.number]):
             running.remove(trial)
 
 
-def test_rungs_lie_at_powers_of_the_factor():
-    assert [e for e in range(250) if rule(halving()).judges(e)] == [9, 27, 81, 243]
-    assert [e for e in range(20) if rule(halving(2, min_epochs=1)).judges(e)] == [1, 2, 4, 8, 16]
+def test_rungs_lie_at_powers_of_the_factor_times_the_first():
+    def rungs(stopping):
+        """Epochs at which a trial stops that is worse than another but was never better itself."""
+        judge, ahead = rule(stopping), (0.0, 0.0)
+        for epoch in filter(judge.judges, range(250)):
+            before, now = Candidate(1, epoch - 1, (2.0, 2.0)), Candidate(1, epoch, (1.0, 1.0))
+            if judge.judge(CORNER, [Candidate(0, epoch, ahead)], [before], now).verdict == "stop":
+                yield epoch
+
+    assert list(rungs(halving(3))) == [9, 27, 81, 243]
+    assert list(rungs(halving(2, min_epochs=1))) == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert [e for e in range(40) if rule(halving(3)).judges(e)] == [9, 18, 27, 36]
 
 
 # --- the simple rules ------------------------------------------------------------------------------------
@@ -155,8 +178,7 @@ def test_rungs_lie_at_powers_of_the_factor():
 
 @given(arrivals())
 def test_the_median_rule_stops_what_is_worse_than_half(losses):
-    """By counting: a trial stops where more than half of those that came are better than it is."""
-    assert [e for e in range(40) if rule(Stopping(rule="median")).judges(e)] == [0, 9, 18, 27, 36]
+    """By sorting: the middle of the boxes of those that came, or between the two in the middle."""
 
     def box(row):
         lack = [max(x - c, 0) / c for x, c in zip(row, CORNER, strict=True)]
