@@ -15,7 +15,7 @@ from trainable.data.interactions import Fold, Interactions
 from trainable.engines import Member, Result, State
 from trainable.engines.alone import AloneEngine, Training
 from trainable.engines.draws import Draw, draw
-from trainable.engines.kernel import Floats, Net, Rows, predict, ranks, train, work
+from trainable.engines.kernel import Floats, Net, Rows, apart, predict, ranks, train, work
 from trainable.metrics import Ranking, mean_squared_error
 from trainable.parameters import fresh, initial, shapes
 
@@ -95,7 +95,7 @@ class NumbaTraining(Training[Rows]):
         self._ratings = fold.target.ratings
         self._shapes = shapes(config, fold.train.n_users, fold.train.n_items)
         size = sum(prod(shape) for shape in self._shapes.values())
-        self._p, self._m, self._v, self._g = _apart(size, dtype)
+        self._p, self._m, self._v, self._g = apart(size, dtype)
         for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v)):
             np.concatenate(
                 [np.ravel(state[kind + name]) for name in self._shapes], out=flat, casting="same_kind"
@@ -151,16 +151,6 @@ class NumbaTraining(Training[Rows]):
         return {
             name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
-
-
-def _apart(size: int, dtype: np.dtype) -> Floats:
-    """Four vectors (4, size) of zeros, each a quarter of a page of memory further into its page.
-
-    At the same place in their pages a store to one would hold up loads from the next, by up to a fifth of
-    Adam's time.
-    """
-    page = 4096 // dtype.itemsize
-    return np.zeros((4, -(-size // page) * page + page // 4), dtype)[:, :size]
 
 
 def _net(own: Mapping[str, Floats]) -> Net:
