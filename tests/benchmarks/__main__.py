@@ -74,7 +74,7 @@ def _epochs(quick: bool, _large: bool) -> str:
 
 
 def _stacked(quick: bool, _large: bool) -> str:
-    return epochs.stacked(movielens(), counts=(1, 4) if quick else (1, 2, 4, 8, 16), rounds=1)
+    return epochs.stacked(movielens(), counts=(1, 4) if quick else (1, 2, 4, 8, 16), rounds=2 if quick else 3)
 
 
 def _asks(quick: bool, _large: bool) -> str:

@@ -5,9 +5,10 @@ from dataclasses import replace
 from itertools import product
 from time import process_time
 
+import floor
 import numpy as np
 from peers import Lean, Peer, Plain
-from timing import interleaved, milliseconds, number, table, times
+from timing import Laps, interleaved, milliseconds, number, table, times
 
 from trainable.contract import SHARINGS, Config
 from trainable.data.interactions import Fold
@@ -74,6 +75,7 @@ def section(fold: Fold, *, rounds: int) -> str:
     """The table of contestants for each batch size and sharing, and the targets it is held against."""
     rows: list[Sequence[object]] = []
     reached: dict[str, list[float]] = {name: [] for name in TARGETS}
+    parts: dict[str, Laps] = {}
     for batch_size, sharing in product(BATCH_SIZES, ("none", "both")):
         config = replace(CONFIG, batch_size=batch_size, sharing=sharing)
         laps = interleaved(
@@ -81,24 +83,29 @@ def section(fold: Fold, *, rounds: int) -> str:
                 "plain PyTorch": peer_run(Plain(fold, config)),
                 "lean PyTorch": peer_run(Lean(fold, config)),
                 **{f"engine {name}": engine_run(name, fold, [config]) for name in ENGINES},
+                **(floor.floor(fold, config) if batch_size == 256 else {}),
             },
             rounds=rounds,
         )
         both = {name: lap.sum(1) for name, lap in laps.items()}
         plain, lean, numba = (both[name] for name in ("plain PyTorch", "lean PyTorch", "engine numba"))
         for name, lap in laps.items():
+            if name in (floor.PRODUCTS, floor.ADAM):
+                continue
             ratios = (number(times(base, both[name])) for base in (plain, lean))
             evaluation = number(1e3 * float(np.median(lap[:, 1])))
             rows.append((batch_size, sharing, name, milliseconds(both[name]), evaluation, *ratios))
         share = float(np.median(laps["engine numba"][:, 1] / numba))
         if batch_size == 256:
+            parts[sharing] = laps
             reached[PLAIN].append(times(plain, numba))
             reached[LEAN].append(times(lean, numba))
             reached[EVALUATION].append(share)
         if batch_size == "full":
             reached[FULL].append(times(plain, numba))
     columns = ("batch", "sharing", "who", "epoch, ms", "of it evaluation", "× plain", "× lean")
-    return f"{ABOUT.format(rounds=rounds)}\n\n{table(columns, rows)}\n\n{_targets(reached)}"
+    tables = table(columns, rows), _targets(reached), floor.section(fold, CONFIG, parts)
+    return "\n\n".join((ABOUT.format(rounds=rounds), *tables))
 
 
 def stacked(fold: Fold, *, counts: Sequence[int], rounds: int) -> str:

@@ -210,7 +210,11 @@ class FastRanks(Peer):
 
 
 class Lean(FastRanks):
-    """PyTorch without waste: fused Adam, no discarded perceptron, no look-up twice, no wait for a loss."""
+    """PyTorch without waste: fused Adam, no discarded perceptron, no look-up twice, no wait for a loss.
+
+    `torch.compile` of its losses was measured beside it: as fast to a few per cent, after a minute or more
+    of compiling.
+    """
 
     def optimiser(self) -> torch.optim.Optimizer:
         """Adam in one pass; a user's bias cancels between two items, so it need not be trained."""

@@ -15,7 +15,7 @@ from trainable.data.interactions import Fold, Interactions
 from trainable.engines import Member, Result, State
 from trainable.engines.alone import AloneEngine, Training
 from trainable.engines.draws import Draw, draw
-from trainable.engines.kernel import Floats, Net, Rows, predict, ranks, train, work
+from trainable.engines.kernel import Floats, Net, Rows, apart, predict, ranks, train, work
 from trainable.metrics import Ranking, mean_squared_error
 from trainable.parameters import fresh, initial, shapes
 
@@ -70,7 +70,7 @@ class NumbaEngine(AloneEngine[Rows]):
 
     def rows(self, drawn: Draw) -> Rows:
         """The draw with ratings in the parameters' precision."""
-        return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(self._dtype))
+        return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(self._dtype, copy=False))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """One thread a matrix product: with more these small ones take up to 80 times as long."""
@@ -94,11 +94,12 @@ class NumbaTraining(Training[Rows]):
         self._users, self._items = fold.target.users.astype(np.int64), fold.target.items.astype(np.int64)
         self._ratings = fold.target.ratings
         self._shapes = shapes(config, fold.train.n_users, fold.train.n_items)
-        self._p, self._m, self._v = (
-            np.concatenate([np.ravel(state[kind + name]) for name in self._shapes]).astype(dtype)
-            for kind in ("", "m.", "v.")
-        )
-        self._g = np.zeros_like(self._p)
+        size = sum(prod(shape) for shape in self._shapes.values())
+        self._p, self._m, self._v, self._g = apart(size, dtype)
+        for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v)):
+            np.concatenate(
+                [np.ravel(state[kind + name]) for name in self._shapes], out=flat, casting="same_kind"
+            )
         self._net, self._gradient = _net(self._named(self._p)), _net(self._named(self._g))
         self._work = work(self._net)
 

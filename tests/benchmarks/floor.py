@@ -1,0 +1,99 @@
+"""What no kernel can do without: the perceptron's matrix products and dense Adam, each alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from time import process_time
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from timing import number, table, times
+
+from trainable.contract import Config
+from trainable.data.interactions import Fold
+from trainable.engines.kernel import CHUNK, Floats, adam, apart
+from trainable.parameters import shapes
+
+PRODUCTS, ADAM = "matrix products alone", "Adam alone"
+LEAN, ENGINE = "lean PyTorch", "engine numba"
+
+
+def floor(fold: Fold, config: Config) -> dict[str, Callable[[], Sequence[float]]]:
+    """CPU seconds of an epoch's products and of its Adam steps, on what lies still: for mini-batches."""
+    n, batch = len(fold.train), int(config.batch_size)
+    x, h, dx, w, back, dw = (
+        np.ones(shape, np.float32)
+        for shape in (
+            (CHUNK, 3 * config.dim),
+            (CHUNK, config.hidden),
+            (CHUNK, 3 * config.dim),
+            (3 * config.dim, config.hidden),
+            (config.hidden, 3 * config.dim),
+            (config.hidden, 3 * config.dim),
+        )
+    )
+    p, m, v, g = apart(_size(fold, config), np.dtype(np.float32))
+
+    def products() -> tuple[float]:
+        began = process_time()
+        _multiply(x, h, dx, w, back, dw, -(-n // CHUNK))
+        return (process_time() - began,)
+
+    def steps() -> tuple[float]:
+        m[:], v[:] = 1, 1e-3  # nothing to flush meanwhile
+        began = process_time()
+        for step in range(-(-n // batch)):
+            adam(p, m, v, g, config.learning_rate, config.weight_decay, 1_000 + step)
+        return (process_time() - began,)
+
+    return {PRODUCTS: products, ADAM: steps}
+
+
+def section(fold: Fold, config: Config, laps: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> str:
+    """The table of where an epoch goes, of laps by sharing and name."""
+    n, steps = len(fold.train), -(-len(fold.train) // int(config.batch_size))
+    gflop = 1e-9 * 3 * 2 * n * 3 * config.dim * config.hidden
+    rows: list[list[object]] = [
+        ["training"],
+        [f"of it {PRODUCTS}"],
+        ["in GFLOP/s"],
+        [f"of it {ADAM}"],
+        ["in GB/s"],
+        ["evaluation"],
+        ["× lean, if there were nothing but these two"],
+    ]
+    for sharing, lap in laps.items():
+        moved_gb = 1e-9 * 8 * 4 * _size(fold, replace(config, sharing=sharing)) * steps
+        products, adams, engine = (np.median(lap[name], 0) for name in (PRODUCTS, ADAM, ENGINE))
+        found = (
+            1e3 * engine[0],
+            1e3 * products[0],
+            gflop / products[0],
+            1e3 * adams[0],
+            moved_gb / adams[0],
+            1e3 * engine[1],
+            times(lap[LEAN].sum(1), (lap[PRODUCTS] + lap[ADAM]).sum(1)),
+        )
+        for row, value in zip(rows, found, strict=True):
+            row.append(number(float(value)))
+    columns = ("the numba engine, batch 256, ms", *(f"sharing {sharing}" for sharing in laps))
+    return f"{table(columns, rows)}\n\n{ABOUT}"
+
+
+def _size(fold: Fold, config: Config) -> int:
+    return sum(prod(shape) for shape in shapes(config, fold.train.n_users, fold.train.n_items).values())
+
+
+@njit(nogil=True)  # type: ignore[untyped-decorator]
+def _multiply(x: Floats, h: Floats, dx: Floats, w: Floats, back: Floats, dw: Floats, times: int) -> None:
+    """Forwards, backwards to the weights, backwards to the inputs; so many times."""
+    for _ in range(times):
+        np.dot(x, w, h)
+        np.dot(h.T, x, dw)
+        np.dot(h, back, dx)
+
+
+ABOUT = """The products alone are bound by the core's multipliers, Adam alone by its divider and by the cache
+that holds parameters, gradient and moments. [What was tried on the rest](decisions/0007-engines.md) and did
+not pay is on record."""
