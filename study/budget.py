@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from study.front import candidates, reference, spanned
 from study.ledger import Ledger
 from study.record import Point
+from study.samplers.grid import grid_of
 from study.spec import StudySpec
 
 
@@ -25,11 +26,19 @@ class Spent:
 def spent_out(spec: StudySpec, spent: Spent) -> str | None:
     """Why no further trial begins, or None while there is budget. Whichever limit comes first."""
     budget = spec.budget
+    if spec.search.sampler == "grid" and spent.trials >= (size := len(grid_of(spec))):
+        return f"grid: all {size} configurations"
     if budget.trials is not None and spent.trials >= budget.trials:
         return f"trials: {spent.trials} of {budget.trials}"
     if budget.member_epochs is not None and spent.member_epochs >= budget.member_epochs:
         return f"member-epochs: {spent.member_epochs} of {budget.member_epochs}"
     return spent.plateau or out_of_time(spec, spent)
+
+
+def most_trials(spec: StudySpec) -> int | None:
+    """Trials that a study can come to, by its budget and its grid; None where neither says."""
+    grid = len(grid_of(spec)) if spec.search.sampler == "grid" else None
+    return min((limit for limit in (spec.budget.trials, grid) if limit is not None), default=None)
 
 
 def out_of_time(spec: StudySpec, spent: Spent) -> str | None:

@@ -107,7 +107,8 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         _say("interrupted; the same command goes on from here")
         raise
     if not outcome.trained:
-        _say(f"complete ({outcome.reason}): nothing left to do; a larger budget would go on")
+        more = "" if outcome.reason.startswith("grid:") else "; a larger budget would go on"
+        _say(f"complete ({outcome.reason}): nothing left to do{more}")
     elif not outcome.complete:
         _say(f"{outcome.reason}; `{again}` goes on from here")
     seen = progress.snapshot(Ledger.read(outcome.folder))

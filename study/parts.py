@@ -3,9 +3,9 @@
 A value with a default may be left out. Keys that no part knows are refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -32,6 +32,8 @@ from trainable.engines import ENGINES
 
 Metric = Literal["mrr", "mrr_all", "mse"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
+EVEN: tuple[SamplerName, ...] = ("qmc", "grid")
+"""Samplers that cover the space evenly by themselves: they leave nothing to explore."""
 RuleName = Literal["never", "median", "pareto-asha"]
 
 
@@ -137,13 +139,18 @@ class Initial(Part):
     ranking_loss: RankingLoss | None = None
 
 
+def _explore(search: Mapping[str, Any]) -> float:
+    """The default of `explore`, by the sampler."""
+    return 0.0 if search.get("sampler") in EVEN else 0.33
+
+
 class Search(Part):
     """How configurations are chosen."""
 
     sampler: SamplerName = "tpe"
     """The sampler that proposes them."""
-    explore: Share = 0.33
-    """Share of asks drawn at random, spread evenly over the sharings."""
+    explore: Share = Field(default_factory=_explore)
+    """Share of asks drawn at random, spread evenly over the sharings; none with "qmc" and "grid"."""
     replicates: Count = 1
     """Seeds each configuration is trained with; a point is the mean over them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.objective import objectives
-from study.budget import complete
+from study.budget import complete, most_trials
 from study.database import DATABASE_ERRORS
 from study.forms import Range
 from study.front import Front, candidates, front, reference
@@ -142,12 +142,12 @@ def _stand(runs: Sequence[Run], enough: str | None, *, alive: bool) -> tuple[Sta
 def _share(spec: StudySpec, records: Mapping[int, Record], epochs: Mapping[int, int], wall_s: float) -> float:
     """The part of the budget that is spent, by the limit that is nearest."""
     budget, parts = spec.budget, [0.0]
-    if budget.trials is not None:
+    if (trials := most_trials(spec)) is not None:
         begun = sum(
             epochs[n] / r.config.epochs for n, r in records.items() if r.config and r.state == "running"
         )
         ended = sum(r.state != "running" for r in records.values())
-        parts.append((ended + begun) / budget.trials)
+        parts.append((ended + begun) / trials)
     if budget.member_epochs is not None:
         parts.append(sum(epochs.values()) * spec.search.replicates / budget.member_epochs)
     if budget.wall_time_s is not None:

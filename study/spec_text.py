@@ -91,6 +91,8 @@ class SpecText:
         """What `model` found wrong in these values, a line for each place, with where each is written."""
         found: dict[KeyPath, list[ErrorDetails]] = {}
         for details in error.errors(include_url=False):
+            if details["type"] == "default_factory_not_called":  # the mistake that it waits for has a line
+                continue
             found.setdefault(self._path(details), []).append(details)
         return SpecError("\n".join(self._line(path, details, model) for path, details in found.items()))
 

@@ -84,7 +84,7 @@ OUTSIDE = {
     "ray": ("trainable.tune", "study.runtime"),
     "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.session", "trainable.artifact"),
-    "scipy": ("analysis.compare", "analysis.confirmation", "trainable.engines"),
+    "scipy": ("analysis.compare", "analysis.confirmation", "study.samplers.qmc", "trainable.engines"),
     "sqlalchemy": ("study.record", "study.database", "study.ledger"),
     "sqlite3": ("study.database",),
     "threadpoolctl": ("trainable.engines",),

@@ -54,7 +54,30 @@ def refusal(text: str, *overrides: str) -> str:
             "[space]\n\nsharing = ['none', 'soft']",
             "space.sharing[1]: 'soft' is not known; use none, users, items, both",
         ),
-        (7, "[search]\nsampler = 'nsga2'", "search.sampler: 'nsga2' is not known; use tpe, random"),
+        (
+            7,
+            "[search]\nsampler = 'anneal'",
+            "search.sampler: 'anneal' is not known; use tpe, nsga2, gp, qmc, random, grid",
+        ),
+        (
+            8,
+            "[search]\nsampler = 'qmc'\nexplore = 0.2",
+            'search.explore: 0.2 is not possible with sampler = "qmc", which covers the space evenly by '
+            "itself; use 0, or leave it out",
+        ),
+        # what a grid cannot take
+        (
+            9,
+            "[search]\nsampler = 'grid'\n[space]\nweight = { uniform = [0, 1] }",
+            'space.weight: {"uniform": [0.0, 1.0]} is a range, of which sampler = "grid" can take no part; '
+            "write a list of values, or one value",
+        ),
+        (
+            7,
+            "[space]\ndim = { int = [8, 64] }\nweight = 0.9\n[search]\nsampler = 'grid'",
+            'space.dim: {"int": [8, 64]} is a range, of which sampler = "grid" can take no part; '
+            "write a list of values, or one value",
+        ),
         (
             7,
             "[stopping]\nrule = 'asha'",
