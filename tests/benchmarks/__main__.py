@@ -83,6 +83,12 @@ def _asks(quick: bool, _large: bool) -> str:
     return asks.section(counts=(100,) if quick else (100, 1_000), rounds=3 if quick else 5)
 
 
+def _asks(quick: bool, _large: bool) -> str:
+    import asks  # it opens records, which need all that a study does
+
+    return asks.section(counts=(100,) if quick else (100, 1_000), rounds=3 if quick else 5)
+
+
 def _sizes(quick: bool, large: bool) -> str:
     return sizes.section(sizes.QUICK if quick else (*sizes.USUAL, *(sizes.LARGE if large else ())))
 
