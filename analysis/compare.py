@@ -1,7 +1,7 @@
 """Paired comparisons: how large an effect is, how sure one can be, and over what it was measured."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from math import inf, sqrt
 
 import numpy as np
@@ -15,6 +15,12 @@ EXPLORATORY_BELOW = 6
 
 FLIPS = 16
 """Pairs up to which all 2^n sign flips are counted; beyond, as many are drawn."""
+
+BOOTSTRAP_FROM = 30
+"""Rows: of fewer the bootstrap's interval covers too little (for a mean of 5 values 83 %, not 95 %)."""
+
+DRAWS = 2000
+"""Bootstrap samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,47 @@ def sign_flip_p(differences: Floats) -> float:
     """
     n = len(differences)
     if n <= FLIPS:
-        signs = np.array(list(product((1.0, -1.0), repeat=n)))
+        signs = (np.arange(2**n)[:, None] >> np.arange(n) & 1) * 2.0 - 1.0
     else:
         drawn = np.random.default_rng(0).integers(0, 2, size=(2**FLIPS - 1, n)) * 2.0 - 1.0
         signs = np.concatenate([np.ones((1, n)), drawn])
     sums = np.abs(signs @ differences)
     slack = 1e-12 * np.abs(differences).sum()
     return float((sums >= abs(differences.sum()) - slack).mean())
+
+
+def bootstrap(rows: ArrayLike, statistic: Callable[[Floats], float]) -> tuple[float, float]:
+    """Ends of the 95 % percentile interval of a statistic of rows (n, …) that are alike: users, or trials.
+
+    Rows are drawn again with replacement, the same draws every time. For seeds, which are few, see
+    `t_half_width`. AnalysisError below 30 rows, on NaN or infinity, or where the statistic is not finite.
+    Source: Efron 1979 (doi 10.1214/aos/1176344552).
+    """
+    values = np.asarray(rows, dtype=np.float64)
+    if values.ndim == 0 or len(values) < BOOTSTRAP_FROM or not np.isfinite(values).all():
+        raise AnalysisError(
+            f"a bootstrap needs {BOOTSTRAP_FROM} rows or more, all finite; not {values.shape}"
+        )
+    drawn = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
+    statistics = np.array([statistic(values[draw]) for draw in drawn])
+    if not np.isfinite(statistics).all():
+        raise AnalysisError("a bootstrap needs a statistic that is finite whatever rows are drawn")
+    low, high = np.quantile(statistics, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """The p-values (k,) of a family of tests, adjusted: those up to α reject, all rightly but in α of cases.
+
+    AnalysisError where one is not within 0 and 1. Source: Holm 1979 (Scandinavian Journal of Statistics 6).
+
+    >>> holm([0.01, 0.04, 0.03])
+    array([0.03, 0.06, 0.06])
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise AnalysisError(f"p-values must lie within 0 and 1; not {p.tolist()}")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
+    return adjusted

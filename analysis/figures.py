@@ -1,28 +1,26 @@
 """The Pareto figure: what was evaluated, what of it no other dominates, and the trivial models to beat."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from analysis import text
-from analysis.drawing import INK, MUTED, PAPER, Drawing
-from analysis.labels import Label, place, segments
+from analysis.axes import draw_legends, draw_reference, draw_trivial, framed, label_points
+from analysis.drawing import Drawing
 from analysis.marks import (
-    DASHES,
     DRAWN,
-    REFERENCE,
     Shades,
-    draw_legends,
+    area_key,
+    dot_key,
+    draw_area,
     draw_points,
     draw_staircase,
+    front_keys,
     xy,
 )
-from analysis.objective import Floats, Objective, from_losses, to_losses
-from analysis.tables import TRIVIAL, Tables
+from analysis.objective import Floats, from_losses, to_losses
+from analysis.tables import Tables
 
 LABELLED = 12
 """Trials up to which dominated ones get a label too."""
@@ -39,18 +37,19 @@ def pareto(tables: Tables) -> Drawing:
 
     Works for any number of points, none included.
     """
-    figure = Figure(figsize=(7.2, 4.5), facecolor=PAPER)
-    axes = figure.add_axes((0.09, 0.108, 0.66, 0.846), facecolor="none")
+    points, front, up, right = tables.evaluated, tables.front, *tables.goals
     limits = _limits(tables)
-    axes.set(ylim=limits[:, 0], xlim=limits[:, 1])
-    shades = Shades.over(tables.evaluated["weight"].to_numpy(dtype=np.float64))
-    _frame(axes, tables)
-    _trivial(axes, tables)
-    draw_staircase(axes, tables)
+    figure, axes = framed(tables.goals, tables.split, limits)
+    shades = Shades.over(points["weight"].to_numpy(dtype=np.float64))
+    draw_trivial(axes, tables.goals, tables.manifest["trivial"])
+    draw_reference(axes, tables.reference)
+    if len(front):
+        losses = tables.losses(front)
+        draw_area(axes, losses, to_losses(tables.reference, tables.goals), tables.goals)
+        draw_staircase(axes, losses, tables.goals)
     thinned = draw_points(axes, tables, shades)
     _labels(axes, tables)
-    draw_legends(figure, tables, shades, left=0.768, top=0.95)
-    up, right = tables.goals
+    draw_legends(figure, set(points["sharing"]), shades, _keys(tables))
     return Drawing(
         figure=figure,
         name="front",
@@ -84,74 +83,27 @@ def _limits(tables: Tables) -> Floats:
     return np.sort(from_losses(np.vstack([low - margin, high + margin]), tables.goals), axis=0)
 
 
-def _frame(axes: Axes, tables: Tables) -> None:
-    """Axes with metric, split, unit and, at the better end, the better direction."""
-    up, right = tables.goals
-    axes.set_xlabel(_axis_label(right, tables.split), loc="right" if right.larger_is_better else "left")
-    axes.set_ylabel(_axis_label(up, tables.split), loc="top" if up.larger_is_better else "bottom")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set(fontsize=8.5, color=INK)
-    axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
-
-
-def _axis_label(goal: Objective, split: str) -> str:
-    """What an axis shows, on what, in which unit, and which way is better."""
-    label = f"{goal.label}, {split} ({goal.unit})"
-    return f"{label}    better →" if goal.larger_is_better else f"← better    {label}"
-
-
-def _trivial(axes: Axes, tables: Tables) -> None:
-    """A line for each trivial model's metric, named at its right or upper end, and the reference point."""
-    line: dict[str, Any] = {"color": MUTED, "linewidth": 0.8, "linestyle": DASHES, "zorder": 1}
-    note: dict[str, Any] = {"fontsize": 7.5, "color": MUTED, "textcoords": "offset points"}
-    for name, label in TRIVIAL.items():
-        metrics = tables.manifest["trivial"][name]
-        for goal in tables.goals:
-            if goal.name not in metrics:
-                continue
-            level = float(metrics[goal.name])
-            words = f"{label} {text.fixed(level, goal.decimals)}"
-            if goal is tables.goals[0]:
-                axes.axhline(level, **line)
-                at, shift, aligned = (1.0, level), (-2.0, -3.0), {"ha": "right", "va": "top"}
-                frame = axes.get_yaxis_transform()
-            else:
-                axes.axvline(level, **line)
-                at, shift, aligned = (level, 1.0), (0.0, 3.0), {"ha": "center", "va": "bottom"}
-                frame = axes.get_xaxis_transform()
-            axes.annotate(words, at, shift, xycoords=frame, **(note | aligned))
-    axes.plot([tables.reference[1]], [tables.reference[0]], **REFERENCE, zorder=3)
-
-
 def _labels(axes: Axes, tables: Tables) -> None:
-    """λ and epochs beside the front's points, and beside all trials where they are few; as many as fit."""
-    points = tables.evaluated
+    """λ and epochs beside the front's points, its ends first, and beside all trials where they are few."""
+    points, front = tables.evaluated, tables.front
     standing = points[points["stands"] & ~points["front"]]
-    rows = tables.front
-    if len(standing) + len(rows) <= LABELLED:
-        rows = pd.concat([rows, standing])
-    labels = [
-        Label(x, y, f"λ {text.weight(weight)} · {epoch:g} ep." if np.isfinite(weight) else f"{epoch:g} ep.")
-        for (x, y), weight, epoch in zip(xy(tables, rows), rows["weight"], rows["epoch"], strict=True)
-    ]
-    to_pixels = axes.transData.transform
-    step = axes.figure.dpi / 72
-    marked = pd.concat([tables.front, standing])
-    clear = [Bbox.from_extents(*(at - 4 * step), *(at + 4 * step)) for at in to_pixels(xy(tables, marked))]
-    for line in axes.lines:
-        clear += segments(line.get_transform().transform(line.get_xydata()), width=2 * step)
-    clear += [note.get_window_extent() for note in axes.texts]
-    ends_first = sorted(range(len(labels)), key=lambda i: i not in (0, len(tables.front) - 1))
-    place(
-        axes,
-        [labels[i] for i in ends_first],
-        clear=clear,
-        dots=to_pixels(xy(tables, points)),
-        size=7.5,
-        color=INK,
-    )
+    marked = pd.concat([front, standing])
+    rows = marked if len(marked) <= LABELLED else front
+    ends_first = sorted(range(len(rows)), key=lambda i: i not in (0, len(front) - 1))
+    rows = rows.iloc[ends_first]
+    label_points(axes, rows, xy(tables, rows), marked=xy(tables, marked), dots=xy(tables, points))
+
+
+def _keys(tables: Tables) -> list[Artist]:
+    """Keys for the points and lines that are drawn."""
+    points = tables.evaluated
+    non_dominated, *lines = front_keys()
+    keys = [non_dominated]
+    if (points["stands"] & ~points["front"]).any():
+        keys.append(dot_key("dominated", size=4.5, alpha=0.7))
+    if (~points["stands"] & ~points["front"]).any():
+        keys.append(dot_key("dominated, other epochs", size=1.6, alpha=0.6))
+    return [*keys, *lines, *([area_key()] if tables.hypervolume > 0 else [])]
 
 
 def _caption(tables: Tables, limits: Floats, *, thinned: bool) -> str:

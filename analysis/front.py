@@ -1,4 +1,4 @@
-"""Fronts and hypervolumes of losses (n, m), smaller is better: the one adapter on moocore.
+"""Fronts and hypervolumes of losses (n, m), smaller is better: an adapter on moocore.
 
 Every function refuses NaN and infinity, which moocore lets pass, and takes no directions (law 6).
 """
@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.objective import AnalysisError, Floats
 
+STRAIGHT = 1e-9
+"""A front that bulges by less than this share of its range is straight: what is left is rounding."""
+
 
 def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     """Mask (n,) of the rows of losses (n, m) that no row dominates; equal rows are all kept.
@@ -20,10 +23,25 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     >>> non_dominated([[1, 2], [2, 1], [2, 2], [1, 2]])
     array([ True,  True, False,  True])
     """
-    points = _points(losses)
+    points = finite(losses)
     if not len(points):
         return np.zeros(0, dtype=np.bool_)
     return cast(NDArray[np.bool_], moocore.is_nondominated(points, keep_weakly=True))
+
+
+def ranks(losses: ArrayLike) -> NDArray[np.int64]:
+    """Non-dominated rank (n,) of the rows of losses (n, m): 0 for those that no row dominates, 1 for those
+    that only such rows dominate, and so on; equal rows have equal ranks.
+
+    AnalysisError on NaN or infinity.
+
+    >>> ranks([[1, 2], [2, 1], [2, 2], [1, 2], [3, 3]])
+    array([0, 0, 1, 0, 2])
+    """
+    points = finite(losses)
+    if not len(points):
+        return np.zeros(0, dtype=np.int64)
+    return cast(NDArray[np.int64], moocore.pareto_rank(points).astype(np.int64))
 
 
 def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
@@ -35,7 +53,7 @@ def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
     >>> hypervolume([[1, 2], [2, 1], [9, 0]], [3, 3])
     3.0
     """
-    points, corner = _points(losses), _corner(losses, reference)
+    points, corner = finite(losses), fitting(losses, reference)
     inside = points[(points < corner).all(axis=1)]
     return float(moocore.hypervolume(inside, ref=corner)) if len(inside) else 0.0
 
@@ -48,7 +66,7 @@ def contributions(losses: ArrayLike, reference: ArrayLike) -> Floats:
     >>> contributions([[1, 2], [2, 1], [9, 0]], [3, 3])
     array([1., 1., 0.])
     """
-    points, corner = _points(losses), _corner(losses, reference)
+    points, corner = finite(losses), fitting(losses, reference)
     inside = (points < corner).all(axis=1)
     lost = np.zeros(len(points))
     if inside.any():
@@ -66,15 +84,104 @@ def box(losses: ArrayLike, reference: ArrayLike) -> Floats:
     >>> box([[1, 2], [3, 1], [4, 6]], [3, 3]).round(3)
     array([ 2.   ,  0.   , -1.333])
     """
-    points, corner = _points(losses), _corner(losses, reference)
+    points, corner = finite(losses), fitting(losses, reference)
     lack = np.maximum(points - corner, 0.0) / np.where(corner == 0.0, 1.0, np.abs(corner))
     volume = np.maximum(corner - points, 0.0).prod(axis=1)
     signed: Floats = np.where((points <= corner).all(axis=1), volume, -lack.sum(axis=1))
     return signed
 
 
-def _points(losses: ArrayLike) -> Floats:
-    """The losses as finite floats (n, m)."""
+def subset(losses: ArrayLike, reference: ArrayLike, count: int) -> NDArray[np.intp]:
+    """Indices (k,) of the `count` rows of losses (n, 2) with the largest joint hypervolume, by first loss.
+
+    Fewer where fewer are to be had: a row that another dominates, or that is not below the reference in both
+    objectives, adds nothing and is never chosen, and of equal rows only the first may be.
+    AnalysisError on NaN or infinity, more than two objectives, or a count below 1.
+    Source: Bringmann, Friedrich & Klitzke 2014 (GECCO); Kuhn et al. 2016: exact, by dynamic programming over
+    the sorted front, O(n² count) as written here.
+
+    >>> subset([[8, 0], [7, 1], [2, 2], [1, 7], [0, 8], [2, 2]], [10, 10], 3)
+    array([4, 2, 0])
+    """
+    points, corner = finite(losses), fitting(losses, reference)
+    if points.shape[1] != 2:
+        raise AnalysisError(f"the best subset is known for 2 objectives; not for {points.shape[1]}")
+    if count < 1:
+        raise AnalysisError(f"a subset needs a count of 1 or more; not {count}")
+    first = np.unique(points, axis=0, return_index=True)[1]
+    distinct = points[first]
+    rows = first[non_dominated(distinct) & (distinct < corner).all(axis=1)]
+    return rows[_best(corner[0] - points[rows, 0], corner[1] - points[rows, 1], count)]
+
+
+def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.bool_]:
+    """Mask (n,) of the rows of losses (n, m) that, better by `noise` (m,), no row of chosen (k, m) dominates.
+
+    What equals a chosen row is in the mask, and everything is where nothing was chosen.
+    AnalysisError on NaN or infinity, or negative noise.
+
+    >>> near([[1, 2], [2, 2.2], [2.5, 2.5]], [[1, 2], [2, 1]], [0.3, 0.3])
+    array([ True,  True, False])
+    """
+    points, margin = finite(losses), fitting(losses, noise, what="the noise")
+    if (margin < 0).any():
+        raise AnalysisError(f"the noise must not be negative; not {margin.tolist()}")
+    better, within = points - margin, np.ones(len(points), dtype=np.bool_)
+    for row in finite(chosen):
+        within &= (better < row).any(axis=1) | (better == row).all(axis=1)
+    return within
+
+
+def knee(losses: ArrayLike) -> int | None:
+    """Row of losses (n, 2) where the front bulges most towards the better, or None where it does not.
+
+    That is the non-dominated row farthest below the straight line between the front's two ends, each loss
+    measured as a share of its range over the front; the first of equals. A front that is one point, however
+    often, has its knee there; two points, a straight front and one that bends the other way have none.
+    AnalysisError on NaN or infinity, or where there are not two losses. Das 1999, doi 10.1007/BF01195985.
+
+    >>> knee([[0, 4], [1, 1], [3, 0.5], [4, 0]])
+    1
+    >>> print(knee([[0, 4], [3, 3], [4, 0]]))
+    None
+    """
+    points = finite(losses)
+    if points.shape[1] != 2:
+        raise AnalysisError(f"a knee is that of two losses; not of {points.shape[1]}")
+    rows = np.flatnonzero(non_dominated(points))
+    front = points[rows]
+    if not len(rows):
+        return None
+    spans = np.ptp(front, axis=0)
+    if not spans.any():
+        return int(rows[0])
+    below = 1.0 - ((front - front.min(axis=0)) / spans).sum(axis=1)
+    return int(rows[below.argmax()]) if below.max() > STRAIGHT else None
+
+
+def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:
+    """Positions, ascending, of the `count` boxes to the reference with the largest union, all where fewer.
+
+    Boxes are sorted by falling width, so heights rise. best[i] is the largest area of as many boxes as have
+    been chosen so far, the last of them i; one more, j, adds what it stands out above i.
+    """
+    size = min(count, len(widths))
+    best, came_from = widths * heights, np.zeros((size, len(widths)), dtype=np.intp)
+    for chosen in range(1, size):
+        longer = np.full(len(widths), -np.inf)
+        for j in range(chosen, len(widths)):
+            areas = best[:j] + widths[j] * (heights[j] - heights[:j])
+            came_from[chosen, j] = areas.argmax()
+            longer[j] = areas[came_from[chosen, j]]
+        best = longer
+    path = np.zeros(size, dtype=np.intp)
+    for chosen in reversed(range(size)):
+        path[chosen] = best.argmax() if chosen == size - 1 else came_from[chosen + 1, path[chosen + 1]]
+    return path
+
+
+def finite(losses: ArrayLike) -> Floats:
+    """Losses as finite floats (n, m). AnalysisError where they are not."""
     points = np.asarray(losses, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] == 0:
         raise AnalysisError(f"losses must have shape (n, m), one row a point; not {points.shape}")
@@ -86,12 +193,12 @@ def _points(losses: ArrayLike) -> Floats:
     return points
 
 
-def _corner(losses: ArrayLike, reference: ArrayLike) -> Floats:
-    """The reference point as finite floats (m,), as many as the losses have columns."""
-    corner = np.asarray(reference, dtype=np.float64)
+def fitting(losses: ArrayLike, values: ArrayLike, *, what: str = "the reference point") -> Floats:
+    """One finite float for each column of the losses (m,). AnalysisError where there is not."""
+    corner = np.asarray(values, dtype=np.float64)
     columns = np.shape(losses)[-1]
     if corner.shape != (columns,):
-        raise AnalysisError(f"the reference point must have {columns} values; not shape {corner.shape}")
+        raise AnalysisError(f"{what} must have {columns} values; not shape {corner.shape}")
     if not np.isfinite(corner).all():
-        raise AnalysisError(f"the reference point must be finite; not {corner.tolist()}")
+        raise AnalysisError(f"{what} must be finite; not {corner.tolist()}")
     return corner

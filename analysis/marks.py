@@ -1,5 +1,6 @@
 """What the Pareto figure is drawn with: shapes, colours and fills, the staircase, and what they mean."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,12 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis import text
 from analysis.drawing import INK, MUTED, PAPER
-from analysis.objective import Floats, from_losses, to_losses
+from analysis.objective import Floats, Objective, from_losses, to_losses
 from analysis.tables import Tables
 
 SHARING_STYLES = {
@@ -79,75 +79,92 @@ def draw_points(axes: Axes, tables: Tables, shades: Shades) -> bool:
     further = points[~points["stands"] & ~points["front"]]
     every = max(1, -(-len(further) // DRAWN))
     standing = points[points["stands"] & ~points["front"]]
-    for sharing, (marker, color, _) in SHARING_STYLES.items():
+    for sharing, (_, color, _) in SHARING_STYLES.items():
         dots, faint, strong = (
             rows[rows["sharing"] == sharing] for rows in (further.iloc[::every], standing, tables.front)
         )
-        idle = sharing == "none"
         x, y = xy(tables, dots).T
         axes.scatter(x, y, s=3.5, color=color, alpha=0.35, linewidths=0, zorder=1.5)
-        _error_bars(axes, tables, faint, color, alpha=0.5)
-        x, y = xy(tables, faint).T
-        fills = _fills(color, 0.5 * shades.alpha(_weights(faint, idle)))
-        outline = to_rgba(color, 0.6)
-        axes.scatter(
-            x, y, s=26, marker=marker, linewidths=0.8, facecolors=fills, edgecolors=outline, zorder=2.5
-        )
-        _error_bars(axes, tables, strong, color, alpha=1.0)
-        x, y = xy(tables, strong).T
-        fills = _fills(color, shades.alpha(_weights(strong, idle)))
-        axes.scatter(x, y, s=62, marker=marker, color=PAPER, linewidths=0, zorder=4)
-        axes.scatter(x, y, s=62, marker=marker, linewidths=1.3, facecolors=fills, edgecolors=color, zorder=5)
+        for rows, draw, alpha in (faint, draw_faint, 0.5), (strong, draw_strong, 1.0):
+            spread = rows[[f"{name}_sd" for name in tables.names[::-1]]].to_numpy(dtype=np.float64)
+            draw_bars(axes, xy(tables, rows), spread, color, alpha=alpha)
+            draw(axes, xy(tables, rows), sharing, shades.alpha(weights(rows)))
     return every > 1
 
 
-def draw_staircase(axes: Axes, tables: Tables) -> None:
-    """Draw the edge of what the front attains, and the area between it and the reference: the hypervolume.
+def draw_strong(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
+    """Markers at (n, 2) of points that nothing dominates, filled with these opacities (n,)."""
+    marker, color, _ = SHARING_STYLES[sharing]
+    (x, y), fills = at.T, _fills(color, alphas)
+    axes.scatter(x, y, s=62, marker=marker, color=PAPER, linewidths=0, zorder=4)
+    axes.scatter(x, y, s=62, marker=marker, linewidths=1.3, facecolors=fills, edgecolors=color, zorder=5)
+
+
+def draw_faint(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
+    """Markers at (n, 2) of points that are dominated, half as strong and smaller."""
+    marker, color, _ = SHARING_STYLES[sharing]
+    (x, y), fills, outline = at.T, _fills(color, 0.5 * alphas), to_rgba(color, 0.6)
+    axes.scatter(x, y, s=26, marker=marker, linewidths=0.8, facecolors=fills, edgecolors=outline, zorder=2.5)
+
+
+def draw_bars(axes: Axes, at: Floats, lengths: Floats, color: str, *, alpha: float) -> None:
+    """Bars to both sides of the points at (n, 2), of these lengths (n, 2), where both are finite."""
+    rows = np.isfinite(lengths).all(axis=1)
+    if rows.any():
+        (x, y), (right, up) = at[rows].T, lengths[rows].T
+        axes.errorbar(
+            x, y, yerr=up, xerr=right, fmt="none", ecolor=color, elinewidth=0.9, alpha=alpha, zorder=2.2
+        )
+
+
+def draw_area(axes: Axes, losses: Floats, reference: Floats, goals: Sequence[Objective]) -> None:
+    """Draw the hypervolume: from front losses (n, 2), the best in the first goal first, to the reference."""
+    within = np.vstack([_steps(np.minimum(losses[::-1], reference), reference), reference])
+    axes.fill(*from_losses(within, goals)[:, ::-1].T, color=VOLUME, alpha=0.09, linewidth=0, zorder=0)
+
+
+def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective]) -> None:
+    """Draw the edge of what front losses (n, 2), the best in the first goal first, attain.
 
     A staircase, never a line through points: between two points nothing was evaluated.
     """
-    if not len(tables.front):
-        return
-    losses = tables.losses(tables.front)[::-1]
-    reference = to_losses(tables.reference, tables.goals)
-    frame = to_losses(np.column_stack([axes.get_ylim(), axes.get_xlim()]), tables.goals).max(axis=0)
-    edge = from_losses(_steps(losses, np.maximum(frame, losses.max(axis=0))), tables.goals)[:, ::-1]
-    within = np.vstack([_steps(np.minimum(losses, reference), reference), reference])
-    area = from_losses(within, tables.goals)[:, ::-1]
-    axes.fill(*area.T, color=VOLUME, alpha=0.09, linewidth=0, zorder=0)
-    axes.plot(*edge.T, color=INK, linewidth=1.0, alpha=0.75, zorder=2)
+    frame = to_losses(np.column_stack([axes.get_ylim(), axes.get_xlim()]), goals).max(axis=0)
+    edge = _steps(losses[::-1], np.maximum(frame, losses.max(axis=0)))
+    axes.plot(*from_losses(edge, goals)[:, ::-1].T, color=INK, linewidth=1.0, alpha=0.75, zorder=2)
 
 
-def draw_legends(figure: Figure, tables: Tables, shades: Shades, *, left: float, top: float) -> None:
-    """What shapes, fills and lines mean, in a column that begins at (left, top) of the figure."""
-    groups = (
-        ("Tables shared", _shape_keys(tables)),
-        ("λ, weight of ranking", _fill_keys(shades)),
-        ("Points and lines", _line_keys(tables)),
+def front_keys() -> list[Artist]:
+    """Keys for what every figure of a front has."""
+    return [
+        Line2D([], [], color=INK, linewidth=1.0, marker="o", markersize=7, markerfacecolor=PAPER,
+               label="non-dominated"),
+        Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model"),
+        Line2D([], [], **REFERENCE, label="reference point"),
+    ]  # fmt: skip
+
+
+def dot_key(label: str, *, size: float, alpha: float) -> Artist:
+    """A key for points drawn smaller than those of the front."""
+    return Line2D(
+        [], [], color=MUTED, linestyle="none", marker="o", alpha=alpha, markersize=size, label=label
     )
-    row = 11.5 / 72 / figure.get_figheight()
-    for title, keys in groups:
-        if keys:
-            legend = figure.legend(
-                handles=keys, title=title, loc="upper left", bbox_to_anchor=(left, top), frameon=False,
-                fontsize=7.8, title_fontsize=7.8, alignment="left", labelcolor=INK, borderaxespad=0,
-                handletextpad=0.6, labelspacing=0.45, borderpad=0, handlelength=1.6,
-            )  # fmt: skip
-            legend.get_title().set(color=INK, fontweight="bold")
-            top -= (len(keys) + 2) * row
 
 
-def _shape_keys(tables: Tables) -> list[Artist]:
-    """A key for each way of sharing that was evaluated."""
-    known = set(tables.evaluated["sharing"])
+def area_key() -> Artist:
+    """A key for the hypervolume."""
+    return Patch(facecolor=VOLUME, alpha=0.14, label="hypervolume")
+
+
+def shape_keys(sharings: Collection[str]) -> list[Artist]:
+    """A key for each of these ways of sharing."""
     return [
         Line2D([], [], marker=marker, color=color, linestyle="none", markersize=7, label=label)
         for sharing, (marker, color, label) in SHARING_STYLES.items()
-        if sharing in known
+        if sharing in sharings
     ]
 
 
-def _fill_keys(shades: Shades) -> list[Artist]:
+def fill_keys(shades: Shades) -> list[Artist]:
     """A key for each round λ."""
     return [
         Line2D([], [], marker="o", markerfacecolor=to_rgba(MUTED, alpha), markeredgecolor=MUTED,
@@ -156,59 +173,20 @@ def _fill_keys(shades: Shades) -> list[Artist]:
     ]  # fmt: skip
 
 
-def _line_keys(tables: Tables) -> list[Artist]:
-    """Keys for what else is drawn."""
-    points = tables.evaluated
-    dot: dict[str, Any] = {"color": MUTED, "linestyle": "none", "marker": "o"}
-    keys: list[Artist] = [
-        Line2D([], [], color=INK, linewidth=1.0, marker="o", markersize=7, markerfacecolor=PAPER,
-               label="non-dominated"),
-    ]  # fmt: skip
-    if (points["stands"] & ~points["front"]).any():
-        keys.append(Line2D([], [], **dot, alpha=0.7, markersize=4.5, label="dominated"))
-    if (~points["stands"] & ~points["front"]).any():
-        keys.append(Line2D([], [], **dot, alpha=0.6, markersize=1.6, label="dominated, other epochs"))
-    keys.append(Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model"))
-    keys.append(Line2D([], [], **REFERENCE, label="reference point"))
-    if tables.hypervolume > 0:
-        keys.append(Patch(facecolor=VOLUME, alpha=0.14, label="hypervolume"))
-    return keys
-
-
 def _steps(losses: Floats, end: Floats) -> Floats:
     """Corners (2n + 1, 2) of the staircase over losses (n, 2) that fall in the first column, to both ends."""
     up, right = np.repeat(losses[:, 0], 2), np.repeat(losses[:, 1], 2)
     return np.column_stack([np.append(end[0], up), np.append(right, end[1])])
 
 
-def _weights(rows: pd.DataFrame, idle: bool) -> Floats:
-    """λ of each point; NaN where it does nothing."""
-    weights = rows["weight"].to_numpy(dtype=np.float64)
-    return np.full(len(weights), np.nan) if idle else weights
+def weights(rows: pd.DataFrame) -> Floats:
+    """λ (n,) of points; NaN where nothing is shared, for there it does nothing."""
+    return rows["weight"].where(rows["sharing"] != "none").to_numpy(dtype=np.float64)
 
 
 def _fills(color: str, alphas: Floats) -> Floats:
     """A colour in several opacities (n, 4)."""
     return np.array([to_rgba(color, alpha) for alpha in alphas]).reshape(-1, 4)
-
-
-def _error_bars(axes: Axes, tables: Tables, rows: pd.DataFrame, color: str, *, alpha: float) -> None:
-    """± one standard deviation over replicates, where there is one."""
-    up, right = (f"{name}_sd" for name in tables.names)
-    rows = rows[rows[[up, right]].notna().all(axis=1)]
-    if len(rows):
-        x, y = xy(tables, rows).T
-        axes.errorbar(
-            x,
-            y,
-            yerr=rows[up],
-            xerr=rows[right],
-            fmt="none",
-            ecolor=color,
-            elinewidth=0.9,
-            alpha=alpha,
-            zorder=2.2,
-        )
 
 
 def _logit(weights: Floats) -> Floats:

@@ -25,30 +25,36 @@ TRIVIAL = {"popularity": "popularity", "bias": "bias model"}
 KEYS = (
     "schema", "name", "fingerprint", "version", "objectives", "spec", "data", "trivial", "reference", "split",
     "counts", "member_epochs", "wall_s", "started", "finished", "complete", "reason", "test_opened",
-    "environment", *(f"trivial.{name}" for name in TRIVIAL),
+    "confirmation", "environment", *(f"trivial.{name}" for name in TRIVIAL),
     "data.source", "data.split", "data.sha256", "data.users", "data.items", "data.train", "data.validation",
     "data.test", "data.has_validation", "data.warnings",
 )  # fmt: skip
-WORDS = {"trials": ("state", "reason", "sharing", "lane")}
+WORDS = {"trials": ("state", "reason", "sharing", "lane"), "confirmed": ("split",)}
 FLAGS = {"trials": ("front",), "points": ("candidate", "front")}
 NUMBERS = {
-    "trials": ("trial", "weight", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
+    "trials": ("trial", "weight", "max_epochs", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
+    "confirmed": ("trial", "replicate", "epoch", *METRICS),
 }
 TIMES = {"trials": ("started", "finished")}
+OPTIONAL = ("confirmed",)
+"""Tables whose file is not there before a study has that stage behind it: empty then."""
 
 
 @dataclass(frozen=True)
 class Tables:
     """A study's manifest and tables, checked. `trials` has a row a trial, `points` one for each trial and
-    epoch (means over replicates), `measurements` one for each trial, replicate and epoch.
+    epoch (means over replicates), `measurements` one for each trial, replicate and epoch. `confirmed` has a
+    row for each point, named by its trial and epoch, and each fresh seed it was trained with again, with the
+    metrics on the test set; it is empty before anything was confirmed.
     """
 
     manifest: Mapping[str, Any]
     trials: pd.DataFrame
     points: pd.DataFrame
     measurements: pd.DataFrame
+    confirmed: pd.DataFrame
 
     @classmethod
     def load(cls, folder: Path) -> "Tables":
@@ -63,6 +69,9 @@ class Tables:
             raise AnalysisError(
                 f"tables/points.parquet: trial {orphans[0]:g} is not in tables/trials.parquet"
             )
+        if len(tables["confirmed"]):
+            _check_confirmed(tables["confirmed"], tables["points"])
+            _check_confirmation(folder / "manifest.json", manifest)
         return cls(manifest=manifest, **tables)
 
     @cached_property
@@ -143,9 +152,14 @@ def _manifest(path: Path) -> Mapping[str, Any]:
     if len(goals) != 2:
         raise AnalysisError(f"{path}: objectives {manifest['objectives']}; a study has two")
     for goal in goals:
-        if not np.isfinite(manifest["reference"].get(goal.name, np.nan)):
+        if not _finite(manifest["reference"].get(goal.name)):
             raise AnalysisError(f"{path}: reference has no finite {goal.name}; export the study again")
     return manifest
+
+
+def _finite(value: object) -> bool:
+    """Whether a value of the manifest is a number that is finite."""
+    return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
 def _has(manifest: Mapping[str, Any], key: str) -> bool:
@@ -154,15 +168,44 @@ def _has(manifest: Mapping[str, Any], key: str) -> bool:
     return outer in manifest and (not inner or inner in manifest[outer])
 
 
+def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
+    """AnalysisError where a confirmed row names no point, stands there twice, or is not of the test set."""
+    path, keys = "tables/confirmed.parquet", ["trial", "epoch"]
+    strange = confirmed.loc[confirmed["split"] != "test", "split"]
+    if len(strange):
+        raise AnalysisError(f"{path}: split {strange.iloc[0]!r}; points are confirmed on test")
+    known = confirmed[keys].merge(points[keys], how="left", indicator=True)["_merge"] == "both"
+    twice = confirmed.duplicated([*keys, "replicate"])
+    for rows, what in (
+        (~known.to_numpy(), "is not in tables/points.parquet"),
+        (twice, "has a replicate twice"),
+    ):
+        for trial, epoch in confirmed.loc[rows, keys].head(1).to_numpy():
+            raise AnalysisError(
+                f"{path}: trial {trial:g} after {epoch:g} epochs {what}; export the study again"
+            )
+
+
+def _check_confirmation(path: Path, manifest: Mapping[str, Any]) -> None:
+    """AnalysisError where the manifest does not say what was confirmed, or not against what."""
+    said = manifest["confirmation"] or {}
+    missing = [key for key in ("replicates", "points", "reference") if key not in said]
+    missing += [name for name in manifest["objectives"] if not _finite(said.get("reference", {}).get(name))]
+    if missing:
+        raise AnalysisError(f"{path}: confirmation lacks {', '.join(missing)}; export the study again")
+
+
 def _table(path: Path, name: str) -> pd.DataFrame:
     """One table with all its columns, each of its kind; more columns are kept as they are."""
+    needed = [c for kinds in (WORDS, FLAGS, NUMBERS, TIMES) for c in kinds.get(name, ())]
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
+        if name in OPTIONAL:
+            return pd.DataFrame({column: pd.Series(dtype=np.float64) for column in needed})
         raise AnalysisError(f"{path}: no such file; export the study first") from None
     except (OSError, ValueError) as error:
         raise AnalysisError(f"{path}: not a Parquet table ({error}); export the study again") from error
-    needed = [c for kinds in (WORDS, FLAGS, NUMBERS, TIMES) for c in kinds.get(name, ())]
     missing = [column for column in needed if column not in table]
     if missing:
         raise AnalysisError(f"{path}: lacks columns {', '.join(missing)}; export the study again")

@@ -36,9 +36,20 @@ def spread(mean: float, sd: float, decimals: int = 3) -> str:
     """
     if isnan(sd):
         return fixed(mean, decimals)
-    if sd > 0:
-        decimals = max(decimals, min(8, -floor(log10(sd))))
+    decimals = _enough(sd, decimals)
     return f"{fixed(mean, decimals)} ± {fixed(sd, decimals)}"
+
+
+def estimate(mean: float, half: float, decimals: int = 3) -> str:
+    """Mean and interval, `half` to both sides, with as many more decimals as `half` needs to show a digit.
+
+    >>> estimate(0.3127, 0.0044), estimate(0.9072, 0.0003), estimate(0.3127, float("inf"))
+    ('0.313 [0.308, 0.317]', '0.9072 [0.9069, 0.9075]', '0.313')
+    """
+    if isinf(half):
+        return fixed(mean, decimals)
+    decimals = _enough(half, decimals)
+    return f"{fixed(mean, decimals)} [{fixed(mean - half, decimals)}, {fixed(mean + half, decimals)}]"
 
 
 def interval(low: float, high: float, decimals: int = 3) -> str:
@@ -109,3 +120,8 @@ def general(value: object) -> str:
     if isinstance(value, float):
         return NOTHING if isnan(value) else f"{value:.4g}".replace("-", "−")
     return str(value)
+
+
+def _enough(width: float, decimals: int) -> int:
+    """Decimals that show a digit of a width."""
+    return max(decimals, min(8, -floor(log10(width)))) if width > 0 else decimals

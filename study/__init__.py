@@ -1,1 +1,29 @@
-"""What to run, where, and the record of it."""
+"""What to run, where, and the record of it. From Python: `from study import StudySpec, load_model, run`.
+
+What it offers is imported when it is first asked for, so that each costs only what it needs: `load_model`
+NumPy and safetensors, `StudySpec` neither Optuna, torch nor Ray.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from study.runtime import run
+    from study.spec import StudySpec
+    from trainable.artifact import load_model
+
+__all__ = ["StudySpec", "load_model", "run"]
+
+_PLACES = {
+    "StudySpec": "study.spec:StudySpec",
+    "load_model": "trainable.artifact:load_model",
+    "run": "study.runtime:run",
+}
+
+if not TYPE_CHECKING:  # a type checker would take any name for granted
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, attribute = _PLACES[name].partition(":")
+        return getattr(import_module(module), attribute)

@@ -1,28 +1,44 @@
 """When a study has enough: the budget against what is spent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from study.front import candidates, reference, spanned
 from study.ledger import Ledger
+from study.record import Point
+from study.samplers.grid import grid_of
 from study.spec import StudySpec
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a study has used: trials begun, member-epochs trained and promised, seconds of driving."""
+    """What a study has used: trials begun, member-epochs trained and promised, seconds of driving.
+
+    `plateau` says in words that the last trials brought too little hypervolume; None where they did not.
+    """
 
     trials: int
     member_epochs: int
     wall_s: float
+    plateau: str | None = None
 
 
 def spent_out(spec: StudySpec, spent: Spent) -> str | None:
     """Why no further trial begins, or None while there is budget. Whichever limit comes first."""
     budget = spec.budget
+    if spec.search.sampler == "grid" and spent.trials >= (size := len(grid_of(spec))):
+        return f"grid: all {size} configurations"
     if budget.trials is not None and spent.trials >= budget.trials:
         return f"trials: {spent.trials} of {budget.trials}"
     if budget.member_epochs is not None and spent.member_epochs >= budget.member_epochs:
         return f"member-epochs: {spent.member_epochs} of {budget.member_epochs}"
-    return out_of_time(spec, spent)
+    return spent.plateau or out_of_time(spec, spent)
+
+
+def most_trials(spec: StudySpec) -> int | None:
+    """Trials that a study can come to, by its budget and its grid; None where neither says."""
+    grid = len(grid_of(spec)) if spec.search.sampler == "grid" else None
+    return min((limit for limit in (spec.budget.trials, grid) if limit is not None), default=None)
 
 
 def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
@@ -33,6 +49,30 @@ def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
     return None
 
 
+def plateau(ledger: Ledger) -> str | None:
+    """That the last trials to end brought too little hypervolume, in words; None where they did not.
+
+    Nothing is a plateau before the first trial that beats both trivial models.
+    """
+    limit, spec = ledger.spec.budget.plateau, ledger.spec
+    if limit is None:
+        return None
+    records = {r.trial: r for r in ledger.records() if r.state != "running"}
+    if len(records) <= limit.trials:
+        return None
+    order = sorted(records, key=lambda number: (records[number].finished or "", number))
+    last = set(order[-limit.trials :])
+    points = candidates([p for p in ledger.points() if p.trial in records], records, spec)
+
+    def volume(chosen: Sequence[Point]) -> float:
+        return spanned(chosen, spec, reference(ledger.baseline, spec))
+
+    now, before = volume(points), volume([p for p in points if p.trial not in last])
+    if before == 0.0 or now >= (1 + limit.gain) * before:
+        return None
+    return f"plateau: the last {limit.trials} trials brought {now / before - 1:.2%} of hypervolume"
+
+
 def complete(ledger: Ledger) -> str | None:
     """Why the study on record needs no further run, or None: budget spent, and no trial without an end."""
     records = ledger.records()
@@ -40,4 +80,4 @@ def complete(ledger: Ledger) -> str | None:
         return None
     trained = sum(r.epochs for r in records) * ledger.spec.search.replicates
     wall_s = sum(run.wall_s for run in ledger.runs())
-    return spent_out(ledger.spec, Spent(len(records), trained, wall_s))
+    return spent_out(ledger.spec, Spent(len(records), trained, wall_s, plateau(ledger)))

@@ -17,8 +17,11 @@ from analysis.objective import AnalysisError
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from study.ledger import Ledger
     from study.progress import Snapshot
+    from study.runtime import Outcome
 
 STUDIES = Path("studies")
 INTERRUPTED = 130
@@ -62,21 +65,52 @@ def run(
 ) -> None:
     """Run a study here; one that was begun goes on where it was. Ends with a report."""
     from study import progress
-    from study.ledger import Ledger
     from study.runtime import run
     from study.spec import resolve
 
     chosen = resolve(spec, overrides or (), STUDIES)
     _say(f"study {chosen.name} ({chosen.fingerprint}) in {STUDIES / chosen.name}")
+    again = f"study run {chosen.name}"
+    _driven(lambda: run(chosen, STUDIES, watch=partial(progress.watch, console=console)), again)
+
+
+@app.command()
+def confirm(
+    name: Name,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Confirm the front of a search that is not complete.")
+    ] = False,
+) -> None:
+    """Train the front again with fresh seeds and open the test set, once. Ends with a report."""
+    from study import progress
+    from study.budget import complete
+    from study.runtime import confirm
+
+    ledger = _ledger(name)
+    if complete(ledger) is None and ledger.confirmation() is None and not unfinished:
+        raise StudyError(
+            f"{name}: its search is not complete, and the test set is opened only once; "
+            f"`study run {name}` goes on, --unfinished confirms the front as it stands"
+        )
+    watch = partial(progress.watch, console=console)
+    _driven(lambda: confirm(_folder(name), watch=watch), f"study confirm {name}")
+
+
+def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
+    """Drive a study, say how that went, and write its report; `again` is the command that goes on."""
+    from study import progress
+    from study.ledger import Ledger
+
     try:
-        outcome = run(chosen, STUDIES, watch=partial(progress.watch, console=console))
+        outcome = drive()
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on from here")
         raise
     if not outcome.trained:
-        _say(f"complete ({outcome.reason}): nothing left to do; a larger budget would go on")
+        more = "" if outcome.reason.startswith("grid:") else "; a larger budget would go on"
+        _say(f"complete ({outcome.reason}): nothing left to do{more}")
     elif not outcome.complete:
-        _say(f"{outcome.reason}; `study run {chosen.name}` goes on from here")
+        _say(f"{outcome.reason}; `{again}` goes on from here")
     seen = progress.snapshot(Ledger.read(outcome.folder))
     _say("\n".join(progress.lines(seen)))
     _show_front(seen)
@@ -122,14 +156,15 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
 def list_(as_json: AsJson = False) -> None:
     """The studies here: state, trials, hypervolume."""
     from study import progress
-    from study.ledger import DATABASE_ERRORS, FILE, Ledger
+    from study.database import DATABASE_ERRORS, studies
+    from study.ledger import Ledger
 
     seen: list[progress.Snapshot] = []
-    for path in sorted(STUDIES.glob(f"*/{FILE}")):
+    for folder in studies(STUDIES):
         try:
-            seen.append(progress.snapshot(Ledger.read(path.parent)))
+            seen.append(progress.snapshot(Ledger.read(folder)))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
-            print(f"{path.parent.name}: {_first_line(error)}", file=sys.stderr)
+            print(f"{folder.name}: {_first_line(error)}", file=sys.stderr)
     if as_json:
         print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
         return
@@ -179,6 +214,34 @@ def front(name: Name, as_json: AsJson = False) -> None:
         print(json.dumps(progress.as_dict(seen)["front"], indent=2))
     else:
         _show_front(seen)
+
+
+@app.command()
+def pick(
+    name: Name,
+    knee: Annotated[bool, typer.Option("--knee", help="Where the front bulges most.")] = False,
+    max_mse: Annotated[
+        float | None, typer.Option(metavar="X", help="The best ranking with MSE up to X.")
+    ] = None,
+    min_mrr: Annotated[
+        float | None, typer.Option(metavar="X", help="The other objective's best with MRR from X on.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One point of the front: its configuration, and its model, for use without torch."""
+    from rich.progress import track
+
+    from study import pick
+
+    errors = Console(stderr=True)
+    show = partial(
+        track, description="training", console=errors, disable=not errors.is_terminal, transient=True
+    )
+    picked = pick.pick(_ledger(name), _folder(name), knee=knee, max_mse=max_mse, min_mrr=min_mrr, watch=show)
+    if as_json:
+        print(json.dumps(pick.as_dict(picked), indent=2))
+    else:
+        _say("\n".join(pick.lines(picked)))
 
 
 @app.command()
@@ -252,11 +315,11 @@ def doctor() -> None:
 
 
 def _folder(name: str) -> Path:
-    from study.ledger import FILE
+    from study.database import holds_study, studies
     from study.spec import NAME
 
-    if not NAME.fullmatch(name) or not (STUDIES / name / FILE).is_file():
-        known = sorted(path.parent.name for path in STUDIES.glob(f"*/{FILE}"))
+    if not NAME.fullmatch(name) or not holds_study(STUDIES / name):
+        known = [folder.name for folder in studies(STUDIES)]
         raise StudyError(f"{name!r} is no study here; there are: {', '.join(known) or 'none yet'}")
     return STUDIES / name
 
@@ -301,6 +364,6 @@ def _first_line(error: Exception) -> str:
 
 def _database_errors() -> tuple[type[Exception], ...]:
     """Asked for only when something was raised: the ledger takes a second to import."""
-    from study.ledger import DATABASE_ERRORS
+    from study.database import DATABASE_ERRORS
 
     return DATABASE_ERRORS

@@ -49,6 +49,8 @@ def export(ledger: Ledger, folder: Path) -> None:
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name, rows in (("measurements", measurements), ("points", table), ("trials", trials)):
         _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
+    if (confirmation := ledger.confirmation()) is not None:
+        _replace(folder / "tables" / "confirmed.parquet", _confirmed(confirmation).to_parquet(index=False))
     rows = table[table["front"]].merge(trials[["trial", *CONFIG]], on="trial")
     columns = ["trial", "epoch", *CONFIG, *METRICS, *SPREADS, "replicates"]
     _replace(folder / "front.csv", rows[columns].to_csv(index=False).encode())
@@ -60,7 +62,7 @@ def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) ->
     """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
     states = Counter(r.state for r in records)
-    done = complete(ledger)
+    done, confirmation = complete(ledger), ledger.confirmation()
     return {
         "schema": SCHEMA,
         "name": spec.name,
@@ -83,13 +85,52 @@ def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) ->
         "complete": done is not None,
         "reason": done or (runs[-1].reason or "running" if runs else "not begun"),
         "hypervolume": hypervolume,
-        "test_opened": None,
+        "test_opened": confirmation.plan.opened if confirmation and confirmation.plan else None,
+        "confirmation": _confirmation(confirmation),
         "environment": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
             "platform": platform.platform(),
             "cpus": os.cpu_count(),
         },
+    }
+
+
+def _confirmed(confirmation: Ledger) -> pd.DataFrame:
+    """A row a fresh seed of each point that is confirmed; trial and epoch are those of the search."""
+    points = () if confirmation.plan is None else confirmation.plan.points
+    return pd.DataFrame(
+        [
+            {
+                "trial": points[m.trial].trial,
+                "replicate": m.replicate,
+                "split": "test",
+                "epoch": points[m.trial].epoch,
+                **{name: getattr(m, name) for name in METRICS},
+            }
+            for m in confirmation.measurements()
+        ],
+        columns=["trial", "replicate", "split", "epoch", *METRICS],
+    )
+
+
+def _confirmation(confirmation: Ledger | None) -> dict[str, Any] | None:
+    """What was to be confirmed and why, how each of it ended, and the trivial models on the test set."""
+    if confirmation is None or confirmation.plan is None:
+        return None
+    records = {r.trial: r for r in confirmation.records()}
+    return {
+        "replicates": confirmation.spec.search.replicates,
+        "points": [
+            {
+                "trial": p.trial,
+                "epoch": p.epoch,
+                "why": p.reason,
+                "state": records[number].state if number in records else "not begun",
+            }
+            for number, p in enumerate(confirmation.plan.points)
+        ],
+        "reference": dict(confirmation.baseline.reference),
     }
 
 

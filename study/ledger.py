@@ -9,49 +9,40 @@ is durable before it is acted on, so whatever dies, the next run reads here what
 import json
 import os
 import socket
-import sqlite3
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import sqlalchemy as sa
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from analysis.objective import objectives
+from study.database import CONFIRM, SCHEMA, SPEC, create, opened
 from study.record import (
     ENDED,
     Baseline,
     Holder,
     Judgement,
+    Plan,
     Point,
     Record,
     Run,
     judgements,
     measurements,
     runs,
-    tables,
 )
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
-from trainable.contract import METRICS, Config, Decision, Lease, Measurement, StudyError, Verdict
+from trainable.contract import METRICS, Config, Decision, FaultKind, Lease, Measurement, StudyError, Verdict
 
-SCHEMA = 2
-"""Version of what this module writes; a database with another one is refused."""
-
-FILE = "ledger.db"
-
-DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, StorageInternalError)
-"""What a database that is damaged, full or locked raises from any method here."""
+Stage = Literal["search", "confirm"]
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
@@ -60,67 +51,111 @@ _ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "ke
 class Ledger:
     """The record of one study. Opened for driving by `open`, for reading by `read`."""
 
-    def __init__(self, storage: RDBStorage, optuna_study: optuna.Study, spec: StudySpec) -> None:
+    def __init__(self, storage: RDBStorage, optuna_study: optuna.Study, *, owner: int | None = None) -> None:
         self._storage = storage
         self._engine = storage.engine
         self._optuna = optuna_study
         self._id: int = storage.get_study_id_from_name(optuna_study.study_name)
-        self._space = SearchSpace(spec)
-        self._optuna.sampler = KeyedSampler(spec, self._space)
-        self.spec = spec
+        self._owner = self._id if owner is None else owner
+        attributes = optuna_study.user_attrs
+        self.spec = StudySpec.model_validate(attributes["spec"])
+        self._space = SearchSpace(self.spec)
+        self.plan: Plan | None = Plan.from_dict(attributes["plan"]) if "plan" in attributes else None
+        """What is confirmed; None in a search."""
+        self._optuna.sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
 
     # --- opening ---------------------------------------------------------------------------------------
 
     @classmethod
     def open(cls, spec: StudySpec, folder: Path, baseline: Baseline) -> "Ledger":
-        """The study's ledger in `folder`, made if there is none, else resumed.
+        """The study's ledger, made if there is none, else resumed; `folder` gets its study.toml.
 
         SpecError where one exists under this name with another fingerprint, StudyError where its data
-        changed.
+        changed or its record is elsewhere.
         """
-        if not (folder / FILE).is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            _begin(spec, folder / FILE, baseline)
-        ledger = cls.read(folder)
-        ledger.check(spec)
-        if ledger.baseline.data["sha256"] != baseline.data["sha256"]:
-            raise StudyError(
-                f"data.source: the ratings of {spec.data.source!r} are not those this study began with "
-                f"({folder}); give the spec another name, or restore the data"
-            )
+        ledger = cls._of(create(spec, folder, baseline), spec.name)
+        try:
+            ledger.check(spec, baseline)
+        except StudyError:
+            ledger.close()
+            raise
         ledger.spec = spec
         ledger._set(spec=spec.model_dump(mode="json"))
+        (folder / SPEC).write_text(spec.as_toml(), encoding="utf-8")
         return ledger
 
     @classmethod
-    def read(cls, folder: Path) -> "Ledger":
-        """The ledger in `folder`, which must hold one. StudyError where it does not."""
-        if not (folder / FILE).is_file():
-            raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
-        storage = _storage(folder / FILE)
-        (name,) = optuna.get_all_study_names(storage)
-        optuna_study = optuna.load_study(study_name=name, storage=storage)
-        attributes = optuna_study.user_attrs
-        if attributes.get("schema") != SCHEMA:
-            raise StudyError(
-                f"{folder / FILE}: written with schema {attributes.get('schema')}, this version reads "
-                f"{SCHEMA}; use the version of pareto-study that wrote it"
-            )
-        return cls(storage, optuna_study, StudySpec.model_validate(attributes["spec"]))
+    def read(cls, folder: Path, *, stage: Stage = "search") -> "Ledger":
+        """The ledger in `folder`, of the search or of its confirmation. StudyError where there is none."""
+        ledger = cls._of(*opened(folder))
+        if stage == "search":
+            return ledger
+        if (confirmation := ledger.confirmation()) is None:
+            name = ledger.spec.name
+            raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
+        return confirmation
 
-    def check(self, spec: StudySpec) -> None:
-        """SpecError where `spec` asks another question than the study under this name."""
+    @classmethod
+    def _of(cls, storage: RDBStorage, name: str) -> "Ledger":
+        optuna_study = optuna.load_study(study_name=name, storage=storage)
+        if (schema := optuna_study.user_attrs.get("schema")) != SCHEMA:
+            raise StudyError(
+                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
+                "version of pareto-study that wrote it"
+            )
+        return cls(storage, optuna_study)
+
+    def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
+        """SpecError where `spec` asks another question than the study under this name; StudyError where its
+        data are others.
+        """
         if spec.fingerprint != self.spec.fingerprint:
             changes = "; ".join(self.spec.differences(spec))
             raise SpecError(
                 f"name: {spec.name!r} is a study with another spec ({changes}); "
                 "give this one another name, or change it back"
             )
+        if baseline is not None and self.baseline.data["sha256"] != baseline.data["sha256"]:
+            raise StudyError(
+                f"data.source: the ratings of {spec.data.source!r} are not those that {spec.name!r} began "
+                "with; give the spec another name, or restore the data"
+            )
+
+    @property
+    def stage(self) -> Stage:
+        """Which of the two records this is."""
+        return "search" if self.plan is None else "confirm"
 
     @property
     def baseline(self) -> Baseline:
         """What was fixed before the first trial."""
         return Baseline(**self._optuna.user_attrs["baseline"])
+
+    def fix(self, baseline: Baseline) -> None:
+        """Fix what is fixed before the first trial."""
+        self._set(baseline=asdict(baseline))
+
+    # --- confirmation ----------------------------------------------------------------------------------
+
+    def confirmation(self) -> "Ledger | None":
+        """The record of this search's confirmation; None where the test set was not opened."""
+        name = self._optuna.study_name + CONFIRM
+        if name not in optuna.get_all_study_names(self._storage):
+            return None
+        optuna_study = optuna.load_study(study_name=name, storage=self._storage)
+        if "plan" not in optuna_study.user_attrs:
+            return None
+        return Ledger(self._storage, optuna_study, owner=self._owner)
+
+    def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
+        """The record of a confirmation that begins now, with `spec`: the test set is open from here on."""
+        name = self._optuna.study_name + CONFIRM
+        optuna_study = optuna.create_study(
+            storage=self._storage, study_name=name, directions=self._optuna.directions, load_if_exists=True
+        )
+        optuna_study.set_user_attr("spec", spec.model_dump(mode="json"))
+        optuna_study.set_user_attr("plan", plan.as_dict())  # the last: without it nothing has begun
+        return Ledger(self._storage, optuna_study, owner=self._owner)
 
     # --- trials ----------------------------------------------------------------------------------------
 
@@ -134,7 +169,8 @@ class Ledger:
         return self._settle(optuna.trial.Trial(self._optuna, self._trial_id(number)))
 
     def _settle(self, trial: optuna.Trial) -> Config:
-        config = self._space.suggest(trial)
+        plan = self.plan
+        config = self._space.suggest(trial) if plan is None else plan.points[trial.number].config
         self._write(trial.number, config=config.as_dict())
         return config
 
@@ -142,6 +178,10 @@ class Ledger:
         """Trial `number` leased to `holder`, durable."""
         self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": _now()})
         return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
+
+    def take_back(self, number: int, faults: Mapping[FaultKind, int], *, attempt: int) -> None:
+        """Put on record that nobody trains `number` any more, and how often it had to start again."""
+        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": _now()})
 
     def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
         """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
@@ -255,7 +295,7 @@ class Ledger:
             if run.ended is None and not run.alive:
                 self.release(run.run, "died", ended=run.renewed)
         row = {
-            "study": self._id,
+            "study": self._owner,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": time.time(),
@@ -276,9 +316,9 @@ class Ledger:
             raise RuntimeError("the database did not number the run")
         return int(key[0])
 
-    def renew(self, run: int) -> None:
-        """Say that this run is alive."""
-        self._update_run(run, renewed=time.time())
+    def renew(self, run: int) -> bool:
+        """Say that this run is alive; False where it was ended, for somebody took it for dead."""
+        return self._update_run(run, renewed=time.time())
 
     def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
         """End a run, with its reason."""
@@ -291,16 +331,27 @@ class Ledger:
 
     def request_stop(self) -> bool:
         """Ask whoever drives the study to stop; whether somebody does."""
-        query = sa.update(runs).where(runs.c.study == self._id, runs.c.ended.is_(None)).values(stop=True)
+        query = sa.update(runs).where(runs.c.study == self._owner, runs.c.ended.is_(None)).values(stop=True)
         with self._engine.begin() as connection:
             return connection.execute(query).rowcount > 0
 
     def runs(self) -> list[Run]:
         """Every run of the study, in order."""
         names = [c for c in runs.c if c.name != "study"]
+        query = sa.select(*names).where(runs.c.study == self._owner).order_by(runs.c.run)
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(*names).where(runs.c.study == self._id).order_by(runs.c.run))
-            return [Run(*row) for row in rows]
+            return [Run(*row) for row in connection.execute(query)]
+
+    def erase(self) -> None:
+        """Delete the study, its confirmation and all that was recorded of them."""
+        ids = [self._id]
+        if (confirmation := self.confirmation()) is not None:
+            ids.append(confirmation._id)
+        with self._engine.begin() as connection:
+            for table in (measurements, judgements, runs):
+                connection.execute(sa.delete(table).where(table.c.study.in_(ids)))
+        for study_id in reversed(ids):
+            self._storage.delete_study(study_id)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -315,9 +366,11 @@ class Ledger:
                 insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
             )
 
-    def _update_run(self, run: int, **values: Any) -> None:
+    def _update_run(self, run: int, **values: Any) -> bool:
+        """Whether the run was still open to be written on."""
+        query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None)).values(**values)
         with self._engine.begin() as connection:
-            connection.execute(sa.update(runs).where(runs.c.run == run).values(**values))
+            return connection.execute(query).rowcount > 0
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
@@ -332,58 +385,6 @@ class Ledger:
             self._optuna.set_user_attr(key, value)
 
 
-def _begin(spec: StudySpec, path: Path, baseline: Baseline) -> None:
-    """Make the record of a new study at `path`, whole or not at all.
-
-    It is made beside its place and then linked there: a kill leaves nothing that looks like a study, and of
-    two that begin the same study at the same moment one finds the other's.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    storage = _storage(beside, journal="DELETE")
-    tables.create_all(storage.engine)
-    directions = [
-        StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
-        for o in objectives(spec.objectives)
-    ]
-    optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
-        optuna_study.set_metric_names(list(spec.objectives))
-    facts = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline), "schema": SCHEMA}
-    for key, value in facts.items():
-        optuna_study.set_user_attr(key, value)
-    storage.remove_session()
-    storage.engine.dispose()
-    try:
-        path.hardlink_to(beside)
-    except FileExistsError:
-        return
-    finally:
-        beside.unlink()
-
-
-def _storage(path: Path, *, journal: str = "WAL") -> RDBStorage:
-    """Optuna's storage on a SQLite file; in WAL mode readers never wait, and a commit costs no full sync."""
-    try:
-        with sqlite3.connect(path) as connection:
-            connection.execute(f"PRAGMA journal_mode={journal}")
-        connection.close()
-    except sqlite3.Error as error:
-        raise StudyError(
-            f"{path}: cannot be opened as a study's record: {error}; restore it, or delete the folder"
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 30}})
-
-    @sa.event.listens_for(storage.engine, "connect")
-    def _(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    storage.engine.dispose()
-    return storage
-
-
 def _record(number: int, entry: Mapping[str, Any]) -> Record:
     lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
     return Record(
@@ -391,12 +392,13 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
         config=Config.from_dict(entry["config"]) if "config" in entry else None,
         state=ENDED[outcome["verdict"]] if outcome else "running",
         reason=outcome.get("reason"),
-        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if lease else None,
+        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
         attempt=lease.get("attempt", 0),
         epochs=outcome.get("epochs", 0),
         epoch=outcome.get("epoch"),
         started=lease.get("at"),
         finished=outcome.get("at"),
+        faults=entry.get("faults", {}),
     )
 
 

@@ -3,9 +3,10 @@
 A value with a default may be left out. Keys that no part knows are refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -31,6 +32,8 @@ from trainable.engines import ENGINES
 
 Metric = Literal["mrr", "mrr_all", "mse"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
+EVEN: tuple[SamplerName, ...] = ("qmc", "grid")
+"""Samplers that cover the space evenly by themselves: they leave nothing to explore."""
 RuleName = Literal["never", "median", "pareto-asha"]
 
 
@@ -136,13 +139,18 @@ class Initial(Part):
     ranking_loss: RankingLoss | None = None
 
 
+def _explore(search: Mapping[str, Any]) -> float:
+    """The default of `explore`, by the sampler."""
+    return 0.0 if search.get("sampler") in EVEN else 0.33
+
+
 class Search(Part):
     """How configurations are chosen."""
 
     sampler: SamplerName = "tpe"
     """The sampler that proposes them."""
-    explore: Share = 0.33
-    """Share of asks drawn at random, spread evenly over the sharings."""
+    explore: Share = Field(default_factory=_explore)
+    """Share of asks drawn at random, spread evenly over the sharings; none with "qmc" and "grid"."""
     replicates: Count = 1
     """Seeds each configuration is trained with; a point is the mean over them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -156,9 +164,9 @@ class Stopping(Part):
 
     rule: RuleName = "never"
     """The stopping rule."""
-    min_epochs: Count = 9
+    min_epochs: Count = 6
     """Epochs before the first rung: nothing is stopped earlier."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2)] = 2
     """A rung lets one in so many go on, and lies at so many times the epochs of the rung before."""
 
 
@@ -197,6 +205,32 @@ class Confirm(Part):
     """Points of the front: those that together have the largest hypervolume."""
     replicates: Annotated[int, Field(ge=2)] = 5
     """Fresh seeds for each; intervals need two at least."""
+
+
+def _without_password(url: str) -> str:
+    if url.startswith("env:"):
+        if not url[4:].isidentifier():
+            raise ValueError("names no environment variable; write 'env:NAME', as in 'env:STUDY_DATABASE'")
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+        raise ValueError(
+            "is no PostgreSQL URL; use 'postgresql://user@host:5432/database', or 'env:NAME' where that "
+            "variable holds one"
+        )
+    if parts.password is not None or "password" in parse_qs(parts.query):
+        raise ValueError(
+            "holds a password, and a spec is copied and shown; put the URL into an environment variable, "
+            "STUDY_DATABASE say, and write 'env:STUDY_DATABASE'"
+        )
+    return url
+
+
+class Storage(Part):
+    """Where the record is. Nothing here changes a result."""
+
+    url: Annotated[str, AfterValidator(_without_password)] | None = None
+    """A PostgreSQL URL without a password, or "env:NAME" for one; left out, SQLite in the study's folder."""
 
 
 class Runtime(Part):

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.objective import objectives
-from study.budget import Spent, spent_out
+from study.budget import complete, most_trials
+from study.database import DATABASE_ERRORS
 from study.forms import Range
 from study.front import Front, candidates, front, reference
 from study.ledger import Ledger
@@ -52,6 +53,16 @@ Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How far a confirmation is: points ended of those planned, and when it opened the test set."""
+
+    opened: str
+    planned: int
+    ended: int
+    replicates: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess).
 
@@ -69,6 +80,7 @@ class Snapshot:
     wall_s: float
     left_s: float | None
     front: Front
+    confirmation: Confirmation | None
 
 
 def snapshot(ledger: Ledger) -> Snapshot:
@@ -81,8 +93,7 @@ def snapshot(ledger: Ledger) -> Snapshot:
     member_epochs = sum(epochs.values()) * spec.search.replicates
     alive = bool(runs) and runs[-1].alive
     wall_s = sum(run.wall_s for run in runs) + (max(0.0, time.time() - runs[-1].renewed) if alive else 0.0)
-    enough = None if counts["running"] else spent_out(spec, Spent(len(records), member_epochs, wall_s))
-    state, reason = _stand(runs, enough, alive=alive)
+    state, reason = _stand(runs, None if alive else complete(ledger), alive=alive)
     share = _share(spec, records, epochs, wall_s)
     holders = {r.holder for r in records.values() if r.state == "running" and r.holder is not None}
     chosen = candidates(points, records, spec)
@@ -98,6 +109,19 @@ def snapshot(ledger: Ledger) -> Snapshot:
         wall_s=wall_s,
         left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
         front=front(chosen, spec, reference(ledger.baseline, spec)),
+        confirmation=_confirmation(ledger),
+    )
+
+
+def _confirmation(ledger: Ledger) -> Confirmation | None:
+    confirmed = ledger.confirmation()
+    if confirmed is None or confirmed.plan is None:
+        return None
+    return Confirmation(
+        opened=confirmed.plan.opened,
+        planned=len(confirmed.plan.points),
+        ended=sum(r.state != "running" for r in confirmed.records()),
+        replicates=confirmed.spec.search.replicates,
     )
 
 
@@ -118,12 +142,12 @@ def _stand(runs: Sequence[Run], enough: str | None, *, alive: bool) -> tuple[Sta
 def _share(spec: StudySpec, records: Mapping[int, Record], epochs: Mapping[int, int], wall_s: float) -> float:
     """The part of the budget that is spent, by the limit that is nearest."""
     budget, parts = spec.budget, [0.0]
-    if budget.trials is not None:
+    if (trials := most_trials(spec)) is not None:
         begun = sum(
             epochs[n] / r.config.epochs for n, r in records.items() if r.config and r.state == "running"
         )
         ended = sum(r.state != "running" for r in records.values())
-        parts.append((ended + begun) / budget.trials)
+        parts.append((ended + begun) / trials)
     if budget.member_epochs is not None:
         parts.append(sum(epochs.values()) * spec.search.replicates / budget.member_epochs)
     if budget.wall_time_s is not None:
@@ -139,8 +163,8 @@ def line(seen: Snapshot) -> str:
     return "; ".join(lines(seen))
 
 
-def lines(seen: Snapshot) -> tuple[str, str]:
-    """The study in two lines that fit a terminal: how far it is, and what it has found."""
+def lines(seen: Snapshot) -> tuple[str, ...]:
+    """The study in lines that fit a terminal: how far it is, what it has found, what of it is confirmed."""
     counts = ", ".join(f"{n} {state}" for state, n in seen.counts.items() if n)
     waiting = ", waiting for lanes" if seen.state == "running" and not seen.lanes and seen.share < 1 else ""
     left = "" if seen.left_s is None else f", about {duration(seen.left_s)} left"
@@ -148,7 +172,16 @@ def lines(seen: Snapshot) -> tuple[str, str]:
         f"{seen.spec.name}: {seen.share:.0%} in {duration(seen.wall_s)}{left}; "
         f"trials: {counts or 'none yet'}{waiting}",
         f"{seen.member_epochs} member-epochs; front: {_extent(seen.front)}",
+        *_confirmed(seen.confirmation),
     )
+
+
+def _confirmed(seen: Confirmation | None) -> Iterator[str]:
+    if seen is not None:
+        yield (
+            f"confirmed: {seen.ended} of {seen.planned} points with {seen.replicates} fresh seeds; "
+            f"test set opened {seen.opened}"
+        )
 
 
 def _extent(front: Front) -> str:
@@ -174,6 +207,7 @@ def as_dict(seen: Snapshot) -> dict[str, Any]:
         "wall_s": seen.wall_s,
         "left_s": seen.left_s,
         "hypervolume": seen.front.hypervolume,
+        "confirmation": None if seen.confirmation is None else asdict(seen.confirmation),
         "front": [
             {"trial": p.trial, "epoch": p.epoch, **p.metrics, "config": config.as_dict()}
             for p in seen.front.points
@@ -273,11 +307,16 @@ def _watch(
 ) -> None:
     ledger, asked, due = Ledger.read(folder), False, time.monotonic() + every_s
     while not ended.wait(LOOK_S):
-        if interrupt.asked.is_set() and not asked:
-            asked = ledger.request_stop()
-            tell("stopping; a second signal ends the run at once")
         began = time.monotonic()
-        if began >= due:
+        try:
+            if interrupt.asked.is_set() and not asked:
+                asked = ledger.request_stop()
+                tell("stopping; a second signal ends the run at once")
+            if began < due:
+                continue
             show(snapshot(ledger))
-            due = time.monotonic() + max(every_s, COST * (time.monotonic() - began))
+        except DATABASE_ERRORS as error:
+            tell(f"the record cannot be read now: {str(error).splitlines()[0]}")
+            ended.wait(every_s)
+        due = time.monotonic() + max(every_s, COST * (time.monotonic() - began))
     ledger.close()

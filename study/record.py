@@ -4,12 +4,12 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from trainable.contract import Config, Decision
+from trainable.contract import Config, Decision, FaultKind
 
 SILENT_RUN_S = 60.0
 """A run on another host that has not renewed its row for so long is taken for dead."""
@@ -79,7 +79,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for."""
+    """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for.
+
+    `faults` counts what made it start again, by kind.
+    """
 
     trial: int
     config: Config | None
@@ -91,6 +94,7 @@ class Record:
     epoch: int | None
     started: str | None
     finished: str | None
+    faults: Mapping[FaultKind, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,34 @@ class Point:
     trial: int
     epoch: int
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A point of the search that is trained again: its trial and epochs, why it was chosen, what to train."""
+
+    trial: int
+    epoch: int
+    reason: str
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a confirmation trains, in order, and when it opened the test set (ISO, UTC)."""
+
+    opened: str
+    points: tuple[Planned, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+        """The inverse of `as_dict`."""
+        points = (Planned(**p | {"config": Config.from_dict(p["config"])}) for p in values["points"])
+        return cls(values["opened"], tuple(points))
 
 
 @dataclass(frozen=True, slots=True)

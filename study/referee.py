@@ -6,21 +6,42 @@ what is held and no longer leased is dropped. Repeating a call changes nothing.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from study.budget import Spent, out_of_time, spent_out
+from study.budget import Spent, out_of_time, plateau, spent_out
 from study.front import losses, reference, stands_for
 from study.ledger import Ledger
 from study.record import Holder, Judgement, Point
 from study.rules import Candidate, rule
-from trainable.contract import Answer, Config, Decision, Held, Lease, Measurement
+from trainable.contract import (
+    Answer,
+    Config,
+    Decision,
+    Fault,
+    FaultKind,
+    Held,
+    Lease,
+    Measurement,
+)
 
 LEASE_S = 60.0
 """A lane that has been silent for so long, or for ten of its longest epochs, has lost its trials."""
 
 FRUITLESS_STARTS = 3
 """Starts of a lane in a row, without one measurement, after which the study ends."""
+
+STARTS: Mapping[FaultKind, int] = {"lane": 10, "memory": 3, "error": 3}
+"""Starts of a trial that may end in each kind of fault; the last of them fails it.
+
+A number that is not finite fails it at once: the same key would give it again.
+"""
+
+BLAME: Mapping[FaultKind, str] = {
+    "lane": "its lane was lost",
+    "memory": "it did not fit into memory",
+    "error": "its training raised an error",
+}
 
 LOOK_S = 0.5
 """How often the Ledger is asked whether somebody wants the study to stop, and the owner row renewed."""
@@ -34,6 +55,7 @@ class Running:
     attempt: int
     holder: Holder | None
     epoch: int = 0
+    faults: dict[FaultKind, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -76,9 +98,9 @@ class Referee:
         self._replicates = self.spec.search.replicates
         self._lanes: dict[str, Seen] = {}
         self._looked = float("-inf")
-        self._wall_before = sum(r.wall_s for r in ledger.runs() if r.run != run)
-        self._began = next(r.started for r in ledger.runs() if r.run == run)
+        self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
+        self._plateau = plateau(ledger)
         self._resume()
 
     def _resume(self) -> None:
@@ -91,7 +113,8 @@ class Referee:
         for record in records:
             if record.state == "running":
                 config = record.config or self.ledger.settle(record.trial)
-                self._running[record.trial] = Running(config, record.attempt, record.holder)
+                faults = dict(record.faults)
+                self._running[record.trial] = Running(config, record.attempt, record.holder, faults=faults)
         self._judged: dict[tuple[int, int], Decision] = {}
         for said in self.ledger.judgements():
             self._judged[said.epoch, said.decision.trial] = said.decision
@@ -119,10 +142,12 @@ class Referee:
         decisions = [self._settle(lane, h, measurements) for h in held]
         leases: list[Lease] = []
         if self.over is None:
-            free += sum(d.verdict != "go" for d in decisions)
+            free += sum(d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True))
             leases = self._leases(Holder(self.run, lane, seen.incarnation), held, free)
         if not self._running:
             self.over = self.over or spent_out(self.spec, self._spent())
+        if incarnation == 0:  # now that it has its answer: a start that the database failed does not count
+            self.ledger.note_lane(lane, seen.known)
         over = self.over is not None
         idle = not leases and not any(d.verdict == "go" for d in decisions)
         return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
@@ -139,15 +164,17 @@ class Referee:
         seen.starts += 1
         if seen.starts > FRUITLESS_STARTS:
             self.over = f"failed: lane {lane} started {seen.starts} times without one measurement"
-        self.ledger.note_lane(lane, seen.known)
 
     def _look(self) -> None:
         """Renew the owner row and read the stop flag, now and then."""
         if self._clock() - self._looked < LOOK_S:
             return
         self._looked = self._clock()
-        self.ledger.renew(self.run)
-        if self.over is None and self.ledger.stop_requested(self.run):
+        if self.over is not None:
+            return
+        if not self.ledger.renew(self.run):
+            self.over = "failed: another run of this study took it over"
+        elif self.ledger.stop_requested(self.run):
             self.over = "stopped on request"
 
     def _hear(self, lane: str, seen: Seen, measurements: Sequence[Measurement]) -> None:
@@ -167,6 +194,8 @@ class Referee:
         trial = self._running.get(held.trial)
         if trial is None or not self._leased(held.trial, lane) or trial.attempt != held.attempt:
             return Decision(held.trial, "drop", "no longer leased to this lane")
+        if held.fault is not None:
+            return self._faulted(held.trial, held.fault)
         trial.epoch = held.epoch
         now = [m for m in measurements if m.trial == held.trial and m.epoch == held.epoch]
         decision = self._verdict(held, trial.config, now)
@@ -174,6 +203,19 @@ class Referee:
             trial.holder = None
         elif decision.verdict != "go":
             self._end(decision, held.epoch)
+        return decision
+
+    def _faulted(self, number: int, fault: Fault) -> Decision:
+        """A trial that has to start again, or fails where that happened too often; on record."""
+        trial = self._running[number]
+        trial.holder = None
+        times = trial.faults[fault.kind] = trial.faults.get(fault.kind, 0) + 1
+        self.ledger.take_back(number, trial.faults, attempt=trial.attempt)
+        reason = f"{BLAME[fault.kind]}, start {times} of {STARTS[fault.kind]} that may end so: {fault.words}"
+        if times < STARTS[fault.kind]:
+            return Decision(number, "drop", reason)
+        decision = Decision(number, "fail", reason)
+        self._end(decision, trial.epoch)
         return decision
 
     def _verdict(self, held: Held, config: Config, now: Sequence[Measurement]) -> Decision:
@@ -224,6 +266,7 @@ class Referee:
         point = stands_for(points, self.spec, self._corner)
         self.ledger.end(decision.trial, decision.verdict, decision.reason, epochs=epochs, point=point)
         self._trained += epochs * self._replicates
+        self._plateau = plateau(self.ledger)
         del self._running[decision.trial]
 
     # --- what is leased --------------------------------------------------------------------------------
@@ -234,8 +277,11 @@ class Referee:
 
     def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
         """What the holder is to start: what it has lost, what others have lost, then what is new."""
-        names = {h.trial for h in held}
+        names = {h.trial for h in held if h.fault is None}
         lost = [n for n in self._running if self._leased(n, holder.lane) and n not in names]
+        for number in [n for n in lost if self._running[n].holder != holder]:
+            self._faulted(number, Fault("lane", f"lane {holder.lane} started again"))
+            lost.remove(number)
         self._expire()
         waiting = lost + [n for n, trial in self._running.items() if trial.holder is None]
         if out_of_time(self.spec, self._spent()) is not None:
@@ -262,13 +308,16 @@ class Referee:
 
     def _expire(self) -> None:
         """Take the trials from lanes that fell silent, and from the lanes of an earlier run."""
-        for trial in self._running.values():
+        for number, trial in list(self._running.items()):
             if trial.holder is None:
+                continue
+            if trial.holder.run != self.run:
+                trial.holder = None
                 continue
             seen = self._seen(trial.holder.lane)
             silent_s = self._clock() - seen.at
-            if trial.holder.run != self.run or silent_s > max(self._lease_s, 10 * seen.longest_s):
-                trial.holder = None
+            if silent_s > max(self._lease_s, 10 * seen.longest_s):
+                self._faulted(number, Fault("lane", f"lane {trial.holder.lane} silent for {silent_s:.0f} s"))
 
     def _abandon(self, number: int) -> None:
         """End a trial that nobody holds and for which no time is left, at the last epoch on record."""
@@ -279,8 +328,8 @@ class Referee:
     def _spent(self) -> Spent:
         """What is used up, with what the running trials are promised."""
         promised = sum(t.config.epochs for t in self._running.values()) * self._replicates
-        wall_s = self._wall_before + time.time() - self._began
-        return Spent(self._begun, self._trained + promised, wall_s)
+        wall_s = self._wall_before + self._clock() - self._opened
+        return Spent(self._begun, self._trained + promised, wall_s, self._plateau)
 
 
 def _refusal(incarnation: int, held: Sequence[Held]) -> Answer:

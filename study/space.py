@@ -7,7 +7,7 @@ even on its own scale; every other parameter is in its own unit.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import exp, log, log1p
+from math import exp, floor, log, log1p
 from types import MappingProxyType
 from typing import Any
 
@@ -56,11 +56,21 @@ class SearchSpace:
         """The parameters of one configuration, each asked for unless those before it rule it out."""
         chosen: dict[str, Any] = {}
         for name in self.searched:
-            if name == "weight" and chosen.get("sharing", self._forms["sharing"]) == "none":
-                continue
-            parameter = self._parameter(name)
-            chosen[parameter] = ask(parameter, self.distributions[parameter])
+            if self._has(chosen, name):
+                parameter = self._parameter(name)
+                chosen[parameter] = ask(parameter, self.distributions[parameter])
         return chosen
+
+    def grid(self) -> list[dict[str, Any]]:
+        """The parameters of every distinct configuration, where each that is searched is a choice."""
+        grid: list[dict[str, Any]] = [{}]
+        for name in self.searched:
+            grid = [
+                {**chosen, **value}
+                for chosen in grid
+                for value in (self._choices(name) if self._has(chosen, name) else [{}])
+            ]
+        return grid
 
     def config(self, parameters: Mapping[str, Any], number: int) -> Config:
         """The Config of trial `number` with these parameters.
@@ -81,6 +91,16 @@ class SearchSpace:
             return None
         named = self._initial[number].model_dump(exclude_none=True)
         return {self._parameter(n): self._encode(n, named[n]) for n in self.searched if n in named}
+
+    def _has(self, chosen: Mapping[str, Any], name: str) -> bool:
+        """Whether a configuration has a value by this name, with what was chosen before it."""
+        return name != "weight" or chosen.get("sharing", self._forms["sharing"]) != "none"
+
+    def _choices(self, name: str) -> list[dict[str, Any]]:
+        form = self._forms[name]
+        if not isinstance(form, tuple):
+            raise TypeError(f"{name}: {form!r} is no list of choices")
+        return [{self._parameter(name): value} for value in form]
 
     def _parameter(self, name: str) -> str:
         return f"logit({name})" if isinstance(self._forms[name], Logit) else name
@@ -111,6 +131,20 @@ def _distribution(form: Form) -> BaseDistribution:
         case tuple():
             return CategoricalDistribution(form)
     raise TypeError(f"{form!r} is one value; there is nothing to draw")
+
+
+def value_at(share: float, distribution: BaseDistribution) -> Any:
+    """The value of a parameter that leaves `share`, from 0 up to 1, of its range below it."""
+    match distribution:
+        case FloatDistribution(low=low, high=high, log=True):
+            return min(max(low * (high / low) ** share, low), high)
+        case FloatDistribution(low=low, high=high):
+            return min(low + (high - low) * share, high)
+        case IntDistribution(low=low, high=high):
+            return low + floor((high - low + 1) * share)
+        case CategoricalDistribution(choices=choices):
+            return choices[floor(len(choices) * share)]
+    raise TypeError(f"{distribution!r} has no values in order")
 
 
 def _suggest(trial: BaseTrial, name: str, distribution: BaseDistribution) -> Any:

@@ -15,8 +15,21 @@ from typing import Annotated, Any
 import tomli_w
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from study.forms import Form, Part, allows
-from study.parts import Budget, Confirm, Data, Metric, Runtime, Search, Space, Stopping, Train, is_file
+from study.forms import Form, Part, Range, allows
+from study.parts import (
+    EVEN,
+    Budget,
+    Confirm,
+    Data,
+    Metric,
+    Runtime,
+    Search,
+    Space,
+    Stopping,
+    Storage,
+    Train,
+    is_file,
+)
 from study.spec_text import MisplacedError, SpecError, SpecText
 
 __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
@@ -62,6 +75,7 @@ class StudySpec(Part):
     budget: Budget
     confirm: Confirm | None = None
     """Left out, a study ends with its search; `study confirm` may follow."""
+    storage: Storage = Storage()
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")
@@ -74,6 +88,25 @@ class StudySpec(Part):
                     raise MisplacedError(
                         ("search", "initial", index, key), f"{value!r} is outside the space, {_inline(form)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _sampler_fits_space(self) -> "StudySpec":
+        sampler, explore = self.search.sampler, self.search.explore
+        if explore and sampler in EVEN:
+            raise MisplacedError(
+                ("search", "explore"),
+                f"{explore} is not possible with sampler = {_inline(sampler)}, which covers the space evenly "
+                "by itself; use 0, or leave it out",
+            )
+        for key in Space.model_fields if sampler == "grid" else ():
+            unused = key == "weight" and self.form("sharing") in ("none", ("none",))
+            if isinstance(form := self.form(key), Range) and not unused:
+                raise MisplacedError(
+                    ("space", key),
+                    f'{_inline(form)} is a range, of which sampler = "grid" can take no part; '
+                    "write a list of values, or one value",
+                )
         return self
 
     @model_validator(mode="after")

@@ -91,6 +91,8 @@ class SpecText:
         """What `model` found wrong in these values, a line for each place, with where each is written."""
         found: dict[KeyPath, list[ErrorDetails]] = {}
         for details in error.errors(include_url=False):
+            if details["type"] == "default_factory_not_called":  # the mistake that it waits for has a line
+                continue
             found.setdefault(self._path(details), []).append(details)
         return SpecError("\n".join(self._line(path, details, model) for path, details in found.items()))
 
@@ -178,7 +180,8 @@ def _message(path: KeyPath, details: Sequence[ErrorDetails], model: type[BaseMod
             return str(first["ctx"]["error"])
     wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
     fault = "known" if first["type"] == "literal_error" and isinstance(first["input"], str) else "possible"
-    return f"{_shown(first['input'])} is not {fault}; use {wanted}"
+    given = "what is given" if path[:1] == ("storage",) else _shown(first["input"])  # it may be a secret
+    return f"{given} is not {fault}; use {wanted}"
 
 
 def _wanted(details: ErrorDetails) -> str:

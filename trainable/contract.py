@@ -88,13 +88,26 @@ class Lease:
     replicates: tuple[int, ...]
 
 
+FaultKind = Literal["memory", "error", "lane"]
+"""Why a trial has to start again: it did not fit, its training raised something, its lane was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What went wrong in a trial's training, for it alone was trained then: the kind, and in words."""
+
+    kind: FaultKind
+    words: str
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A trial in a slot, and how many epochs it has behind it."""
+    """A trial in a slot, and how many epochs it has behind it; with a `fault` it is in no slot any more."""
 
     trial: int
     attempt: int
     epoch: int
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)

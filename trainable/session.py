@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from trainable.contract import Answer, Config, Exchange, Held, Lease, Measurement, Unreachable
+from trainable.contract import (
+    Answer,
+    Config,
+    Exchange,
+    Fault,
+    FaultKind,
+    Held,
+    Lease,
+    Measurement,
+    Unreachable,
+)
 from trainable.engines import Engine, Member, Result, State
 from trainable.slots import Slots
 
@@ -40,8 +50,9 @@ class Slot:
 class Session:
     """Slots on one engine. `advance` is the whole loop: report, obey, train one epoch.
 
-    `build` makes the engine, and makes it again where memory runs out: what was held is then forgotten, and
-    leased anew to as many slots as fit.
+    `build` makes the engine, and makes it again where memory runs out or training raises: what was held is
+    then forgotten, and leased anew to half as many slots. A trial that was alone then is to blame, and the
+    referee hears of it.
     """
 
     def __init__(
@@ -59,13 +70,14 @@ class Session:
         self.exchange = exchange
         self.incarnation = 0
         self._held: dict[int, Slot] = {}
+        self._faulty: list[Held] = []
         self._unsent: list[Measurement] = []
         self._cost_s: dict[Member, float] = {}
 
     @property
     def held(self) -> tuple[Held, ...]:
-        """What is in the slots, in the order it came."""
-        return tuple(slot.held for slot in self._held.values())
+        """What is in the slots, in the order it came, and what a fault has thrown out of them."""
+        return (*(slot.held for slot in self._held.values()), *self._faulty)
 
     @property
     def free(self) -> int:
@@ -87,6 +99,7 @@ class Session:
         except Unreachable:
             return Answer(self.incarnation, park=True)
         self._unsent.clear()
+        self._faulty.clear()
         self.incarnation = answer.incarnation
         for decision in answer.decisions:
             if decision.verdict != "go":
@@ -96,20 +109,30 @@ class Session:
                 self.fill(lease)
             if not answer.park:
                 self._unsent.extend(self.epoch())
-        except MemoryError:
-            self.slots.halve()
-            self._held.clear()
-            self._cost_s.clear()
-            self.engine = self._build()
+        except MemoryError as error:
+            self._fault("memory", error)
+        except Exception as error:  # noqa: BLE001 - whatever training raises, the referee hears of it
+            self._fault("error", error)
         return answer
+
+    def _fault(self, kind: FaultKind, error: Exception) -> None:
+        """Forget what is held; blame the trial that was alone, or train fewer together from now on."""
+        held = [slot.held for slot in self._held.values()]
+        if len(held) == 1:
+            words = str(error).strip().partition("\n")[0]
+            self._faulty = [replace(held[0], fault=Fault(kind, f"{type(error).__name__}: {words}"))]
+        else:
+            self.slots.halve()
+        self._held.clear()
+        self._cost_s.clear()
+        self.engine = self._build()
 
     def fill(self, lease: Lease) -> None:
         """Put a trial into a slot, at epoch 0; an older attempt at it is forgotten."""
         self.drop(lease.trial)
-        slot = Slot(lease)
+        slot = self._held[lease.trial] = Slot(lease)
         for member in slot.members:
             self.engine.join(member)
-        self._held[lease.trial] = slot
 
     def drop(self, trial: int) -> None:
         """Empty the slot that holds `trial`, if one does."""

@@ -36,8 +36,6 @@ class Slots:
             self._searching = False
 
     def halve(self) -> None:
-        """Half as many from now on, and no more: memory ran out. MemoryError where there is only one."""
-        if self.count == 1:
-            raise MemoryError("a single trial does not fit into the device's memory")
-        self.count //= 2
+        """Half as many from now on, one at least, and never more again."""
+        self.count = max(1, self.count // 2)
         self._searching = False

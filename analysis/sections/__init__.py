@@ -12,6 +12,7 @@ SECTIONS = {
     "verdict": "analysis.sections.verdict:verdict",
     "trivial": "analysis.sections.trivial:trivial",
     "front": "analysis.sections.front:front",
+    "confirmed": "analysis.sections.confirmed:confirmed",
     "claims": "analysis.sections.claims:claims",
     "cost": "analysis.sections.cost:cost",
     "reproduce": "analysis.sections.reproduce:reproduce",

@@ -10,6 +10,8 @@ from trainable.contract import Decision
 
 RULES: Mapping[RuleName, str] = {
     "never": "study.rules.never:Never",
+    "median": "study.rules.median:Median",
+    "pareto-asha": "study.rules.pareto_asha:ParetoAsha",
 }
 """Name → "module:function", a function (stopping) → Rule. Also named in `study.parts.RuleName`."""
 

@@ -1,18 +1,21 @@
 """One run of a study, from its spec to the end of its budget: in this process, or on Ray."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from study.budget import complete
-from study.ledger import FILE, Ledger
+from study.confirm import begin
+from study.database import holds_study
+from study.ledger import Ledger
+from study.parts import Confirm
 from study.record import Baseline
 from study.runtime import inline
 from study.runtime.interrupt import Interrupt
 from study.spec import StudySpec
 from trainable.data import describe, load
-from trainable.data.interactions import Split
+from trainable.data.interactions import Fold, Split
 from trainable.job import Job
 from trainable.trivial import trivial
 
@@ -32,30 +35,60 @@ class Outcome:
     interrupted: bool = False
 
 
+Drive = Callable[[Ledger, int, Job, Path, Interrupt], str]
+"""Trains what a record has left, as a run, and returns why it ended."""
+
 Watch = Callable[[Path, Interrupt], AbstractContextManager[None]]
 """What shows the study in a folder while it runs, and passes the user's interrupt on."""
 
 
-def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
+def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[None]:
+    """A watch that shows nothing."""
+    return nullcontext()
+
+
+def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatched) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
 
-    StudyError for what the user can mend: another spec under this name, data that cannot be had, a second
-    run of the same study, lanes that fit nowhere.
+    With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
+    spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
     """
-    folder = (home / spec.name).absolute()
-    if (folder / FILE).is_file():
-        Ledger.read(folder).check(spec)
-    split = load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
-    ledger = Ledger.open(spec, folder, baseline(spec, split))
-    (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
-    done = complete(ledger)
-    if done is not None:
+    folder = (Path(home) / spec.name).absolute()
+    if holds_study(folder):
+        with closing(Ledger.read(folder)) as ledger:
+            ledger.check(spec)
+    split = _split(spec)
+    with closing(Ledger.open(spec, folder, baseline(spec, split, split.search))) as ledger:
+        return _claimed(ledger, split, folder, spec.confirm, watch=watch, search=True)
+
+
+def confirm(folder: Path, *, watch: Watch) -> Outcome:
+    """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
+    with closing(Ledger.read(folder)) as ledger:
+        asked = ledger.spec.confirm or Confirm()
+        return _claimed(ledger, _split(ledger.spec), folder.absolute(), asked, watch=watch, search=False)
+
+
+def _split(spec: StudySpec) -> Split:
+    return load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
+
+
+def _claimed(
+    ledger: Ledger, split: Split, folder: Path, asked: Confirm | None, *, watch: Watch, search: bool
+) -> Outcome:
+    """Drive what is left of the search, and of the confirmation that is asked for, as its one owner."""
+    if (done := _done(ledger, asked, search=search)) is not None:
         return Outcome(folder, done, complete=True, trained=False)
     number = ledger.claim()
     interrupt, reason = Interrupt(), "failed"
     try:
-        with watch(folder, interrupt):
-            reason = _drive(ledger, number, job(spec, split), folder, interrupt)
+        with watch(folder, interrupt), _place(ledger.spec, folder) as drive:
+            if search and complete(ledger) is None:
+                reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
+            if asked is not None and (not search or complete(ledger) is not None):
+                confirmation = begin(ledger, asked)
+                confirmation.fix(baseline(confirmation.spec, split, split.final))
+                reason = drive(confirmation, number, job(confirmation.spec, split.final), folder, interrupt)
     except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
         reason = "interrupted"
         raise KeyboardInterrupt from None
@@ -67,31 +100,40 @@ def run(spec: StudySpec, home: Path, *, watch: Watch) -> Outcome:
     return Outcome(
         folder,
         reason,
-        complete=complete(ledger) is not None,
+        complete=_done(ledger, asked, search=search) is not None,
         trained=True,
         interrupted=interrupt.asked.is_set(),
     )
 
 
-def baseline(spec: StudySpec, split: Split) -> Baseline:
-    """The data as counted, and the trivial models on the part that the search is measured on."""
+def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
+    """Why nothing is left to drive, or None."""
+    done = complete(ledger) if search else "search not asked for"
+    if done is None or asked is None:
+        return done
+    confirmation = ledger.confirmation()
+    confirmed = None if confirmation is None else complete(confirmation)
+    return confirmed and f"{done}; confirmed"
+
+
+def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
+    """The data as counted, and the trivial models on the part that `fold` is measured on."""
     data = asdict(describe(split)) | {"source": spec.data.source, "has_validation": split.has_validation}
-    return Baseline(data=data, reference=asdict(trivial(split.search)))
+    return Baseline(data=data, reference=asdict(trivial(fold)))
 
 
-def job(spec: StudySpec, split: Split) -> Job:
-    """What every lane of this study trains."""
-    return Job(
-        fold=split.search,
-        seed=spec.search.seed,
-        engine=spec.runtime.engine,
-        slots=spec.runtime.slots,
-    )
+def job(spec: StudySpec, fold: Fold) -> Job:
+    """What every lane trains."""
+    return Job(fold=fold, seed=spec.search.seed, engine=spec.runtime.engine, slots=spec.runtime.slots)
 
 
-def _drive(ledger: Ledger, number: int, job: Job, folder: Path, interrupt: Interrupt) -> str:
-    if ledger.spec.runtime.address == "inline":
-        return inline.drive(ledger, number, job, interrupt)
+@contextmanager
+def _place(spec: StudySpec, folder: Path) -> Iterator[Drive]:
+    """What drives a record to its end: in this process, or on one Ray for the search and its confirmation."""
+    if spec.runtime.address == "inline":
+        yield inline.drive
+        return
     from study.runtime import tune  # Ray takes a second to import, and may be absent
 
-    return tune.drive(ledger, number, job, folder, interrupt)
+    with tune.connected(spec, folder):
+        yield tune.drive

@@ -19,10 +19,12 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from study.ledger import Ledger
+from study.ledger import Ledger, Stage
 from study.parts import Runtime
 from study.referee import LEASE_S, Referee
 from study.runtime.interrupt import Interrupt
+from study.runtime.steady import Steady
+from study.spec import StudySpec
 from trainable.contract import Answer, Held, Measurement, StudyError, Unreachable
 from trainable.job import Job
 from trainable.tune import Lane
@@ -49,8 +51,8 @@ SCRATCH = "ray"
 class RefereeActor:
     """The Referee as an actor: the same class, opened on the record wherever it is started."""
 
-    def __init__(self, folder: Path, run: int, lease_s: float) -> None:
-        self._referee = Referee(Ledger.read(folder), run, lease_s=lease_s)
+    def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
+        self._referee = Steady(lambda: Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s))
 
     def exchange(
         self,
@@ -127,19 +129,19 @@ def drive(
     """
     runtime = ledger.spec.runtime
     storage = Path(runtime.storage_path or folder / SCRATCH)
-    with _connected(runtime.address, folder, ledger.spec.fingerprint), interrupt:
+    with connected(ledger.spec, folder), interrupt:
         resources = _resources(runtime.cpus_per_lane, runtime.gpus_per_lane)
         lanes = _lanes(runtime, resources)
         referee = (
             ray.remote(RefereeActor)
             .options(
-                name=f"referee-{ledger.spec.fingerprint}",
+                name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
                 num_cpus=0,
                 max_restarts=-1,
                 max_task_retries=-1,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(_this_node(), soft=False),
             )
-            .remote(folder, run, lease_s)
+            .remote(folder, ledger.stage, run, lease_s)
         )
         job = replace(
             job,
@@ -148,7 +150,7 @@ def drive(
             save_every_s=runtime.save_every_s if _shared(storage) else None,
         )
         try:
-            failure = _fit(referee, job, run, lanes, resources, storage)
+            failure = _fit(referee, job, run, lanes, resources, storage / ledger.stage)
             over: str | None = ray.get(referee.over.remote())
         except RayError as error:
             what = str(error).strip().splitlines()[0]
@@ -188,7 +190,7 @@ def _fit(
 
 
 @contextmanager
-def _connected(address: str, folder: Path, namespace: str) -> Iterator[None]:
+def connected(spec: StudySpec, folder: Path) -> Iterator[None]:
     """A connection to Ray: the one there is, one of its own on this machine, or the cluster's.
 
     Ray puts the working folder first on its workers' path, so a file of the user's called `analysis.py`
@@ -198,12 +200,12 @@ def _connected(address: str, folder: Path, namespace: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    before = Path.cwd()
+    address, before = spec.runtime.address, Path.cwd()
     os.chdir(folder)
     try:
         ray.init(
             address=address,  # "local" is one of its own, even where a cluster runs on this machine
-            namespace=f"study-{namespace}",
+            namespace=f"study-{spec.fingerprint}",
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ LOSSES = ["ranking_loss", "rating_loss", "joint_loss"]
 TRIAL: dict[str, Any] = {
     "state": "completed", "reason": "trained to its end", "weight": 0.9, "sharing": "both",
     "learning_rate": 1e-3, "weight_decay": 0.0, "ranking_loss": "one-minus-sigmoid", "batch_size": "256",
-    "dim": 32, "hidden": 64, "started": "2025-01-01T00:00:00+00:00", "finished": "2025-01-01T00:01:00+00:00",
-    "wall_s": 6.0, "lane": "lane-0", "attempt": 1,
+    "dim": 32, "hidden": 64, "max_epochs": None, "started": "2025-01-01T00:00:00+00:00",
+    "finished": "2025-01-01T00:01:00+00:00", "wall_s": 6.0, "lane": "lane-0", "attempt": 1,
 }  # fmt: skip
 MEASUREMENT = {"ranking_loss": 0.3, "rating_loss": 0.8, "joint_loss": 0.5, "mrr_all": 0.05, "wall_s": 0.1}
 
@@ -38,6 +39,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "counts": {"completed": 0, "stopped": 0, "failed": 0, "running": 0}, "member_epochs": 12,
         "wall_s": 100.0, "started": "2025-01-01T00:00:00+00:00", "finished": None, "complete": True,
         "reason": "trials: all", "hypervolume": 0.0, "test_opened": None,
+        "confirmation": None,
         "environment": {"python": "3.11.2", "cpus": 2},
     } | changes  # fmt: skip
 
@@ -48,9 +50,20 @@ def dominated(row: pd.Series, rows: pd.DataFrame, up: str) -> bool:
 
 
 def write(
-    folder: Path, trials: Sequence[dict[str, Any]], measurements: Sequence[dict[str, Any]], **changes: Any
+    folder: Path,
+    trials: Sequence[dict[str, Any]],
+    measurements: Sequence[dict[str, Any]],
+    confirmed: Sequence[dict[str, Any]] = (),
+    **changes: Any,
 ) -> Path:
     """A study folder: points are means over replicates, all candidates; a trial stands for its last epoch."""
+    if confirmed:
+        keys = sorted({(row["trial"], row["epoch"]) for row in confirmed})
+        changes = {"test_opened": "2025-02-03T04:05:06+00:00", "confirmation": {
+            "replicates": len({row["replicate"] for row in confirmed}),
+            "points": [{"trial": t, "epoch": e, "why": "made up", "state": "completed"} for t, e in keys],
+            "reference": {"mrr": 0.29, "mrr_all": 0.055, "mse": 0.89},
+        }} | changes  # fmt: skip
     said = manifest(**changes)
     up = said["objectives"][0]
     measured = pd.DataFrame(
@@ -66,19 +79,23 @@ def write(
     table = pd.DataFrame([TRIAL | row for row in trials], columns=["trial", *TRIAL])
     table = table.merge(last.drop(columns=["replicates", "candidate", "front"]), on="trial", how="left")
     table["epochs"] = table["epoch"]
+    table["max_epochs"] = table["max_epochs"].fillna(table["epoch"])
     table["epoch"] = table["epoch"].astype("Int64")
     table["front"] = table["trial"].isin(points.loc[points["front"], "trial"])
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").write_text(json.dumps(said), encoding="utf-8")
     for name, rows in (("trials", table), ("points", points), ("measurements", measured)):
         rows.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
+    if confirmed:
+        again = pd.DataFrame([{"split": "test", "mrr_all": 0.05} | row for row in confirmed])
+        again.to_parquet(folder / "tables" / "confirmed.parquet", index=False)
     return folder
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Write:
     """Writes a study into a folder of its own."""
-    return lambda trials, measurements, **changes: write(tmp_path / "study", trials, measurements, **changes)
+    return partial(write, tmp_path / "study")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paretoset import paretoset
 
-from analysis.front import box, contributions, hypervolume, non_dominated
+from analysis.front import box, contributions, hypervolume, knee, near, non_dominated, ranks, subset
 from analysis.objective import AnalysisError
 
 
@@ -51,6 +51,16 @@ def test_non_dominated_is_what_no_row_dominates(losses):
     brute = np.array([not any(dominates(other, row) for other in losses) for row in losses])
     np.testing.assert_array_equal(non_dominated(losses), brute)
     np.testing.assert_array_equal(non_dominated(losses), paretoset(losses, distinct=False))
+
+
+@given(points)
+def test_a_rank_is_how_often_one_must_peel(losses):
+    left, brute = np.arange(len(losses)), np.zeros(len(losses), dtype=int)
+    while len(left):
+        best = np.array([not any(dominates(losses[j], losses[i]) for j in left) for i in left])
+        left = left[~best]
+        brute[left] += 1
+    np.testing.assert_array_equal(ranks(losses), brute)
 
 
 @given(points)
@@ -117,9 +127,10 @@ def test_non_finite_losses_and_references_are_refused(measure, bad):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_non_finite_losses_have_no_front(bad):
+@pytest.mark.parametrize("measure", [non_dominated, ranks])
+def test_non_finite_losses_have_no_front(measure, bad):
     with pytest.raises(AnalysisError, match="finite"):
-        non_dominated([[0.0, bad]])
+        measure([[0.0, bad]])
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -127,3 +138,123 @@ def test_shapes_that_do_not_fit_are_refused():
         non_dominated([1.0, 2.0])
     with pytest.raises(AnalysisError, match="2 values"):
         hypervolume([[1.0, 2.0]], [1.0])
+
+
+pairs = grids(2) | clouds(2)
+
+
+@given(pairs, st.integers(1, 6))
+def test_the_best_subset_has_the_largest_hypervolume_of_all_of_its_size(losses, count):
+    reference = np.full(2, 1.5)
+    chosen = subset(losses, reference, count)
+    every = itertools.combinations(range(len(losses)), min(count, len(losses)))
+    largest = max(cells_below(losses[list(rows)], reference) for rows in every)
+    assert cells_below(losses[chosen], reference) == pytest.approx(largest, abs=1e-9)
+
+
+@given(pairs, st.integers(1, 12))
+def test_a_subset_is_of_distinct_front_rows_inside_and_as_many_as_there_are(losses, count):
+    reference = np.full(2, 1.5)
+    chosen = subset(losses, reference, count)
+    front = losses[non_dominated(losses) & (losses < reference).all(axis=1)]
+    assert len(chosen) == min(count, len(np.unique(front, axis=0)))
+    assert (np.diff(losses[chosen, 0]) > 0).all()
+    assert (np.diff(losses[chosen, 1]) < 0).all()
+    assert all((losses[:i] != losses[i]).any(axis=1).all() for i in chosen)
+
+
+def test_a_subset_of_a_long_front_is_better_than_a_greedy_one():
+    first = np.sort(np.random.default_rng(2).random(400))
+    losses = np.column_stack([first, 1 - np.sqrt(first)])
+    greedy = []
+    for _ in range(8):
+        gains = [hypervolume(losses[[*greedy, i]], [1, 1]) for i in range(400)]
+        greedy.append(int(np.argmax(gains)))
+    assert hypervolume(losses[subset(losses, [1, 1], 8)], [1, 1]) > hypervolume(losses[greedy], [1, 1])
+
+
+def test_what_a_subset_refuses():
+    with pytest.raises(AnalysisError, match="2 objectives; not for 3"):
+        subset([[1.0, 2.0, 3.0]], [4.0, 4.0, 4.0], 1)
+    with pytest.raises(AnalysisError, match="1 or more; not 0"):
+        subset([[1.0, 2.0]], [4.0, 4.0], 0)
+
+
+@given(points, st.floats(0, 2), st.lists(st.integers(0, 11), max_size=4))
+def test_near_is_what_no_chosen_row_dominates_after_the_noise_is_taken_off(losses, noise, picked):
+    chosen = losses[[row for row in picked if row < len(losses)]]
+    margin = np.full(losses.shape[1], noise)
+    brute = [not any(dominates(row, other - margin) for row in chosen) for other in losses]
+    np.testing.assert_array_equal(near(losses, chosen, margin), brute)
+
+
+@given(points, st.floats(0, 2))
+def test_the_front_is_near_itself(losses, noise):
+    front = losses[non_dominated(losses)]
+    assert near(front, front, np.full(losses.shape[1], noise)).all()
+
+
+@pytest.mark.parametrize(
+    ("noise", "match"), [([0.1], "2 values"), ([-0.1, 0.1], "negative"), ([np.nan, 0.1], "finite")]
+)
+def test_what_near_refuses(noise, match):
+    with pytest.raises(AnalysisError, match=f"the noise must .*{match}"):
+        near([[1.0, 2.0]], [[1.0, 2.0]], noise)
+
+
+# --- the knee --------------------------------------------------------------------------------------------
+
+
+def distance_below(point, start, end) -> float:
+    """How far a point lies below the line that falls from start to end, by the cross product."""
+    along, to = end - start, point - start
+    return float(along[1] * to[0] - along[0] * to[1]) / float(np.hypot(*along))
+
+
+@given(grids(2) | clouds(2))
+def test_the_knee_is_the_point_of_the_front_farthest_below_the_line_between_its_ends(losses):
+    """Catches a scale that is not the front's, dominated points, and a front that bends the other way."""
+    found = knee(losses)
+    front = np.unique(losses[non_dominated(losses)], axis=0)
+    if len(front) == 1:
+        assert found is not None
+        assert (losses[found] == front[0]).all()
+        return
+    scaled = (front - front.min(axis=0)) / np.ptp(front, axis=0)
+    below = [distance_below(point, scaled[0], scaled[-1]) for point in scaled]
+    if found is None:
+        assert max(below) < 1e-6
+    else:
+        place = (front == losses[found]).all(axis=1).argmax()
+        assert below[place] == pytest.approx(max(below), abs=1e-6)
+        assert below[place] > 0
+        assert 0 < place < len(front) - 1
+
+
+@given(grids(2), st.sampled_from([0.5, 2.0, 4.0]), st.integers(-9, 9))
+def test_the_knee_knows_no_unit_no_zero_and_no_dominated_point(losses, unit, zero):
+    worse = np.concatenate([losses, losses.max(axis=0, keepdims=True) + 3])
+    assert knee(worse * [unit, 1] + [0, zero]) == knee(losses)
+
+
+@pytest.mark.parametrize(
+    ("losses", "found"),
+    [
+        (np.empty((0, 2)), None),
+        ([[1, 2]], 0),
+        ([[5, 5], [1, 2], [1, 2]], 1),
+        ([[0, 1], [1, 0]], None),
+        ([[0, 1], [0, 1], [1, 0]], None),
+        ([[0, 2], [1, 1], [2, 0]], None),
+        ([[0, 4], [1, 1], [1, 1], [4, 0]], 1),
+        ([[0, 4], [1, 2], [2, 1], [4, 0]], 1),
+    ],
+    ids=["none", "one", "one twice", "two", "two and one again", "straight", "knee twice", "two as far"],
+)
+def test_the_knee_where_there_is_little_to_bend(losses, found):
+    assert knee(losses) == found
+
+
+def test_a_knee_is_that_of_two_losses():
+    with pytest.raises(AnalysisError, match="a knee is that of two losses; not of 3"):
+        knee([[1, 2, 3]])

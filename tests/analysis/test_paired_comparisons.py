@@ -1,12 +1,14 @@
-"""t intervals and exact sign-flip tests against scipy and closed forms."""
+"""t intervals, exact sign-flip tests, the bootstrap and Holm's correction against scipy and closed forms."""
 
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.compare import paired, sign_flip_p, t_half_width
+from analysis.compare import bootstrap, holm, paired, sign_flip_p, t_half_width
 from analysis.objective import AnalysisError
 
 
@@ -66,3 +68,44 @@ def test_prediction_interval_covers_the_next_value():
 def test_what_does_not_pair_is_refused(first, second):
     with pytest.raises(AnalysisError, match="pairs"):
         compare(first, second)
+
+
+def test_the_bootstrap_of_a_mean_of_many_is_near_the_normal_interval():
+    values = np.random.default_rng(1).exponential(size=900)
+    half = 1.96 * values.std(ddof=1) / 30
+    assert bootstrap(values, np.mean) == pytest.approx((values.mean() - half, values.mean() + half), rel=0.02)
+    assert bootstrap(values, np.mean) == bootstrap(values, np.mean)
+
+
+def test_the_bootstrap_draws_whole_rows():
+    """The two columns of a row stay together, whatever is drawn."""
+    x = np.random.default_rng(2).normal(size=50)
+    low, high = bootstrap(np.column_stack([x, 2 * x]), lambda rows: float(np.corrcoef(rows.T)[0, 1]))
+    assert low == pytest.approx(1.0)
+    assert high == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("values", [np.zeros(29), np.append(np.zeros(40), np.nan), np.float64(1.0)])
+def test_what_the_bootstrap_refuses(values):
+    with pytest.raises(AnalysisError, match="30 rows or more"):
+        bootstrap(values, np.mean)
+
+
+def test_a_statistic_that_fails_is_refused():
+    with pytest.raises(AnalysisError, match="statistic that is finite"):
+        bootstrap(np.arange(30.0), lambda rows: math.nan)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.001, 0.2))
+def test_holm_rejects_step_by_step(p_values, level):
+    """The smallest against α / k, the next against α / (k − 1), until one is not rejected."""
+    rejected, left = set(), sorted(range(len(p_values)), key=lambda i: p_values[i])
+    while left and p_values[left[0]] * len(left) <= level:
+        rejected.add(left.pop(0))
+    assert set(np.flatnonzero(holm(p_values) <= level)) == rejected
+
+
+@pytest.mark.parametrize("bad", [[0.1, math.nan], [1.2], [-0.1], [[0.1]]])
+def test_what_is_no_p_value_is_refused(bad):
+    with pytest.raises(AnalysisError, match="within 0 and 1"):
+        holm(bad)

@@ -47,7 +47,7 @@ def test_the_staircase_touches_every_front_point_and_turns_only_squarely(search)
     tables = Tables.load(search)
     axes = Figure().add_subplot()
     axes.set(xlim=(0.7, 1.2), ylim=(0.2, 0.5))
-    draw_staircase(axes, tables)
+    draw_staircase(axes, tables.losses(tables.front), tables.goals)
     edge = axes.lines[0].get_xydata()
     steps = np.diff(edge, axis=0)
     assert (np.isclose(steps, 0).sum(axis=1) >= 1).all()
@@ -59,7 +59,7 @@ def test_no_evaluated_point_lies_beyond_the_staircase(search):
     tables = Tables.load(search)
     axes = Figure().add_subplot()
     axes.set(xlim=(0.7, 1.2), ylim=(0.2, 0.5))
-    draw_staircase(axes, tables)
+    draw_staircase(axes, tables.losses(tables.front), tables.goals)
     edge = axes.lines[0].get_xydata()
     for _, point in tables.evaluated.iterrows():
         reached = edge[edge[:, 0] <= point["mse"], 1]

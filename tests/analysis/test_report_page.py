@@ -124,6 +124,10 @@ def test_hostile_words_are_shown_not_obeyed(study):
         [{"trial": 0, "reason": HOSTILE, "state": "failed", "lane": HOSTILE, "batch_size": HOSTILE},
          {"trial": 1, "batch_size": "full"}],
         [{"trial": t, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8} for t in (0, 1)],
+        [{"trial": 1, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}],
+        test_opened=HOSTILE,
+        confirmation={"replicates": 1, "reference": {"mrr": 0.3, "mrr_all": 0.1, "mse": 0.9}, "points": [
+            {"trial": t, "epoch": 1, "why": HOSTILE, "state": HOSTILE} for t in (0, 1)]},
         name=HOSTILE, reason=HOSTILE, spec={HOSTILE: HOSTILE},
         environment={HOSTILE: HOSTILE},
         data={"source": HOSTILE, "split": HOSTILE, "sha256": HOSTILE, "users": 1, "items": 1, "train": 1,
@@ -131,7 +135,7 @@ def test_hostile_words_are_shown_not_obeyed(study):
     )  # fmt: skip
     html, tree = page(folder)
     assert "script" not in {tag for tag, _ in Elements(html).seen}
-    assert words(tree).count("<script>alert('x')</script>") >= 8
+    assert words(tree).count("<script>alert('x')</script>") >= 12
     assert "\x1b" not in html
 
 
@@ -165,9 +169,27 @@ def test_a_front_below_the_trivial_models_is_called_so(study):
 def test_stopped_trials_are_listed_with_their_reasons(search):
     path = search / "tables" / "trials.parquet"
     trials = pd.read_parquet(path)
-    trials.loc[3, ["state", "reason"]] = ["stopped", "rung 9 epochs: rank 7 of 9, places 3"]
+    for trial in (3, 4):
+        values = "stopped", f"rung 1 epochs: rank {trial} of 9, places 3", 1
+        trials.loc[trial, ["state", "reason", "epochs"]] = values
     trials.to_parquet(path)
-    assert "rung 9 epochs: rank 7 of 9, places 3" in words(page(search)[1])
+    said = words(page(search)[1])
+    assert "rung 1 epochs: rank 3 of 9, places 3" in said
+    assert "2 of 12 trials stopped before the end of training." in said
+    assert "stopped rung 1 epochs 2 1 2" in said
+    assert "completed trained to its end 10 3 30" in said
+
+
+def test_what_stopping_left_untrained_is_counted_in_member_epochs(search):
+    """12 trials of 3 epochs, one of them stopped after 1: 34 of 36 epochs, twice for two replicates."""
+    path = search / "tables" / "trials.parquet"
+    trials = pd.read_parquet(path)
+    trials.loc[3, ["state", "epochs"]] = ["stopped", 1]
+    trials.to_parquet(path)
+    manifest = json.loads((search / "manifest.json").read_text()) | {"member_epochs": 68}
+    (search / "manifest.json").write_text(json.dumps(manifest))
+    said = words(page(search)[1])
+    assert "Full training of all takes 72 member-epochs; 94% of that was spent." in said
 
 
 def test_an_opened_test_set_is_said(search):

@@ -113,3 +113,41 @@ def test_goals_put_the_larger_is_better_first(study):
     tables = Tables.load(study([], [], objectives=["mse", "mrr"]))
     assert tables.names == ["mrr", "mse"]
     assert tables.reference.tolist() == [0.274, 0.871]
+
+
+def test_nothing_confirmed_is_an_empty_table_of_the_same_columns(search):
+    confirmed = Tables.load(search).confirmed
+    assert len(confirmed) == 0
+    assert list(confirmed) == ["split", "trial", "replicate", "epoch", "mrr", "mrr_all", "mse"]
+
+
+AGAIN = {"trial": 0, "epoch": 3, "replicate": 0, "mrr": 0.3, "mse": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"trial": 12}, r"trial 12 after 3 epochs is not in tables/points\.parquet"),
+        ({"epoch": 4}, r"trial 0 after 4 epochs is not in tables/points\.parquet"),
+        ({"replicate": 0}, "trial 0 after 3 epochs has a replicate twice"),
+        ({"split": "validation"}, "split 'validation'; points are confirmed on test"),
+    ],
+)
+def test_a_confirmed_row_is_a_fresh_seed_of_a_point_on_test(study, changes, match):
+    searched = [{"trial": 0}], [AGAIN]
+    second = AGAIN | {"replicate": 1}
+    assert len(Tables.load(study(*searched, [AGAIN, second])).confirmed) == 2
+    with pytest.raises(AnalysisError, match=match):
+        Tables.load(study(*searched, [AGAIN, second | changes]))
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        (None, "confirmation lacks replicates, points, reference, mrr, mse;"),
+        ({"replicates": 1, "points": [], "reference": {"mrr": 0.3, "mse": None}}, "confirmation lacks mse;"),
+    ],
+)
+def test_confirmed_rows_need_what_the_manifest_says_of_them(study, said, match):
+    with pytest.raises(AnalysisError, match=match):
+        Tables.load(study([{"trial": 0}], [AGAIN], [AGAIN], confirmation=said))

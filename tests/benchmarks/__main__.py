@@ -1,8 +1,8 @@
 """The benchmarks: `python tests/benchmarks [SECTION …] [--quick] [--large] [--page FILE]`.
 
 Each section is written into the page as soon as it is measured. `sizes` and `gpu` need torch, NumPy,
-numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study` all that a
-study needs.
+numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study` and
+`asks` all that a study needs.
 """
 
 import argparse
@@ -31,6 +31,7 @@ TITLES = {
     "epochs": "An epoch on one CPU core",
     "stacked": "Members together on one CPU core",
     "study": "A whole study",
+    "asks": "What an ask costs",
     "sizes": "What size costs",
     "gpu": "On a GPU",
 }
@@ -76,6 +77,12 @@ def _stacked(quick: bool, _large: bool) -> str:
     return epochs.stacked(movielens(), counts=(1, 4) if quick else (1, 2, 4, 8, 16), rounds=2 if quick else 3)
 
 
+def _asks(quick: bool, _large: bool) -> str:
+    import asks  # it opens records, which need all that a study does
+
+    return asks.section(counts=(100,) if quick else (100, 1_000), rounds=3 if quick else 5)
+
+
 def _sizes(quick: bool, large: bool) -> str:
     return sizes.section(sizes.QUICK if quick else (*sizes.USUAL, *(sizes.LARGE if large else ())))
 
@@ -100,6 +107,7 @@ MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "epochs": _epochs,
     "stacked": _stacked,
     "study": _study,
+    "asks": _asks,
     "sizes": _sizes,
     "gpu": _gpu,
 }

@@ -13,7 +13,7 @@ from alone import recorded, silent, trained_alone
 from study.budget import complete
 from study.export import export
 from study.ledger import Ledger
-from study.runtime import run
+from study.runtime import confirm, run
 from study.spec import StudySpec
 from trainable.data import load
 
@@ -198,3 +198,25 @@ def test_law_8_search_never_sees_the_test_set(runtime, tmp_path):
     assert recorded(clean) == recorded(poisoned)
     assert clean.baseline.reference == poisoned.baseline.reference
     assert complete(clean) == complete(poisoned)
+
+
+def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
+    """Each point on fresh seeds, for its epochs, learned from train and validation, measured on test.
+
+    Catches: a confirmation with the search's seeds, fold or epochs; a run that opens the test set twice.
+    """
+    asked = spec(f"runtime.address={runtime}", "budget.trials=4", "confirm.points=3", "confirm.replicates=2")
+    outcome = run(asked, tmp_path, watch=silent)
+    assert outcome.complete
+    confirmation = Ledger.read(outcome.folder, stage="confirm")
+    found = recorded(confirmation)
+    planned = confirmation.plan.points
+    assert set(found) == {(number, replicate) for number in range(len(planned)) for replicate in range(2)}
+    for (number, replicate), numbers in found.items():
+        assert set(numbers) == {planned[number].epoch}
+        assert numbers == trained_alone(confirmation, number, replicate)
+    before = recorded(Ledger.read(outcome.folder))
+    assert not run(asked, tmp_path, watch=silent).trained
+    assert not confirm(outcome.folder, watch=silent).trained
+    assert recorded(confirmation) == found
+    assert recorded(Ledger.read(outcome.folder)) == before

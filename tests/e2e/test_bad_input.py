@@ -29,7 +29,7 @@ OVERRIDES = {
     "space.weight={logit=[0.9,0.5]}": "weight.logit: the lower bound 0.9 must be below the upper bound 0.5",
     "space.sharing=['soft']": "sharing[0]: 'soft' is not known; use none, users, items, both",
     "search.sampler=magic": "search.sampler: 'magic' is not known; use ",
-    "stopping.rule=hunch": "stopping.rule: 'hunch' is not known; use never",
+    "stopping.rule=hunch": "stopping.rule: 'hunch' is not known; use never, median, pareto-asha",
     "data.split=half": "data.split: 'half' is not known; use per-user, ps1, leave-last, by-time (--set)",
     "data.source=netflix": "data.source: 'netflix' is not known; use ml-100k, ml-1m, synthetic, or a path",
     "data.source=other.csv": "other.csv: there is no such file; give the path of a .csv or .parquet file",

@@ -2,16 +2,18 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import pytest
 from formula import FormulaLane, measure
 
 from study.budget import complete
-from study.front import candidates
+from study.front import candidates, losses, reference
 from study.ledger import Ledger
-from study.referee import FRUITLESS_STARTS, Referee
-from trainable.contract import Held, StudyError
+from study.referee import FRUITLESS_STARTS, STARTS, Referee
+from study.rules import Candidate, rule
+from trainable.contract import Fault, Held, StudyError
 
 
 class Clock:
@@ -39,12 +41,18 @@ def check(ledger: Ledger):
     records = ledger.records()
     spec = ledger.spec
     assert [r.trial for r in records] == list(range(spec.budget.trials))
-    assert {r.state for r in records} == {"completed"}
+    stopped = {said.decision.trial: said for said in ledger.judgements() if said.decision.verdict == "stop"}
+    for r in records:
+        if r.trial in stopped:
+            said = stopped[r.trial]
+            assert (r.state, r.epochs, r.reason) == ("stopped", said.epoch, said.decision.reason)
+        else:
+            assert (r.state, r.epochs) == ("completed", r.config.epochs)
     expected = {
         (r.trial, replicate, epoch): measure(r.config, r.trial, replicate, epoch)
         for r in records
         for replicate in range(spec.search.replicates)
-        for epoch in range(1, r.config.epochs + 1)
+        for epoch in range(1, r.epochs + 1)
         if r.config.measured_at(epoch)
     }
     found = list(ledger.measurements())
@@ -52,6 +60,23 @@ def check(ledger: Ledger):
     assert len(found) == len(expected)
     assert {len(t.values) for t in ledger._optuna.trials} == {2}
     assert complete(ledger) is not None
+
+
+def judged_again(ledger: Ledger):
+    """What the rule says of the points on record, in the order in which it judged them."""
+    corner = reference(ledger.baseline, ledger.spec)
+    points = ledger.points()
+    at = {
+        (p.trial, p.epoch): Candidate(p.trial, p.epoch, tuple(row))
+        for p, row in zip(points, losses(points, ledger.spec).tolist(), strict=True)
+    }
+    judge, rungs = rule(ledger.spec.stopping).judge, {}
+    for said in ledger.judgements():
+        rung = rungs.setdefault(said.epoch, [])
+        candidate = at[said.decision.trial, said.epoch]
+        own = [at[t, e] for t, e in sorted(at) if t == candidate.trial and e < candidate.epoch]
+        yield judge(tuple(corner.tolist()), tuple(rung), own, candidate)
+        rung.append(candidate)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +104,10 @@ class Storm:
         "begin": 1,
     }
 
-    def __init__(self, open_ledger, seed):
-        self.open_ledger, self.chance, self.clock = open_ledger, random.Random(seed), Clock()
-        self.ledger = open_ledger("search.replicates=2")
+    def __init__(self, open_ledger, seed, *overrides):
+        self.open_ledger = partial(open_ledger, "search.replicates=2", *overrides)
+        self.chance, self.clock, self.said = random.Random(seed), Clock(), []
+        self.ledger = self.open_ledger()
         self.begin()
 
     def begin(self):
@@ -89,7 +115,7 @@ class Storm:
         for run in self.ledger.runs():
             self.ledger.release(run.run, "killed")
         self.ledger.close()
-        self.ledger = self.open_ledger("search.replicates=2")
+        self.ledger = self.open_ledger()
         self.run = self.ledger.claim()
         self.lanes = [FormulaLane(f"{self.run}.{i}", slots=2) for i in range(3)]
         self.referee()
@@ -122,6 +148,8 @@ class Storm:
     def rage(self, events):
         for name in self.chance.choices(list(self.EVENTS), list(self.EVENTS.values()), k=events):
             getattr(self, name)()
+            before, self.said = self.said, self.ledger.judgements()
+            assert self.said[: len(before)] == before
             if (self.judge.over or "").startswith("failed"):
                 self.begin()
         if self.judge.over is None:
@@ -135,6 +163,26 @@ def test_whatever_is_killed_the_record_ends_as_budgeted(open_ledger, seed):
     storm = Storm(open_ledger, seed)
     storm.rage(events=150)
     check(storm.ledger)
+
+
+HALVING = (
+    "stopping.rule=pareto-asha",
+    "stopping.min_epochs=1",
+    "stopping.reduction_factor=2",
+    "budget.trials=10",
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_killed_what_the_rule_said_stands(open_ledger, seed):
+    """Catches: a trial judged twice, a rung rebuilt in another order, a stop that a resumed run forgot."""
+    storm = Storm(open_ledger, seed, *HALVING)
+    storm.rage(events=150)
+    check(storm.ledger)
+    said = [judgement.decision for judgement in storm.ledger.judgements()]
+    assert len({(j.epoch, j.decision.trial) for j in storm.ledger.judgements()}) == len(said)
+    assert {decision.verdict for decision in said} == {"go", "stop"}
+    assert list(judged_again(storm.ledger)) == said
 
 
 def test_a_repeated_call_changes_nothing(open_ledger):
@@ -200,6 +248,57 @@ def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
     assert (lease.trial, lease.attempt) == (0, 2)
     (decision,) = silent.advance(referee.exchange).decisions
     assert (decision.verdict, decision.reason) == ("drop", "no longer leased to this lane")
+
+
+def test_a_trial_whose_lane_is_lost_again_and_again_fails_with_its_reason(open_ledger):
+    """A trial that kills whoever trains it. Catches: a poisoned trial that is handed on for ever."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    for _ in range(STARTS["lane"]):
+        assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [0]
+        lane.advance(referee.exchange)  # a measurement: it is not the lane that fails
+        lane = lane.reborn()
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [1]
+    record = ledger.records()[0]
+    assert (record.state, record.faults) == ("failed", {"lane": STARTS["lane"]})
+    assert record.reason.startswith(f"its lane was lost, start {STARTS['lane']} of {STARTS['lane']} that may")
+    assert {
+        p.trial for p in candidates(ledger.points(), {0: record, 1: ledger.records()[1]}, ledger.spec)
+    } <= {1}
+
+
+@pytest.mark.parametrize("kind", ["memory", "error"])
+def test_a_fault_is_tried_again_counted_and_capped(open_ledger, kind):
+    """Across a new run too. Catches: a count that is kept in memory only."""
+    ledger = open_ledger("budget.trials=1")
+    run = ledger.claim()
+    lane, starts = FormulaLane(f"{run}.0"), []
+    for start in range(STARTS[kind]):
+        referee = Referee(ledger, run)
+        (lease,) = lane.advance(referee.exchange).leases
+        starts.append((lease.trial, lease.attempt))
+        fault = Held(lease.trial, lease.attempt, 1, Fault(kind, "Boom: too much"))
+        answer = Referee(ledger, run).exchange(lane.name, lane.incarnation, (fault,), (), 0)
+        (decision,) = answer.decisions
+        assert decision.verdict == ("fail" if start + 1 == STARTS[kind] else "drop")
+        assert decision.reason.endswith(": Boom: too much")
+        lane.leases.clear()
+    assert starts == [(0, attempt) for attempt in range(1, STARTS[kind] + 1)]
+    (record,) = ledger.records()
+    assert (record.state, record.reason) == ("failed", decision.reason)
+    assert complete(ledger) == "trials: 1 of 1"
+
+
+def test_a_faulty_trial_frees_no_second_slot(open_ledger):
+    """Catches: a lane with one slot that is leased two trials after a fault."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    (lease,) = lane.advance(referee.exchange).leases
+    fault = Held(lease.trial, lease.attempt, 1, Fault("error", "Boom"))
+    answer = referee.exchange(lane.name, lane.incarnation, (fault,), (), 1)
+    assert [(x.trial, x.attempt) for x in answer.leases] == [(0, 2)]
 
 
 def test_slow_epochs_stretch_the_lease(open_ledger):

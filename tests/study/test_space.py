@@ -1,5 +1,6 @@
 """What a spec's space becomes in Optuna, and what Optuna's parameters become in a Config."""
 
+import tomllib
 from typing import Any
 
 import optuna
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
+from scipy.stats import ks_2samp
 
-from study.space import SearchSpace
+from study.parts import Space
+from study.space import SearchSpace, value_at
 from study.spec import StudySpec
 
 BASE = 'name = "base"\n[data]\nsource = "synthetic"\n[budget]\ntrials = 3\n'
@@ -41,6 +44,55 @@ def test_each_form_has_its_distribution_in_its_own_unit() -> None:
         "dim": IntDistribution(8, 64),
     }
     assert searched.searched == tuple(searched.distributions)
+
+
+POSITIVE = ("{ uniform = [0.1, 0.9] }", "{ log = [0.1, 0.9] }", "[0.1, 0.9]", "0.3")
+COUNT = ("{ int = [3, 9] }", "[3, 9]", "[5]", "5")
+FORMS = {
+    "weight": ("{ uniform = [0.1, 0.9] }", "{ logit = [0.1, 0.9] }", "[0.1, 0.9]", "0.3"),
+    "sharing": ("['users', 'items']", "'users'"),
+    "learning_rate": POSITIVE,
+    "weight_decay": (*POSITIVE, "{ uniform = [0.0, 0.5] }", "0"),
+    "epochs": COUNT,
+    "batch_size": (*COUNT, "[64, 'full']", "'full'"),
+    "dim": COUNT,
+    "hidden": COUNT,
+    "ranking_loss": ("['bpr', 'one-minus-sigmoid']", "'bpr'"),
+}
+
+
+@pytest.mark.parametrize(("key", "form"), [(key, form) for key, forms in FORMS.items() for form in forms])
+def test_every_key_takes_every_form_that_suits_it(key: str, form: str) -> None:
+    spec = StudySpec.from_text(BASE, where="base", overrides=["space.sharing=both", f"space.{key}={form}"])
+    searched, written = SearchSpace(spec), tomllib.loads(f"form = {form}")["form"]
+    optuna_study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = {getattr(searched.suggest(optuna_study.ask()), key) for _ in range(20)}
+    match written:
+        case dict():
+            ((low, high),) = written.values()
+            assert len(found) > 3
+            assert all(low <= value <= high and type(value) is type(low) for value in found)
+        case list():
+            assert found == set(written)
+        case _:
+            assert found == {written}
+            assert not any(key in parameter for parameter in searched.distributions)
+
+
+def test_the_table_above_has_every_key() -> None:
+    assert set(FORMS) == set(Space.model_fields)
+
+
+@pytest.mark.parametrize("form", ["{ uniform = [0.1, 0.9] }", "{ log = [0.1, 0.9] }", "[0.1, 0.2, 0.9]"])
+def test_equal_shares_of_a_range_are_equally_likely(form: str) -> None:
+    """Values at even shares of a range are those that a random sampler draws, in order."""
+    distribution = space(f"space.weight_decay={form}").distributions["weight_decay"]
+    optuna_study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    asked = [optuna_study.ask({"weight_decay": distribution}) for _ in range(300)]
+    drawn = [trial.params["weight_decay"] for trial in asked]
+    even = [value_at((place + 0.5) / 300, distribution) for place in range(300)]
+    assert ks_2samp(drawn, even).pvalue > 0.01
+    assert sorted(even) == even
 
 
 def test_what_is_not_searched_comes_from_the_space_then_from_train() -> None:

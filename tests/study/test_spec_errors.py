@@ -33,9 +33,14 @@ def refusal(text: str, *overrides: str) -> str:
         (
             6,
             "[trian]\nepochs = 3",
-            "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, runtime",
+            "trian: unknown key; use name, objectives, data, train, space, search, stopping, budget, "
+            "confirm, storage, runtime",
         ),
-        (7, "[stopping]\nmin_epochs = 9", "stopping.min_epochs: unknown key; use rule"),
+        (
+            7,
+            "[stopping]\nmax_epochs = 9",
+            "stopping.max_epochs: unknown key; use rule, min_epochs, reduction_factor",
+        ),
         (
             7,
             "[space]\nevaluate_every = 9",
@@ -49,8 +54,35 @@ def refusal(text: str, *overrides: str) -> str:
             "[space]\n\nsharing = ['none', 'soft']",
             "space.sharing[1]: 'soft' is not known; use none, users, items, both",
         ),
-        (7, "[search]\nsampler = 'nsga2'", "search.sampler: 'nsga2' is not known; use tpe, random"),
-        (7, "[stopping]\nrule = 'asha'", "stopping.rule: 'asha' is not known; use never"),
+        (
+            7,
+            "[search]\nsampler = 'anneal'",
+            "search.sampler: 'anneal' is not known; use tpe, nsga2, gp, qmc, random, grid",
+        ),
+        (
+            8,
+            "[search]\nsampler = 'qmc'\nexplore = 0.2",
+            'search.explore: 0.2 is not possible with sampler = "qmc", which covers the space evenly by '
+            "itself; use 0, or leave it out",
+        ),
+        # what a grid cannot take
+        (
+            9,
+            "[search]\nsampler = 'grid'\n[space]\nweight = { uniform = [0, 1] }",
+            'space.weight: {"uniform": [0.0, 1.0]} is a range, of which sampler = "grid" can take no part; '
+            "write a list of values, or one value",
+        ),
+        (
+            7,
+            "[space]\ndim = { int = [8, 64] }\nweight = 0.9\n[search]\nsampler = 'grid'",
+            'space.dim: {"int": [8, 64]} is a range, of which sampler = "grid" can take no part; '
+            "write a list of values, or one value",
+        ),
+        (
+            7,
+            "[stopping]\nrule = 'asha'",
+            "stopping.rule: 'asha' is not known; use never, median, pareto-asha",
+        ),
         (
             7,
             "[train]\nranking_loss = 'warp'",
@@ -176,7 +208,7 @@ def test_a_mistake_in_the_text(line: int, added: str, message: str) -> None:
         ("objectives=['mrr', 'ndcg']", "objectives[1]: 'ndcg' is not known; use mrr, mrr_all, mse"),
         ("budget.trials=-1", "budget.trials: -1 is not possible; use a number of at least 1"),
         ("budget.wall_time_s=inf", "budget.wall_time_s: inf is not possible; use a finite number"),
-        ("confirm.points=10", "confirm: unknown key; use name, objectives, "),
+        ("confrim.points=10", "confrim: unknown key; use name, objectives, "),
         ("train=3", "train: 3 is not possible; use a table"),
         ("name.first=x", "name.first: name is no table, so nothing can be set in it"),
         ("train", "--set: 'train' is not section.key=value; write e.g. budget.trials=10"),
@@ -208,7 +240,7 @@ def test_what_is_missing_is_said_and_every_mistake_has_a_line() -> None:
         "name: missing; it has no default (study.toml)",
         "data.source: missing; it has no default (study.toml:2)",
         "data.split: 3 is not possible; use text in quotes (study.toml:3)",
-        "budget: is empty, so the study would never end; give trials, member_epochs or wall_time_s "
+        "budget: sets no limit that is sure to come; give trials, member_epochs or wall_time_s "
         "(study.toml:1)",
     ]
 
@@ -230,10 +262,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_the_value_of_an_unknown_key_is_not_repeated() -> None:
-    text = HEAD + f"[storage]\nurl = 'postgresql://me:{'x' * 3}-word@host/db'\n"
+    text = HEAD + f"[database]\nurl = 'postgresql://me:{'x' * 3}-word@host/db'\n"
     with pytest.raises(SpecError) as caught:
         StudySpec.from_text(text, where="study.toml")
-    assert str(caught.value).startswith("storage: unknown key; use name, ")
+    assert str(caught.value).startswith("database: unknown key; use name, ")
     assert "xxx-word" not in "".join(traceback.format_exception(caught.value))
 
 

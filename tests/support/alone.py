@@ -18,7 +18,8 @@ def silent(_folder, _interrupt):
 def trained_alone(ledger: Ledger, trial: int, replicate: int) -> dict[int, dict[str, float]]:
     """Epoch → losses and metrics of one replicate of a recorded trial, trained with nobody beside it."""
     spec = ledger.spec
-    fold = load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed).search
+    split = load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
+    fold = split.search if ledger.stage == "search" else split.final
     config = ledger.records()[trial].config
     lone = engine(spec.runtime.engine, fold, seed=spec.search.seed, device="cpu", threads=1)
     member = Member(0, replicate, config)

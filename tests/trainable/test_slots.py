@@ -3,7 +3,7 @@
 import pytest
 from members import CONFIG, new_engine
 
-from trainable.contract import Answer, Lease
+from trainable.contract import Answer, Fault, Held, Lease
 from trainable.session import Session
 from trainable.slots import Slots
 
@@ -80,12 +80,44 @@ def test_a_session_that_runs_out_of_memory_goes_on_with_half_the_slots():
     assert [h.epoch for h in session.held] == [2]
 
 
-def test_a_trial_too_large_for_the_device_is_an_error():
-    session = Session(
-        lambda: Cramped(most=0),
-        slots=1,
-        lane="a",
-        exchange=lambda *_: Answer(1, leases=(Lease(0, 1, CONFIG, (0,)),)),
-    )
-    with pytest.raises(MemoryError, match="a single trial does not fit"):
+class Broken:
+    """An engine that raises where trial 2 is trained, whoever is beside it."""
+
+    def __init__(self):
+        self._engine, self._members = new_engine("plain", dtype="float32"), set()
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def join(self, member, state=None):
+        self._members.add(member.trial)
+        self._engine.join(member, state)
+
+    def epoch(self, evaluate):
+        if 2 in self._members:
+            raise ArithmeticError("no such metric\nand more")
+        return self._engine.epoch(evaluate)
+
+
+@pytest.mark.parametrize(
+    ("build", "trial", "fault"),
+    [
+        (lambda: Cramped(most=0), 0, Fault("memory", "MemoryError: ")),
+        (Broken, 2, Fault("error", "ArithmeticError: no such metric")),
+    ],
+)
+def test_a_trial_that_fails_alone_is_named_once_the_session_goes_on(build, trial, fault):
+    """Catches: a lane that dies of one trial, a fault told again and again, neighbours that are blamed."""
+    told = []
+
+    def exchange(_lane, _incarnation, held, measurements, free):
+        told.extend(h for h in held if h.fault is not None)
+        names = {h.trial for h in held} | {h.trial for h in told}
+        wanted = [n for n in (trial, trial + 1) if n not in names][:free]
+        return Answer(1, leases=tuple(Lease(n, 1, CONFIG, (0,)) for n in wanted))
+
+    session = Session(build, slots=2, lane="a", exchange=exchange)
+    for _ in range(4):
         session.advance()
+    assert told[0] == Held(trial, 1, told[0].epoch, fault)
+    assert [h.trial for h in told].count(trial) == 1

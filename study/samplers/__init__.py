@@ -1,14 +1,17 @@
-"""Samplers by name, and the one that a study asks: it keys every ask, so order never matters (law 3)."""
+"""Samplers by name, and the one that a study asks: it keys every ask, so order never matters (law 3).
 
-import warnings
+A new sampler is one file and one line in `SAMPLERS`.
+"""
+
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from math import floor
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from study.parts import SamplerName
@@ -19,31 +22,50 @@ from trainable.streams import derive
 REDRAWS = 3
 """How often a configuration that the study already has is drawn again before it is accepted."""
 
-
-def _tpe(seed: int) -> TPESampler:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Argument ``group``", ExperimentalWarning)
-        return TPESampler(multivariate=True, group=True, seed=seed)
-
-
-SAMPLERS: Mapping[SamplerName, Callable[[int], BaseSampler]] = {
-    "tpe": _tpe,
-    "random": RandomSampler,
+SAMPLERS: Mapping[SamplerName, str] = {
+    "tpe": "study.samplers.tpe:tpe",
+    "nsga2": "study.samplers.nsga2:Nsga2",
+    "gp": "study.samplers.gp:Gp",
+    "qmc": "study.samplers.qmc:Qmc",
+    "random": "study.samplers.chance:chance",
+    "grid": "study.samplers.grid:Grid",
 }
-"""Name → function (seed) → sampler. Also named in `study.parts.SamplerName`."""
+"""Name → "module:function", a function (draw) → sampler. Also named in `study.parts.SamplerName`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One drawing of one trial's configuration: all that a sampler may know beside the trials so far."""
+
+    spec: StudySpec
+    space: SearchSpace
+    trial: int
+    redraw: int
+
+    @property
+    def seed(self) -> int:
+        """The seed of this drawing alone."""
+        return derive(self.spec.search.seed, use=f"ask, redraw {self.redraw}", number=self.trial)
+
+
+def sampler(name: SamplerName, draw: Draw) -> BaseSampler:
+    """The sampler called `name`, made for one drawing."""
+    module, _, attribute = SAMPLERS[name].partition(":")
+    return cast(Callable[[Draw], BaseSampler], getattr(import_module(module), attribute))(draw)
 
 
 class KeyedSampler(BaseSampler):
     """Draws the whole configuration of a trial from its number, the study's seed and the trials so far.
 
-    First come the initial configurations; what they leave open is drawn at random. After them a share
-    `explore` of the trials is drawn at random, the sharings taking turns; the sampler that the spec names
-    draws the others, made anew for each. A configuration that the study already has is drawn again, `REDRAWS`
-    times at most. A trial that was drawn in part (a kill came between) keeps that part.
+    First come the initial configurations; what they leave open is drawn at random, or by the grid where it
+    is one. After them a share `explore` of the trials is drawn at random, the sharings taking turns; the
+    sampler that the spec names draws the others, made anew for each. A configuration that the study already
+    has is drawn again, `REDRAWS` times at most. A trial that was drawn in part (a kill came between) keeps
+    that part.
     """
 
     def __init__(self, spec: StudySpec, space: SearchSpace) -> None:
-        self._search = spec.search
+        self._spec = spec
         self._space = space
 
     def infer_relative_search_space(
@@ -56,16 +78,17 @@ class KeyedSampler(BaseSampler):
         self, optuna_study: optuna.Study, trial: FrozenTrial, _search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The parameters of the trial's configuration, by Optuna's names."""
+        search = self._spec.search
         if (initial := self._space.initial(trial.number)) is not None:
-            return self._draw(RandomSampler(self._seed(trial, 0)), optuna_study, trial, initial)
-        turn = self._exploration(trial.number - len(self._search.initial))
+            opener: SamplerName = "grid" if search.sampler == "grid" else "random"
+            return self._draw(opener, 0, optuna_study, trial, initial)
+        turn = self._exploration(trial.number - len(search.initial))
         drawn: dict[str, Any] = {}
         for redraw in range(REDRAWS + 1):
-            seed = self._seed(trial, redraw)
             if turn is None:
-                drawn = self._draw(SAMPLERS[self._search.sampler](seed), optuna_study, trial, {})
+                drawn = self._draw(search.sampler, redraw, optuna_study, trial, {})
             else:
-                drawn = self._draw(RandomSampler(seed), optuna_study, trial, self._sharing(turn + redraw))
+                drawn = self._draw("random", redraw, optuna_study, trial, self._sharing(turn + redraw))
             if not self._repeats(drawn, optuna_study, trial):
                 break
         return drawn
@@ -83,12 +106,10 @@ class KeyedSampler(BaseSampler):
             f"is not in the space of this study, {', '.join(self._space.distributions)}"
         )
 
-    def _seed(self, trial: FrozenTrial, redraw: int) -> int:
-        return derive(self._search.seed, use=f"ask, redraw {redraw}", number=trial.number)
-
     def _exploration(self, ask: int) -> int | None:
         """The number of explorations before ask `ask` (from 0, initial ones aside); None if it is none."""
-        before, after = floor(ask * self._search.explore), floor((ask + 1) * self._search.explore)
+        explore = self._spec.search.explore
+        before, after = floor(ask * explore), floor((ask + 1) * explore)
         return before if after > before else None
 
     def _sharing(self, turn: int) -> dict[str, Any]:
@@ -100,21 +121,23 @@ class KeyedSampler(BaseSampler):
 
     def _draw(
         self,
-        sampler: BaseSampler,
+        name: SamplerName,
+        redraw: int,
         optuna_study: optuna.Study,
         trial: FrozenTrial,
         pinned: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """One configuration by `sampler`, but for what is pinned and what the trial already has."""
+        """One configuration by the sampler `name`, but for what is pinned and what the trial already has."""
+        drawer = sampler(name, Draw(self._spec, self._space, trial.number, redraw))
         known = {**pinned, **trial.params}
-        inferred = sampler.infer_relative_search_space(optuna_study, trial)
-        together = {name: distribution for name, distribution in inferred.items() if name not in known}
-        known = {**sampler.sample_relative(optuna_study, trial, together), **known}
+        inferred = drawer.infer_relative_search_space(optuna_study, trial)
+        together = {p: distribution for p, distribution in inferred.items() if p not in known}
+        known = {**drawer.sample_relative(optuna_study, trial, together), **known}
 
-        def ask(name: str, distribution: BaseDistribution) -> Any:
-            if name in known:
-                return known[name]
-            return sampler.sample_independent(optuna_study, trial, name, distribution)
+        def ask(parameter: str, distribution: BaseDistribution) -> Any:
+            if parameter in known:
+                return known[parameter]
+            return drawer.sample_independent(optuna_study, trial, parameter, distribution)
 
         return self._space.parameters(ask)
 

@@ -1,0 +1,248 @@
+"""The database behind a Ledger: where it is, how it is opened, and how a record is made, whole or not at all.
+
+A study's record is a SQLite file in its folder, or part of a PostgreSQL database that the spec names. A URL
+may hold a password, so it is resolved where it is used and kept nowhere.
+"""
+
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+
+from analysis.objective import objectives
+from study.record import Baseline, tables
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+SCHEMA = 2
+"""Version of what is written; a database with another one is refused."""
+
+FILE = "ledger.db"
+SPEC = "study.toml"
+
+CONFIRM = "/confirm"
+"""What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
+
+
+class AwayError(StudyError):
+    """The database does not answer."""
+
+
+DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, StorageInternalError, AwayError)
+"""What a database that is damaged, full, locked or away raises from any method of a Ledger."""
+
+NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+    "ceph",
+    "lustre",
+    "gluster",
+    "beegfs",
+    "sshfs",
+    "gpfs",
+)
+"""Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
+
+CONNECT_S, SILENCE_MS = 10, 30_000
+"""How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
+
+_LOCK = 0x5EED
+"""Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
+
+
+def holds_study(folder: Path) -> bool:
+    """Whether `folder` is a study's: it has a record, or a spec that names a database for one."""
+    return (folder / FILE).is_file() or _named_url(folder) is not None
+
+
+def studies(home: Path) -> list[Path]:
+    """The folders in `home` that are studies', by name."""
+    return sorted(folder for folder in home.glob("*/") if holds_study(folder))
+
+
+def opened(folder: Path) -> tuple[RDBStorage, str]:
+    """The storage of the study in `folder`, and its name there. StudyError where there is none."""
+    if (folder / FILE).is_file():
+        storage = _sqlite(folder / FILE)
+        return storage, next(n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM))
+    if (url := _named_url(folder)) is None:
+        raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
+    storage, name = _postgres(_resolved(url)), StudySpec.load(folder / SPEC).name
+    if name not in optuna.get_all_study_names(storage):
+        raise StudyError(f"{name}: the database that {folder / SPEC} names holds no such study")
+    return storage, name
+
+
+def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
+    """The storage of a study, made whole or not at all where there is none.
+
+    StudyError where the record of the study in `folder` is elsewhere.
+    """
+    url = spec.storage.url
+    if holds_study(folder) and url != _named_url(folder):
+        raise StudyError(
+            f"storage.url: the record of {spec.name} is in {_named_url(folder) or folder / FILE}; leave it "
+            "there, or give the spec another name"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if url is None:
+        if not (folder / FILE).is_file():
+            _create_file(spec, folder / FILE, baseline)
+        return _sqlite(folder / FILE)
+    storage = _postgres(_resolved(url))
+    try:
+        with _alone(storage.engine):
+            _begin(storage, spec, baseline)
+    except BaseException:
+        storage.engine.dispose()
+        raise
+    return storage
+
+
+def _named_url(folder: Path) -> str | None:
+    """The database that the spec in `folder` names, as the spec has it; None where the record is a file."""
+    if (folder / FILE).is_file() or not (folder / SPEC).is_file():
+        return None
+    return StudySpec.load(folder / SPEC).storage.url
+
+
+def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
+    """Make a record beside its place and link it there: a kill leaves nothing that looks like a study, and of
+    two that begin the same study at the same moment one finds the other's.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    storage = _sqlite(beside, journal="DELETE")
+    tables.create_all(storage.engine)
+    _begin(storage, spec, baseline)
+    storage.remove_session()
+    storage.engine.dispose()
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        return
+    finally:
+        beside.unlink()
+
+
+def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
+    """Write down a study with all that is fixed before its first trial, the schema last: it says that all is
+    there.
+    """
+    directions = [
+        StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
+        for o in objectives(spec.objectives)
+    ]
+    try:
+        optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
+    except DuplicatedStudyError:
+        optuna_study = optuna.load_study(study_name=spec.name, storage=storage)
+        if "schema" in optuna_study.user_attrs:
+            return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
+        optuna_study.set_metric_names(list(spec.objectives))
+    facts = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline), "schema": SCHEMA}
+    for key, value in facts.items():
+        optuna_study.set_user_attr(key, value)
+
+
+def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
+    """Optuna's storage on a SQLite file; in WAL mode readers never wait, and a commit costs no full sync."""
+    kind = file_system(path.parent)
+    if any(name in kind for name in NETWORK_FILE_SYSTEMS):
+        raise StudyError(
+            f"{path}: lies on a network file system ({kind}), where SQLite loses records; run on a local "
+            "disk, or name a PostgreSQL database in storage.url"
+        )
+    try:
+        with sqlite3.connect(path) as connection:
+            connection.execute(f"PRAGMA journal_mode={journal}")
+        connection.close()
+    except sqlite3.Error as error:
+        raise StudyError(
+            f"{path}: cannot be opened as a study's record: {error}; restore it, or delete the folder"
+        ) from error
+    storage = _storage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}})
+
+    @sa.event.listens_for(storage.engine, "connect")
+    def _(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    storage.engine.dispose()
+    return storage
+
+
+def _postgres(url: sa.URL) -> RDBStorage:
+    """Optuna's storage in a PostgreSQL database, all tables there; a broken connection is replaced."""
+    options: dict[str, Any] = {
+        "connect_args": {"connect_timeout": CONNECT_S, "tcp_user_timeout": SILENCE_MS, "keepalives_idle": 10},
+        "pool_pre_ping": True,
+    }
+    where = f"{url.host or 'this machine'}, database {url.database}"
+    try:
+        engine = sa.create_engine(url, **options)
+        with _alone(engine):
+            storage = _storage(url.render_as_string(hide_password=False), options)
+            tables.create_all(storage.engine)
+    except ImportError as error:
+        raise StudyError(
+            "storage.url: PostgreSQL needs psycopg; pip install 'pareto-study[postgres]'"
+        ) from error
+    except sa.exc.OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise StudyError(
+            f"storage.url: the PostgreSQL server at {where} does not answer: {reason}"
+        ) from error
+    engine.dispose()
+    return storage
+
+
+def _storage(url: str, options: dict[str, Any]) -> RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
+    return RDBStorage(url, engine_kwargs=options)
+
+
+def _resolved(text: str) -> sa.URL:
+    """The URL that a spec means, password and all. StudyError where its variable does not hold one."""
+    if text.startswith("env:"):
+        name = text[4:]
+        text = os.environ.get(name, "")
+        if not text.startswith(("postgresql://", "postgres://")):
+            what = "is not set" if not text else "does not hold a postgresql:// URL"
+            raise StudyError(f"storage.url: the environment variable {name} {what} on this machine")
+    return sa.make_url(text).set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[None]:
+    """Nobody else makes tables or studies in this PostgreSQL database meanwhile."""
+    with engine.connect() as connection, connection.begin():
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        yield
+
+
+def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """The kind of file system that `folder` is on, as "ext4"; "unknown" where the machine does not say."""
+    if not mounts.is_file():
+        return "unknown"
+    place, found, longest = str(folder.resolve()) + "/", "unknown", 0
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        _, point, kind, *_ = line.split(" ")
+        point = point.replace("\\040", " ").rstrip("/") + "/"
+        if place.startswith(point) and len(point) >= longest:
+            found, longest = kind, len(point)
+    return found

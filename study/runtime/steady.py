@@ -1,0 +1,59 @@
+"""A Referee that outlives its database: where the record is away, lanes wait, and then it is read again."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from study.database import DATABASE_ERRORS
+from study.referee import Referee
+from trainable.contract import Answer, Decision, Held, Measurement, Unreachable
+
+AWAY_S = 600.0
+"""How long a database may be away, full or locked before the run ends; the next run goes on."""
+
+
+class Steady:
+    """Answers as the Referee that `open_` opens; what the database failed in is opened anew.
+
+    A Referee whose writing failed half-way may differ from the record, so it is thrown away. `over` is as a
+    Referee has it.
+    """
+
+    def __init__(self, open_: Callable[[], Referee], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._open = open_
+        self._clock = clock
+        self._referee: Referee | None = open_()
+        self._away_since: float | None = None
+        self._failed: str | None = None
+
+    @property
+    def over(self) -> str | None:
+        """Why the study is over, or None."""
+        return self._failed or (None if self._referee is None else self._referee.over)
+
+    def exchange(
+        self,
+        lane: str,
+        incarnation: int,
+        held: Sequence[Held],
+        measurements: Sequence[Measurement],
+        free: int,
+    ) -> Answer:
+        """What the Referee answers; Unreachable while the database is away."""
+        if self._failed is not None:
+            dropped = tuple(Decision(h.trial, "drop", self._failed) for h in held)
+            return Answer(incarnation, dropped, park=True, over=True)
+        try:
+            self._referee = self._referee or self._open()
+            answer = self._referee.exchange(lane, incarnation, held, measurements, free)
+        except DATABASE_ERRORS as error:
+            self._referee = None
+            self._note(str(error).partition("\n")[0])
+            raise Unreachable(f"the database is away: {type(error).__name__}") from None
+        self._away_since = None
+        return answer
+
+    def _note(self, words: str) -> None:
+        now = self._clock()
+        self._away_since = now if self._away_since is None else self._away_since
+        if now - self._away_since >= AWAY_S:
+            self._failed = f"failed: the database has been away for {AWAY_S:.0f} s: {words}"

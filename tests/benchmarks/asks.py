@@ -1,0 +1,97 @@
+"""What an ask costs: each sampler's next configuration, after so many trials on record in SQLite."""
+
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+from timing import milliseconds, table
+
+from study.ledger import Ledger
+from study.record import Baseline, Holder, Point
+from study.samplers import SAMPLERS, KeyedSampler
+from study.space import SearchSpace
+from study.spec import StudySpec
+from trainable.contract import Config
+
+SPEC = """name = "bench"
+[data]
+source = "synthetic"
+[space]
+learning_rate = { log = [5e-4, 6e-3] }
+weight_decay = { log = [1e-2, 1.0] }
+[search]
+sampler = "random"
+[budget]
+trials = 100000
+"""
+"""Four parameters, one of them conditional."""
+
+LISTS = (
+    "space.weight=[0.5, 0.9, 0.99, 0.999]",
+    "space.learning_rate=[1e-3, 2e-3, 4e-3]",
+    f"space.weight_decay={[number / 1000 for number in range(1, 401)]}",
+)
+"""The same as lists: all that a grid takes."""
+
+BASELINE = Baseline(data={"sha256": "0"}, reference={"mrr": 0.3, "mrr_all": 0.05, "mse": 0.9})
+HOLDER = Holder(run=1, lane="bench", incarnation=1)
+
+
+def section(*, counts: tuple[int, ...], rounds: int) -> str:
+    """The table: a row a sampler, a column a number of trials on record."""
+    rows: dict[str, list[str]] = {name: [name] for name in SAMPLERS}
+    for count in counts:
+        with TemporaryDirectory() as home:
+            for lists in ((), LISTS):
+                record(Path(home) / f"{len(lists)}", count, lists)
+            for name, row in rows.items():
+                lists = LISTS if name == "grid" else ()
+                folder = Path(home) / name
+                copytree(Path(home) / f"{len(lists)}", folder)
+                row.append(milliseconds(np.array(seconds(folder, name, lists, rounds))))
+    columns = ("sampler", *(f"after {count:,} trials" for count in counts))
+    return f"{ABOUT.format(rounds=rounds)}\n\n{table(columns, [*rows.values()])}"
+
+
+def record(folder: Path, count: int, lists: tuple[str, ...]) -> None:
+    """A ledger of so many ended trials, drawn at random."""
+    ledger = Ledger.open(StudySpec.from_text(SPEC, where="benchmark", overrides=lists), folder, BASELINE)
+    for number in range(count):
+        config = ledger.ask(HOLDER).config
+        point = Point(number, config.epochs, reached(config))
+        ledger.end(number, "complete", "a benchmark", epochs=config.epochs, point=point)
+    ledger.close()
+
+
+def reached(config: Config) -> dict[str, float]:
+    """Metrics by a formula, with a trade-off in the weight."""
+    off = abs(np.log(config.learning_rate / 2e-3))
+    weight = config.ranking_weight
+    return {
+        "mrr": 0.3 + 0.1 * weight - 0.03 * off,
+        "mrr_all": 0.05,
+        "mse": 0.8 + 0.1 * weight**4 + 0.03 * off,
+    }
+
+
+def seconds(folder: Path, sampler: str, lists: tuple[str, ...], rounds: int) -> list[float]:
+    """Seconds of asks, one after another; a first one, which reads the record, is not counted."""
+    overrides = [f"search.sampler={sampler}", "search.explore=0", *lists]
+    spec = StudySpec.from_text(SPEC, where="benchmark", overrides=overrides)
+    ledger = Ledger.read(folder)
+    ledger._optuna.sampler = KeyedSampler(spec, SearchSpace(spec))  # another than the record was drawn with
+    took = []
+    for _ in range(rounds + 1):
+        began = perf_counter()
+        ledger.ask(HOLDER)
+        took.append(perf_counter() - began)
+    ledger.close()
+    return took[1:]
+
+
+ABOUT = """The next configuration of a study, from the record to the record: drawn, leased, durable in SQLite.
+Two objectives; the sharing, λ where something is shared, learning rate and weight decay are searched.
+Median and quartiles of {rounds} asks in a row, in milliseconds; those asked before are being trained, and
+count as such."""

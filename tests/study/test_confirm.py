@@ -1,0 +1,175 @@
+"""Confirmation: the chosen points again, on fresh seeds, with the test set opened once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from formula import BASELINE, FormulaLane, measure
+
+from study.budget import complete
+from study.confirm import begin, noise
+from study.export import export, manifest
+from study.front import candidates, front, reference
+from study.ledger import Ledger
+from study.parts import Confirm
+from study.progress import lines, snapshot
+from study.referee import Referee
+from trainable.contract import METRICS, Config, StudyError
+
+CONFIG = Config(
+    weight=0.5,
+    sharing="both",
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    ranking_loss="bpr",
+    batch_size=256,
+    dim=8,
+    hidden=8,
+    epochs=400,
+)
+
+
+def drive(ledger, *, turns=10_000):
+    """Train what the record has left with one lane of two slots, for so many turns."""
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
+    for _ in range(turns):
+        lane.advance(referee.exchange)
+        if referee.over is not None:
+            break
+    ledger.release(run, referee.over or "killed")
+
+
+@pytest.fixture
+def searched(open_ledger):
+    """A complete search of 24 trials."""
+    ledger = open_ledger("budget.trials=24", "space.learning_rate={ log = [2e-3, 2e-2] }")
+    drive(ledger)
+    return ledger
+
+
+def confirmed(ledger, asked):
+    confirmation = begin(ledger, asked)
+    confirmation.fix(BASELINE)
+    return confirmation
+
+
+def test_what_is_confirmed_is_of_the_front_and_near_it(searched):
+    plan = begin(searched, Confirm(points=3, replicates=2)).plan
+    spec, corner = searched.spec, reference(searched.baseline, searched.spec)
+    records = {r.trial: r for r in searched.records()}
+    points = candidates(searched.points(), records, spec)
+    best = {(p.trial, p.epoch) for p in front(points, spec, corner).points}
+    named = [(p.trial, p.epoch) for p in plan.points if p.reason == "on the front"]
+    others = [p for p in plan.points if p.reason == "within the noise of the front"]
+    assert len(named) == 3 < len(best)
+    assert set(named) <= best
+    assert len(others) <= 1
+    assert {p.trial for p in others}.isdisjoint(trial for trial, _ in named)
+    assert [p.epoch for p in plan.points] == sorted((p.epoch for p in plan.points), reverse=True)
+    for p in plan.points:
+        assert (p.config.epochs, p.config.evaluate_every) == (p.epoch, p.epoch)
+        assert p.config.learning_rate == records[p.trial].config.learning_rate
+
+
+def test_a_front_that_beats_nothing_is_confirmed_all_the_same(open_ledger):
+    ledger = open_ledger()
+    drive(ledger)
+    corner = reference(ledger.baseline, ledger.spec)
+    assert front(ledger.points(), ledger.spec, corner).hypervolume == 0
+    assert len(begin(ledger, Confirm(points=2)).plan.points) >= 2
+
+
+def test_each_point_is_trained_for_exactly_its_epochs_and_measured_once(searched):
+    """Catches: a confirmation under the search's epochs, and one that looks at the test set on the way."""
+    confirmation = confirmed(searched, Confirm(points=3, replicates=4))
+    drive(confirmation)
+    plan = confirmation.plan.points
+    assert complete(confirmation) == f"trials: {len(plan)} of {len(plan)}"
+    expected = [measure(p.config, n, r, p.epoch) for n, p in enumerate(plan) for r in range(4)]
+    assert list(confirmation.measurements()) == expected
+    assert confirmation.spec.search.seed != searched.spec.search.seed
+    assert complete(searched) == "trials: 24 of 24"
+
+
+def test_it_is_planned_once_and_goes_on_where_it_was(searched, tmp_path):
+    """Catches: a test set that is opened again because the front, or what is asked, has changed."""
+    confirmation = confirmed(searched, Confirm(points=3, replicates=4))
+    drive(confirmation, turns=2)
+    again = Ledger.read(tmp_path / "formula", stage="confirm")
+    assert again.plan == confirmation.plan
+    assert begin(searched, Confirm(points=9, replicates=2)).plan == confirmation.plan
+    assert complete(again) is None
+    drive(again)
+    assert complete(again) is not None
+    assert len(list(again.measurements())) == 4 * len(again.plan.points)
+    again.close()
+
+
+def test_a_kill_between_the_two_writes_opens_nothing(searched, monkeypatch):
+    """The record of a confirmation without its plan is none. Catches: a plan that is not written last."""
+    write = Ledger.confirm.__globals__["optuna"].Study.set_user_attr
+
+    def dies(study, key, value):
+        if key == "plan":
+            raise KeyboardInterrupt
+        write(study, key, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("optuna.Study.set_user_attr", dies)
+        with pytest.raises(KeyboardInterrupt):
+            begin(searched, Confirm())
+    assert searched.confirmation() is None
+    assert manifest(searched, searched.records(), 0.0)["test_opened"] is None
+    assert begin(searched, Confirm()).plan.points
+
+
+def test_the_table_names_points_of_the_search(searched, tmp_path):
+    confirmation = confirmed(searched, Confirm(points=2, replicates=3))
+    drive(confirmation)
+    export(searched, tmp_path)
+    table = pd.read_parquet(tmp_path / "tables" / "confirmed.parquet")
+    assert list(table) == ["trial", "replicate", "split", "epoch", *METRICS]
+    assert set(table["split"]) == {"test"}
+    keys = list(dict.fromkeys(zip(table["trial"], table["epoch"], strict=True)))
+    assert keys == [(p.trial, p.epoch) for p in confirmation.plan.points]
+    said = manifest(searched, searched.records(), 0.0)
+    assert said["test_opened"] == confirmation.plan.opened
+    assert [p["state"] for p in said["confirmation"]["points"]] == ["completed"] * len(keys)
+
+
+def test_progress_says_how_far_it_is(searched):
+    assert snapshot(searched).confirmation is None
+    confirmation = confirmed(searched, Confirm(points=2, replicates=3))
+    planned = len(confirmation.plan.points)
+    assert lines(snapshot(searched))[-1].startswith(f"confirmed: 0 of {planned} points with 3 fresh seeds")
+    drive(confirmation)
+    assert lines(snapshot(searched))[-1].startswith(f"confirmed: {planned} of {planned} points")
+
+
+def test_nothing_measured_is_nothing_to_confirm(open_ledger):
+    with pytest.raises(StudyError, match="has no point to confirm yet"):
+        begin(open_ledger(), Confirm())
+
+
+def test_noise_with_replicates_is_that_of_their_mean(open_ledger):
+    """The formula spreads MRR by 0.001 a replicate, MSE by nothing: variance of 0, 1, 2 is 1."""
+    ledger = open_ledger("search.replicates=3")
+    drive(ledger)
+    np.testing.assert_allclose(noise(ledger), [0.001 / np.sqrt(3), 0.0], atol=1e-12)
+
+
+def test_noise_of_curves_is_what_was_put_in(open_ledger):
+    """White noise of a known size on straight curves. Catches: a wrong factor for second differences."""
+    ledger = open_ledger("train.epochs=400", "budget.trials=2")
+    draw = np.random.default_rng(0)
+    for trial in range(2):
+        batch = [measure(CONFIG, trial, 0, epoch) for epoch in range(1, 401)]
+        ledger.record(
+            [
+                replace(m, mrr=0.3 + 1e-4 * m.epoch + draw.normal(0, 0.01), mse=0.9 + draw.normal(0, 0.03))
+                for m in batch
+            ]
+        )
+    np.testing.assert_allclose(noise(ledger), [0.01, 0.03], rtol=0.1)

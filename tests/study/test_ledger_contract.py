@@ -1,0 +1,240 @@
+"""What a Ledger promises on every kind of database: one class of tests, inherited by each."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+
+import optuna
+import postgres
+import pytest
+import sqlalchemy as sa
+from formula import BASELINE, SPEC, FormulaLane, measure
+
+from study.budget import complete
+from study.confirm import begin
+from study.database import holds_study, studies
+from study.ledger import Ledger
+from study.parts import Confirm
+from study.record import Holder, Judgement, judgements, measurements, runs
+from study.referee import Referee
+from study.spec import SpecError, StudySpec
+from trainable.contract import Decision, StudyError
+
+VARIABLE = "STUDY_TEST_DATABASE"
+HOLDER = Holder(run=1, lane="1.0", incarnation=1)
+
+
+class LedgerContract:
+    """`overrides` of the spec say where the record is."""
+
+    @pytest.fixture
+    def overrides(self):
+        raise NotImplementedError
+
+    @pytest.fixture
+    def open_(self, tmp_path, overrides):
+        """A function (name, *overrides) → the ledger of that study, opened anew."""
+        opened = []
+
+        def open_(name="formula", *more):
+            spec = StudySpec.from_text(
+                SPEC, where="test", overrides=[f"name={name}", "search.replicates=2", *overrides, *more]
+            )
+            opened.append(Ledger.open(spec, tmp_path / name, BASELINE))
+            return opened[-1]
+
+        yield open_
+        for ledger in opened:
+            ledger.close()
+
+    def drive(self, ledger, turns=500):
+        run = ledger.claim()
+        referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
+        for _ in range(turns):
+            lane.advance(referee.exchange)
+            if referee.over is not None:
+                break
+        ledger.release(run, referee.over or "killed")
+
+    def test_what_is_written_is_read_by_another_connection(self, open_, tmp_path):
+        ledger = open_()
+        lease = ledger.ask(HOLDER)
+        batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
+        ledger.record(batch)
+        said = Judgement(1, Decision(lease.trial, "go", "rung 1 epoch: rank 1 of 1, places 1"))
+        ledger.judge(said)
+        other = Ledger.read(tmp_path / "formula")
+        assert list(other.measurements()) == batch
+        assert other.judgements() == [said]
+        (record,) = other.records()
+        assert (record.config, record.holder, record.attempt) == (lease.config, HOLDER, 1)
+        assert other.spec == ledger.spec
+        assert other.baseline == BASELINE
+        other.close()
+
+    def test_the_first_of_equal_rows_wins(self, open_):
+        """Catches: a repeat that raises, or one that overwrites."""
+        ledger = open_()
+        lease = ledger.ask(HOLDER)
+        first = measure(lease.config, lease.trial, 0, 1)
+        ledger.record([first])
+        ledger.record([replace(first, mrr=0.9), measure(lease.config, lease.trial, 1, 1)])
+        assert next(ledger.measurements()) == first
+        assert len(list(ledger.measurements())) == 2
+        for verdict in ("stop", "go"):
+            ledger.judge(Judgement(1, Decision(lease.trial, verdict, "the first")))
+        assert [j.decision.verdict for j in ledger.judgements()] == ["stop"]
+
+    def test_only_one_drives(self, open_):
+        """Eight at once. Catches: an owner row that is looked up and then written."""
+        ledgers = [open_() for _ in range(8)]
+
+        def claim(ledger):
+            try:
+                return ledger.claim()
+            except StudyError:
+                return None
+
+        with ThreadPoolExecutor(8) as pool:
+            claimed = [run for run in pool.map(claim, ledgers) if run is not None]
+        assert len(claimed) == 1
+        assert [r.run for r in ledgers[0].runs() if r.ended is None] == claimed
+
+    def test_a_study_is_driven_to_its_end_and_confirmed(self, open_, tmp_path):
+        ledger = open_("formula", "stopping.rule=pareto-asha", "stopping.min_epochs=1", "search.sampler=tpe")
+        self.drive(ledger, turns=5)
+        assert complete(ledger) is None
+        again = open_("formula", "stopping.rule=pareto-asha", "stopping.min_epochs=1", "search.sampler=tpe")
+        self.drive(again)
+        assert complete(again) == "trials: 6 of 6"
+        confirmation = begin(again, Confirm(points=2, replicates=2))
+        confirmation.fix(BASELINE)
+        self.drive(confirmation)
+        read = Ledger.read(tmp_path / "formula", stage="confirm")
+        assert complete(read) is not None
+        assert read.plan == confirmation.plan
+        assert complete(again) == "trials: 6 of 6"
+        read.close()
+
+    def test_studies_beside_one_another_are_not_mixed(self, open_, tmp_path):
+        """Catches: a query without its study, a run that stops another study's."""
+        ledgers = [open_(name) for name in ("one", "two")]
+        for ledger, trials in zip(ledgers, (2, 3), strict=True):
+            ledger.claim()
+            for _ in range(trials):
+                lease = ledger.ask(HOLDER)
+                ledger.record([measure(lease.config, lease.trial, 0, 1)])
+        ledgers[0].request_stop()
+        assert [len(ledger.records()) for ledger in ledgers] == [2, 3]
+        assert [len(list(ledger.measurements())) for ledger in ledgers] == [2, 3]
+        assert [r.stop for ledger in ledgers for r in ledger.runs()] == [True, False]
+        assert studies(tmp_path) == [tmp_path / "one", tmp_path / "two"]
+
+    def test_another_question_and_other_data_are_refused(self, open_, tmp_path, overrides):
+        spec = open_().spec
+        with pytest.raises(SpecError, match=r"train\.epochs: 4 → 5"):
+            open_("formula", "train.epochs=5")
+        with pytest.raises(StudyError, match="are not those that 'formula' began with"):
+            Ledger.open(spec, tmp_path / "formula", replace(BASELINE, data={"sha256": "1"}))
+
+    def test_an_erased_study_leaves_nothing(self, open_, tmp_path):
+        kept, erased = open_("kept"), open_("erased")
+        for ledger in (kept, erased):
+            self.drive(ledger)
+        begin(erased, Confirm(points=2, replicates=2))
+        erased.erase()
+        with erased._engine.connect() as connection:
+            for table in (measurements, judgements, runs):
+                owners = set(connection.execute(sa.select(table.c.study).distinct()).scalars())
+                assert owners <= {kept._id}
+        assert complete(kept) == "trials: 6 of 6"
+        assert len(list(kept.measurements())) == 6 * 4 * 2
+
+
+class TestSQLite(LedgerContract):
+    @pytest.fixture
+    def overrides(self):
+        return []
+
+
+@pytest.mark.postgres
+class TestPostgreSQL(LedgerContract):
+    @pytest.fixture
+    def overrides(self, postgres, monkeypatch):
+        monkeypatch.setenv(VARIABLE, postgres.database())
+        return [f"storage.url=env:{VARIABLE}"]
+
+    def test_a_server_that_was_away_is_found_again(self, open_, postgres):
+        ledger = open_()
+        ledger.ask(HOLDER)
+        postgres.stop()
+        with pytest.raises(sa.exc.OperationalError):
+            ledger.records()
+        postgres.start()
+        assert len(ledger.records()) == 1
+
+    def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(self, open_, monkeypatch):
+        """Catches: a study without its facts that is taken for one."""
+        url = os.environ[VARIABLE]
+
+        def cut(optuna_study, key, value):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(optuna.Study, "set_user_attr", cut)
+        with pytest.raises(KeyboardInterrupt):
+            open_()
+        monkeypatch.undo()
+        monkeypatch.setenv(VARIABLE, url)
+        assert open_().baseline == BASELINE
+
+    def test_the_password_is_nowhere_but_in_the_variable(self, open_, tmp_path, caplog):
+        """In the files, the tables, the spec, what objects print, and what errors say."""
+        ledger = open_()
+        self.drive(ledger)
+        said = [repr(ledger.spec), ledger.spec.as_toml(), str(asdict(ledger.records()[0])), caplog.text]
+        said += [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+        with ledger._engine.connect() as connection:
+            for table in sa.inspect(connection).get_table_names():
+                rows = connection.execute(sa.text(f'SELECT * FROM "{table}"'))
+                said += [str(row) for row in rows]
+        assert not [text for text in said if postgres.PASSWORD in text]
+
+    def test_an_unreachable_server_is_said_without_its_password(self, tmp_path, monkeypatch):
+        monkeypatch.setenv(VARIABLE, f"postgresql://me:{postgres.PASSWORD}@127.0.0.1:9/none")
+        spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
+        with pytest.raises(StudyError, match=r"at 127\.0\.0\.1, database none does not answer") as error:
+            Ledger.open(spec, tmp_path / "formula", BASELINE)
+        assert postgres.PASSWORD not in str(error.value)
+
+    def test_a_variable_that_is_not_set_is_named(self, tmp_path):
+        spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:NOT_SET_HERE"])
+        with pytest.raises(StudyError, match="environment variable NOT_SET_HERE is not set"):
+            Ledger.open(spec, tmp_path / "formula", BASELINE)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me:{postgres.PASSWORD}@host/db",
+        f"postgresql://host/db?password={postgres.PASSWORD}",
+        f"mysql://me:{postgres.PASSWORD}@host/db",
+        f"postgresql://me:{postgres.PASSWORD}@host",
+    ],
+)
+def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
+    with pytest.raises(SpecError, match=r"storage\.url") as error:
+        StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url='{url}'"])
+    assert postgres.PASSWORD not in str(error.value)
+    with pytest.raises(SpecError, match=r"storage\.url") as error:
+        StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=['{url}']"])
+    assert postgres.PASSWORD not in str(error.value)
+
+
+def test_a_record_is_not_left_behind_for_another_place(tmp_path):
+    """Catches: a spec that names a database for a study whose record is a file: two half records."""
+    spec = StudySpec.from_text(SPEC, where="test")
+    Ledger.open(spec, tmp_path / "formula", BASELINE).close()
+    moved = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
+    with pytest.raises(StudyError, match=r"the record of formula is in .*ledger\.db"):
+        Ledger.open(moved, tmp_path / "formula", BASELINE)
+    assert holds_study(tmp_path / "formula")

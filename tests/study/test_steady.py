@@ -1,0 +1,122 @@
+"""A run outlives its database: away, full or locked, and back again (law 5)."""
+
+import random
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+from formula import BASELINE, SPEC, FormulaLane, measure
+
+from study.budget import complete
+from study.ledger import Ledger
+from study.referee import Referee
+from study.runtime.steady import AWAY_S, Steady
+from study.spec import StudySpec
+from trainable.contract import Unreachable
+
+
+def drive(steady, lane, disturb=lambda turn: None):
+    """Let the lane take turns until the study is over; how often nobody answered."""
+    unanswered = 0
+    for turn in range(500):
+        disturb(turn)
+        try:
+            lane.advance(steady.exchange)
+        except Unreachable:
+            unanswered += 1
+        if steady.over is not None:
+            return unanswered
+    pytest.fail("not over after 500 turns")
+
+
+def check(ledger):
+    """Every budgeted trial once, measured as if nothing had happened."""
+    assert complete(ledger) == "trials: 6 of 6"
+    expected = {
+        (r.trial, epoch): measure(r.config, r.trial, 0, epoch)
+        for r in ledger.records()
+        for epoch in range(1, r.config.epochs + 1)
+    }
+    assert {(m.trial, m.epoch): m for m in ledger.measurements()} == expected
+
+
+@pytest.mark.postgres
+def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
+    spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
+    ledger = Ledger.open(spec, tmp_path / "formula", BASELINE)
+    run = ledger.claim()
+
+    def disturb(turn):
+        if turn in (5, 15):
+            postgres.stop()
+        if turn in (8, 16):
+            postgres.start()
+
+    assert drive(Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2), disturb) == 4
+    check(ledger)
+    ledger.close()
+
+
+@contextmanager
+def failing(share, seed=0):
+    """A share of the statements that write fail, as on a disk that is full now and then."""
+    chance = random.Random(seed)
+
+    def fail(_connection, _cursor, statement, *_):
+        if statement.startswith(("INSERT", "UPDATE")) and chance.random() < share:
+            raise sa.exc.OperationalError(statement, {}, Exception("database or disk is full"))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", fail)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_full_disk_at_whatever_statement(open_ledger, seed):
+    """Catches: a Referee that goes on with what it failed to write; a lane to blame for it."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    with failing(0.05, seed):
+        unanswered = drive(Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2))
+    assert unanswered > 0
+    check(ledger)
+
+
+def test_the_run_ends_where_the_database_stays_away(open_ledger):
+    ledger, now = open_ledger(), [0.0]
+    run = ledger.claim()
+    steady, lane = Steady(lambda: Referee(ledger, run), clock=lambda: now[0]), FormulaLane(f"{run}.0")
+    lane.advance(steady.exchange)
+    with failing(1.0):
+        for now[0] in (0.0, AWAY_S - 1):
+            with pytest.raises(Unreachable):
+                lane.advance(steady.exchange)
+        now[0] = AWAY_S
+        with pytest.raises(Unreachable):
+            lane.advance(steady.exchange)
+        answer = lane.advance(steady.exchange)
+    assert answer.over
+    assert steady.over.startswith("failed: the database has been away for 600 s: ")
+    assert "disk is full" in steady.over
+
+
+def test_a_run_that_was_taken_for_dead_lets_go(open_ledger):
+    """Two hosts, one of them cut off for a while. Catches: two drivers of one study."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    ledger.release(run, "died")
+    other = ledger.claim()
+    referee._looked = float("-inf")
+    answer = lane.advance(referee.exchange)
+    assert answer.over
+    assert referee.over == "failed: another run of this study took it over"
+    ledger.release(run, "failed")
+    assert [r.reason for r in ledger.runs()] == ["died", None]
+    steady = Steady(lambda: Referee(ledger, other))
+    drive(steady, FormulaLane(f"{other}.0"))
+    check(ledger)
