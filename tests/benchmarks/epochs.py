@@ -133,7 +133,8 @@ NUMBA_MOST = 8
 ABOUT = """Training and exact evaluation of one member on MovieLens-100K (split per user, 80 % to train),
 dim 32, hidden 64, float32, Adam, λ = .9. One thread; milliseconds of CPU time, which on an idle machine
 is wall time: medians and quartiles of {rounds} rounds in which all take turns. Ratios are medians of
-those within a round."""
+those within a round. Others on the machine share its caches, and PyTorch suffers more from that than the
+kernel does: ratios at a load above 2 flatter it."""
 
 ABOUT_STACKED = """Members that differ in λ, sharing and learning rate, on one core, batch 256, {rounds}
 rounds. On a CPU the torch engine is for tests; the numba engine trains one member after the other."""
