@@ -21,7 +21,7 @@ def rated(*rows: str, header: str = "user,item,rating,timestamp") -> str:
 
 OVERRIDES = {
     "bugdet.trials=3": "bugdet: unknown key; use name, objectives, data, train,",
-    "budget.trails=3": "budget.trails: unknown key; use trials, member_epochs, wall_time_s (--set)",
+    "budget.trails=3": "budget.trails: unknown key; use trials, member_epochs, wall_time_s, plateau (--set)",
     "train.epochs=many": "train.epochs: 'many' is not possible; use a whole number (--set)",
     "train.epochs": "--set: 'train.epochs' is not section.key=value; write e.g. budget.trials=10",
     "space.learning_rate={log=[nan,1.0]}": "learning_rate.log[0]: nan is not possible; use a finite number",
@@ -51,7 +51,7 @@ RATINGS = {
 
 COMMANDS = {
     "run broken.toml": "broken.toml: is not valid TOML: ",
-    "run endless.toml": "budget: is empty, so the study would never end; give trials, member_epochs or",
+    "run endless.toml": "budget: sets no limit that is sure to come; give trials, member_epochs or",
     "run other.toml": "other.toml: cannot be read as a spec: No such file or directory",
     "run ml200k": "'ml200k' is not known; use a path with '/' or '.toml', a study (none yet), or a preset",
     "run timeless.toml": "data.split: 'leave-last' needs timestamps and these ratings have none",
@@ -156,7 +156,7 @@ def test_other_ratings_under_a_study_are_refused(here: Path):
     refuses(
         study("run", "tiny.toml", cwd=here),
         "data.source: the ratings of ",
-        "are not those this study began with",
+        "are not those that ",
     )
 
 
