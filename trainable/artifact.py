@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from safetensors.numpy import load, save
 
 from trainable.contract import Config, StudyError
 from trainable.parameters import shapes
+from trainable.seal import seal
 
 FORMAT = 1
 """Version of what `Model.save` writes; another one is refused."""
@@ -137,7 +137,7 @@ class Model:
         tensors["seen.starts"] = self._seen_starts.astype(np.int64)
         content = save({name: np.ascontiguousarray(values) for name, values in tensors.items()})
         about = {"format": FORMAT, **asdict(self.card)}
-        about["sha256"] = _seal(about, content)
+        about["sha256"] = seal(about, content)
         text = json.dumps(about, indent=2, ensure_ascii=False, allow_nan=False)
         beside, before = (folder.with_name(f".{folder.name}.{kind}{os.getpid()}") for kind in ("", "old."))
         for left in (beside, before):
@@ -193,7 +193,7 @@ def load_model(folder: str | Path) -> Model:
         ) from error
     try:
         about = dict(json.loads(text))
-        written, seal = about.pop("format"), about.pop("sha256")
+        written, sealed = about.pop("format"), about.pop("sha256")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StudyError(
             f"{folder / CARD}: is not a model's; export the model again with `study pick`"
@@ -205,7 +205,7 @@ def load_model(folder: str | Path) -> Model:
         )
     damaged = f"{folder}: is damaged, or its files are of two models; export it again with `study pick`"
     try:
-        if seal != _seal({"format": written, **about}, content):
+        if sealed != seal({"format": written, **about}, content):
             raise StudyError(damaged)
         return _model(Card.from_dict(about), load(content))
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -217,7 +217,11 @@ def _model(card: Card, tensors: dict[str, NDArray[np.generic]]) -> Model:
     users, items = (
         _as_ids(tensors.pop(f"ids.{name}"), tensors.pop(f"ids.{name}.ends")) for name in CATALOGUES
     )
-    starts, seen = tensors.pop("seen.starts").astype(np.int64), tensors.pop("seen.items").astype(np.int64)
+    starts, seen = _whole(tensors.pop("seen.starts")), _whole(tensors.pop("seen.items"))
+    if starts.shape != (len(users) + 1,) or starts[0] != 0 or starts[-1] != len(seen):
+        raise ValueError("what was seen is not parted among the users")
+    if (starts[1:] < starts[:-1]).any():
+        raise ValueError("a user's part of what was seen ends before it begins")
     rows = np.repeat(np.arange(len(users)), np.diff(starts))
     return Model(card, tensors, users=users, items=items, seen=np.stack([rows, seen]))
 
@@ -227,16 +231,16 @@ def _check(card: Card, parameters: Tensors, seen: NDArray[np.integer], n_users: 
     given = {name: values.shape for name, values in parameters.items()}
     if given != wanted:
         raise ValueError(f"parameters of shapes {given} are not those of the configuration, {wanted}")
-    if not all(np.isfinite(values).all() for values in parameters.values()):
-        raise ValueError("a parameter is not finite")
+    if not all(values.dtype.kind == "f" and np.isfinite(values).all() for values in parameters.values()):
+        raise ValueError("a parameter is not a finite real number")
     if seen.ndim != 2 or len(seen) != 2 or (seen < 0).any() or (seen >= [[n_users], [n_items]]).any():
         raise ValueError("what was seen lies outside the catalogues")
 
 
-def _seal(about: Mapping[str, Any], content: bytes) -> str:
-    """The sha256 of a card, in whatever layout it is written, and of the tensors' file."""
-    card = json.dumps(about, sort_keys=True).encode()
-    return sha256(len(card).to_bytes(8, "little") + card + content).hexdigest()
+def _whole(values: NDArray[np.generic]) -> NDArray[np.int64]:
+    if values.dtype.kind != "i":
+        raise ValueError(f"{values.dtype} stands where whole numbers belong")
+    return values.astype(np.int64)
 
 
 def _index(ids: Sequence[str]) -> dict[str, int]:

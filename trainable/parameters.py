@@ -74,6 +74,21 @@ def fresh(values: Values) -> dict[str, NDArray[np.generic]]:
     return {**values, **moments, "step": np.zeros((), np.int64), "epoch": np.zeros((), np.int64)}
 
 
+def layout(
+    config: Config, n_users: int, n_items: int, dtype: str
+) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+    """Shape and dtype by name of each array of a member's state, where its numbers are of `dtype`.
+
+    The names are those of `fresh`.
+    """
+    parts = {
+        f"{kind}{name}": (shape, np.dtype(dtype))
+        for name, shape in shapes(config, n_users, n_items).items()
+        for kind in ("", "m.", "v.")
+    }
+    return parts | dict.fromkeys(("step", "epoch"), ((), np.dtype(np.int64)))
+
+
 def _uniform(draw: np.random.Generator, inputs: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
     bound = inputs**-0.5
     return draw.uniform(-bound, bound, shape)

@@ -1,50 +1,15 @@
 """A lane's side of the study loop: slots that are filled, trained, measured and emptied."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
-
-from trainable.contract import (
-    Answer,
-    Config,
-    Exchange,
-    Fault,
-    FaultKind,
-    Held,
-    Lease,
-    Measurement,
-    Unreachable,
-)
-from trainable.engines import Engine, Member, Result, State
-from trainable.slots import Slots
-
-STATES = "states.safetensors"
-SLOTS = "slots.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A trial in training: its lease, and the epochs behind it. Its replicates train side by side."""
-
-    lease: Lease
-    epoch: int = 0
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """One engine member a replicate."""
-        return tuple(Member(self.lease.trial, r, self.lease.config) for r in self.lease.replicates)
-
-    @property
-    def held(self) -> Held:
-        """The slot as the exchange names it."""
-        return Held(self.lease.trial, self.lease.attempt, self.epoch)
+from trainable.checkpoint import Record, read, write
+from trainable.contract import Answer, Exchange, Fault, FaultKind, Held, Lease, Measurement, Unreachable
+from trainable.engines import Engine, Member, Result
+from trainable.slots import Slot, Slots
 
 
 class Session:
@@ -162,31 +127,26 @@ class Session:
         return [_measurement(m, results[m], self._cost_s.pop(m)) for m in results if m in due]
 
     def save(self, folder: Path) -> None:
-        """Everything in the slots, as two files in `folder`: tensors, and what they belong to."""
-        tensors: dict[str, NDArray[np.generic]] = {}
-        for slot in self._held.values():
-            for member in slot.members:
-                for name, array in self.engine.state(member).items():
-                    tensors[f"{member.trial}/{member.replicate}/{name}"] = np.asarray(array, order="C")
-        save_file(tensors, folder / STATES)
-        record = {
-            "slots": [asdict(slot) for slot in self._held.values()],
-            "unsent": [asdict(m) for m in self._unsent],
-        }
-        (folder / SLOTS).write_text(json.dumps(record))
+        """Leave everything in the slots in `folder`, in the place of an earlier checkpoint there."""
+        record = Record(tuple(self._held.values()), self.measured)
+        write(folder, record, {member: self.engine.state(member) for member in record.members})
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` left in `folder`; the next exchange reconciles it with the record."""
-        record = json.loads((folder / SLOTS).read_text())
-        tensors = load_file(folder / STATES)
-        for entry in record["slots"]:
-            slot = _slot(entry)
-            for member in slot.members:
-                prefix = f"{member.trial}/{member.replicate}/"
-                state: State = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-                self.engine.join(member, state)
-            self._held[slot.lease.trial] = slot
-        self._unsent = [Measurement(**m) for m in record["unsent"]]
+        """Take up what `save` left in `folder`, for all that is held; the next exchange reconciles it.
+
+        CheckpointError where it is not whole, or not of this engine's data; what is held stays then.
+        """
+        record, states = read(folder, self.engine)
+        for trial in tuple(self._held):
+            self.drop(trial)
+        self._held = {slot.lease.trial: slot for slot in record.slots}
+        self._faulty, self._unsent = [], list(record.unsent)
+        try:
+            for member in record.members:
+                self.engine.join(member, states[member])
+        except MemoryError as error:
+            self._unsent.clear()
+            self._fault("memory", error)
 
 
 def _measurement(member: Member, result: Result, wall_s: float) -> Measurement:
@@ -203,9 +163,3 @@ def _measurement(member: Member, result: Result, wall_s: float) -> Measurement:
         wall_s=wall_s,
         **result.metrics,
     )
-
-
-def _slot(record: Mapping[str, Any]) -> Slot:
-    lease = record["lease"]
-    config = Config.from_dict(lease["config"])
-    return Slot(Lease(lease["trial"], lease["attempt"], config, tuple(lease["replicates"])), record["epoch"])

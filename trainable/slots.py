@@ -1,9 +1,31 @@
-"""How many trials a lane trains together: as many as asked for, or found by measurement."""
+"""What lies in a lane's slots, and how many there are: as many as asked for, or found by measurement."""
 
+from dataclasses import dataclass
 from typing import Literal
+
+from trainable.contract import Held, Lease
+from trainable.engines import Member
 
 GAIN = 1.1
 """What twice the slots must bring in members an epoch, a second, to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A trial in training: its lease, and the epochs behind it. Its replicates train side by side."""
+
+    lease: Lease
+    epoch: int = 0
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """One engine member a replicate."""
+        return tuple(Member(self.lease.trial, r, self.lease.config) for r in self.lease.replicates)
+
+    @property
+    def held(self) -> Held:
+        """The slot as the exchange names it."""
+        return Held(self.lease.trial, self.lease.attempt, self.epoch)
 
 
 class Slots:

@@ -1,5 +1,6 @@
 """Under Ray Tune: `Lane`, a long-lived share of a device, and `TwoTask`, one configuration for any Tuner."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,13 +10,18 @@ from typing import Any, ClassVar
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
+from trainable.checkpoint import CheckpointError
 from trainable.contract import SHARINGS, Answer, Config, Exchange, Lease
 from trainable.data import load
 from trainable.job import Job
 from trainable.session import Session
 
 STEP_S = 1.0
-"""A lane's step lasts one epoch or one second, whichever is longer: Tune is not asked more often."""
+"""A lane's step lasts one epoch or one second, whichever is longer: Tune is not asked more often. Where a
+checkpoint is due it ends with the epoch, so that a kill costs `save_every_s` and one epoch at most.
+"""
+
+log = logging.getLogger(__name__)
 
 
 class Lane(tune.Trainable):
@@ -32,26 +38,44 @@ class Lane(tune.Trainable):
         """Advance for a second, or an epoch; done when the referee says that the study is over."""
         began = time.monotonic()
         answer = self.session.advance()
-        while not answer.park and time.monotonic() - began < STEP_S:
+        while not answer.park and time.monotonic() - began < STEP_S and not self._due:
             answer = self.session.advance()
         if answer.park and not answer.over:
             time.sleep(STEP_S)
-        return {"over": answer.over, "done": answer.over, SHOULD_CHECKPOINT: self._due(time.monotonic())}
+        return {"over": answer.over, "done": answer.over, SHOULD_CHECKPOINT: self._due}
 
-    def _due(self, now: float) -> bool:
-        if self._save_every_s is None or now - self._saved < self._save_every_s:
-            return False
-        self._saved = now
-        return True
+    @property
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self._save_every_s is not None and time.monotonic() - self._saved >= self._save_every_s
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Leave the slots in Tune's folder."""
+        self._saved = time.monotonic()
         self.session.save(Path(checkpoint_dir))
 
+    def restore(self, checkpoint_path: Any) -> None:
+        """Go on from what Tune calls a training result; a checkpoint that is gone is one that is not whole.
+
+        Ray 2.60 raises ValueError for it here, before `load_checkpoint`, in this lane and in every next one.
+        """
+        folder = Path(checkpoint_path.checkpoint.path)
+        if folder.exists():
+            super().restore(checkpoint_path)
+        else:
+            self.load_checkpoint(str(folder))
+
     def load_checkpoint(self, checkpoint: str | None) -> None:
-        """Take the slots up again; the next exchange drops what has moved elsewhere."""
-        if checkpoint is not None:
-            self.session.load(Path(checkpoint))
+        """Take the slots up again; the next exchange drops what has moved elsewhere.
+
+        A checkpoint that is not whole is said once and left: with empty slots the next exchange gives its
+        trials out again, from epoch 0 and under the next attempt.
+        """
+        try:
+            if checkpoint is not None:
+                self.session.load(Path(checkpoint))
+        except CheckpointError as error:
+            log.warning("lane %s: %s, so its trials start again", self.session.lane, error)
 
 
 class TwoTask(tune.Trainable):
@@ -114,6 +138,6 @@ class TwoTask(tune.Trainable):
         self.session.save(Path(checkpoint_dir))
 
     def load_checkpoint(self, checkpoint: str | None) -> None:
-        """Take the slot up again."""
+        """Take the slot up again; CheckpointError where the checkpoint is not whole."""
         if checkpoint is not None:
             self.session.load(Path(checkpoint))

@@ -19,9 +19,11 @@ ORDER = {
     "trainable": """
         contract ← streams ← data ← metrics ← trivial
         contract ← losses
-        streams ← parameters ← artifact, model
-        losses, metrics, model ← engines
-        engines, slots ← job, session ← tune
+        streams ← parameters ← model
+        parameters, seal ← artifact
+        losses, metrics, model ← engines ← job, slots
+        seal, slots, typed ← checkpoint ← session
+        job, session ← tune
     """,
     "analysis": """
         objective ← front ← attainment, compare, tables
@@ -83,7 +85,7 @@ OUTSIDE = {
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
     "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
-    "safetensors": ("trainable.session", "trainable.artifact"),
+    "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": ("analysis.compare", "analysis.confirmation", "study.samplers.qmc", "trainable.engines"),
     "sqlalchemy": ("study.record", "study.database", "study.ledger"),
     "sqlite3": ("study.database",),

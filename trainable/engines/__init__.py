@@ -65,6 +65,9 @@ class Engine(Protocol):
     (relative; in float32 rounding alone makes trajectories diverge).
     """
 
+    fold: Fold
+    dtype: str
+    """What its members' numbers are: "float32" or "float64"."""
     deterministic: bool
     tolerance: float
     at_once: int

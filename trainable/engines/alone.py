@@ -49,8 +49,9 @@ class AloneEngine(ABC, Generic[R]):
     at_once = 1
     stacks = False
 
-    def __init__(self, fold: Fold, *, seed: int) -> None:
+    def __init__(self, fold: Fold, *, seed: int, dtype: str) -> None:
         self.fold = fold
+        self.dtype = dtype
         self.seed = seed
         self.ranking = Ranking(fold)
         self._members: dict[Member, Training[R]] = {}

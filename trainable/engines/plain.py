@@ -27,7 +27,7 @@ class PlainEngine(AloneEngine[Columns]):
     tolerance = 1e-9
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
-        super().__init__(fold, seed=seed)
+        super().__init__(fold, seed=seed, dtype=dtype)
         self.deterministic = device == "cpu"
         self._threads, self._like = threads, like(device, dtype)
 

@@ -47,7 +47,8 @@ class TorchEngine:
     stacks = True
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
-        self._fold, self._seed, self._threads = fold, seed, threads
+        self.fold, self.dtype = fold, dtype
+        self._seed, self._threads = seed, threads
         self._like = like(device, dtype)
         self._ranking = Ranking(fold)
         self._groups: dict[int | Literal["full"], Group] = {}
@@ -55,7 +56,7 @@ class TorchEngine:
 
     def join(self, member: Member, state: State | None = None) -> None:
         """Add a member, at its keyed initial values or at `state`; ValueError where it is here already."""
-        config, size = member.config, (self._fold.train.n_users, self._fold.train.n_items)
+        config, size = member.config, (self.fold.train.n_users, self.fold.train.n_items)
         group = self._groups.setdefault(config.batch_size, Group(*size, self._like))
         if member in group.seats:
             raise ValueError(f"{member} has joined already")
@@ -110,7 +111,7 @@ class TorchEngine:
 
     def _train(self, batch_size: int | Literal["full"], group: Group) -> dict[Member, tuple[float, float]]:
         """An epoch of a group; each member's mean losses over the rows, before each update."""
-        n = len(self._fold.train)
+        n = len(self.fold.train)
         size = n if batch_size == "full" else min(batch_size, n)
         step, columns = group.step(size), self._columns(group)
         group.stack.sums.zero_()
@@ -140,7 +141,7 @@ class TorchEngine:
         """An epoch's draw on the device, each column (n,); the last `DRAWS` stay there."""
         key = replicate, epoch
         if key not in self._draws:
-            d = draw(self._fold.train, seed=self._seed, replicate=replicate, epoch=epoch)
+            d = draw(self.fold.train, seed=self._seed, replicate=replicate, epoch=epoch)
             ratings = torch.as_tensor(d.ratings).to(self._like)
             self._draws[key] = Columns(
                 self._ids(d.users), self._ids(d.items), self._ids(d.negatives), ratings
@@ -154,7 +155,7 @@ class TorchEngine:
 
     def _measure(self, group: Group, members: Sequence[Member]) -> dict[Member, dict[str, float]]:
         """The metrics on the fold's target of those members whose numbers are finite."""
-        target = self._fold.target
+        target = self.fold.target
         most = max(1, SCORES // max(len(target), BLOCK * target.n_items))
         found: dict[Member, dict[str, float]] = {}
         for first in range(0, len(members), most):

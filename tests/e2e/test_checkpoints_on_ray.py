@@ -1,0 +1,93 @@
+"""A lane under real Ray Tune that is killed in a save, and whose checkpoint is then torn: law 5 holds."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import ray
+from alone import recorded, silent, trained_alone
+
+from study.ledger import Ledger
+from study.runtime import run
+from study.runtime import tune as runtime
+from study.spec import StudySpec
+from trainable import tune
+
+TRIALS, EPOCHS = 2, 12
+SPEC = f"""
+name = "torn"
+[data]
+source = "synthetic"
+[train]
+epochs = {EPOCHS}
+dim = 4
+hidden = 4
+batch_size = "full"
+[search]
+sampler = "random"
+[budget]
+trials = {TRIALS}
+[runtime]
+engine = "plain"
+lanes = 1
+slots = 2
+save_every_s = 0.001
+"""
+
+
+def doomed(diary: Path, storage: Path) -> type[tune.Lane]:
+    """A lane that dies twice, and writes into `diary` with what it started each."""
+
+    class Doomed(tune.Lane):
+        """Made here, so that it travels to Ray's workers by value."""
+
+        saves = 0
+
+        def setup(self, config, **given):
+            super().setup(config, **given)
+            with diary.open("a") as file:
+                file.write("\n")
+            self.life = len(diary.read_text().splitlines())
+
+        def load_checkpoint(self, checkpoint):
+            super().load_checkpoint(checkpoint)
+            with diary.open("a") as file:
+                file.write(" ".join(f"{h.trial}:{h.epoch}" for h in self.session.held) or "nothing")
+
+        def save_checkpoint(self, checkpoint_dir):
+            super().save_checkpoint(checkpoint_dir)
+            self.saves += 1
+            if self.life == 1 and self.saves == 2:  # in the middle of a save
+                (Path(checkpoint_dir) / "slots.json").unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.life == 2 and self.saves == 2:
+                for record in storage.rglob("slots.json"):
+                    record.write_bytes(record.read_bytes()[:-9])
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return Doomed
+
+
+@pytest.mark.ray
+def test_a_lane_is_killed_in_a_save_and_its_checkpoints_are_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Catches half a checkpoint taken up, a lane that fails at a bad one for ever, a trial doubled."""
+    diary = tmp_path / "diary"
+    monkeypatch.setattr(runtime, "Lane", doomed(diary, tmp_path / "torn"))
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path, watch=silent)
+    finally:
+        ray.shutdown()
+    assert outcome.reason == f"trials: {TRIALS} of {TRIALS}"
+    nothing, whole, torn = diary.read_text().split("\n")[1:]
+    assert (nothing, torn) == ("", "nothing")
+    assert whole == "0:1 1:1"  # the save before the one that killed it
+    ledger = Ledger.read(outcome.folder)
+    assert [(r.trial, r.state, r.epochs) for r in ledger.records()] == [
+        (n, "completed", EPOCHS) for n in range(TRIALS)
+    ]
+    assert [r.attempt for r in ledger.records()] == [2, 2]
+    assert recorded(ledger) == {(n, 0): trained_alone(ledger, n, 0) for n in range(TRIALS)}

@@ -1,0 +1,222 @@
+"""A checkpoint is whole or refused: at any kill, after any damage, of any other kind."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from members import CONFIG, ITEMS, USERS, make_fold, new_engine
+from sessions import everything, files, new_session, put, sealed, trained
+
+from trainable.checkpoint import FORMAT, RECORD, CheckpointError, Record, read, write
+from trainable.contract import SHARINGS, StudyError
+from trainable.parameters import fresh, initial, layout
+from trainable.session import Session
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, dict[str, bytes]]:
+    """A session after two epochs, and its checkpoint's files."""
+    session = trained(2)
+    folder = tmp_path_factory.mktemp("saved")
+    session.save(folder)
+    return session, files(folder)
+
+
+# --- a kill at any moment --------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["no earlier one", "an earlier one"])
+def test_a_kill_anywhere_in_a_save_leaves_this_checkpoint_or_the_one_before(
+    first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Catches a record that takes its place before its tensors, tensors written over, a file half written."""
+    before, after = trained(1), trained(2)
+    survived, deaths, done = [], 0, False
+    while not done:
+        folder = tmp_path / str(deaths)
+        folder.mkdir()
+        if not first:
+            before.save(folder)
+        with monkeypatch.context() as patch:
+            kill_at(deaths, patch)
+            try:
+                after.save(folder)
+                done = True
+            except Killed:
+                deaths += 1
+        session = new_session()
+        try:
+            session.load(folder)
+            survived.append(everything(session))
+        except CheckpointError:
+            survived.append(None)
+    old = None if first else everything(before)
+    turn = survived.index(everything(after))
+    assert survived == [old] * turn + [everything(after)] * (deaths + 1 - turn)
+    assert 0 < turn <= deaths
+    assert len(files(tmp_path / str(deaths))) == 2
+
+
+def kill_at(operation: int, patch: pytest.MonkeyPatch) -> None:
+    """Die in that operation on files, counted from 0: in the middle of a write, after any other."""
+    left = operation
+
+    def mortal(method, half):
+        def act(path: Path, *arguments):
+            nonlocal left
+            left -= 1
+            if left < 0 and half:
+                method(path, arguments[0][: len(arguments[0]) // 2])
+                raise Killed
+            done = method(path, *arguments)
+            if left < 0:
+                raise Killed
+            return done
+
+        return act
+
+    patch.setattr(Path, "write_bytes", mortal(Path.write_bytes, half=True))
+    patch.setattr(Path, "replace", mortal(Path.replace, half=False))
+    patch.setattr(Path, "unlink", mortal(Path.unlink, half=False))
+
+
+# --- whatever befalls its files --------------------------------------------------------------------------
+
+
+FOREIGN = {
+    "nothing": ({}, "slots.json: cannot be read .No such file"),
+    "empty": ({RECORD: b""}, "slots.json: is torn, or no JSON"),
+    "a list": ({RECORD: b"[1]"}, "slots.json: is no record of slots"),
+    "deep": ({RECORD: b"[" * 100_000}, "slots.json: is torn, or no JSON"),
+    "not text": ({RECORD: b"\xff\xfe\xff"}, "slots.json: is torn, or no JSON"),
+    "an older one": ({RECORD: b'{"slots": [], "unsent": []}'}, "slots.json: is of no format"),
+    "a later one": (sealed({"format": 2}, b""), "is of format 2, and this version reads 1"),
+    "no seal": ({RECORD: b'{"format": 1, "tensors": 0}'}, "slots.json: names no tensors"),
+    "elsewhere": (
+        {RECORD: json.dumps({"format": 1, "tensors": 0, "sha256": "../" * 20 + "0000"}).encode()},
+        "slots.json: names no tensors",
+    ),
+    "no tensors": (
+        {RECORD: json.dumps({"format": 1, "tensors": 0, "sha256": "0" * 64}).encode()},
+        "states-0{16}.safetensors: cannot be read .No such file",
+    ),
+    "no slots": (sealed({"format": FORMAT, "tensors": 0}, b""), "has other fields than slots, unsent"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_is_no_checkpoint_is_refused_in_words(kind: str, tmp_path: Path):
+    contents, message = FOREIGN[kind]
+    with pytest.raises(CheckpointError, match=message) as refused:
+        read(put(tmp_path / "it", contents), new_engine("plain"))
+    assert isinstance(refused.value, StudyError)
+
+
+def test_a_torn_file_is_told_from_a_changed_one(saved, tmp_path: Path):
+    _, contents = saved
+    name = next(n for n in contents if n != RECORD)
+    for change, message in [
+        ({name: contents[name][:-1]}, rf"is torn: it has {len(contents[name]) - 1} bytes"),
+        ({name: contents[name][:-1] + b"\1"}, "it or its record has changed since it was written"),
+        (
+            {RECORD: contents[RECORD].replace(b'"attempt": 2', b'"attempt": 3')},
+            "it or its record has changed since it was written",
+        ),
+    ]:
+        with pytest.raises(CheckpointError, match=message):
+            read(put(tmp_path / "it", contents | change), new_engine("plain", dtype="float32"))
+
+
+def test_files_of_two_checkpoints_make_none(saved, tmp_path: Path):
+    _, contents = saved
+    trained(3).save(tmp_path)
+    (name,) = (n for n in contents if n != RECORD)
+    (other,) = (n for n in files(tmp_path) if n != RECORD)
+    mixed = {RECORD: contents[RECORD], name: files(tmp_path)[other]}
+    with pytest.raises(CheckpointError, match="has changed since"):
+        read(put(tmp_path / "it", mixed), new_engine("plain", dtype="float32"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: replace(s, epoch=10), r"trial 7: epoch 10 is none of its 9"),
+        (lambda s: replace(s, epoch=3), r"7/0/epoch is 2, its slot's is 3"),
+        (lambda s: replace(s, epoch=True), r"slots.json.slots\[1\].epoch: 'True' is not of the type"),
+        (lambda s: replace(s, lease=replace(s.lease, trial=3)), "a replicate is there twice"),
+        (lambda s: replace(s, lease=replace(s.lease, attempt=0)), "below what it counts from"),
+        (lambda s: replace(s, lease=replace(s.lease, replicates=())), "below what it counts from"),
+        (
+            lambda s: replace(s, lease=replace(s.lease, config=replace(s.lease.config, dim=5))),
+            r"7/0/ranking.users is \(\(12, 4\), dtype\('float32'\)\), wanted is \(\(12, 5\)",
+        ),
+    ],
+)
+def test_a_slot_that_cannot_be_is_refused(change, message, saved, tmp_path: Path):
+    whole, _ = saved
+    first, second = whole._held.values()
+    members = (*first.members, *second.members)
+    record = Record((first, change(second)))
+    states = {m: whole.engine.state(m) for m in members}
+    write(tmp_path, record, states)
+    with pytest.raises(CheckpointError, match=message):
+        new_session().load(tmp_path)
+
+
+def test_a_state_of_nobody_is_refused(saved, tmp_path: Path):
+    whole, _ = saved
+    first, second = whole._held.values()
+    states = {member: whole.engine.state(member) for member in (*first.members, *second.members)}
+    write(tmp_path, Record((first,)), states)
+    with pytest.raises(CheckpointError, match=r"'7/0/.+' belongs to no slot"):
+        new_session().load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "other", [{"fold": make_fold(USERS, ITEMS + 1, 90, 20)}, {"dtype": "float64"}], ids=["data", "dtype"]
+)
+def test_another_engines_checkpoint_is_refused(other, saved, tmp_path: Path):
+    trained(1, **other).save(tmp_path)
+    with pytest.raises(CheckpointError, match="wanted is"):
+        new_session().load(tmp_path)
+
+
+# --- all or nothing --------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_takes_the_place_of_what_is_held(saved, tmp_path: Path):
+    whole, contents = saved
+    session = trained(1)
+    session.load(put(tmp_path / "it", contents))
+    assert everything(session) == everything(whole)
+
+
+def test_a_checkpoint_that_does_not_fit_into_memory_leaves_empty_slots(saved, tmp_path: Path):
+    """Catches a session that holds half of a checkpoint, or what its engine has lost."""
+    _, contents = saved
+    session = new_session()
+    engine, joined = session.engine, []
+
+    def join(member, state=None):
+        joined.append(member)
+        if len(joined) == 3:
+            raise MemoryError
+
+    engine.join = join
+    session.load(put(tmp_path / "it", contents))
+    assert len(joined) == 3
+    assert session.held == ()
+    assert session.engine is not engine
+    assert session.slots.count == 1
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_the_layout_is_that_of_a_fresh_state(sharing: str):
+    config = replace(CONFIG, sharing=sharing)
+    state = fresh(initial(config, USERS, ITEMS, seed=0, replicate=0))
+    assert layout(config, USERS, ITEMS, "float64") == {k: (v.shape, v.dtype) for k, v in state.items()}

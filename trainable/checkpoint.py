@@ -1,0 +1,185 @@
+"""What a session holds, on disk: two files that are whole, or refused.
+
+`slots.json` names the trials in the slots, and what is measured and not yet told; the tensors' file beside it
+has the state of every member. One hash seals both and gives the tensors' file its name. The record takes its
+place last, by one rename: a kill in the middle of a save leaves the checkpoint that was there, and whatever
+else befalls the files does not fit the seal.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from trainable.contract import Measurement, StudyError
+from trainable.engines import Engine, Member, State
+from trainable.parameters import layout
+from trainable.seal import seal
+from trainable.slots import Slot
+from trainable.typed import typed
+
+FORMAT = 1
+"""Version of what `write` leaves; another one is refused."""
+
+RECORD = "slots.json"
+SHA256 = re.compile("[0-9a-f]{64}")
+"""What names the tensors' file, so that a record names none outside its folder."""
+
+
+class CheckpointError(StudyError):
+    """A checkpoint that cannot be taken up: which, and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a checkpoint says beside the tensors: the slots in their order, and the measurements not told."""
+
+    slots: tuple[Slot, ...] = ()
+    unsent: tuple[Measurement, ...] = ()
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Everything that has a state."""
+        return tuple(member for slot in self.slots for member in slot.members)
+
+    def check(self) -> None:
+        """ValueError where no session could have come to this."""
+        epochs = {(m.trial, m.replicate): slot.epoch for slot in self.slots for m in slot.members}
+        _once("a replicate", [(m.trial, m.replicate) for m in self.members])
+        _once("a measurement", [(m.trial, m.replicate, m.epoch) for m in self.unsent])
+        for slot in self.slots:
+            _check(slot)
+        for m in self.unsent:
+            if not 1 <= m.epoch <= epochs.get((m.trial, m.replicate), 0):
+                raise ValueError(f"trial {m.trial} is measured at epoch {m.epoch}, to which it has not come")
+
+
+def write(folder: Path, record: Record, states: Mapping[Member, State]) -> None:
+    """Leave a record and its members' states in `folder`, in the place of what was left there before.
+
+    A process may die anywhere in this: `read` finds what was there before, or this. OSError where the disk
+    does not take it; the same holds then.
+    """
+    tensors = save({key: np.asarray(values, order="C") for key, values in _flat(states).items()})
+    about = {"format": FORMAT, "tensors": len(tensors), **asdict(record)}
+    sha256 = seal(about, tensors)
+    path = _tensors(folder, sha256)
+    _put(path, tensors)
+    _put(folder / RECORD, json.dumps({**about, "sha256": sha256}).encode())
+    for other in folder.glob(_tensors(folder, "*").name):
+        if other != path:
+            other.unlink()
+
+
+def read(folder: Path, engine: Engine) -> tuple[Record, dict[Member, State]]:
+    """What `write` left in `folder`, and is fit to go on with `engine`.
+
+    CheckpointError, and nothing else, where there is nothing, or it is torn, changed, of another version, or
+    of other data or numbers than the engine's.
+    """
+    about = _about(folder / RECORD)
+    written, sha256, size = (about.pop(key, None) for key in ("format", "sha256", "tensors"))
+    if not isinstance(written, int | float | str):
+        raise _refused(folder / RECORD, "is of no format")
+    if written != FORMAT:
+        raise _refused(folder / RECORD, f"is of format {str(written)[:20]}, and this version reads {FORMAT}")
+    if not isinstance(sha256, str) or not SHA256.fullmatch(sha256) or not isinstance(size, int):
+        raise _refused(folder / RECORD, "names no tensors")
+    path = _tensors(folder, sha256)
+    tensors = _content(path)
+    if len(tensors) != size:
+        raise _refused(path, f"is torn: it has {len(tensors)} bytes, and its record says {size}")
+    try:
+        if seal({"format": written, "tensors": size, **about}, tensors) != sha256:
+            raise ValueError("it or its record has changed since it was written")
+        record: Record = typed(Record, about, RECORD)
+        record.check()
+        return record, _states(record, load(tensors), engine)
+    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _refused(path, f"is not what a session wrote: {error}") from error
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What the record's file says."""
+    try:
+        about = json.loads(_content(path))
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, "is torn, or no JSON") from error
+    if not isinstance(about, dict):
+        raise _refused(path, "is no record of slots")
+    return about
+
+
+def _states(record: Record, tensors: dict[str, NDArray[np.generic]], engine: Engine) -> dict[Member, State]:
+    """The state of each member; ValueError where the tensors are not exactly theirs."""
+    size = engine.fold.train.n_users, engine.fold.train.n_items
+    found: dict[Member, State] = {}
+    for slot in record.slots:
+        wanted = layout(slot.lease.config, *size, engine.dtype)
+        for member in slot.members:
+            keys = {name: _key(member, name) for name in wanted}
+            state = {name: tensors.pop(key) for name, key in keys.items() if key in tensors}
+            kinds = {name: (array.shape, array.dtype) for name, array in state.items()}
+            if kinds != wanted:
+                wrong = next(name for name in wanted if kinds.get(name) != wanted[name])
+                raise ValueError(f"{keys[wrong]} is {kinds.get(wrong)}, wanted is {wanted[wrong]}")
+            if int(state["epoch"]) != slot.epoch or int(state["step"]) < 0:
+                raise ValueError(f"{keys['epoch']} is {state['epoch']}, its slot's is {slot.epoch}")
+            found[member] = state
+    if tensors:
+        raise ValueError(f"{next(iter(tensors))[:40]!r} belongs to no slot")
+    return found
+
+
+def _check(slot: Slot) -> None:
+    """ValueError where a slot's numbers are below what they count from, or its epoch beyond its last."""
+    lease, config = slot.lease, slot.lease.config
+    batch = 1 if config.batch_size == "full" else config.batch_size
+    counts = (lease.attempt, batch, config.dim, config.hidden, config.epochs, config.evaluate_every)
+    if min(counts) < 1 or min((lease.trial, *lease.replicates)) < 0 or not lease.replicates:
+        raise ValueError(f"trial {lease.trial}: a number is below what it counts from")
+    if not 0 <= slot.epoch <= config.epochs:
+        raise ValueError(f"trial {lease.trial}: epoch {slot.epoch} is none of its {config.epochs}")
+
+
+def _once(what: str, keys: list[tuple[int, ...]]) -> None:
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{what} is there twice")
+
+
+def _flat(states: Mapping[Member, State]) -> dict[str, NDArray[np.generic]]:
+    return {_key(member, name): array for member, state in states.items() for name, array in state.items()}
+
+
+def _key(member: Member, name: str) -> str:
+    """What a member's array is called among the tensors."""
+    return f"{member.trial}/{member.replicate}/{name}"
+
+
+def _tensors(folder: Path, sha256: str) -> Path:
+    return folder / f"states-{sha256[:16]}.safetensors"
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file beside its place, then move it there."""
+    beside = path.with_name(".part")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _refused(path, f"cannot be read ({error.strerror})") from error
+
+
+def _refused(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(f"{path}: {what}; this checkpoint cannot be taken up")
