@@ -1,13 +1,13 @@
 # From a fresh clone: `make study` sets everything up, trains, and ends with a report.
 # `make ps1` repeats the course experiment, `make check` is the fast gate, `make test` the whole suite,
-# `make bench` writes docs/benchmarks.md.
+# `make fuzz` looks longer for input that breaks a reader, `make bench` writes docs/benchmarks.md.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: study ps1 check test bench
+.PHONY: study ps1 check test fuzz bench
 
 study: $(VENV)/.installed
 	$(BIN)/study run ml100k
@@ -23,6 +23,9 @@ check: $(VENV)/.installed-dev
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/pytest -m fuzz --hypothesis-profile=long --timeout=3600
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks

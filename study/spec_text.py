@@ -36,6 +36,8 @@ _WANTED = {
 }
 _FORMS = {"list": "a list", "value": "one value"}
 _LONGEST_SHOWN = 60
+_DEEPEST = 16
+"""Tables and lists that may lie in one another: four are more than a spec needs."""
 
 
 class SpecError(StudyError):
@@ -66,6 +68,8 @@ class SpecText:
             values = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # too many digits, too deep: tomllib lets these through
             raise SpecError(f"{where}: is not valid TOML: {error}") from error
+        if _too_deep(values):
+            raise SpecError(f"{where}: is nested {_DEEPEST} deep; a spec has parts, and keys in them")
         return cls(where, values, _lines(text))
 
     def override(self, overrides: Sequence[str]) -> "SpecText":
@@ -85,6 +89,10 @@ class SpecText:
                     )
             table[names[-1]] = _toml_or_word(value.strip())
             paths.append(tuple(names))
+            if _too_deep(values):
+                raise SpecError(
+                    f"--set: {_shown(override)} is nested {_DEEPEST} deep; write e.g. budget.trials=10"
+                )
         return SpecText(self.where, values, self.lines, self.overridden + tuple(paths))
 
     def error(self, error: ValidationError, model: type[BaseModel]) -> SpecError:
@@ -156,6 +164,12 @@ def _steps(value: Any) -> Container[Any]:
     return value if isinstance(value, dict) else ()
 
 
+def _too_deep(value: Any, levels: int = _DEEPEST) -> bool:
+    """Whether tables and lists lie in one another `levels` deep; looks no deeper."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_too_deep(item, levels - 1) for item in inside)
+
+
 def _copy(value: Any) -> Any:
     return {key: _copy(item) for key, item in value.items()} if isinstance(value, dict) else value
 
@@ -208,6 +222,7 @@ def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     node: Mapping[str, Any] = schema
     for step in path:
         node = node["items"] if isinstance(step, int) else node["properties"][step]
+        node = node.get("anyOf", [node])[0]  # a part that may be left out: itself, or null
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
     return list(node["properties"])

@@ -47,6 +47,14 @@ def refusal(text: str, *overrides: str) -> str:
             "space.evaluate_every: unknown key; use weight, sharing, learning_rate, weight_decay, "
             "epochs, batch_size, dim, hidden, ranking_loss",
         ),
+        (7, "[confirm]\npoint = 9", "confirm.point: unknown key; use points, replicates"),
+        (6, "plateau = { trial = 9 }", "budget.plateau.trial: unknown key; use trials, gain"),
+        (
+            7,
+            "[search]\ninitial = [{ lambda = 9 }]",
+            "search.initial[0].lambda: unknown key; use weight, sharing, learning_rate, weight_decay, "
+            "epochs, batch_size, dim, hidden, ranking_loss",
+        ),
         # unknown names
         (7, "[space]\nsharing = 'soft'", "space.sharing: 'soft' is not known; use none, users, items, both"),
         (
@@ -248,6 +256,14 @@ def test_what_is_missing_is_said_and_every_mistake_has_a_line() -> None:
 @pytest.mark.parametrize("text", ["x = [1", "x = 1\nx = 2", "x = " + "1" * 5000, "x = " + "[" * 5000])
 def test_a_text_that_is_no_toml(text: str) -> None:
     assert refusal(text).startswith("study.toml: is not valid TOML: ")
+
+
+def test_a_text_that_is_too_deep() -> None:
+    """Catches recursion over what a user nests; 1,000 levels are within what tomllib reads."""
+    deep = "a." * 1000
+    assert refusal(HEAD + f"[x]\n{deep}b = 1").startswith("study.toml: is nested 16 deep; a spec has parts")
+    assert refusal(HEAD, f"{deep}b=1").endswith("is nested 16 deep; write e.g. budget.trials=10")
+    assert "is nested 16 deep" in refusal(HEAD, f"train.epochs={'[' * 99}{']' * 99}")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fuzz import damaged, distorted, patiently, refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from members import COLD_USER, CONFIG, FOLD, ITEMS, USERS
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from trainable.artifact import CARD, TENSORS, Card, Model, load_model
 from trainable.contract import SHARINGS, StudyError
@@ -148,10 +149,11 @@ def test_what_is_unknown_is_told(ask, message):
         lambda: Model(CARD_OF, values(replace(CONFIG, dim=3)), **NAMES, seen=SEEN),
         lambda: Model(CARD_OF, values(replace(CONFIG, sharing="none")), **NAMES, seen=SEEN),
         lambda: Model(CARD_OF, values() | {"user_bias": np.full(USERS, np.nan)}, **NAMES, seen=SEEN),
+        lambda: Model(CARD_OF, values() | {"user_bias": np.zeros(USERS, complex)}, **NAMES, seen=SEEN),
         lambda: Model(CARD_OF, values(), **NAMES, seen=SEEN + np.array([[0], [ITEMS]])),
         lambda: model(names=NAMES | {"items": ["i0"] * ITEMS}),
     ],
-    ids=["dim", "sharing", "nan", "seen", "twice"],
+    ids=["dim", "sharing", "nan", "complex", "seen", "twice"],
 )
 def test_parts_that_do_not_fit_make_no_model(wrong):
     with pytest.raises(ValueError, match=r"shapes|finite|outside|twice"):
@@ -225,18 +227,37 @@ def put(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
+@pytest.mark.fuzz
+@patiently
 @given(st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_damage_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
     """Catches whatever is read without being checked: bytes changed, cut off, put in, in either file."""
-    name = data.draw(st.sampled_from([TENSORS, CARD]))
-    content = saved[name]
-    at = data.draw(st.integers(0, len(content) - 1))
-    until = data.draw(st.integers(at, min(at + 9, len(content))) | st.just(len(content)))
-    damaged = content[:at] + data.draw(st.binary(max_size=9)) + content[until:]
-    folder = put(tmp_path / "it", saved | {name: damaged})
+    name, other = data.draw(st.permutations([TENSORS, CARD]))
+    folder = put(tmp_path / "it", saved | {name: data.draw(damaged(saved[name], saved[other]))})
     with suppress(StudyError):
         assert everything(load_model(folder)) == everything(model(dtype="float32"))
+
+
+@pytest.mark.fuzz
+@patiently
+@given(st.data())
+def test_a_card_that_says_something_else_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
+    """It is sealed: only its meaning is wrong. Catches a value that is used before it is looked at."""
+    about, tensors = json.loads(saved[CARD]), load(saved[TENSORS])
+    del about["sha256"]
+    if data.draw(st.booleans()):
+        about = data.draw(distorted(about))
+    else:
+        name, kind = data.draw(st.sampled_from(sorted(tensors))), data.draw(st.sampled_from("bBhdF?"))
+        tensors[name] = data.draw(
+            st.sampled_from([tensors[name][:0], tensors[name].astype(kind), about["seed"] - tensors[name]])
+        )
+    folder = put(tmp_path / "it", sealed(about, tensors))
+
+    def used():
+        everything(load_model(folder))
+
+    refusal(used)
 
 
 def sealed(about: dict, tensors: dict) -> dict[str, bytes]:

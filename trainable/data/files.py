@@ -1,8 +1,8 @@
 """Ratings from a .csv or .parquet file with columns user, item, rating and, where there is one, timestamp.
 
-Ids are any text or integers, kept as they are written. Ratings are finite numbers in a unit of your own.
-Timestamps are whole numbers or date-times; only their order is used. Other columns are ignored. Messages
-count rows from 1, and the header of a .csv file is its row 1, as in a spreadsheet.
+Ids are integers, or any text without NUL, kept as they are written. Ratings are finite numbers in a unit of
+your own. Timestamps are whole numbers or date-times; only their order is used. Other columns are ignored.
+Messages count rows from 1, and the header of a .csv file is its row 1, as in a spreadsheet.
 """
 
 from csv import Error as CsvError
@@ -61,6 +61,7 @@ def read_parquet(path: Path) -> Interactions:
         with parquet.ParquetFile(path) as source:
             columns = _columns(file, source.schema_arrow.names)
             table = source.read(columns=columns)
+            table.validate(full=True)  # reading takes the file's word for it: text may be no UTF-8
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
     return _interactions(file, table)
@@ -104,6 +105,9 @@ def _ids(file: _File, table: Any, name: str) -> Any:
     if not (_is_text(column) or pa.types.is_integer(column.type)):
         raise StudyError(f"{file}: column {name!r} holds {column.type}; use text or integers")
     _refuse(file, name, column, _missing(column), "is missing; give every rating a user and an item")
+    if _is_text(column):
+        nul = _array(pc.match_substring(column, "\0"))
+        _refuse(file, name, column, nul, "holds the character NUL; leave it out")
     return column
 
 

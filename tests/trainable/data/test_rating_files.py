@@ -180,6 +180,27 @@ def test_a_missing_id_is_refused(
 
 
 @each_kind
+@pytest.mark.parametrize("column", [0, 1])
+def test_an_id_with_a_nul_is_refused(
+    column: int, write: Write, read: Read, first: int, tmp_path: Path
+) -> None:
+    """NumPy drops it at the end of a text: catches two ids that become one."""
+    row: list[Any] = ["cat", "z", 1.0]
+    row[column] += "\0"
+    path = write(tmp_path, [*GOOD, tuple(row)])
+    refuses(read, path, f"column {COLUMNS[column]!r}", f"row {3 + first}:", "holds the character NUL")
+
+
+def test_parquet_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    """Arrow reads it without a look: catches an error of its own, much later."""
+    raw = pa.array([b"a", b"\xff"])
+    text = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
+    path = tmp_path / "ratings.parquet"
+    parquet.write_table(pa.table({"user": text, "item": ["x", "y"], "rating": [1.0, 2.0]}), path)
+    refuses(read_parquet, path, "cannot be read", "UTF8")
+
+
+@each_kind
 def test_a_pair_rated_twice_is_refused(write: Write, read: Read, first: int, tmp_path: Path) -> None:
     path = write(tmp_path, [*GOOD, ("bob", "y", 4.5)])
     refuses(read, path, f"row {3 + first} rates user 'bob', item 'y' again, after row {1 + first}")
