@@ -95,7 +95,7 @@ class NumbaTraining(Training[Rows]):
         self._ratings = fold.target.ratings
         self._shapes = shapes(config, fold.train.n_users, fold.train.n_items)
         size = sum(prod(shape) for shape in self._shapes.values())
-        self._p, self._m, self._v, self._g = apart(size, dtype)
+        self._p, self._m, self._v, self._g = apart(size, np.dtype(dtype))
         for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v)):
             np.concatenate(
                 [np.ravel(state[kind + name]) for name in self._shapes], out=flat, casting="same_kind"
