@@ -164,9 +164,9 @@ class Stopping(Part):
 
     rule: RuleName = "never"
     """The stopping rule."""
-    min_epochs: Count = 6
+    min_epochs: Count = 27
     """Epochs before the first rung: nothing is stopped earlier."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 2
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
     """A rung lets one in so many go on, and lies at so many times the epochs of the rung before."""
 
 

@@ -16,7 +16,7 @@ from study.parts import Stopping
 from study.rules import Candidate
 from trainable.contract import Decision
 
-PATIENCE = 5
+PATIENCE = 6
 """A trial ends when no objective has improved in the last 1/`PATIENCE` of its epochs."""
 
 

@@ -2,7 +2,7 @@
 
 Each section is written into the page as soon as it is measured. `sizes` and `gpu` need torch, NumPy,
 numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study` and
-`asks` all that a study needs.
+`asks` all that a study needs; `replays`, `samplers` and `live` also the recorded curves that they name.
 """
 
 import argparse
@@ -34,6 +34,9 @@ TITLES = {
     "asks": "What an ask costs",
     "sizes": "What size costs",
     "gpu": "On a GPU",
+    "replays": "Searching recorded curves",
+    "samplers": "Other samplers on recorded curves",
+    "live": "Searching live",
 }
 
 
@@ -53,7 +56,7 @@ def main() -> None:
             about = f"*{machine.described()}; `python tests/benchmarks {shlex.join(sys.argv[1:])}`*"
             text = MEASURED[name](asked.quick, asked.large)
             print(f"## {TITLES[name]}\n\n{text}\n", flush=True)
-            if text != gpu.UNMEASURED or not page.has(asked.page, TITLES[name]):
+            if not text.startswith("Unmeasured") or not page.has(asked.page, TITLES[name]):
                 page.put(asked.page, list(TITLES.values()), {TITLES[name]: f"{about}\n\n{text}"})
 
 
@@ -109,6 +112,27 @@ def _study(quick: bool, _large: bool) -> str:
     )
 
 
+def _replays(quick: bool, _large: bool) -> str:
+    import replays  # it needs Optuna, which a bare machine does not have
+
+    figure = None if quick else PAGE.with_name("replays.svg")
+    return replays.section(orders=4 if quick else 40, figure=figure)
+
+
+def _samplers(quick: bool, _large: bool) -> str:
+    import replays
+
+    return replays.others(orders=5 if quick else 40)
+
+
+def _live(quick: bool, _large: bool) -> str:
+    import live
+
+    if quick:
+        return live.section(seeds=1, member_epochs=27, figure=None)
+    return live.section(seeds=8, member_epochs=2_700, figure=PAGE.with_name("live.svg"))
+
+
 MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "epochs": _epochs,
     "stacked": _stacked,
@@ -116,6 +140,9 @@ MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "asks": _asks,
     "sizes": _sizes,
     "gpu": _gpu,
+    "replays": _replays,
+    "samplers": _samplers,
+    "live": _live,
 }
 
 if __name__ == "__main__":

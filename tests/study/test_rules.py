@@ -111,14 +111,14 @@ def test_of_equal_trials_the_earlier_is_ahead():
 
 
 @given(arrivals(), st.integers(1, 20))
-def test_a_trial_ends_that_did_not_improve_in_the_last_fifth_of_its_epochs(rows, idle):
+def test_a_trial_ends_that_did_not_improve_in_the_last_sixth_of_its_epochs(rows, idle):
     """Told by hand: the last epoch at which one objective or the other was lower than at all before."""
     rows = [*rows, *[(9.0, 9.0)] * idle]
     lower = [e for e, row in enumerate(rows) if any(all(row[m] < r[m] for r in rows[:e]) for m in (0, 1))]
     *own, candidate = [Candidate(1, epoch, row) for epoch, row in enumerate(rows, start=1)]
     best, only_first_is_rung = lower[-1] + 1, rule(halving(factor=1000, min_epochs=1))
     behind = only_first_is_rung.judge(CORNER, [Candidate(0, len(rows), (-3.0, -3.0))], own, candidate)
-    assert behind.verdict == ("stop" if 5 * best <= 4 * len(rows) else "go")
+    assert behind.verdict == ("stop" if 6 * best <= 5 * len(rows) else "go")
     if behind.verdict == "stop":
         assert behind.reason == f"{len(rows)} epochs: rank 2 of 2; no objective improved since epoch {best}"
     assert only_first_is_rung.judge(CORNER, [], own, candidate).verdict == "go"

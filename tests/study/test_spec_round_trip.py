@@ -161,7 +161,7 @@ CHANGED: dict[str, dict[str, str]] = {
         "seed": "1",
         "initial": "[{ weight = 0.9 }]",
     },
-    "stopping": {"rule": "pareto-asha", "min_epochs": "3", "reduction_factor": "3"},
+    "stopping": {"rule": "pareto-asha", "min_epochs": "3", "reduction_factor": "2"},
     "budget": {
         "trials": "4",
         "member_epochs": "10",

@@ -1,0 +1,243 @@
+"""Every rule under every sampler, on recorded curves: what it takes to get where full training does."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import optuna
+from curves import Curves
+from replay import Proposals, Sampled, replay
+from rivals import RULES
+from search_figure import Panel, shown
+from timing import table
+
+from analysis.front import hypervolume, non_dominated
+from study.parts import Stopping
+from study.samplers import SAMPLERS
+
+STUDIES = Path("studies")
+NAMES = {
+    "curves-decay": "Weight decay in the space",
+    "curves-adam": "No weight decay",
+}
+
+FULL, SHARE = 120, 0.99
+"""The target: this share of what so many configurations reach that are all trained to their end."""
+WITHIN, WANTED, AT = 3_240, 0.7, 2_700
+TIMES = list(range(0, 3_301, 100))
+
+EARLY, LATE = (6, 2), (27, 3)
+"""First rung and reduction factor as they suit searches that do not learn, and those that do."""
+SETTINGS = [(first, factor) for factor in (2, 3) for first in (4, 6, 9, 12, 18, 27)]
+EXPLORE = (0.0, 0.67)
+MORE, DEAR = {"random": 5.0, "gp": 0.2}, ("gp",)
+"""Replays of a sampler for each order that was asked for, and samplers that think for long."""
+
+PARTS = {"all": (0, 1), "even": (0, 2), "odd": (1, 2)}
+"""Which of the configurations there are to find: the number of the first, and the step to the next."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A way to search the recorded configurations, or a part of them; `rungs` are their first and factor."""
+
+    curves: str
+    rule: str = "pareto-asha"
+    rungs: tuple[int, int] | None = None
+    sampler: str = "random"
+    explore: float | None = None
+    part: str = "all"
+
+    @property
+    def label(self) -> str:
+        """Sampler and rule, as the tables have them."""
+        explore = "" if self.explore is None else f" with explore {self.explore:g}"
+        rungs = "" if self.rungs is None else f" {self.rungs[0]}/{self.rungs[1]}"
+        return f"{self.sampler}{explore}, {self.rule}{rungs}"
+
+
+Outcome = tuple[float, list[float]]
+"""Member-epochs to the target; hypervolume as a share of it after each of `TIMES`."""
+Found = Mapping[Search, Sequence[Outcome]]
+
+
+def section(*, orders: int, figure: Path | None) -> str:
+    """The tables of chance and TPE, for so many orders of the configurations, and the figure."""
+    if (missing := _missing()) is not None:
+        return missing
+    parts, panels = [ABOUT], []
+    with _pool() as pool:
+        for name, title in NAMES.items():
+            found = _run(pool, _searches(name), orders)
+            panels.append(Panel(title, TIMES, {s.label: [shares for _, shares in found[s]] for s in found}))
+            halves = _run(pool, _settings(name), orders // 2)
+            parts += [f"### {title}", _table(found), _verdict(found), _table_of_settings(halves)]
+    return "\n\n".join([*parts, *shown(panels, figure)])
+
+
+def others(*, orders: int) -> str:
+    """The tables of the other samplers under every rule."""
+    if (missing := _missing()) is not None:
+        return missing
+    samplers = [s for s in SAMPLERS if s not in ("random", "tpe", "grid")]
+    parts = []
+    with _pool() as pool:
+        for name, title in NAMES.items():
+            searches = [s for sampler in samplers for s in _every_rule(name, sampler)]
+            parts += [f"### {title}", _table(_run(pool, searches, orders))]
+    return "\n\n".join(["As above, for the samplers that are not the default.", *parts])
+
+
+def _searches(name: str) -> list[Search]:
+    """Every rule under chance and TPE, the rivals under chance, and other shares of chance for TPE."""
+    return [
+        *_every_rule(name, "random"),
+        Search(name, "pareto-asha without patience", EARLY),
+        Search(name, "plain ranks", EARLY),
+        *_every_rule(name, "tpe"),
+        *(Search(name, rungs=LATE, sampler="tpe", explore=explore) for explore in EXPLORE),
+    ]
+
+
+def _every_rule(name: str, sampler: str) -> list[Search]:
+    searches = [Search(name, rungs=rungs, sampler=sampler) for rungs in (EARLY, LATE)]
+    if sampler in DEAR:
+        return searches[1:]
+    return [Search(name, "never", sampler=sampler), Search(name, "median", sampler=sampler), *searches]
+
+
+def _settings(name: str) -> list[Search]:
+    """Chance under pareto-asha with other numbers, on each half of the configurations."""
+    return [Search(name, rungs=rungs, part=part) for rungs in SETTINGS for part in ("even", "odd")]
+
+
+def _missing() -> str | None:
+    """What to say where the curves are not there."""
+    missing = [name for name in NAMES if not (STUDIES / name / "tables").is_dir()]
+    return UNMEASURED.format(missing=" and ".join(missing)) if missing else None
+
+
+def _pool() -> ProcessPoolExecutor:
+    cores = len(os.sched_getaffinity(0))
+    return ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_quiet)
+
+
+def _run(pool: Executor, searches: Sequence[Search], orders: int) -> Found:
+    cells = [(s, order) for s in searches for order in range(round(orders * MORE.get(s.sampler, 1.0)))]
+    outcomes: dict[Search, list[Outcome]] = {s: [] for s in searches}
+    for (search, _), outcome in zip(cells, pool.map(replayed, cells), strict=True):
+        outcomes[search].append(outcome)
+    return outcomes
+
+
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+# --- one replay ------------------------------------------------------------------------------------------
+
+
+def replayed(cell: tuple[Search, int]) -> Outcome:
+    """What one replay, with this order of the configurations, came to."""
+    search, order = cell
+    curves, wanted = part(search.curves, search.part), target(search.curves, search.part)
+    proposals = Proposals(iter(shuffled(len(curves), order)))
+    if search.sampler != "random":
+        proposals = Sampled(curves, sampler=search.sampler, seed=order, explore=search.explore)
+    first, factor = search.rungs or (9, 2)
+    rule = RULES[search.rule](Stopping(min_epochs=first, reduction_factor=factor))
+    trace = replay(curves, proposals, rule, most=FULL * curves.epochs, least=TIMES[-1], target=wanted)
+    return trace.reached(wanted), [trace.at(time) / wanted for time in TIMES]
+
+
+@cache
+def part(name: str, which: str) -> Curves:
+    """The recorded curves, or half of them."""
+    return Curves.read(STUDIES / name).part(*PARTS[which])
+
+
+@cache
+def target(name: str, which: str) -> float:
+    """`SHARE` of the hypervolume of full-length configurations, the median over 2,000 orders: of `FULL`, or
+    of as many fewer as the part is smaller.
+    """
+    curves, full = part(name, which), FULL // PARTS[which][1]
+    own = [front[non_dominated(front)] for front in curves.losses]
+    volumes = [
+        hypervolume(np.concatenate([own[n] for n in shuffled(len(curves), order)[:full]]), curves.corner)
+        for order in range(2_000)
+    ]
+    return SHARE * float(np.median(volumes))
+
+
+def shuffled(count: int, order: int) -> list[int]:
+    """An order of so many configurations, by its number."""
+    found: list[int] = np.random.default_rng([count, order]).permutation(count).tolist()
+    return found
+
+
+# --- tables ----------------------------------------------------------------------------------------------
+
+
+def _table(found: Found) -> str:
+    """A row a search: quartiles of the member-epochs to the target, and what was there when."""
+    columns = (
+        "sampler, rule",
+        "replays",
+        "1st quartile",
+        "median",
+        "3rd",
+        f"within {WITHIN:,}",
+        f"at {AT:,}",
+    )
+    rows = []
+    for search, outcomes in found.items():
+        reached = [outcome[0] for outcome in outcomes]
+        at = np.median([outcome[1][TIMES.index(AT)] for outcome in outcomes])
+        row = (*quartiles(reached), f"{np.mean(np.array(reached) <= WITHIN):.0%}", f"{at:.3f}")
+        rows.append((search.label, len(outcomes), *row))
+    return table(columns, rows)
+
+
+def _verdict(found: Found) -> str:
+    """What was wanted of chance under pareto-asha, and whether it is so."""
+    reached = np.array([outcome[0] for s in found if s.label == DECIDED for outcome in found[s]])
+    met = np.median(reached) <= WITHIN and np.mean(reached <= WITHIN) >= WANTED
+    wanted = f"a median of at most {WITHIN:,}, and {WANTED:.0%} of the replays within it"
+    return f"Wanted of `{DECIDED}`: {wanted}. {'Met' if met else 'Not met'}."
+
+
+def _table_of_settings(found: Found) -> str:
+    """A row for each setting of pareto-asha, with the median on each half of the configurations."""
+    medians = {s: quartiles(reached for reached, _ in found[s])[1] for s in found}
+    halves = zip(list(found)[::2], list(found)[1::2], strict=True)
+    rows = [(*even.rungs, medians[even], medians[odd]) for even, odd in halves if even.rungs]
+    return table(("`min_epochs`", "`reduction_factor`", "even configurations", "odd"), rows)
+
+
+def quartiles(reached: Iterable[float]) -> list[str]:
+    """Quartiles that were reached, not means of two: some are infinite."""
+    found = np.quantile(list(reached), [0.25, 0.5, 0.75], method="inverted_cdf")
+    return [f"{value:,.0f}" if np.isfinite(value) else "never" for value in found]
+
+
+DECIDED = "random, pareto-asha 6/2"
+
+UNMEASURED = """Unmeasured: {missing} not recorded yet. `study run tests/benchmarks/specs/curves-decay.toml`
+and the same with `curves-adam.toml` record them, each 320 configurations × 81 epochs (about 15 minutes on two
+idle cores); then `python tests/benchmarks replays` in the same folder fills this section."""
+
+ABOUT = f"""Searches on recorded learning curves of 320 random configurations × 81 epochs (MovieLens-100K, per
+user, [one spec each](../tests/benchmarks/specs)): two lanes, one epoch a unit of time, the real samplers,
+rules and fronts; every measured epoch is a candidate. Under `random` a replay takes the configurations in
+another order; other samplers propose, and the nearest configuration of the same sharing that was not used
+yet is trained and told. The target is {SHARE:.0%} of the hypervolume that {FULL} of them reach when all are
+trained to their end (the median over orders; the reference is the trivial models). Member-epochs to the
+target, the share of replays that is there within {WITHIN:,}, and the median hypervolume at {AT:,} as a
+share of the target. Then, for the numbers of the rule, the median of `{DECIDED}` on one half
+of the configurations and on the other, each with {FULL // 2} at full length as its target."""
