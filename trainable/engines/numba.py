@@ -48,7 +48,7 @@ class NumbaEngine(AloneEngine[Rows]):
             )
         super().__init__(fold, seed=seed, dtype=dtype)
         self.at_once = threads
-        self._threads = threads
+        self._threads, self._dtype = threads, np.dtype(dtype)
         self._compile()
 
     def _compile(self) -> None:
@@ -60,17 +60,17 @@ class NumbaEngine(AloneEngine[Rows]):
         row = Interactions(one, one, one.astype(np.float32), None, names, names)
         fold = Fold("nothing", row, row)
         state = fresh(initial(LEAST, 1, 1, seed=0, replicate=0))
-        training = NumbaTraining(LEAST, state, fold, Ranking(fold), self.dtype)
+        training = NumbaTraining(LEAST, state, fold, Ranking(fold), self._dtype)
         training.train(self.rows(draw(row, seed=0, replicate=0, epoch=1)))
         training.measure()
 
     def start(self, config: Config, state: State) -> "NumbaTraining":
         """A member in training, from a state that stays as it is."""
-        return NumbaTraining(config, state, self.fold, self.ranking, self.dtype)
+        return NumbaTraining(config, state, self.fold, self.ranking, self._dtype)
 
     def rows(self, drawn: Draw) -> Rows:
         """The draw with ratings in the parameters' precision."""
-        return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(self.dtype, copy=False))
+        return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(self._dtype, copy=False))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """One thread a matrix product: with more these small ones take up to 80 times as long."""
@@ -88,7 +88,7 @@ class NumbaEngine(AloneEngine[Rows]):
 class NumbaTraining(Training[Rows]):
     """Parameters, gradient and moments: each kind one flat vector, in the order of `shapes`."""
 
-    def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, dtype: str) -> None:
+    def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, dtype: np.dtype) -> None:
         self.epoch, self._step = int(state["epoch"]), int(state["step"])
         self._config, self._ranking = config, ranking
         self._users, self._items = fold.target.users.astype(np.int64), fold.target.items.astype(np.int64)
