@@ -4,7 +4,7 @@ Successive halving without waiting is ASHA (Li et al. 2020, "A System for Massiv
 Tuning"), here as a stopping rule: a trial is judged once at each rung, and what is stopped is not taken up
 again. For several objectives there is MO-ASHA (Schmucker et al. 2021, arXiv 2106.12639), which ranks by
 non-domination, then by an ε-net or as NSGA-II does. What differs here, and what that is worth, is in
-`docs/decisions/0012-stopping.md`.
+`docs/decisions/0011-stopping.md`.
 """
 
 from collections.abc import Sequence
