@@ -94,6 +94,5 @@ def _multiply(x: Floats, h: Floats, dx: Floats, w: Floats, back: Floats, dw: Flo
         np.dot(h, back, dx)
 
 
-ABOUT = """The products alone are bound by the core's multipliers, Adam alone by its divider and by the cache
-that holds parameters, gradient and moments. [What was tried on the rest](decisions/0007-engines.md) and did
-not pay is on record."""
+ABOUT = """*Alone* means on arrays that lie still, and no faster way to do either was found:
+[what was tried](decisions/0007-engines.md) is on record."""

@@ -24,6 +24,11 @@ def described() -> str:
     return "; ".join(parts)
 
 
+def quiet() -> bool:
+    """Whether little but this process has run in the last minutes."""
+    return os.getloadavg()[1] < 2
+
+
 def _cpu() -> str:
     """The CPU's model; where the kernel does not tell, its architecture."""
     facts = Path("/proc/cpuinfo")
