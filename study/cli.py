@@ -132,19 +132,25 @@ def stop(name: Name) -> None:
 @app.command()
 def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False) -> None:
     """Delete a study: its record, tables and report."""
+    from study.database import AwayError
     from study.ledger import Ledger
 
-    folder = _folder(name)
+    folder, ledger = _folder(name), None
     try:
-        runs = Ledger.read(folder).runs()
+        ledger = Ledger.read(folder)
+    except AwayError:  # what it holds would stay behind
+        raise
     except StudyError as error:  # what cannot be read cannot be running either
         _say(str(error))
-        runs = []
+    runs = [] if ledger is None else ledger.runs()
     if runs and runs[-1].alive:
         raise StudyError(
             f"{name}: is being run by process {runs[-1].pid} on {runs[-1].host}; `study stop {name}` first"
         )
     if yes or typer.confirm(f"Delete {folder} and all it holds?"):
+        if ledger is not None:
+            ledger.erase()
+            ledger.close()
         shutil.rmtree(folder)
         _say(f"{name}: deleted")
 

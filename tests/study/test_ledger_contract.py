@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from formula import BASELINE, SPEC, FormulaLane, measure
 
 from study.budget import complete
+from study.cli import delete
 from study.confirm import begin
 from study.database import holds_study, studies
 from study.ledger import Ledger
@@ -163,6 +164,17 @@ class TestPostgreSQL(LedgerContract):
     def overrides(self, postgres, monkeypatch):
         monkeypatch.setenv(VARIABLE, postgres.database())
         return [f"storage.url=env:{VARIABLE}"]
+
+    def test_delete_leaves_nothing_in_the_database(self, open_, tmp_path, monkeypatch):
+        """Catches: a study that `study delete` takes from the disk only, and the next run finds again."""
+        self.drive(open_())
+        open_().close()
+        (tmp_path / "studies").mkdir()
+        (tmp_path / "formula").rename(tmp_path / "studies" / "formula")
+        monkeypatch.chdir(tmp_path)
+        delete("formula", yes=True)
+        assert not (tmp_path / "studies" / "formula").exists()
+        assert open_().records() == []
 
     def test_a_server_that_was_away_is_found_again(self, open_, postgres):
         ledger = open_()
