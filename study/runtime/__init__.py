@@ -62,7 +62,7 @@ def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatch
         return _claimed(ledger, split, folder, spec.confirm, watch=watch, search=True)
 
 
-def confirm(folder: Path, *, watch: Watch) -> Outcome:
+def confirm(folder: Path, *, watch: Watch = unwatched) -> Outcome:
     """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
     with closing(Ledger.read(folder)) as ledger:
         asked = ledger.spec.confirm or Confirm()

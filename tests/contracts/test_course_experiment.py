@@ -1,7 +1,7 @@
 """The course experiment, `ps1`, has the same numbers whichever engine trains it."""
 
 import pytest
-from alone import recorded, silent
+from alone import recorded
 
 from study.ledger import Ledger
 from study.runtime import run
@@ -20,7 +20,7 @@ def course(engine, home):
         "search.replicates=1",
         f"train.epochs={EPOCHS}",
     ]
-    return recorded(Ledger.read(run(StudySpec.preset("ps1", overrides), home, watch=silent).folder))
+    return recorded(Ledger.read(run(StudySpec.preset("ps1", overrides), home).folder))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import ray
-from alone import recorded, silent, trained_alone
+from alone import recorded, trained_alone
 
 from study.budget import complete
 from study.export import export
@@ -65,7 +65,7 @@ def study(runtime, tmp_path_factory):
     asked = spec(
         f"runtime.address={runtime}", "runtime.lanes=2", "runtime.slots=2", "runtime.cpus_per_lane=1.0"
     )
-    outcome = run(asked, home, watch=silent)
+    outcome = run(asked, home)
     assert outcome.reason == "trials: 8 of 8"
     return Ledger.read(outcome.folder)
 
@@ -80,7 +80,7 @@ def test_law_1_a_neighbour_never_changes_a_result(study):
 
 def test_law_3_order_never_matters(study, tmp_path):
     """One lane of one slot finds the same study. Catches: a sampler or stream consumed in order."""
-    alone = Ledger.read(run(spec("runtime.address=inline"), tmp_path, watch=silent).folder)
+    alone = Ledger.read(run(spec("runtime.address=inline"), tmp_path).folder)
     assert [r.config for r in study.records()] == [r.config for r in alone.records()]
     assert recorded(study) == recorded(alone)
 
@@ -110,7 +110,7 @@ def brute_front(points):
 
 def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
     overrides = (f"runtime.address={runtime}", "train.candidates=last", "budget.trials=3")
-    folder = run(spec(*overrides), tmp_path, watch=silent).folder
+    folder = run(spec(*overrides), tmp_path).folder
     export(Ledger.read(folder), folder)
     points = pd.read_parquet(folder / "tables" / "points.parquet")
     assert sorted(points.loc[points["candidate"], "epoch"]) == [4, 4, 4]
@@ -124,12 +124,12 @@ def test_law_5_a_stopped_study_goes_on_to_the_same_record(runtime, tmp_path):
     outcome = run(asked, tmp_path, watch=stop_after(3))
     assert outcome.reason == "stopped on request"
     assert not outcome.complete
-    outcome = run(asked, tmp_path, watch=silent)
+    outcome = run(asked, tmp_path)
     ledger = Ledger.read(outcome.folder)
     assert {r.state for r in ledger.records()} == {"completed"}
-    undisturbed = run(spec("runtime.address=inline", *long), tmp_path / "undisturbed", watch=silent)
+    undisturbed = run(spec("runtime.address=inline", *long), tmp_path / "undisturbed")
     assert recorded(ledger) == recorded(Ledger.read(undisturbed.folder))
-    assert run(asked, tmp_path, watch=silent).trained is False
+    assert run(asked, tmp_path).trained is False
 
 
 def stop_after(measurements):
@@ -154,7 +154,7 @@ def stop_after(measurements):
 
 def test_law_6_direction_is_stated_once(study, tmp_path):
     """The same front whichever objective is named first. Catches: a sign at one of two places."""
-    turned = run(spec("runtime.address=inline", 'objectives=["mse", "mrr"]'), tmp_path, watch=silent)
+    turned = run(spec("runtime.address=inline", 'objectives=["mse", "mrr"]'), tmp_path)
     ledger = Ledger.read(turned.folder)
     fronts = []
     for each in (study, ledger):
@@ -168,7 +168,7 @@ def test_law_7_the_weight_does_nothing_where_nothing_is_shared(tmp_path):
     """Catches: a gradient of one task that reaches the other's tables when they are separate."""
     initial = 'search.initial=[{ weight = 0.5, sharing = "none" }, { weight = 0.99, sharing = "none" }]'
     overrides = ("space.learning_rate=1e-3", "space.batch_size=128", "budget.trials=2", "search.replicates=1")
-    folder = run(spec("runtime.address=inline", initial, *overrides), tmp_path, watch=silent).folder
+    folder = run(spec("runtime.address=inline", initial, *overrides), tmp_path).folder
     found = recorded(Ledger.read(folder))
     for epoch, numbers in found[0, 0].items():
         assert numbers["mrr"] == pytest.approx(found[1, 0][epoch]["mrr"], abs=1e-3)
@@ -193,7 +193,7 @@ def test_law_8_search_never_sees_the_test_set(runtime, tmp_path):
     studies = []
     for folder in (tmp_path, tmp_path / "poisoned"):
         asked = spec("runtime.address=inline", f"data.source='{folder / 'ratings.csv'}'", "budget.trials=3")
-        studies.append(Ledger.read(run(asked, folder, watch=silent).folder))
+        studies.append(Ledger.read(run(asked, folder).folder))
     clean, poisoned = studies
     assert recorded(clean) == recorded(poisoned)
     assert clean.baseline.reference == poisoned.baseline.reference
@@ -206,7 +206,7 @@ def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
     Catches: a confirmation with the search's seeds, fold or epochs; a run that opens the test set twice.
     """
     asked = spec(f"runtime.address={runtime}", "budget.trials=4", "confirm.points=3", "confirm.replicates=2")
-    outcome = run(asked, tmp_path, watch=silent)
+    outcome = run(asked, tmp_path)
     assert outcome.complete
     confirmation = Ledger.read(outcome.folder, stage="confirm")
     found = recorded(confirmation)
@@ -216,7 +216,7 @@ def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
         assert set(numbers) == {planned[number].epoch}
         assert numbers == trained_alone(confirmation, number, replicate)
     before = recorded(Ledger.read(outcome.folder))
-    assert not run(asked, tmp_path, watch=silent).trained
-    assert not confirm(outcome.folder, watch=silent).trained
+    assert not run(asked, tmp_path).trained
+    assert not confirm(outcome.folder).trained
     assert recorded(confirmation) == found
     assert recorded(Ledger.read(outcome.folder)) == before

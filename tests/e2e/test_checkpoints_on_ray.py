@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from alone import recorded, silent, trained_alone
+from alone import recorded, trained_alone
 
 from study.ledger import Ledger
 from study.runtime import run
@@ -78,7 +78,7 @@ def test_a_lane_is_killed_in_a_save_and_its_checkpoints_are_torn(
     monkeypatch.setattr(runtime, "Lane", doomed(diary, tmp_path / "torn"))
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path, watch=silent)
+        outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
     finally:
         ray.shutdown()
     assert outcome.reason == f"trials: {TRIALS} of {TRIALS}"

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import ray
-from alone import recorded, silent, trained_alone
+from alone import recorded, trained_alone
 from ray.cluster_utils import Cluster
 
 from study.ledger import Ledger
@@ -60,7 +60,7 @@ def test_a_node_joins_late_and_is_killed(cluster, tmp_path):
     """Catches: pending lanes that never start, trials of a dead node waited for or trained twice."""
     spec = StudySpec.from_text(SPEC, where="test")
     with ThreadPoolExecutor(1) as pool:
-        study = pool.submit(run, spec, tmp_path, watch=silent)
+        study = pool.submit(run, spec, tmp_path)
         until((tmp_path / spec.name / "study.toml").exists, study)
         ledger = Ledger.read(tmp_path / spec.name)
         until(lambda: any(ledger.measurements()), study)

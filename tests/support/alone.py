@@ -1,18 +1,11 @@
 """The oracle of law 1: a replicate trained alone, here, by the engine itself."""
 
-from contextlib import nullcontext
-
 from study.ledger import Ledger
 from trainable.contract import METRICS
 from trainable.data import load
 from trainable.engines import Member, engine
 
 NUMBERS = ("ranking_loss", "rating_loss", *METRICS)
-
-
-def silent(_folder, _interrupt):
-    """A watch that shows nothing."""
-    return nullcontext()
 
 
 def trained_alone(ledger: Ledger, trial: int, replicate: int) -> dict[int, dict[str, float]]:
