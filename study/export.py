@@ -49,7 +49,7 @@ def export(ledger: Ledger, folder: Path) -> None:
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name, rows in (("measurements", measurements), ("points", table), ("trials", trials)):
         _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
-    if (confirmation := ledger.confirmation()) is not None:
+    if (confirmation := ledger.confirmation()) is not None and confirmation.fixed:
         _replace(folder / "tables" / "confirmed.parquet", _confirmed(confirmation).to_parquet(index=False))
     rows = table[table["front"]].merge(trials[["trial", *CONFIG]], on="trial")
     columns = ["trial", "epoch", *CONFIG, *METRICS, *SPREADS, "replicates"]
@@ -116,7 +116,7 @@ def _confirmed(confirmation: Ledger) -> pd.DataFrame:
 
 def _confirmation(confirmation: Ledger | None) -> dict[str, Any] | None:
     """What was to be confirmed and why, how each of it ended, and the trivial models on the test set."""
-    if confirmation is None or confirmation.plan is None:
+    if confirmation is None or confirmation.plan is None or not confirmation.fixed:
         return None
     records = {r.trial: r for r in confirmation.records()}
     return {

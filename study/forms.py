@@ -155,6 +155,13 @@ Form = Range | tuple[Any, ...] | float | str
 """What `[space]` says of one value: a range, a choice, or the value itself."""
 
 
+def largest(form: Form) -> Any:
+    """The largest value that a search over numbers can come to."""
+    if isinstance(form, Range):
+        return form.bounds[1]
+    return max(form) if isinstance(form, tuple) else form
+
+
 def allows(form: Form, value: object) -> bool:
     """Whether a search over `form` can come to `value`."""
     if isinstance(form, Range | tuple):

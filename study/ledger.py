@@ -131,6 +131,11 @@ class Ledger:
         """What was fixed before the first trial."""
         return Baseline(**self._optuna.user_attrs["baseline"])
 
+    @property
+    def fixed(self) -> bool:
+        """Whether its baseline is there: a confirmation gets it after its plan, and a kill may be between."""
+        return "baseline" in self._optuna.user_attrs
+
     def fix(self, baseline: Baseline) -> None:
         """Fix what is fixed before the first trial."""
         self._set(baseline=asdict(baseline))

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import tomli_w
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from study.forms import Form, Part, Range, allows
+from study.forms import Form, Part, Range, allows, largest
 from study.parts import (
     EVEN,
     Budget,
@@ -110,12 +110,25 @@ class StudySpec(Part):
         return self
 
     @model_validator(mode="after")
-    def _rungs_measured(self) -> "StudySpec":
-        if self.stopping.rule != "never" and self.stopping.min_epochs % self.train.evaluate_every:
+    def _rungs_reached(self) -> "StudySpec":
+        first, every, longest = (
+            self.stopping.min_epochs,
+            self.train.evaluate_every,
+            largest(self.form("epochs")),
+        )
+        if self.stopping.rule == "never":
+            return self
+        if first % every:
             raise MisplacedError(
                 ("stopping", "min_epochs"),
-                f"{self.stopping.min_epochs} is no multiple of train.evaluate_every, "
-                f"{self.train.evaluate_every}, so nothing would be measured there",
+                f"{first} is no multiple of train.evaluate_every, {every}, so nothing would be measured "
+                "there",
+            )
+        if first >= longest:
+            raise MisplacedError(
+                ("stopping", "min_epochs"),
+                f"{first} leaves nothing to stop, for no trial trains longer than {longest} epochs; use "
+                'less, train.epochs above it, or rule = "never"',
             )
         return self
 

@@ -125,6 +125,17 @@ def test_a_kill_between_the_two_writes_opens_nothing(searched, monkeypatch):
     assert begin(searched, Confirm()).plan.points
 
 
+def test_a_kill_before_the_trivial_models_are_measured_again_leaves_a_readable_study(searched, tmp_path):
+    plan = begin(searched, Confirm(points=2, replicates=2)).plan
+    export(searched, tmp_path)
+    said = manifest(searched, searched.records(), 0.0)
+    assert (said["test_opened"], said["confirmation"]) == (plan.opened, None)
+    assert not (tmp_path / "tables" / "confirmed.parquet").exists()
+    drive(confirmed(searched, Confirm(points=2, replicates=2)))
+    export(searched, tmp_path)
+    assert len(pd.read_parquet(tmp_path / "tables" / "confirmed.parquet")) == 2 * len(plan.points)
+
+
 def test_the_table_names_points_of_the_search(searched, tmp_path):
     confirmation = confirmed(searched, Confirm(points=2, replicates=3))
     drive(confirmation)

@@ -91,6 +91,19 @@ def refusal(text: str, *overrides: str) -> str:
             "[stopping]\nrule = 'asha'",
             "stopping.rule: 'asha' is not known; use never, median, pareto-asha",
         ),
+        # rungs that no trial comes to
+        (
+            10,
+            "[train]\nepochs = 27\n[stopping]\nrule = 'pareto-asha'\nmin_epochs = 27",
+            "stopping.min_epochs: 27 leaves nothing to stop, for no trial trains longer than 27 epochs; use "
+            'less, train.epochs above it, or rule = "never"',
+        ),
+        (
+            10,
+            "[space]\nepochs = [3, 9]\n[stopping]\nrule = 'median'\nmin_epochs = 9",
+            "stopping.min_epochs: 9 leaves nothing to stop, for no trial trains longer than 9 epochs; use "
+            'less, train.epochs above it, or rule = "never"',
+        ),
         (
             7,
             "[train]\nranking_loss = 'warp'",

@@ -187,8 +187,9 @@ SETTINGS = [(f"{part}.{key}", value) for part, keys in CHANGED.items() for key, 
 
 @pytest.mark.parametrize(("key", "value"), [("name", "other"), ("objectives", "['mse', 'mrr']"), *SETTINGS])
 def test_fingerprint_changes_exactly_with_the_question(key: str, value: str) -> None:
-    base = StudySpec.from_text(BASE, where="base")
-    changed = StudySpec.from_text(BASE, where="base", overrides=[f"{key}={value}"])
+    long = "train.epochs=81"  # longer than the default of stopping.min_epochs
+    base = StudySpec.from_text(BASE, where="base", overrides=[long])
+    changed = StudySpec.from_text(BASE, where="base", overrides=[long, f"{key}={value}"])
     assert changed != base
     differences = base.differences(changed)
     assert (changed.fingerprint != base.fingerprint) == (key.partition(".")[0] in QUESTION)
