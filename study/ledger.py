@@ -164,10 +164,10 @@ class Ledger:
 
     # --- trials ----------------------------------------------------------------------------------------
 
-    def ask(self, holder: Holder) -> Lease:
-        """A new trial, drawn and leased, durable."""
+    def ask(self) -> tuple[int, Config]:
+        """A new trial and what is drawn for it, durable; nobody has it on lease yet."""
         trial = self._optuna.ask()
-        return self.lease(trial.number, self._settle(trial), holder, attempt=1)
+        return trial.number, self._settle(trial)
 
     def settle(self, number: int) -> Config:
         """The config of a trial whose ask a kill cut off: drawn on from where it was."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from study.budget import Spent, out_of_time, plateau, spent_out
+from study.forms import largest
 from study.front import losses, reference, stands_for
 from study.ledger import Ledger
 from study.record import Holder, Judgement, Point
@@ -60,12 +61,15 @@ class Running:
 
 @dataclass(slots=True)
 class Seen:
-    """A lane as last heard: its incarnation, its starts without a measurement, when, its longest epoch."""
+    """A lane as last heard: its incarnation, its starts without a measurement, when, its longest epoch, and
+    the free slots that nothing was there for.
+    """
 
     incarnation: int
     starts: int
     at: float
     longest_s: float = 0.0
+    unmet: int = 0
 
     @property
     def known(self) -> dict[str, int]:
@@ -77,7 +81,8 @@ class Referee:
     """Answers the lanes of one run of one study.
 
     `run` is the open row that `Ledger.claim` gave; `lease_s` bounds how long a silent lane keeps its
-    trials, on `clock`, which must be monotonic.
+    trials, on `clock`, which must be monotonic. With `ahead` somebody else makes the asks, as long as
+    `wanting`, by `reserve` and `begin`; only a lane that has nothing to train is worth an ask while it waits.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Referee:
         *,
         lease_s: float = LEASE_S,
         clock: Callable[[], float] = time.monotonic,
+        ahead: bool = False,
     ) -> None:
         self.ledger = ledger
         self.spec = ledger.spec
@@ -97,6 +103,8 @@ class Referee:
         self._rule = rule(self.spec.stopping)
         self._replicates = self.spec.search.replicates
         self._lanes: dict[str, Seen] = {}
+        self._ahead = ahead
+        self._reserved = 0
         self._looked = float("-inf")
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
@@ -143,14 +151,42 @@ class Referee:
         leases: list[Lease] = []
         if self.over is None:
             free += sum(d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True))
-            leases = self._leases(Holder(self.run, lane, seen.incarnation), held, free)
-        if not self._running:
+            busy = any(d.verdict == "go" for d in decisions)
+            leases = self._leases(Holder(self.run, lane, seen.incarnation), held, free, busy=busy)
+            seen.unmet = free - len(leases)
+        if not self._running and not self._reserved:
             self.over = self.over or spent_out(self.spec, self._spent())
         if incarnation == 0:  # now that it has its answer: a start that the database failed does not count
             self.ledger.note_lane(lane, seen.known)
         over = self.over is not None
         idle = not leases and not any(d.verdict == "go" for d in decisions)
         return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
+
+    # --- asks ahead ------------------------------------------------------------------------------------
+
+    @property
+    def wanting(self) -> bool:
+        """Whether to draw a trial now: for a slot that stays empty, or for the next that a lane frees."""
+        if self.over is not None or spent_out(self.spec, self._spent()) is not None:
+            return False
+        waiting = self._reserved + sum(t.holder is None for t in self._running.values())
+        return waiting < sum(seen.unmet for seen in self._lanes.values()) + len(self._lanes)
+
+    def reserve(self) -> None:
+        """A trial is being drawn: it counts as begun, and as promised all the epochs that it may have."""
+        self._begun += 1
+        self._reserved += 1
+
+    def begin(self, number: int, config: Config) -> None:
+        """The trial that was reserved is drawn; the next lane with a free slot trains it."""
+        self._reserved -= 1
+        self._running[number] = Running(config, attempt=0, holder=None)
+
+    def close(self) -> None:
+        """Let go of the record."""
+        self.ledger.close()
+
+    # --- lanes -----------------------------------------------------------------------------------------
 
     def _seen(self, lane: str) -> Seen:
         """What is known of a lane; silence is counted from when this referee first thought of it."""
@@ -275,7 +311,7 @@ class Referee:
         trial = self._running.get(number)
         return trial is not None and trial.holder is not None and trial.holder.lane == lane
 
-    def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
+    def _leases(self, holder: Holder, held: Sequence[Held], free: int, *, busy: bool) -> list[Lease]:
         """What the holder is to start: what it has lost, what others have lost, then what is new."""
         names = {h.trial for h in held if h.fault is None}
         lost = [n for n in self._running if self._leased(n, holder.lane) and n not in names]
@@ -292,10 +328,12 @@ class Referee:
         for number in lost[free:]:  # the lane has fewer slots than it had
             self._running[number].holder = None
         while len(leases) < free and spent_out(self.spec, self._spent()) is None:
-            lease = self.ledger.ask(holder)
-            self._running[lease.trial] = Running(lease.config, lease.attempt, holder)
-            self._begun += 1
-            leases.append(lease)
+            if self._ahead and (busy or leases):
+                break
+            self.reserve()
+            number, config = self.ledger.ask()
+            self.begin(number, config)
+            leases.append(self._again(number, holder))
         return leases
 
     def _again(self, number: int, holder: Holder) -> Lease:
@@ -322,12 +360,14 @@ class Referee:
     def _abandon(self, number: int) -> None:
         """End a trial that nobody holds and for which no time is left, at the last epoch on record."""
         points = self.ledger.points(trial=number)
-        reason = out_of_time(self.spec, self._spent()) or "no time left"
-        self._end(Decision(number, "stop", f"{reason}; its lane was lost"), points[-1].epoch if points else 0)
+        why = "its lane was lost" if self._running[number].attempt else "no lane had taken it"
+        reason = f"{out_of_time(self.spec, self._spent()) or 'no time left'}; {why}"
+        self._end(Decision(number, "stop", reason), points[-1].epoch if points else 0)
 
     def _spent(self) -> Spent:
         """What is used up, with what the running trials are promised."""
-        promised = sum(t.config.epochs for t in self._running.values()) * self._replicates
+        promised = sum(t.config.epochs for t in self._running.values())
+        promised = (promised + self._reserved * largest(self.spec.form("epochs"))) * self._replicates
         wall_s = self._wall_before + self._clock() - self._opened
         return Spent(self._begun, self._trained + promised, wall_s, self._plateau)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from study.database import DATABASE_ERRORS
 from study.referee import Referee
+from study.runtime.ahead import Ahead
 from trainable.contract import Answer, Decision, Held, Measurement, Unreachable
 
 AWAY_S = 600.0
@@ -18,10 +19,12 @@ class Steady:
     Referee has it.
     """
 
-    def __init__(self, open_: Callable[[], Referee], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, open_: Callable[[], Referee | Ahead], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._open = open_
         self._clock = clock
-        self._referee: Referee | None = open_()
+        self._referee: Referee | Ahead | None = open_()
         self._away_since: float | None = None
         self._failed: str | None = None
 
@@ -46,6 +49,8 @@ class Steady:
             self._referee = self._referee or self._open()
             answer = self._referee.exchange(lane, incarnation, held, measurements, free)
         except DATABASE_ERRORS as error:
+            if self._referee is not None:
+                self._referee.close()
             self._referee = None
             self._note(str(error).partition("\n")[0])
             raise Unreachable(f"the database is away: {type(error).__name__}") from None

@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from study.ledger import Ledger, Stage
 from study.parts import Runtime
 from study.referee import LEASE_S, Referee
+from study.runtime.ahead import Ahead
 from study.runtime.interrupt import Interrupt
 from study.runtime.steady import Steady
 from study.spec import StudySpec
@@ -52,7 +53,9 @@ class RefereeActor:
     """The Referee as an actor: the same class, opened on the record wherever it is started."""
 
     def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
-        self._referee = Steady(lambda: Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s))
+        self._referee = Steady(
+            lambda: Ahead(Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s, ahead=True))
+        )
 
     def exchange(
         self,

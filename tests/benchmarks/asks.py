@@ -59,7 +59,7 @@ def record(folder: Path, count: int, lists: tuple[str, ...]) -> None:
     """A ledger of so many ended trials, drawn at random."""
     ledger = Ledger.open(StudySpec.from_text(SPEC, where="benchmark", overrides=lists), folder, BASELINE)
     for number in range(count):
-        config = ledger.ask(HOLDER).config
+        _, config = ledger.ask()
         point = Point(number, config.epochs, reached(config))
         ledger.end(number, "complete", "a benchmark", epochs=config.epochs, point=point)
     ledger.close()
@@ -85,7 +85,7 @@ def seconds(folder: Path, sampler: str, lists: tuple[str, ...], rounds: int) -> 
     took = []
     for _ in range(rounds + 1):
         began = perf_counter()
-        ledger.ask(HOLDER)
+        ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         took.append(perf_counter() - began)
     ledger.close()
     return took[1:]

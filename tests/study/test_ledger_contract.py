@@ -59,7 +59,7 @@ class LedgerContract:
 
     def test_what_is_written_is_read_by_another_connection(self, open_, tmp_path):
         ledger = open_()
-        lease = ledger.ask(HOLDER)
+        lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
         ledger.record(batch)
         said = Judgement(1, Decision(lease.trial, "go", "rung 1 epoch: rank 1 of 1, places 1"))
@@ -76,7 +76,7 @@ class LedgerContract:
     def test_the_first_of_equal_rows_wins(self, open_):
         """Catches: a repeat that raises, or one that overwrites."""
         ledger = open_()
-        lease = ledger.ask(HOLDER)
+        lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         first = measure(lease.config, lease.trial, 0, 1)
         ledger.record([first])
         ledger.record([replace(first, mrr=0.9), measure(lease.config, lease.trial, 1, 1)])
@@ -123,7 +123,7 @@ class LedgerContract:
         for ledger, trials in zip(ledgers, (2, 3), strict=True):
             ledger.claim()
             for _ in range(trials):
-                lease = ledger.ask(HOLDER)
+                lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
                 ledger.record([measure(lease.config, lease.trial, 0, 1)])
         ledgers[0].request_stop()
         assert [len(ledger.records()) for ledger in ledgers] == [2, 3]
@@ -178,7 +178,7 @@ class TestPostgreSQL(LedgerContract):
 
     def test_a_server_that_was_away_is_found_again(self, open_, postgres):
         ledger = open_()
-        ledger.ask(HOLDER)
+        ledger.ask()
         postgres.stop()
         with pytest.raises(sa.exc.OperationalError):
             ledger.records()
