@@ -1,11 +1,11 @@
 """When a study has enough: the budget against what is spent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from study.front import candidates, reference, spanned
 from study.ledger import Ledger
-from study.record import Point
+from study.record import Point, Record
 from study.samplers.grid import grid_of
 from study.spec import StudySpec
 
@@ -73,9 +73,12 @@ def plateau(ledger: Ledger) -> str | None:
     return f"plateau: the last {limit.trials} trials brought {now / before - 1:.2%} of hypervolume"
 
 
-def complete(ledger: Ledger) -> str | None:
-    """Why the study on record needs no further run, or None: budget spent, and no trial without an end."""
-    records = ledger.records()
+def complete(ledger: Ledger, records: Collection[Record] | None = None) -> str | None:
+    """Why the study on record needs no further run, or None: budget spent, and no trial without an end.
+
+    `records` are all trials, where they were read already.
+    """
+    records = ledger.records() if records is None else records
     if any(r.state == "running" for r in records):
         return None
     trained = sum(r.epochs for r in records) * ledger.spec.search.replicates

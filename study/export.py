@@ -62,7 +62,7 @@ def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) ->
     """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
     states = Counter(r.state for r in records)
-    done, confirmation = complete(ledger), ledger.confirmation()
+    done, confirmation = complete(ledger, records), ledger.confirmation()
     return {
         "schema": SCHEMA,
         "name": spec.name,

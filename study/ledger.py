@@ -220,13 +220,12 @@ class Ledger:
         else:
             self._optuna.tell(number, values=outcome["values"], state=TrialState.COMPLETE)
 
-    def records(self, *, running: bool = False) -> list[Record]:
-        """Every trial, by number; with `running` only those without an end."""
+    def records(self) -> list[Record]:
+        """Every trial, by number."""
         trials, attribute = _TRIALS.c, _ATTRIBUTES.c
         joined = _TRIALS.outerjoin(_ATTRIBUTES, attribute.trial_id == trials.trial_id)
         query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
-        states = ("RUNNING",) if running else ("RUNNING", "COMPLETE", "PRUNED", "FAIL")
-        query = query.where(trials.study_id == self._id, sa.cast(trials.state, sa.Text).in_(states))
+        query = query.where(trials.study_id == self._id)
         attributes: dict[int, dict[str, Any]] = {}
         with self._engine.connect() as connection:
             for number, key, value in connection.execute(query.order_by(trials.number)):

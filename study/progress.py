@@ -93,7 +93,7 @@ def snapshot(ledger: Ledger) -> Snapshot:
     member_epochs = sum(epochs.values()) * spec.search.replicates
     alive = bool(runs) and runs[-1].alive
     wall_s = sum(run.wall_s for run in runs) + (max(0.0, time.time() - runs[-1].renewed) if alive else 0.0)
-    state, reason = _stand(runs, None if alive else complete(ledger), alive=alive)
+    state, reason = _stand(runs, None if alive else complete(ledger, records.values()), alive=alive)
     share = _share(spec, records, epochs, wall_s)
     holders = {r.holder for r in records.values() if r.state == "running" and r.holder is not None}
     chosen = candidates(points, records, spec)

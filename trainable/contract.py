@@ -75,7 +75,10 @@ class Config:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """The inverse of `as_dict`."""
-        return cls(**{f.name: values[f.name] for f in fields(cls)})
+        return cls(**{name: values[name] for name in _CONFIG})
+
+
+_CONFIG = tuple(f.name for f in fields(Config))
 
 
 @dataclass(frozen=True, slots=True)

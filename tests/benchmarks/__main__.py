@@ -1,8 +1,9 @@
 """The benchmarks: `python tests/benchmarks [SECTION …] [--quick] [--large] [--page FILE]`.
 
 Each section is written into the page as soon as it is measured. `sizes` and `gpu` need torch, NumPy,
-numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study` and
-`asks` all that a study needs; `replays`, `samplers` and `live` also the recorded curves that they name.
+numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study`,
+`asks` and `records` all that a study needs; `replays`, `samplers` and `live` also the recorded curves that
+they name.
 """
 
 import argparse
@@ -32,6 +33,7 @@ TITLES = {
     "stacked": "Members together on one CPU core",
     "study": "A whole study",
     "asks": "What an ask costs",
+    "records": "What a long record costs",
     "sizes": "What size costs",
     "gpu": "On a GPU",
     "replays": "Searching recorded curves",
@@ -92,6 +94,12 @@ def _asks(quick: bool, _large: bool) -> str:
     return asks.section(counts=(100,) if quick else (100, 1_000), rounds=3 if quick else 5)
 
 
+def _records(quick: bool, _large: bool) -> str:
+    import records
+
+    return records.section(trials=200 if quick else 10_000)
+
+
 def _sizes(quick: bool, large: bool) -> str:
     return sizes.section(sizes.QUICK if quick else (*sizes.USUAL, *(sizes.LARGE if large else ())))
 
@@ -138,6 +146,7 @@ MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "stacked": _stacked,
     "study": _study,
     "asks": _asks,
+    "records": _records,
     "sizes": _sizes,
     "gpu": _gpu,
     "replays": _replays,

@@ -65,7 +65,7 @@ def test_a_node_joins_late_and_is_killed(cluster, tmp_path):
         ledger = Ledger.read(tmp_path / spec.name)
         until(lambda: any(ledger.measurements()), study)
         node = cluster.add_node(num_cpus=2)
-        until(lambda: len({r.holder for r in ledger.records(running=True)}) == 3, study)
+        until(lambda: len({r.holder for r in ledger.records() if r.state == "running"}) == 3, study)
         cluster.remove_node(node, allow_graceful=False)
         outcome = study.result()
 
