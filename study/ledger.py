@@ -58,6 +58,7 @@ class Ledger:
         self._id: int = storage.get_study_id_from_name(optuna_study.study_name)
         self._owner = self._id if owner is None else owner
         attributes = optuna_study.user_attrs
+        self._skew = time.time() - time.monotonic()
         self.spec = StudySpec.model_validate(attributes["spec"])
         self._space = SearchSpace(self.spec)
         self.plan: Plan | None = Plan.from_dict(attributes["plan"]) if "plan" in attributes else None
@@ -302,8 +303,8 @@ class Ledger:
             "study": self._owner,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "started": time.time(),
-            "renewed": time.time(),
+            "started": self._time(),
+            "renewed": self._time(),
             "stop": False,
         }
         try:
@@ -322,11 +323,11 @@ class Ledger:
 
     def renew(self, run: int) -> bool:
         """Say that this run is alive; False where it was ended, for somebody took it for dead."""
-        return self._update_run(run, renewed=time.time())
+        return self._update_run(run, renewed=self._time())
 
     def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
         """End a run, with its reason."""
-        self._update_run(run, ended=ended or time.time(), reason=reason)
+        self._update_run(run, ended=ended or self._time(), reason=reason)
 
     def stop_requested(self, run: int) -> bool:
         """Whether somebody asked this run to stop."""
@@ -375,6 +376,10 @@ class Ledger:
         query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None)).values(**values)
         with self._engine.begin() as connection:
             return connection.execute(query).rowcount > 0
+
+    def _time(self) -> float:
+        """Seconds since 1970 as the clock said when this was opened: it may be set meanwhile."""
+        return self._skew + time.monotonic()
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -44,6 +44,9 @@ BLAME: Mapping[FaultKind, str] = {
     "error": "its training raised an error",
 }
 
+PATIENCE_S = 1.0
+"""How long a lane with nothing to train may be kept for asks, beyond its first, that are made ahead else."""
+
 LOOK_S = 0.5
 """How often the Ledger is asked whether somebody wants the study to stop, and the owner row renewed."""
 
@@ -82,7 +85,7 @@ class Referee:
 
     `run` is the open row that `Ledger.claim` gave; `lease_s` bounds how long a silent lane keeps its
     trials, on `clock`, which must be monotonic. With `ahead` somebody else makes the asks, as long as
-    `wanting`, by `reserve` and `begin`; only a lane that has nothing to train is worth an ask while it waits.
+    `wanting`, by `reserve` and `begin`; a lane waits for an ask only where it has nothing to train.
     """
 
     def __init__(
@@ -327,8 +330,9 @@ class Referee:
         leases = [self._again(number, holder) for number in waiting[:free]]
         for number in lost[free:]:  # the lane has fewer slots than it had
             self._running[number].holder = None
+        began = self._clock()
         while len(leases) < free and spent_out(self.spec, self._spent()) is None:
-            if self._ahead and (busy or leases):
+            if self._ahead and (busy or (leases and self._clock() - began > PATIENCE_S)):
                 break
             self.reserve()
             number, config = self.ledger.ask()

@@ -50,9 +50,12 @@ class Lane(tune.Trainable):
         return self._save_every_s is not None and time.monotonic() - self._saved >= self._save_every_s
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Leave the slots in Tune's folder."""
+        """Leave the slots in Tune's folder; what the disk does not take is said and left."""
         self._saved = time.monotonic()
-        self.session.save(Path(checkpoint_dir))
+        try:
+            self.session.save(Path(checkpoint_dir))
+        except OSError as error:
+            log.warning("lane %s: no checkpoint: %s", self.session.lane, error)
 
     def restore(self, checkpoint_path: Any) -> None:
         """Go on from what Tune calls a training result; a checkpoint that is gone is one that is not whole.

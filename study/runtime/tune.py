@@ -6,9 +6,11 @@ nothing and schedules nothing: what trials run is between the lanes and the refe
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +48,7 @@ MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"
 """In a lane's error: only the user can mend it, and starting again will not."""
 
 SCRATCH = "ray"
-"""Tune's own folder inside the study's; nothing in the record depends on it."""
+"""Tune's own folder inside the study's, where the spec names none; nothing in the record depends on it."""
 
 
 class RefereeActor:
@@ -131,7 +133,7 @@ def drive(
     StudyError where no lane fits, or lanes cannot start.
     """
     runtime = ledger.spec.runtime
-    storage = Path(runtime.storage_path or folder / SCRATCH)
+    storage = _storage(runtime.storage_path, ledger.spec.name, folder)
     with connected(ledger.spec, folder), interrupt:
         resources = _resources(runtime.cpus_per_lane, runtime.gpus_per_lane)
         lanes = _lanes(runtime, resources)
@@ -162,8 +164,16 @@ def drive(
             ray.kill(referee)
     if over is None:
         raise StudyError(failure or "Ray ended the run before the study was over; run it again to go on")
-    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    shutil.rmtree(storage, ignore_errors=True)
     return over
+
+
+def _storage(shared: str | None, name: str, folder: Path) -> Path:
+    """Tune's own folder for the study in `folder`: in it, or one that no other study has in a shared one."""
+    if shared is None:
+        return folder / SCRATCH
+    place = sha256(f"{socket.gethostname()}:{folder}".encode()).hexdigest()
+    return Path(shared) / f"{name}-{place[:8]}"
 
 
 def _fit(

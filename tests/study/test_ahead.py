@@ -78,6 +78,7 @@ def test_a_lane_that_trains_does_not_wait_for_an_ask(open_ledger, monkeypatch):
         return real()
 
     monkeypatch.setattr(ledger, "ask", slow)
+    monkeypatch.setattr("study.referee.PATIENCE_S", 0.0)
     answering, lane = ahead(ledger, run), FormulaLane(f"{run}.0", 2)
     lane.advance(answering.exchange)  # has nothing to train: its first trial is asked for while it waits
     assert asking.wait(LONG_S)
