@@ -1,13 +1,15 @@
 # From a fresh clone: `make study` sets everything up, trains, and ends with a report.
 # `make ps1` repeats the course experiment, `make check` is the fast gate, `make test` the whole suite,
-# `make fuzz` looks longer for input that breaks a reader, `make bench` writes docs/benchmarks.md.
+# `make fuzz` looks longer for input that breaks a reader, `make chaos` kills studies at random moments (SEED=7 for other
+# moments), `make mutants` breaks the code to see its tests fail, `make bench` writes docs/benchmarks.md.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
+SEED ?= 0
 
-.PHONY: study ps1 check test fuzz bench
+.PHONY: study ps1 check test fuzz chaos mutants bench
 
 study: $(VENV)/.installed
 	$(BIN)/study run ml100k
@@ -26,6 +28,12 @@ test: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/pytest -m fuzz --hypothesis-profile=long --timeout=3600
+
+chaos: $(VENV)/.installed-dev
+	$(BIN)/pytest -m chaos --chaos-seed=$(SEED)
+
+mutants: $(VENV)/.installed-dev
+	$(BIN)/pytest -m mutants
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks

@@ -76,8 +76,7 @@ def studies(home: Path) -> list[Path]:
 def opened(folder: Path) -> tuple[RDBStorage, str]:
     """The storage of the study in `folder`, and its name there. StudyError where there is none."""
     if (folder / FILE).is_file():
-        storage = _sqlite(folder / FILE)
-        return storage, next(n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM))
+        return _from_file(folder / FILE)
     if (url := _named_url(folder)) is None:
         raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
     storage, name = _postgres(_resolved(url)), StudySpec.load(folder / SPEC).name
@@ -101,7 +100,7 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
     if url is None:
         if not (folder / FILE).is_file():
             _create_file(spec, folder / FILE, baseline)
-        return _sqlite(folder / FILE)
+        return _from_file(folder / FILE)[0]
     storage = _postgres(_resolved(url))
     try:
         with _alone(storage.engine):
@@ -117,6 +116,15 @@ def _named_url(folder: Path) -> str | None:
     if (folder / FILE).is_file() or not (folder / SPEC).is_file():
         return None
     return StudySpec.load(folder / SPEC).storage.url
+
+
+def _from_file(path: Path) -> tuple[RDBStorage, str]:
+    """The storage in a SQLite file, and the name of the study there. StudyError where it holds none."""
+    storage = _sqlite(path)
+    names = [n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM)]
+    if not names:
+        raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
+    return storage, names[0]
 
 
 def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
@@ -204,9 +212,7 @@ def _postgres(url: sa.URL) -> RDBStorage:
         ) from error
     except sa.exc.OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]
-        raise StudyError(
-            f"storage.url: the PostgreSQL server at {where} does not answer: {reason}"
-        ) from error
+        raise AwayError(f"storage.url: the PostgreSQL server at {where} does not answer: {reason}") from error
     engine.dispose()
     return storage
 

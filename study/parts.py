@@ -233,6 +233,12 @@ class Storage(Part):
     """A PostgreSQL URL without a password, or "env:NAME" for one; left out, SQLite in the study's folder."""
 
 
+def _absolute(folder: str) -> str:
+    if not Path(folder).is_absolute():
+        raise ValueError(f"{folder!r} is another folder on every node; write it in full, from '/' on")
+    return folder
+
+
 class Runtime(Part):
     """Where the study runs. Nothing here changes a result."""
 
@@ -250,7 +256,7 @@ class Runtime(Part):
     """CPU cores of a lane."""
     gpus_per_lane: Literal["auto"] | NonNegative = "auto"
     """GPUs of a lane, or a fraction of one; "auto" takes one where there is one."""
-    storage_path: str | None = None
-    """A folder that every node reaches, for checkpoints; by default the study's own folder."""
+    storage_path: Annotated[str, AfterValidator(_absolute)] | None = None
+    """A folder that every node reaches, in full, for checkpoints; by default the study's own folder."""
     save_every_s: Positive = 60.0
     """Seconds from one checkpoint to the next."""

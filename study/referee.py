@@ -316,13 +316,14 @@ class Referee:
 
     def _leases(self, holder: Holder, held: Sequence[Held], free: int, *, busy: bool) -> list[Lease]:
         """What the holder is to start: what it has lost, what others have lost, then what is new."""
-        names = {h.trial for h in held if h.fault is None}
-        lost = [n for n in self._running if self._leased(n, holder.lane) and n not in names]
+        names = {(h.trial, h.attempt) for h in held if h.fault is None}
+        running = self._running.items()
+        lost = [n for n, t in running if self._leased(n, holder.lane) and (n, t.attempt) not in names]
         for number in [n for n in lost if self._running[n].holder != holder]:
             self._faulted(number, Fault("lane", f"lane {holder.lane} started again"))
             lost.remove(number)
         self._expire()
-        waiting = lost + [n for n, trial in self._running.items() if trial.holder is None]
+        waiting = lost + [n for n, trial in running if trial.holder is None]
         if out_of_time(self.spec, self._spent()) is not None:
             for number in waiting:
                 self._abandon(number)

@@ -1,10 +1,17 @@
-"""What every room's tests may ask for, and how long `make fuzz` looks."""
+"""What every room's tests may ask for, how long `make fuzz` looks, what `make chaos` draws from."""
 
 import postgres as support
 import pytest
 from hypothesis import settings
 
 settings.register_profile("long", max_examples=1500)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one seed from which `tests/e2e/test_chaos.py` draws everything."""
+    parser.addoption(
+        "--chaos-seed", type=int, default=0, help="seed of the storms in tests/e2e/test_chaos.py"
+    )
 
 
 @pytest.fixture(scope="session")

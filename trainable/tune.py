@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,11 +33,16 @@ class Lane(tune.Trainable):
         job.origin.check()
         self._save_every_s = job.save_every_s
         self._saved = time.monotonic()
+        self._begun = False
         self.session = Session(job.build, slots=job.slots, lane=config["lane"], exchange=exchange)
 
     def step(self) -> dict[str, Any]:
-        """Advance for a second, or an epoch; done when the referee says that the study is over."""
-        began = time.monotonic()
+        """Advance for a second, or an epoch; done when the referee says that the study is over.
+
+        The first step is one epoch, so that Tune hears soon of a lane that has started well.
+        """
+        began = time.monotonic() if self._begun else -inf
+        self._begun = True
         answer = self.session.advance()
         while not answer.park and time.monotonic() - began < STEP_S and not self._due:
             answer = self.session.advance()

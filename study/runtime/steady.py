@@ -13,7 +13,8 @@ AWAY_S = 600.0
 
 
 class Steady:
-    """Answers as the Referee that `open_` opens; what the database failed in is opened anew.
+    """Answers as the Referee that `open_` opens when it is first asked; what the database failed in is opened
+    anew.
 
     A Referee whose writing failed half-way may differ from the record, so it is thrown away. `over` is as a
     Referee has it.
@@ -24,7 +25,7 @@ class Steady:
     ) -> None:
         self._open = open_
         self._clock = clock
-        self._referee: Referee | Ahead | None = open_()
+        self._referee: Referee | Ahead | None = None
         self._away_since: float | None = None
         self._failed: str | None = None
 

@@ -21,6 +21,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.budget import complete
 from study.ledger import Ledger, Stage
 from study.parts import Runtime
 from study.referee import LEASE_S, Referee
@@ -156,7 +157,7 @@ def drive(
         )
         try:
             failure = _fit(referee, job, run, lanes, resources, storage / ledger.stage)
-            over: str | None = ray.get(referee.over.remote())
+            over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
         except RayError as error:
             what = str(error).strip().splitlines()[0]
             raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
@@ -281,6 +282,11 @@ def _shared(storage: Path) -> bool:
 @ray.remote(num_cpus=0)
 def _sees(token: Path) -> bool:
     return token.exists()
+
+
+def _end_on_record(ledger: Ledger, run: int) -> str | None:
+    """Why a run is over whose referee was lost after it had said so; None where it is not."""
+    return complete(ledger) or ("stopped on request" if ledger.stop_requested(run) else None)
 
 
 def _last_line(trial: Trial) -> str:

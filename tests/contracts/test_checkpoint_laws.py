@@ -154,6 +154,13 @@ def test_kills_at_any_moment_change_nothing(seed: int, ledger, referee, born, tm
     assert_as_alone(ledger)
 
 
+def test_a_lane_that_has_started_says_so_after_its_first_epoch(born):
+    """Catches: lanes killed one second after another, and taken for one that cannot start."""
+    lane = born()
+    lane.step()
+    assert {held.epoch for held in lane.session.held} == {1}
+
+
 @pytest.mark.parametrize("epoch_s", [0.03, 0.7, 4.0, 27.0])
 def test_a_checkpoint_is_never_older_than_its_time_and_one_epoch(
     epoch_s: float, born, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -207,6 +207,7 @@ def test_weight_matters_where_something_is_shared(start, sharing, side):
 
 
 def test_only_those_asked_for_are_measured(start):
+    """Catches: metrics nobody asked for, and an epoch that passes over who is not measured."""
     members = members_of(CONFIG, replace(CONFIG, sharing="both"))
     running = start()
     for member in members:
@@ -219,6 +220,7 @@ def test_only_those_asked_for_are_measured(start):
 
 
 def test_states_have_the_same_names_in_every_engine(start):
+    """Catches: a state that only its own engine can take up."""
     for sharing in SHARINGS:
         (member,) = members_of(replace(CONFIG, sharing=sharing))
         running = start(dtype="float32")
@@ -234,6 +236,7 @@ def test_states_have_the_same_names_in_every_engine(start):
 
 
 def test_a_member_joins_once_and_is_forgotten_when_it_leaves(start):
+    """Catches: a member that comes back to where it left."""
     (member,) = members_of(CONFIG)
     running = start()
     running.join(member)
@@ -256,5 +259,6 @@ def test_global_random_state_is_untouched(start):
 
 
 def test_an_unknown_engine_is_an_error_that_names_the_known():
+    """Catches: a name that is taken for another engine's."""
     with pytest.raises(StudyError, match="'abacus' is not known; use numba, torch"):
         engine("abacus", FOLD, seed=0, device="cpu", threads=1)

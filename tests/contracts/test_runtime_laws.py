@@ -109,6 +109,7 @@ def brute_front(points):
 
 
 def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
+    """Catches: an epoch on the way that passes for a trial's end."""
     overrides = (f"runtime.address={runtime}", "train.candidates=last", "budget.trials=3")
     folder = run(spec(*overrides), tmp_path).folder
     export(Ledger.read(folder), folder)

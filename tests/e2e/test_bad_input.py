@@ -198,7 +198,11 @@ def half_a_database(ledger: Path) -> None:
     ledger.write_bytes(ledger.read_bytes()[: ledger.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("damage", [no_database, half_a_database])
+def an_empty_file(ledger: Path) -> None:
+    ledger.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [no_database, half_a_database, an_empty_file])
 def test_a_damaged_record_is_named_and_does_not_hide_the_others(here: Path, damage: Callable[[Path], None]):
     begin(here, "sound")
     damage(begin(here) / "ledger.db")

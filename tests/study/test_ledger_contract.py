@@ -13,7 +13,7 @@ from formula import BASELINE, SPEC, FormulaLane, measure
 from study.budget import complete
 from study.cli import delete
 from study.confirm import begin
-from study.database import holds_study, studies
+from study.database import AwayError, holds_study, studies
 from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Holder, Judgement, judgements, measurements, runs
@@ -58,6 +58,7 @@ class LedgerContract:
         ledger.release(run, referee.over or "killed")
 
     def test_what_is_written_is_read_by_another_connection(self, open_, tmp_path):
+        """Catches: what is kept in memory, or not committed."""
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
@@ -102,6 +103,7 @@ class LedgerContract:
         assert [r.run for r in ledgers[0].runs() if r.ended is None] == claimed
 
     def test_a_study_is_driven_to_its_end_and_confirmed(self, open_, tmp_path):
+        """Catches: a confirmation that is mixed into its search, or ends it."""
         ledger = open_("formula", "stopping.rule=pareto-asha", "stopping.min_epochs=1", "search.sampler=tpe")
         self.drive(ledger, turns=5)
         assert complete(ledger) is None
@@ -132,6 +134,7 @@ class LedgerContract:
         assert studies(tmp_path) == [tmp_path / "one", tmp_path / "two"]
 
     def test_another_question_and_other_data_are_refused(self, open_, tmp_path, overrides):
+        """Catches: trials of two questions, or of two datasets, in one record."""
         spec = open_().spec
         with pytest.raises(SpecError, match=r"train\.epochs: 4 → 5"):
             open_("formula", "train.epochs=5")
@@ -139,6 +142,7 @@ class LedgerContract:
             Ledger.open(spec, tmp_path / "formula", replace(BASELINE, data={"sha256": "1"}))
 
     def test_an_erased_study_leaves_nothing(self, open_, tmp_path):
+        """Catches: rows that the next study of this name finds, and another study's that are gone."""
         kept, erased = open_("kept"), open_("erased")
         for ledger in (kept, erased):
             self.drive(ledger)
@@ -177,6 +181,7 @@ class TestPostgreSQL(LedgerContract):
         assert open_().records() == []
 
     def test_a_server_that_was_away_is_found_again(self, open_, postgres):
+        """Catches: a pool that keeps its broken connections."""
         ledger = open_()
         ledger.ask()
         postgres.stop()
@@ -200,7 +205,7 @@ class TestPostgreSQL(LedgerContract):
         assert open_().baseline == BASELINE
 
     def test_the_password_is_nowhere_but_in_the_variable(self, open_, tmp_path, caplog):
-        """In the files, the tables, the spec, what objects print, and what errors say."""
+        """Catches: one in the files, the tables, the spec, what objects print, or what is logged."""
         ledger = open_()
         self.drive(ledger)
         said = [repr(ledger.spec), ledger.spec.as_toml(), str(asdict(ledger.records()[0])), caplog.text]
@@ -212,13 +217,15 @@ class TestPostgreSQL(LedgerContract):
         assert not [text for text in said if postgres.PASSWORD in text]
 
     def test_an_unreachable_server_is_said_without_its_password(self, tmp_path, monkeypatch):
+        """Catches: the driver's own words, which quote the URL, and a referee that takes it for a mistake."""
         monkeypatch.setenv(VARIABLE, f"postgresql://me:{postgres.PASSWORD}@127.0.0.1:9/none")
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
-        with pytest.raises(StudyError, match=r"at 127\.0\.0\.1, database none does not answer") as error:
+        with pytest.raises(AwayError, match=r"at 127\.0\.0\.1, database none does not answer") as error:
             Ledger.open(spec, tmp_path / "formula", BASELINE)
         assert postgres.PASSWORD not in str(error.value)
 
     def test_a_variable_that_is_not_set_is_named(self, tmp_path):
+        """Catches: a record begun elsewhere where the database is not named."""
         spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:NOT_SET_HERE"])
         with pytest.raises(StudyError, match="environment variable NOT_SET_HERE is not set"):
             Ledger.open(spec, tmp_path / "formula", BASELINE)
@@ -234,6 +241,7 @@ class TestPostgreSQL(LedgerContract):
     ],
 )
 def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
+    """Catches: a password that is copied into the record, or said in the refusal."""
     with pytest.raises(SpecError, match=r"storage\.url") as error:
         StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url='{url}'"])
     assert postgres.PASSWORD not in str(error.value)

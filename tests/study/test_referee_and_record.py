@@ -1,18 +1,23 @@
 """Law 5: kill anything at any moment; the Ledger ends with exactly the budgeted trials."""
 
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
 import pytest
+import sqlalchemy as sa
 from formula import FormulaLane, measure
+from law5 import judged_again
 
 from study.budget import complete
-from study.front import candidates, losses, reference
+from study.front import candidates
 from study.ledger import Ledger
+from study.record import runs
 from study.referee import FRUITLESS_STARTS, STARTS, Referee
-from study.rules import Candidate, rule
 from trainable.contract import Fault, Held, StudyError
 
 
@@ -62,28 +67,12 @@ def check(ledger: Ledger):
     assert complete(ledger) is not None
 
 
-def judged_again(ledger: Ledger):
-    """What the rule says of the points on record, in the order in which it judged them."""
-    corner = reference(ledger.baseline, ledger.spec)
-    points = ledger.points()
-    at = {
-        (p.trial, p.epoch): Candidate(p.trial, p.epoch, tuple(row))
-        for p, row in zip(points, losses(points, ledger.spec).tolist(), strict=True)
-    }
-    judge, rungs = rule(ledger.spec.stopping).judge, {}
-    for said in ledger.judgements():
-        rung = rungs.setdefault(said.epoch, [])
-        candidate = at[said.decision.trial, said.epoch]
-        own = [at[t, e] for t, e in sorted(at) if t == candidate.trial and e < candidate.epoch]
-        yield judge(tuple(corner.tolist()), tuple(rung), own, candidate)
-        rung.append(candidate)
-
-
 @pytest.mark.parametrize(
     "overrides", [(), ("search.replicates=3", "train.evaluate_every=3"), ("search.sampler=tpe",)]
 )
 @pytest.mark.parametrize(("lanes", "slots"), [(1, 1), (3, 2)])
 def test_an_undisturbed_study_ends_complete(open_ledger, overrides, lanes, slots):
+    """Catches: an end that is not recorded, a budget that is not met."""
     ledger = open_ledger(*overrides)
     run = ledger.claim()
     over = drive(Referee(ledger, run), [FormulaLane(f"{run}.{i}", slots) for i in range(lanes)])
@@ -198,6 +187,7 @@ def test_a_repeated_call_changes_nothing(open_ledger):
 
 
 def test_an_answer_that_was_lost_is_given_again(open_ledger):
+    """Catches: a new attempt for a lane that has only missed the answer, and the old one for a new lane."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -237,7 +227,22 @@ def test_a_replaced_incarnation_is_refused(open_ledger):
     assert list(ledger.measurements()) == []
 
 
+def test_an_attempt_that_was_given_up_is_dropped(open_ledger):
+    """A lane that is restored from a checkpoint older than the record. Catches: two attempts mixed in one."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
+    old.advance(referee.exchange)
+    new = old.reborn()
+    assert [lease.attempt for lease in new.advance(referee.exchange).leases] == [2]
+    old.incarnation = 0
+    answer = old.call(referee.exchange)
+    assert [d.verdict for d in answer.decisions] == ["drop"]
+    assert [(lease.trial, lease.attempt) for lease in answer.leases] == [(0, 3)]
+
+
 def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
+    """Catches: a lease that never expires, and two lanes that train one trial."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -302,6 +307,7 @@ def test_a_faulty_trial_frees_no_second_slot(open_ledger):
 
 
 def test_slow_epochs_stretch_the_lease(open_ledger):
+    """Catches: a lease as long for an epoch of a minute as for one of a moment."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -315,6 +321,7 @@ def test_slow_epochs_stretch_the_lease(open_ledger):
 
 
 def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
+    """Catches: a lane that is started for ever."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -328,6 +335,7 @@ def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_fails_its_trial_alone(open_ledger, bad):
+    """Catches: NaN on record, a neighbour that fails with it, a diverged trial on the front."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=2)
@@ -345,6 +353,7 @@ def test_a_number_that_is_not_finite_fails_its_trial_alone(open_ledger, bad):
 
 
 def test_a_stop_is_heard_and_the_next_run_goes_on(open_ledger):
+    """Catches: a stop that is forgotten, and one that the next run still hears."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee, lane = Referee(ledger, run, clock=clock), FormulaLane(f"{run}.0")
@@ -360,7 +369,26 @@ def test_a_stop_is_heard_and_the_next_run_goes_on(open_ledger):
     check(ledger)
 
 
+def test_an_end_that_a_kill_cut_off_is_told_by_the_next_run(open_ledger, monkeypatch):
+    """Catches: a trial that has its outcome on record and runs for ever in Optuna's tables."""
+    ledger = open_ledger()
+    run = ledger.claim()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "_tell", killed)
+    with pytest.raises(KeyboardInterrupt):
+        drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    monkeypatch.undo()
+    ledger.release(run, "killed")
+    run = ledger.claim()
+    drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    check(ledger)
+
+
 def test_a_second_run_of_a_study_is_refused(open_ledger):
+    """Catches: two drivers of one study, and an owner row that outlives its run."""
     ledger = open_ledger()
     run = ledger.claim()
     with pytest.raises(StudyError, match="already being run by process"):
@@ -369,7 +397,23 @@ def test_a_second_run_of_a_study_is_refused(open_ledger):
     assert open_ledger().claim() == run + 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_driver_that_was_killed_and_not_reaped_is_dead(open_ledger):
+    """As where a container's first process reaps nobody. Catches: an owner row that no run can take over."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with ledger._engine.begin() as connection:
+        connection.execute(sa.update(runs).where(runs.c.run == run).values(pid=driver.pid))
+    assert ledger.runs()[-1].alive
+    driver.kill()
+    os.waitid(os.P_PID, driver.pid, os.WEXITED | os.WNOWAIT)
+    assert not ledger.runs()[-1].alive
+    driver.communicate()
+
+
 def test_a_budget_that_grew_goes_on(open_ledger):
+    """Catches: an end that is kept where it should be counted."""
     ledger = open_ledger()
     run = ledger.claim()
     drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
@@ -382,7 +426,10 @@ def test_a_budget_that_grew_goes_on(open_ledger):
 
 
 def test_member_epochs_are_promised_before_they_are_trained(open_ledger):
-    """Three lanes ask at once; together they stay within one trial of the budget."""
+    """Three lanes ask at once; together they stay within one trial of the budget.
+
+    Catches: epochs that are counted when they are trained.
+    """
     ledger = open_ledger("budget.member_epochs=10", "budget.trials=100")
     run = ledger.claim()
     over = drive(Referee(ledger, run), [FormulaLane(f"{run}.{i}") for i in range(3)])
@@ -407,12 +454,14 @@ def test_spent_wall_time_ends_the_running_trials_where_they_are(open_ledger):
 
 
 def test_another_spec_under_the_same_name_is_refused(open_ledger):
+    """Catches: trials of two questions in one record."""
     open_ledger()
     with pytest.raises(StudyError, match=r"train\.epochs: 4 → 5"):
         open_ledger("train.epochs=5")
 
 
 def test_a_trial_held_without_its_measurements_starts_again(open_ledger):
+    """Catches: a trial that ends with an epoch missing from its record."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")

@@ -223,6 +223,10 @@ def test_a_mistake_in_the_text(line: int, added: str, message: str) -> None:
         ),
         ("data.split=random", "data.split: 'random' is not known; use per-user, ps1, leave-last, by-time"),
         ("runtime.engine=gpu", "runtime.engine: 'gpu' is not known; use auto, "),
+        (
+            "runtime.storage_path=elsewhere",
+            "runtime.storage_path: 'elsewhere' is another folder on every node",
+        ),
         ("runtime.lanes=0", "runtime.lanes: 0 is not possible; use auto or a number of at least 1"),
         ("objectives=['mrr', 'mrr']", "objectives: 'mrr' is named twice; name two different metrics"),
         ("objectives=['mrr']", "objectives: a value is missing"),

@@ -178,7 +178,7 @@ CHANGED: dict[str, dict[str, str]] = {
         "slots": "4",
         "cpus_per_lane": "0.5",
         "gpus_per_lane": "0.25",
-        "storage_path": "elsewhere",
+        "storage_path": "/elsewhere",
         "save_every_s": "1.5",
     },
 }

@@ -42,6 +42,7 @@ def check(ledger):
 
 @pytest.mark.postgres
 def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatch):
+    """Catches: a run that ends when the server does, or goes on without it."""
     monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
     spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
     ledger = Ledger.open(spec, tmp_path / "formula", BASELINE)
@@ -85,7 +86,22 @@ def test_a_full_disk_at_whatever_statement(open_ledger, seed):
     check(ledger)
 
 
+def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
+    """As Ray starts one again. Catches: an actor that dies of it, and its run with it."""
+    ledger, away = open_ledger(), [True, True, False]
+    run, lane = ledger.claim(), FormulaLane("1.0", 2)
+
+    def begin():
+        if away.pop(0):
+            raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
+        return Referee(ledger, run)
+
+    assert drive(Steady(begin), lane) == 2
+    check(ledger)
+
+
 def test_the_run_ends_where_the_database_stays_away(open_ledger):
+    """Catches: lanes that wait for ever, and a run that ends at the first word."""
     ledger, now = open_ledger(), [0.0]
     run = ledger.claim()
     steady, lane = Steady(lambda: Referee(ledger, run), clock=lambda: now[0]), FormulaLane(f"{run}.0")

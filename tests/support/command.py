@@ -98,9 +98,9 @@ class Running:
         """The signal to its whole process group, as the terminal does on Ctrl-C."""
         os.killpg(self.process.pid, number)
 
-    def wait(self) -> Ended:
+    def wait(self, deadline_s: float = DEADLINE_S) -> Ended:
         """Its end, and all that it said."""
-        return Ended(self.process.wait(DEADLINE_S), _content(self.out), _content(self.err))
+        return Ended(self.process.wait(deadline_s), _content(self.out), _content(self.err))
 
     def said(self, words: str) -> bool:
         """Whether it has said these words on stdout."""
@@ -118,6 +118,18 @@ class Running:
                 except OSError:  # it has ended, or is not ours
                     continue
         return found
+
+    def titled(self, words: str) -> list[int]:
+        """Those of its descendants, and it itself, that have these words in their command line or title."""
+        return [pid for pid in self.descendants() if words in title(pid)]
+
+
+def title(pid: int) -> str:
+    """The command line of a process, or what it has put in its place; "" where it has ended."""
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def _content(file: IO[bytes]) -> str:
@@ -173,11 +185,11 @@ def with_pid(pid: int, number: signal.Signals) -> None:
         return
 
 
-def until(condition: Callable[[], object], what: str) -> None:
+def until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
     """Returns when the condition holds; fails, naming `what` was waited for, when it does not come."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S:g} s for {what}"
+        assert time.monotonic() < deadline, f"waited {deadline_s:g} s for {what}"
         time.sleep(0.02)
 
 

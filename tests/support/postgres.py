@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from command import title, until, with_pid
 
 PASSWORD = "s3cret-Pa55"  # must appear nowhere; tests look for it
 
@@ -62,6 +64,17 @@ class Server:
     def stop(self) -> None:
         """Stop it at once, as a power cut would."""
         self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
+
+    def kill(self) -> None:
+        """SIGKILL to it and all its processes; its lock goes too, for nobody may have reaped them."""
+        lock = self._data / "postmaster.pid"
+        server = int(lock.read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        everything = [server, *map(int, children)]
+        for pid in everything:
+            with_pid(pid, signal.SIGKILL)
+        until(lambda: not any(map(title, everything)), "the end of a killed server")
+        lock.unlink()
 
     def database(self) -> str:
         """The URL of a new, empty database, password and all."""

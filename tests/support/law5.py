@@ -1,0 +1,83 @@
+"""Law 5 as a check of a record: every budgeted trial once, ended, and measured as if nothing had happened."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import sqlalchemy as sa
+from alone import recorded, trained_alone
+
+from study.budget import complete
+from study.export import export
+from study.front import losses, reference
+from study.ledger import Ledger
+from study.rules import Candidate, rule
+from trainable.contract import Decision
+
+TIMES = ("started", "finished", "wall_s")
+WHOSE = ("lane", "attempt")
+"""Columns of the tables in which a study that was disturbed may differ."""
+
+
+def check_record(ledger: Ledger, trials: int) -> None:
+    """Exactly so many trials, all ended, in Optuna's tables too; nobody drives the study any more."""
+    records = ledger.records()
+    assert [r.trial for r in records] == list(range(trials))
+    assert {r.state for r in records} <= {"completed", "stopped"}
+    assert complete(ledger) is not None
+    with ledger._engine.connect() as connection:
+        states = connection.execute(sa.text("SELECT state FROM trials")).scalars().all()
+    assert len(states) == trials
+    assert set(map(str, states)) <= {"COMPLETE", "PRUNED"}
+    assert all(run.ended is not None for run in ledger.runs())
+
+
+def check_measurements(ledger: Ledger) -> None:
+    """Each trial at every epoch due up to its last, once, and bit for bit what it measures when alone."""
+    assert len(list(ledger.measurements())) == sum(map(len, recorded(ledger).values()))
+    found = recorded(ledger)
+    expected = {}
+    for record in ledger.records():
+        for replicate in range(ledger.spec.search.replicates):
+            alone = trained_alone(ledger, record.trial, replicate)
+            expected[record.trial, replicate] = {e: n for e, n in alone.items() if e <= record.epochs}
+    assert found == expected
+
+
+def check_judgements(ledger: Ledger) -> None:
+    """What the rule said is what it says again of the points on record, once each; who was stopped ended."""
+    said = [judgement.decision for judgement in ledger.judgements()]
+    assert len({(j.epoch, j.decision.trial) for j in ledger.judgements()}) == len(said)
+    assert list(judged_again(ledger)) == said
+    stopped = {j.decision.trial: j for j in ledger.judgements() if j.decision.verdict == "stop"}
+    for record in ledger.records():
+        if record.trial in stopped:
+            judgement = stopped[record.trial]
+            ending = ("stopped", judgement.epoch, judgement.decision.reason)
+            assert (record.state, record.epochs, record.reason) == ending
+        else:
+            assert (record.state, record.epochs) == ("completed", record.config.epochs)
+
+
+def judged_again(ledger: Ledger) -> Iterator[Decision]:
+    """What the rule says of the points on record, in the order in which it judged them."""
+    corner = reference(ledger.baseline, ledger.spec)
+    points = ledger.points()
+    at = {
+        (p.trial, p.epoch): Candidate(p.trial, p.epoch, tuple(row))
+        for p, row in zip(points, losses(points, ledger.spec).tolist(), strict=True)
+    }
+    judge, rungs = rule(ledger.spec.stopping).judge, {}
+    for said in ledger.judgements():
+        rung = rungs.setdefault(said.epoch, [])
+        candidate = at[said.decision.trial, said.epoch]
+        own = [at[t, e] for t, e in sorted(at) if t == candidate.trial and e < candidate.epoch]
+        yield judge(tuple(corner.tolist()), tuple(rung), own, candidate)
+        rung.append(candidate)
+
+
+def tables(ledger: Ledger, folder: Path) -> dict[str, pd.DataFrame]:
+    """The study's tables, exported into `folder`, without what a disturbance may change."""
+    export(ledger, folder)
+    found = {path.stem: pd.read_parquet(path) for path in (folder / "tables").glob("*.parquet")}
+    return {name: t.drop(columns=[*TIMES, *WHOSE], errors="ignore") for name, t in found.items()}

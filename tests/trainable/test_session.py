@@ -1,0 +1,44 @@
+"""What a session promises its referee: nothing measured is forgotten, and an attempt begins at epoch 0."""
+
+from dataclasses import replace
+
+from members import CONFIG
+from sessions import new_session
+
+from trainable.contract import Answer, Lease, Unreachable
+
+LEASE = Lease(3, 1, CONFIG, (0, 1))
+
+
+def test_what_was_measured_is_kept_while_nobody_answers():
+    """Catches: measurements thrown away before they are on record, and an epoch trained without an answer."""
+    session = new_session(LEASE)
+    session.advance()
+    told = []
+
+    def silent(*_):
+        raise Unreachable("the database is away")
+
+    def answering(_lane, _incarnation, held, measurements, _free):
+        told.append((held, tuple(measurements)))
+        return Answer(1)
+
+    before = session.held, session.measured
+    assert [m.epoch for m in session.measured] == [1, 1]
+    session.exchange = silent
+    for _ in range(3):
+        assert session.advance() == Answer(1, park=True)
+    session.exchange = answering
+    session.advance()
+    assert told == [before]
+
+
+def test_the_next_attempt_starts_at_the_beginning():
+    """Catches: an attempt that goes on where the last one was, and counts its epochs from there."""
+    session = new_session(LEASE)
+    session.advance()
+    first = session.measured
+    session.epoch()
+    session.fill(replace(LEASE, attempt=2))
+    assert [(h.trial, h.attempt, h.epoch) for h in session.held] == [(3, 2, 0)]
+    assert [replace(m, wall_s=0.0) for m in session.epoch()] == [replace(m, wall_s=0.0) for m in first]
