@@ -2,8 +2,8 @@
 
 from analysis import text
 from analysis.claims import LABELS, Cells, Claim, cells, judge, reproductions
-from analysis.compare import EXPLORATORY_BELOW, Finding
-from analysis.sections import Block, Grid, Section, Text
+from analysis.compare import EXPLORATORY_BELOW
+from analysis.sections import Block, Findings, Grid, Section, Text
 from analysis.tables import Tables
 
 TITLE = "Does sharing help, and what does λ trade?"
@@ -27,7 +27,7 @@ def claims(tables: Tables) -> Section:
         blocks.append(
             Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to decide.", "warning")
         )
-    blocks += [_grid(claim) for claim in judged]
+    blocks += [_findings(claim) for claim in judged]
     blocks.append(
         Text(
             "Effects are means of differences between runs of the same seed, with Student's 95 % interval "
@@ -38,32 +38,16 @@ def claims(tables: Tables) -> Section:
     )
     if tables.manifest["data"]["split"] == "ps1":
         blocks += _reproduced(found)
-    return Section("claims", TITLE, blocks)
+    numbers = {claim.name: claim.verdict for claim in judged}
+    return Section("claims", TITLE, blocks, {**numbers, "seeds": found.pairs})
 
 
-def _grid(claim: Claim) -> Grid:
+def _findings(claim: Claim) -> Findings:
     """A claim's findings."""
-    columns = ("finding", "difference", "95 % interval", "p", "claimed", "seeds")
-    rows = [
-        (
-            finding.sentence,
-            text.signed(finding.effect, 4),
-            _interval(finding),
-            text.p_value(finding.p),
-            "higher" if sign > 0 else "lower",
-            str(finding.n),
-        )
-        for finding, sign in zip(claim.findings, claim.signs, strict=True)
-    ]
-    caption = (
-        f"{claim.name} {claim.verdict}{' (exploratory)' if claim.exploratory else ''}. {claim.statement}"
-    )
-    return Grid(caption, columns, rows, numeric=frozenset(columns) - {"finding", "claimed"})
-
-
-def _interval(finding: Finding) -> str:
-    """The interval, or that one pair has none."""
-    return "none from one seed" if finding.n < 2 else text.interval(finding.low, finding.high, 4)
+    noted = " (exploratory)" if claim.exploratory else ""
+    caption = f"{claim.name} {claim.verdict}{noted}. {claim.statement}"
+    claimed = ["higher" if sign > 0 else "lower" for sign in claim.signs]
+    return Findings(caption, claim.findings, notes={"claimed": claimed})
 
 
 def _reproduced(found: Cells) -> list[Block]:

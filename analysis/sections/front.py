@@ -33,10 +33,10 @@ def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = 
     shown = points.head(ROWS)
     rows = [
         [
-            f"{point['trial']:g}",
+            text.whole(point["trial"]),
             text.weight(point["weight"]),
             str(point["sharing"]),
-            f"{point['epoch']:g}",
+            text.whole(point["epoch"]),
             *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
             "yes" if beats else "no",
             *(text.general(point[name]) for name in varying),
