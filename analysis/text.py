@@ -1,11 +1,15 @@
 """Numbers as a reader sees them: the same in sentences, tables and figures."""
 
+import re
 from collections.abc import Mapping
 from math import floor, isinf, isnan, log10
 from typing import Self
 
 NOTHING = "–"
 """Shown where there is no number."""
+
+UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that neither XML nor HTML may hold."""
 
 Raw = float | Mapping[str, float]
 """What is behind a number as shown: itself in full, or its parts by name, as in mean and sd."""
@@ -26,6 +30,10 @@ class Number(str):
         made = super().__new__(cls, shown)
         made.raw = raw
         return made
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Raw]]:
+        """What a copy is made from."""
+        return type(self), (str(self), self.raw)
 
 
 def fixed(value: float, decimals: int = 3) -> Number:
@@ -116,7 +124,7 @@ def whole(value: float) -> Number:
     >>> whole(37.0), whole(100000), whole(float("nan"))
     ('37', '100000', '–')
     """
-    return Number(NOTHING if isnan(value) else f"{value:.0f}", value)
+    return Number(NOTHING, value) if isnan(value) else Number(f"{value:.0f}", int(value))
 
 
 def duration(seconds: float) -> Number:
@@ -155,6 +163,27 @@ def general(value: object) -> str:
     if isinstance(value, float):
         return Number(NOTHING if isnan(value) else f"{value:.4g}".replace("-", "−"), value)
     return Number(str(value), value) if isinstance(value, int) else str(value)
+
+
+def printable(said: str) -> str:
+    r"""Text without the characters that a page may not hold.
+
+    >>> printable("a\x1bb")
+    'a\ufffdb'
+    """
+    return UNPRINTABLE.sub("\ufffd", said)
+
+
+def spans(said: str) -> list[tuple[str, bool]]:
+    """The parts of a text and, for each, whether it is code: what stands between two backticks.
+
+    >>> spans("Not yet: `study confirm x`.")
+    [('Not yet: ', False), ('study confirm x', True), ('.', False)]
+    """
+    parts = said.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its other half is one of the words
+        parts[-2:] = ["`".join(parts[-2:])]
+    return [(part, i % 2 == 1) for i, part in enumerate(parts) if part]
 
 
 def _enough(width: float, decimals: int) -> int:

@@ -120,18 +120,17 @@ def _points(found: Confirmation) -> Grid:
 
 def _before(tables: Tables, found: Confirmation) -> Grid:
     """Each point with what the search saw of it, why it was chosen, and what varies of its configuration."""
-    varying = [name for name in tables.configured if tables.trials[name].nunique() > 1]
     why = {(p["trial"], p["epoch"]): p["why"] for p in tables.manifest["confirmation"]["points"]}
     columns = [
         *("trial", "λ", "sharing", "epochs", *(goal.label for goal in found.goals)),
-        *(name.replace("_", " ") for name in varying),
+        *(name.replace("_", " ") for name in tables.varying),
         "chosen",
     ]
     rows = [
         [
             *_named(point),
             *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in found.goals),
-            *(text.general(point[name]) for name in varying),
+            *(text.general(point[name]) for name in tables.varying),
             text.general(why.get((point["trial"], point["epoch"]))),
         ]
         for _, point in found.points.iterrows()
