@@ -7,6 +7,7 @@ other: MSE from above or, where it is no objective, MRR from below. It goes by t
 import shlex
 from decimal import ROUND_CEILING, Decimal
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,28 +23,40 @@ Key = tuple[float, float]
 """A point by its trial and epoch."""
 
 
+def boundable(tables: Tables) -> list[Objective]:
+    """The goals that `study pick` takes a bound on, MSE first."""
+    goals = {BOUNDS[g.name]: g for name in reversed(BOUNDS) for g in tables.goals if g.name == name}
+    return list(reversed(goals.values()))
+
+
 def commands(tables: Tables) -> dict[Key, str]:
     """For each point of the front the command that exports it.
 
     Of points with equal values it is the first one's: `study pick` tells them apart no further.
     """
-    goal = next(goal for name in BOUNDS for goal in tables.goals if goal.name == name)
-    front = tables.front
+    goal, front = boundable(tables)[0], tables.front
     losses = to_losses(front[[goal.name]].to_numpy(dtype=np.float64), [goal])[:, 0]
-    distinct = np.unique(losses)
-    limits = dict(pairwise([*distinct.tolist(), np.inf]))
+    limits = dict(pairwise([*np.unique(losses).tolist(), np.inf]))
     return {
-        (trial, epoch): bounded(tables, goal, _shortest(loss, limits[loss], goal.decimals))
+        (trial, epoch): bounded(tables, goal, goal.sign * _shortest(loss, limits[loss], goal.decimals))
         for trial, epoch, loss in zip(front["trial"], front["epoch"], losses.tolist(), strict=True)
     }
 
 
-def bounded(tables: Tables, goal: Objective, loss: Decimal | float) -> str:
-    """The command for the best of the front with a goal's loss up to this one."""
-    return f"study pick {shlex.quote(tables.manifest['name'])} {BOUNDS[goal.name]} {goal.sign * loss}"
+def bounded(tables: Tables, goal: Objective, bound: Decimal) -> str:
+    """The command for the best of the front by the other goal whose value of this one is within the bound."""
+    return f"study pick {shlex.quote(tables.manifest['name'])} {BOUNDS[goal.name]} {bound}"
 
 
-def kneed(tables: Tables) -> "pd.Series[float] | None":
+def within(tables: Tables, goal: Objective, bound: Decimal) -> "pd.Series[Any] | None":
+    """The point that this command takes; None where no point is so good."""
+    losses = tables.losses(tables.front)
+    column = tables.goals.index(goal)
+    rows = np.flatnonzero(losses[:, column] <= goal.sign * float(bound))
+    return tables.front.iloc[rows[losses[rows, 1 - column].argmin()]] if len(rows) else None
+
+
+def kneed(tables: Tables) -> "pd.Series[Any] | None":
     """The point that `study pick NAME --knee` takes; None where the front has no knee."""
     goals = objectives(tables.manifest["objectives"])
     losses = to_losses(tables.front[[goal.name for goal in goals]].to_numpy(dtype=np.float64), goals)

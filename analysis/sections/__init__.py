@@ -14,8 +14,11 @@ SECTIONS = {
     "verdict": "analysis.sections.verdict:verdict",
     "trivial": "analysis.sections.trivial:trivial",
     "front": "analysis.sections.front:front",
-    "confirmed": "analysis.sections.confirmed:confirmed",
     "claims": "analysis.sections.claims:claims",
+    "choice": "analysis.sections.choice:choice",
+    "confirmed": "analysis.sections.confirmed:confirmed",
+    "search": "analysis.sections.search:search",
+    "curves": "analysis.sections.curves:curves",
     "cost": "analysis.sections.cost:cost",
     "reproduce": "analysis.sections.reproduce:reproduce",
 }

@@ -35,7 +35,11 @@ ORDER = {
         labels, marks ← axes
         axes, spots ← figures
         axes, confirmation, spots ← confirmed_figure
-        claims, confirmed_figure, figures ← sections ← machine, markdown, page ← report
+        marks ← curves_figure
+        tables ← progress
+        marks, progress ← search_figure
+        claims, confirmed_figure, curves_figure, figures, search_figure ← sections
+        sections ← machine, markdown, page ← report
     """,
     "study": """
         forms ← parts
