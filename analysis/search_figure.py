@@ -16,7 +16,7 @@ def search(found: Progress) -> Drawing:
     """The figure `search`: three panels with one upward axis, the hypervolume."""
     figure = Figure(figsize=SIZE, facecolor=PAPER)
     panels = figure.subplots(1, 3, sharey=True)
-    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.19, top=0.93, wspace=0.09)
+    figure.subplots_adjust(left=0.115, right=0.98, bottom=0.19, top=0.93, wspace=0.14)
     minutes = found.seconds[-1] >= 180
     across = (
         ("trials ended", found.trials),
@@ -29,7 +29,7 @@ def search(found: Progress) -> Drawing:
         axes.plot(values[-1:], found.hypervolume[-1:], marker="o", color=VOLUME, markersize=5)
         axes.axvline(values[-1] / 2, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
         axes.set_xlabel(label, fontsize=8.5, color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
         axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
         axes.set(xlim=(0, max(values[-1] * 1.03, 1e-9)), ylim=(0, max(found.hypervolume[-1] * 1.08, 1e-12)))

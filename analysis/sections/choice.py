@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from analysis import picking, text
-from analysis.confirmation import confirmation
 from analysis.objective import Objective
 from analysis.sections import Block, Grid, Section, Text
 from analysis.tables import Tables
@@ -22,7 +21,8 @@ LEVELS = 4
 
 BASIS = (
     "All go by the search's own values, as `study pick` does; the command trains that model again, holds it "
-    "against the record, and writes it for use without torch."
+    "against the record, and writes it for use without torch. What the test set says of the points that were "
+    "confirmed stands under “Can I trust the front?”."
 )
 
 
@@ -96,37 +96,23 @@ def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
 
 
 def _grid(tables: Tables, choices: list[Choice]) -> Grid:
-    """What each rule takes, with the values on test where the point was confirmed, and the command."""
-    again = confirmation(tables)
-    columns = [
-        "rule",
-        "trial",
-        "λ",
-        "sharing",
-        "epochs",
-        *(f"{g.label}, {tables.split}" for g in tables.goals),
-    ]
-    tested: dict[tuple[float, float], list[str]] = {}
-    if again is not None:
-        columns += [f"{g.label}, test, fresh seeds" for g in tables.goals]
-        keys = zip(again.points["trial"], again.points["epoch"], strict=True)
-        tested = {
-            key: [text.estimate(m, h, g.decimals) for g, m, h in zip(tables.goals, mean, half, strict=True)]
-            for key, mean, half in zip(keys, again.means, again.halves, strict=True)
-        }
+    """What each rule takes, and the command."""
+    goals = [goal.label for goal in tables.goals]
+    columns = ["rule", "trial", "λ", "sharing", "epochs", *goals, "command"]
     rows = [
         [
-            rule,
-            text.whole(point["trial"]),
-            text.weight(point["weight"]),
-            str(point["sharing"]),
-            text.whole(point["epoch"]),
-            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
-            *(tested.get((point["trial"], point["epoch"]), ["not confirmed"] * 2) if tested else ()),
-            f"`{command}`",
+            choice.rule,
+            text.whole(choice.point["trial"]),
+            text.weight(choice.point["weight"]),
+            str(choice.point["sharing"]),
+            text.whole(choice.point["epoch"]),
+            *(
+                text.spread(choice.point[g.name], choice.point[f"{g.name}_sd"], g.decimals)
+                for g in tables.goals
+            ),
+            f"`{choice.command}`",
         ]
-        for rule, point, command in ((c.rule, c.point, c.command) for c in choices)
+        for choice in choices
     ]
-    caption = "What each rule takes of the front, and the command that exports it"
-    words = {"rule", "sharing", "command"}
-    return Grid(caption, [*columns, "command"], rows, numeric=frozenset(columns) - words)
+    caption = f"What each rule takes of the front, {tables.split}, and the command that exports it"
+    return Grid(caption, columns, rows, numeric=frozenset(columns) - {"rule", "sharing", "command"})
