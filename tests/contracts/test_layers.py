@@ -28,14 +28,18 @@ ORDER = {
     "analysis": """
         objective ← front ← attainment, compare, tables
         objective ← labels
-        compare, tables, text ← claims, confirmation
+        compare, tables, text ← cells ← claims, published
+        compare, tables, text ← confirmation
+        compare, tables ← factors ← importance
         drawing, tables, text ← marks
         tables ← picking
         marks, picking ← spots
         labels, marks ← axes
         axes, spots ← figures
         axes, confirmation, spots ← confirmed_figure
-        claims, confirmed_figure, figures ← sections ← machine, markdown, page ← report
+        claims, marks ← claims_figure
+        claims_figure, confirmed_figure, figures, importance, published ← sections
+        sections ← machine, markdown, page ← report
     """,
     "study": """
         forms ← parts
