@@ -23,8 +23,8 @@ FLIPS = 16
 BOOTSTRAP_FROM = 30
 """Rows: of fewer the bootstrap's interval covers too little (for a mean of 5 values 83 %, not 95 %)."""
 
-DRAWS = 2000
-"""Bootstrap samples."""
+DRAWS, FEWEST, MOST_ROWS = 2000, 200, 10_000_000
+"""Bootstrap samples; fewer, but not below so few, where together they would have more than so many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,9 @@ def bootstrap(rows: ArrayLike, statistic: Callable[[Floats], float]) -> tuple[fl
         raise AnalysisError(
             f"a bootstrap needs {BOOTSTRAP_FROM} rows or more, all finite; not {values.shape}"
         )
-    drawn = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
-    statistics = np.array([statistic(values[draw]) for draw in drawn])
+    n, rng = len(values), np.random.default_rng(0)
+    draws = min(DRAWS, max(FEWEST, MOST_ROWS // n))
+    statistics = np.array([statistic(values[rng.integers(0, n, size=n)]) for _ in range(draws)])
     if not np.isfinite(statistics).all():
         raise AnalysisError("a bootstrap needs a statistic that is finite whatever rows are drawn")
     low, high = np.quantile(statistics, (0.025, 0.975))

@@ -14,8 +14,11 @@ SECTIONS = {
     "verdict": "analysis.sections.verdict:verdict",
     "trivial": "analysis.sections.trivial:trivial",
     "front": "analysis.sections.front:front",
-    "confirmed": "analysis.sections.confirmed:confirmed",
+    "sharing": "analysis.sections.sharing:sharing",
+    "weight": "analysis.sections.weight:weight",
     "claims": "analysis.sections.claims:claims",
+    "confirmed": "analysis.sections.confirmed:confirmed",
+    "importance": "analysis.sections.importance:matters",
     "cost": "analysis.sections.cost:cost",
     "reproduce": "analysis.sections.reproduce:reproduce",
 }

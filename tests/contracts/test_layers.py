@@ -38,7 +38,13 @@ ORDER = {
         axes, spots ← figures
         axes, confirmation, spots ← confirmed_figure
         claims, marks ← claims_figure
-        claims_figure, confirmed_figure, figures, importance, published ← sections
+        importance, marks ← importance_figure
+        compare, tables, text ← sharing
+        figures, sharing ← sharing_figure
+        compare, tables ← trade
+        marks, trade ← trade_figure
+        claims_figure, confirmed_figure, importance_figure, published ← sections
+        sharing_figure, trade_figure ← sections
         sections ← machine, markdown, page ← report
     """,
     "study": """
