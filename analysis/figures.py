@@ -43,7 +43,7 @@ def pareto(tables: Tables) -> Drawing:
     Works for any number of points, none included.
     """
     points, front, up, right = tables.evaluated, tables.front, *tables.goals
-    limits = _limits(tables)
+    limits = frame(tables)
     figure, axes = framed(tables.goals, tables.split, limits)
     shades = Shades.over(points["weight"].to_numpy(dtype=np.float64))
     draw_trivial(axes, tables.goals, tables.manifest["trivial"])
@@ -66,7 +66,7 @@ def pareto(tables: Tables) -> Drawing:
     )
 
 
-def _limits(tables: Tables) -> Floats:
+def frame(tables: Tables) -> Floats:
     """Ends (2, 2) of the axes, a column a goal: what matters, and as much of the rest as keeps it readable.
 
     What matters is the reference and the part of the front that beats it; where nothing does, the reference

@@ -50,21 +50,21 @@ class Shades:
     @classmethod
     def over(cls, weights: Floats) -> "Shades":
         """The shades for these weights, NaN aside."""
-        known = _logit(weights[np.isfinite(weights)])
+        known = logit(weights[np.isfinite(weights)])
         return cls(float(known.min()), float(known.max())) if len(known) else cls(0.0, 0.0)
 
     def alpha(self, weights: Floats) -> Floats:
         """Opacities (n,) of the fills, 0 to 1; full where no λ is given or all are equal."""
         if self.high <= self.low:
             return np.ones(len(weights))
-        return np.nan_to_num((_logit(weights) - self.low) / (self.high - self.low), nan=1.0).clip(0.0, 1.0)
+        return np.nan_to_num((logit(weights) - self.low) / (self.high - self.low), nan=1.0).clip(0.0, 1.0)
 
     @property
     def ticks(self) -> Floats:
         """Round λ within the range; none where there is but one λ."""
         if self.high <= self.low:
             return np.empty(0)
-        logits, slack = _logit(np.array(TICKS)), 1e-6
+        logits, slack = logit(np.array(TICKS)), 1e-6
         return np.array(TICKS)[(logits > self.low - slack) & (logits < self.high + slack)]
 
 
@@ -157,14 +157,14 @@ def draw_area(axes: Axes, losses: Floats, reference: Floats, goals: Sequence[Obj
     axes.fill(*from_losses(within, goals)[:, ::-1].T, color=VOLUME, alpha=0.09, linewidth=0, zorder=0)
 
 
-def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective]) -> None:
+def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective], *, color: str = INK) -> None:
     """Draw the edge of what front losses (n, 2), the best in the first goal first, attain.
 
     A staircase, never a line through points: between two points nothing was evaluated.
     """
     frame = to_losses(np.column_stack([axes.get_ylim(), axes.get_xlim()]), goals).max(axis=0)
     edge = _steps(losses[::-1], np.maximum(frame, losses.max(axis=0)))
-    axes.plot(*from_losses(edge, goals)[:, ::-1].T, color=INK, linewidth=1.0, alpha=0.75, zorder=2)
+    axes.plot(*from_losses(edge, goals)[:, ::-1].T, color=color, linewidth=1.0, alpha=0.75, zorder=2)
 
 
 def front_keys() -> list[Artist]:
@@ -223,7 +223,7 @@ def _fills(color: str, alphas: Floats) -> Floats:
     return np.array([to_rgba(color, alpha) for alpha in alphas]).reshape(-1, 4)
 
 
-def _logit(weights: Floats) -> Floats:
+def logit(weights: Floats) -> Floats:
     """log(λ / (1 − λ)), with λ held within [1e-6, 1 − 1e-6]; NaN stays NaN."""
     held = np.clip(weights, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(held) - np.log1p(-held), dtype=np.float64)

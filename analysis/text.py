@@ -1,7 +1,7 @@
 """Numbers as a reader sees them: the same in sentences, tables and figures."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import floor, isinf, isnan, log10
 from typing import Self
 
@@ -118,6 +118,16 @@ def p_value(value: float) -> Number:
     return Number("< 0.001" if value < 0.001 else f"{value:.3f}", value)
 
 
+def percent(share: float) -> Number:
+    """A share in percent, with one decimal below ten.
+
+    >>> percent(0.357), percent(0.0512), percent(1.0)
+    ('36 %', '5.1 %', '100 %')
+    """
+    shown = fixed(100 * share, 1 if abs(share) < 0.0995 else 0)
+    return Number(shown if isnan(share) else f"{shown} %", share)
+
+
 def whole(value: float) -> Number:
     """A whole number as a name: a trial, an epoch; a dash where it is NaN.
 
@@ -163,6 +173,15 @@ def general(value: object) -> str:
     if isinstance(value, float):
         return Number(NOTHING if isnan(value) else f"{value:.4g}".replace("-", "−"), value)
     return Number(str(value), value) if isinstance(value, int) else str(value)
+
+
+def pair(names: Sequence[str]) -> str:
+    """What a search varied, as it is called: one value, or two together.
+
+    >>> pair(["learning_rate"]), pair(["weight", "sharing"])
+    ('learning rate', 'λ × sharing')
+    """
+    return " × ".join("λ" if name == "weight" else name.replace("_", " ") for name in names)
 
 
 def printable(said: str) -> str:

@@ -28,7 +28,9 @@ ORDER = {
     "analysis": """
         objective ← front ← attainment, compare, tables
         objective ← labels
-        compare, tables, text ← claims, confirmation
+        compare, tables, text ← cells ← claims, published
+        compare, tables, text ← confirmation
+        compare, tables ← factors ← importance
         drawing, tables, text ← marks
         tables ← picking
         marks, picking ← spots
@@ -38,7 +40,14 @@ ORDER = {
         marks ← curves_figure
         tables ← progress
         marks, progress ← search_figure
-        claims, confirmed_figure, curves_figure, figures, search_figure ← sections
+        claims, marks ← claims_figure
+        importance, marks ← importance_figure
+        compare, tables, text ← sharing
+        figures, sharing ← sharing_figure
+        compare, tables ← trade
+        marks, trade ← trade_figure
+        claims_figure, confirmed_figure, curves_figure, importance_figure, published ← sections
+        search_figure, sharing_figure, trade_figure ← sections
         sections ← machine, markdown, page ← report
     """,
     "study": """
