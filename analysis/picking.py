@@ -38,7 +38,7 @@ def commands(tables: Tables) -> dict[Key, str]:
     losses = to_losses(front[[goal.name]].to_numpy(dtype=np.float64), [goal])[:, 0]
     limits = dict(pairwise([*np.unique(losses).tolist(), np.inf]))
     return {
-        (trial, epoch): bounded(tables, goal, goal.sign * _shortest(loss, limits[loss], goal.decimals))
+        (trial, epoch): bounded(tables, goal, goal.sign * shortest(loss, limits[loss], goal.decimals))
         for trial, epoch, loss in zip(front["trial"], front["epoch"], losses.tolist(), strict=True)
     }
 
@@ -65,7 +65,7 @@ def kneed(tables: Tables) -> "pd.Series[Any] | None":
     return None if row is None else tables.front.iloc[order[row]]
 
 
-def _shortest(low: float, high: float, decimals: int) -> Decimal:
+def shortest(low: float, high: float, decimals: int) -> Decimal:
     """The number with the fewest decimals, `decimals` or more, that is at least `low` and below `high`."""
     for places in range(decimals, 16):
         rounded = Decimal(low).quantize(Decimal(1).scaleb(-places), ROUND_CEILING)
