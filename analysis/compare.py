@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from analysis.objective import AnalysisError, Floats
+
+LEVEL = 0.05
+"""How often what is said may be wrong."""
 
 EXPLORATORY_BELOW = 6
 """Pairs: with fewer no two-sided sign-flip test can reach p < 0.05 (with 5 its smallest p is 0.0625)."""
@@ -19,8 +23,8 @@ FLIPS = 16
 BOOTSTRAP_FROM = 30
 """Rows: of fewer the bootstrap's interval covers too little (for a mean of 5 values 83 %, not 95 %)."""
 
-DRAWS = 2000
-"""Bootstrap samples."""
+DRAWS, FEWEST, MOST_ROWS = 2000, 200, 10_000_000
+"""Bootstrap samples; fewer, but not below so few, where together they would have more than so many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +78,40 @@ def t_half_width(values: Floats, *, confidence: float = 0.95, predict: bool = Fa
     return float(stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) * scale)
 
 
+def above(differences: Floats) -> float:
+    """One-sided p of Student's test that the mean of differences (n,) is above 0; 1 for fewer than two.
+
+    >>> above(np.array([1.0, 2.0, 3.0])).__round__(4)
+    0.0371
+    """
+    n = len(differences)
+    if n < 2 or not differences.any():
+        return 1.0
+    with np.errstate(divide="ignore"):
+        t = differences.mean() / np.float64(differences.std(ddof=1) / sqrt(n))
+    return float(stdtr(n - 1, -t))
+
+
 def sign_flip_p(differences: Floats) -> float:
     """Two-sided p of paired differences (n,) under free signs (Fisher's randomisation test).
 
     Exact over all 2^n flips up to n = 16; beyond over 2^16 fixed random ones, the observed one counted in.
     """
     n = len(differences)
-    if n <= FLIPS:
-        signs = (np.arange(2**n)[:, None] >> np.arange(n) & 1) * 2.0 - 1.0
-    else:
-        drawn = np.random.default_rng(0).integers(0, 2, size=(2**FLIPS - 1, n)) * 2.0 - 1.0
-        signs = np.concatenate([np.ones((1, n)), drawn])
-    sums = np.abs(signs @ differences)
+    sums = np.abs(_signs(n) @ differences)
     slack = 1e-12 * np.abs(differences).sum()
     return float((sums >= abs(differences.sum()) - slack).mean())
+
+
+@lru_cache(maxsize=4)
+def _signs(n: int) -> Floats:
+    """Sign flips (k, n) of n pairs, the unchanged ones among them."""
+    if n <= FLIPS:
+        flips = np.arange(2**n)[:, None] >> np.arange(n) & 1
+    else:
+        drawn = np.random.default_rng(0).integers(0, 2, size=(2**FLIPS - 1, n))
+        flips = np.concatenate([np.ones((1, n), dtype=np.int64), drawn])
+    return np.asarray(2 * flips - 1, dtype=np.float64)
 
 
 def bootstrap(rows: ArrayLike, statistic: Callable[[Floats], float]) -> tuple[float, float]:
@@ -102,8 +126,9 @@ def bootstrap(rows: ArrayLike, statistic: Callable[[Floats], float]) -> tuple[fl
         raise AnalysisError(
             f"a bootstrap needs {BOOTSTRAP_FROM} rows or more, all finite; not {values.shape}"
         )
-    drawn = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
-    statistics = np.array([statistic(values[draw]) for draw in drawn])
+    n, rng = len(values), np.random.default_rng(0)
+    draws = min(DRAWS, max(FEWEST, MOST_ROWS // n))
+    statistics = np.array([statistic(values[rng.integers(0, n, size=n)]) for _ in range(draws)])
     if not np.isfinite(statistics).all():
         raise AnalysisError("a bootstrap needs a statistic that is finite whatever rows are drawn")
     low, high = np.quantile(statistics, (0.025, 0.975))

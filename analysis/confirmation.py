@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from analysis import text
-from analysis.compare import Finding, paired, t_half_width
+from analysis.compare import LEVEL, Finding, paired, t_half_width
 from analysis.front import non_dominated
 from analysis.objective import Floats, Objective, to_losses
 from analysis.tables import Tables
 
 Outcome = Literal["stays", "undecided", "dominated"]
 Beats = Literal["yes", "unsure", "no"]
-
-LEVEL = 0.05
-"""How often what is said of a point may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)

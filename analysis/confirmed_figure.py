@@ -22,6 +22,7 @@ from analysis.marks import (
     weights,
 )
 from analysis.objective import Floats, to_losses
+from analysis.spots import spots
 from analysis.tables import Tables
 
 MARGIN = 0.12
@@ -55,6 +56,7 @@ def confirmed(tables: Tables, found: Confirmation) -> Drawing:
         title=f"{up.label} against {right.label}, test, fresh seeds",
         caption=_caption(tables, found),
         description=_description(tables, found),
+        spots=spots(tables, axes, found.points, at, on=tables.split, more=_measured(found)),
     )
 
 
@@ -92,6 +94,17 @@ def _points(axes: Axes, found: Confirmation, shades: Shades) -> None:
             rows = (sharing == kind) & among
             draw_bars(axes, at[rows], halves[rows], color, alpha=alpha)
             draw(axes, at[rows], kind, alphas[rows])
+
+
+def _measured(found: Confirmation) -> list[list[tuple[str, str]]]:
+    """What the test set says of each point."""
+    return [
+        [
+            (f"{g.label}, test", text.estimate(m, h, g.decimals))
+            for g, m, h in zip(found.goals, *at, strict=True)
+        ]
+        for at in zip(found.means, found.halves, strict=True)
+    ]
 
 
 def _keys(tables: Tables, found: Confirmation) -> list[Artist]:

@@ -4,7 +4,7 @@ Three colours are reserved: in a page they follow its own ink, muted and paper, 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -19,8 +19,25 @@ INK, MUTED, PAPER = "#1b1f24", "#646d76", "#ffffff"
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in a figure that can tell more: shares of its width and height from the upper left corner.
+
+    `facts` are names and values, `command` exports what is there; empty where nothing does.
+    """
+
+    x: float
+    y: float
+    title: str
+    facts: Sequence[tuple[str, str]]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure, its name (the files' stem), title, caption, and a description for who cannot see it."""
+    """A figure, its name (the files' stem), title, caption, and a description for who cannot see it.
+
+    `spots` are places that a page shows more of on demand; nothing is said only there.
+    """
 
     form: ClassVar[str] = "drawing"
     figure: Figure
@@ -28,6 +45,7 @@ class Drawing:
     title: str
     caption: str
     description: str
+    spots: Sequence[Spot] = ()
 
     def save(self, folder: Path) -> None:
         """Write NAME.svg, NAME.pdf and NAME.png (200 dpi) into `folder`."""

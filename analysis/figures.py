@@ -9,7 +9,7 @@ from analysis import text
 from analysis.axes import draw_legends, draw_reference, draw_trivial, framed, label_points
 from analysis.drawing import Drawing
 from analysis.marks import (
-    DRAWN,
+    Drawn,
     Shades,
     area_key,
     dot_key,
@@ -17,13 +17,18 @@ from analysis.marks import (
     draw_points,
     draw_staircase,
     front_keys,
+    spaced,
     xy,
 )
 from analysis.objective import Floats, from_losses, to_losses
+from analysis.spots import spots
 from analysis.tables import Tables
 
 LABELLED = 12
 """Trials up to which dominated ones get a label too."""
+
+TRIED = 60
+"""Points of a front that room for a label is looked for at most."""
 
 FEW = 6
 """Trials up to which all are in the frame where none beats the reference."""
@@ -38,7 +43,7 @@ def pareto(tables: Tables) -> Drawing:
     Works for any number of points, none included.
     """
     points, front, up, right = tables.evaluated, tables.front, *tables.goals
-    limits = _limits(tables)
+    limits = frame(tables)
     figure, axes = framed(tables.goals, tables.split, limits)
     shades = Shades.over(points["weight"].to_numpy(dtype=np.float64))
     draw_trivial(axes, tables.goals, tables.manifest["trivial"])
@@ -47,19 +52,21 @@ def pareto(tables: Tables) -> Drawing:
         losses = tables.losses(front)
         draw_area(axes, losses, to_losses(tables.reference, tables.goals), tables.goals)
         draw_staircase(axes, losses, tables.goals)
-    thinned = draw_points(axes, tables, shades)
-    _labels(axes, tables)
+    drawn = Drawn.of(tables)
+    draw_points(axes, tables, drawn, shades)
+    _labels(axes, tables, drawn)
     draw_legends(figure, set(points["sharing"]), shades, _keys(tables))
     return Drawing(
         figure=figure,
         name="front",
         title=f"{up.label} against {right.label}, {tables.split}",
-        caption=_caption(tables, limits, thinned=thinned),
+        caption=_caption(tables, limits, drawn),
         description=_description(tables),
+        spots=spots(tables, axes, drawn.front, xy(tables, drawn.front), on=tables.split),
     )
 
 
-def _limits(tables: Tables) -> Floats:
+def frame(tables: Tables) -> Floats:
     """Ends (2, 2) of the axes, a column a goal: what matters, and as much of the rest as keeps it readable.
 
     What matters is the reference and the part of the front that beats it; where nothing does, the reference
@@ -83,15 +90,14 @@ def _limits(tables: Tables) -> Floats:
     return np.sort(from_losses(np.vstack([low - margin, high + margin]), tables.goals), axis=0)
 
 
-def _labels(axes: Axes, tables: Tables) -> None:
+def _labels(axes: Axes, tables: Tables, drawn: Drawn) -> None:
     """λ and epochs beside the front's points, its ends first, and beside all trials where they are few."""
-    points, front = tables.evaluated, tables.front
-    standing = points[points["stands"] & ~points["front"]]
-    marked = pd.concat([front, standing])
-    rows = marked if len(marked) <= LABELLED else front
-    ends_first = sorted(range(len(rows)), key=lambda i: i not in (0, len(front) - 1))
-    rows = rows.iloc[ends_first]
-    label_points(axes, rows, xy(tables, rows), marked=xy(tables, marked), dots=xy(tables, points))
+    marked = pd.concat([drawn.front, drawn.standing])
+    rows = marked if len(marked) <= LABELLED else spaced(drawn.front, TRIED)
+    ends = (0, min(len(drawn.front), len(rows)) - 1)
+    rows = rows.iloc[sorted(range(len(rows)), key=lambda i: i not in ends)]
+    dots = pd.concat([marked, drawn.further])
+    label_points(axes, rows, xy(tables, rows), marked=xy(tables, marked), dots=xy(tables, dots))
 
 
 def _keys(tables: Tables) -> list[Artist]:
@@ -106,7 +112,7 @@ def _keys(tables: Tables) -> list[Artist]:
     return [*keys, *lines, *([area_key()] if tables.hypervolume > 0 else [])]
 
 
-def _caption(tables: Tables, limits: Floats, *, thinned: bool) -> str:
+def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
     """What the figure shows, and what of it could not be drawn."""
     up, right = tables.goals
     points = tables.evaluated
@@ -123,9 +129,7 @@ def _caption(tables: Tables, limits: Floats, *, thinned: bool) -> str:
         of_front = int((outside & points["front"].to_numpy()).sum())
         noted = f", {of_front} of them on the front" if of_front else ""
         said.append(f"Beyond the frame: {text.count(int(outside.sum()), 'point')}{noted}.")
-    if thinned:
-        said.append(f"Of the dominated points at other epochs about {DRAWN:,} are drawn.")
-    return " ".join(said)
+    return " ".join([*said, *filter(None, [drawn.said])])
 
 
 def _description(tables: Tables) -> str:

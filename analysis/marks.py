@@ -36,8 +36,8 @@ REFERENCE: dict[str, Any] = {
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 """λ that the legend may show."""
 
-DRAWN = 2000
-"""Epochs beside the trials' own points that are drawn at most; all are counted."""
+DRAWN = {"front": 400, "standing": 800, "further": 2000}
+"""Points that are drawn at most, of those on the front, of the trials' own others, and of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,21 @@ class Shades:
     @classmethod
     def over(cls, weights: Floats) -> "Shades":
         """The shades for these weights, NaN aside."""
-        known = _logit(weights[np.isfinite(weights)])
+        known = logit(weights[np.isfinite(weights)])
         return cls(float(known.min()), float(known.max())) if len(known) else cls(0.0, 0.0)
 
     def alpha(self, weights: Floats) -> Floats:
         """Opacities (n,) of the fills, 0 to 1; full where no λ is given or all are equal."""
         if self.high <= self.low:
             return np.ones(len(weights))
-        return np.nan_to_num((_logit(weights) - self.low) / (self.high - self.low), nan=1.0).clip(0.0, 1.0)
+        return np.nan_to_num((logit(weights) - self.low) / (self.high - self.low), nan=1.0).clip(0.0, 1.0)
 
     @property
     def ticks(self) -> Floats:
         """Round λ within the range; none where there is but one λ."""
         if self.high <= self.low:
             return np.empty(0)
-        logits, slack = _logit(np.array(TICKS)), 1e-6
+        logits, slack = logit(np.array(TICKS)), 1e-6
         return np.array(TICKS)[(logits > self.low - slack) & (logits < self.high + slack)]
 
 
@@ -73,15 +73,50 @@ def xy(tables: Tables, rows: pd.DataFrame) -> Floats:
     return rows[tables.names[::-1]].to_numpy(dtype=np.float64)
 
 
-def draw_points(axes: Axes, tables: Tables, shades: Shades) -> bool:
-    """Draw every point, the front last; whether some of the trials' further epochs were left out."""
-    points = tables.evaluated
-    further = points[~points["stands"] & ~points["front"]]
-    every = max(1, -(-len(further) // DRAWN))
-    standing = points[points["stands"] & ~points["front"]]
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The points that a figure shows: evenly taken, the front's along it, where there are too many to draw.
+
+    `said` says what was left out; every count and every line is of all points.
+    """
+
+    front: pd.DataFrame
+    standing: pd.DataFrame
+    further: pd.DataFrame
+    said: str
+
+    @classmethod
+    def of(cls, tables: Tables) -> "Drawn":
+        """The front, the other points that trials stand for, and the rest of the candidates."""
+        points = tables.evaluated
+        groups = {
+            "front": tables.front,
+            "standing": points[points["stands"] & ~points["front"]],
+            "further": points[~points["stands"] & ~points["front"]],
+        }
+        kept = {name: spaced(rows, DRAWN[name]) for name, rows in groups.items()}
+        names = {"front": "the front", "standing": "the trials' own points", "further": "the other epochs"}
+        left = [
+            f"{len(kept[name]):,} of {len(rows):,} points of {names[name]}"
+            for name, rows in groups.items()
+            if len(kept[name]) < len(rows)
+        ]
+        said = f"All points are counted, not all are drawn: {', '.join(left)}." if left else ""
+        return cls(**kept, said=said)
+
+
+def spaced(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most so many of the rows, evenly spaced, the first and the last among them."""
+    if len(rows) <= most:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
+
+
+def draw_points(axes: Axes, tables: Tables, drawn: Drawn, shades: Shades) -> None:
+    """Draw the points, the front last."""
     for sharing, (_, color, _) in SHARING_STYLES.items():
         dots, faint, strong = (
-            rows[rows["sharing"] == sharing] for rows in (further.iloc[::every], standing, tables.front)
+            rows[rows["sharing"] == sharing] for rows in (drawn.further, drawn.standing, drawn.front)
         )
         x, y = xy(tables, dots).T
         axes.scatter(x, y, s=3.5, color=color, alpha=0.35, linewidths=0, zorder=1.5)
@@ -89,7 +124,6 @@ def draw_points(axes: Axes, tables: Tables, shades: Shades) -> bool:
             spread = rows[[f"{name}_sd" for name in tables.names[::-1]]].to_numpy(dtype=np.float64)
             draw_bars(axes, xy(tables, rows), spread, color, alpha=alpha)
             draw(axes, xy(tables, rows), sharing, shades.alpha(weights(rows)))
-    return every > 1
 
 
 def draw_strong(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
@@ -123,14 +157,14 @@ def draw_area(axes: Axes, losses: Floats, reference: Floats, goals: Sequence[Obj
     axes.fill(*from_losses(within, goals)[:, ::-1].T, color=VOLUME, alpha=0.09, linewidth=0, zorder=0)
 
 
-def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective]) -> None:
+def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective], *, color: str = INK) -> None:
     """Draw the edge of what front losses (n, 2), the best in the first goal first, attain.
 
     A staircase, never a line through points: between two points nothing was evaluated.
     """
     frame = to_losses(np.column_stack([axes.get_ylim(), axes.get_xlim()]), goals).max(axis=0)
     edge = _steps(losses[::-1], np.maximum(frame, losses.max(axis=0)))
-    axes.plot(*from_losses(edge, goals)[:, ::-1].T, color=INK, linewidth=1.0, alpha=0.75, zorder=2)
+    axes.plot(*from_losses(edge, goals)[:, ::-1].T, color=color, linewidth=1.0, alpha=0.75, zorder=2)
 
 
 def front_keys() -> list[Artist]:
@@ -189,7 +223,7 @@ def _fills(color: str, alphas: Floats) -> Floats:
     return np.array([to_rgba(color, alpha) for alpha in alphas]).reshape(-1, 4)
 
 
-def _logit(weights: Floats) -> Floats:
+def logit(weights: Floats) -> Floats:
     """log(λ / (1 − λ)), with λ held within [1e-6, 1 − 1e-6]; NaN stays NaN."""
     held = np.clip(weights, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(held) - np.log1p(-held), dtype=np.float64)

@@ -1,18 +1,53 @@
-"""The report of a study: one page that needs nothing beside it, and the figure as files."""
+"""The report of a study, in three forms: a page that needs nothing beside it, Markdown, JSON."""
 
-import re
-from importlib.resources import files
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
+from analysis import machine, markdown, page
 from analysis.drawing import Drawing
 from analysis.sections import Section, sections
 from analysis.tables import Tables
 
-UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that neither XML nor HTML may hold."""
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A name and the sections; each form is made from the same ones."""
+
+    name: str
+    sections: Sequence[Section]
+
+    def html(self) -> str:
+        """One page."""
+        return page.page(self.name, self.sections)
+
+    def markdown(self) -> str:
+        """For a pull request."""
+        return markdown.markdown(self.name, self.sections)
+
+    def json(self) -> str:
+        """For programs, with every number in full."""
+        return machine.as_json(self.name, self.sections)
+
+    def save(self, folder: Path) -> Path:
+        """The page, written to index.html in `folder`, with its figures as SVG, PDF and PNG beside it."""
+        made = self.html()
+        folder.mkdir(exist_ok=True)
+        for block in (block for section in self.sections for block in section.blocks):
+            if isinstance(block, Drawing):
+                block.save(folder)
+        index = folder / "index.html"
+        index.write_text(made, encoding="utf-8")
+        return index
+
+
+def read(folder: Path) -> Report:
+    """The report of the study in `folder`.
+
+    AnalysisError where the study's tables or manifest are missing or unfit.
+    """
+    tables = Tables.load(folder)
+    return Report(tables.manifest["name"], sections(tables))
 
 
 def write(folder: Path) -> Path:
@@ -20,36 +55,4 @@ def write(folder: Path) -> Path:
 
     AnalysisError where the study's tables or manifest are missing or unfit; nothing is written then.
     """
-    tables = Tables.load(folder)
-    parts = sections(tables)
-    page = render(tables, parts)
-    target = folder / "report"
-    target.mkdir(exist_ok=True)
-    for drawing in (block for part in parts for block in part.blocks if isinstance(block, Drawing)):
-        drawing.save(target)
-    index = target / "index.html"
-    index.write_text(page, encoding="utf-8")
-    return index
-
-
-def render(tables: Tables, parts: list[Section]) -> str:
-    """The page as HTML that is well-formed XML too; everything but our own figures is escaped."""
-    environment = Environment(
-        loader=PackageLoader("analysis"),
-        autoescape=True,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    css = files("analysis").joinpath("templates/report.css").read_text(encoding="utf-8")
-    style = Markup(css)  # noqa: S704  our own file
-    page = environment.get_template("report.html")
-    return page.render(name=tables.manifest["name"], sections=parts, style=style)
-
-
-def _printable(value: object) -> object:
-    """Text without the characters that a page may not hold."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return UNPRINTABLE.sub("\ufffd", value)
-    return value
+    return read(folder).save(folder / "report")

@@ -120,6 +120,11 @@ class Tables:
         known = {*WORDS["trials"], *FLAGS["trials"], *NUMBERS["trials"], *TIMES["trials"]}
         return [str(column) for column in self.trials.columns if column not in known]
 
+    @cached_property
+    def varying(self) -> list[str]:
+        """Those of `configured` that have more than one value."""
+        return [name for name in self.configured if self.trials[name].nunique() > 1]
+
     def losses(self, points: pd.DataFrame) -> Floats:
         """The losses (n, 2) of some of the points, in the order of `goals`."""
         return to_losses(points[self.names].to_numpy(dtype=np.float64), self.goals)

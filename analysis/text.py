@@ -1,103 +1,156 @@
 """Numbers as a reader sees them: the same in sentences, tables and figures."""
 
+import re
+from collections.abc import Mapping, Sequence
 from math import floor, isinf, isnan, log10
+from typing import Self
 
 NOTHING = "–"
 """Shown where there is no number."""
 
+UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that neither XML nor HTML may hold."""
 
-def fixed(value: float, decimals: int = 3) -> str:
+Raw = float | Mapping[str, float]
+"""What is behind a number as shown: itself in full, or its parts by name, as in mean and sd."""
+
+
+class Number(str):
+    """A number as a reader sees it, and in `raw` as it is.
+
+    >>> Number("0.313", 0.31274), Number("0.313", 0.31274).raw
+    ('0.313', 0.31274)
+    """
+
+    __slots__ = ("raw",)
+    raw: Raw
+
+    def __new__(cls, shown: str, raw: Raw) -> Self:
+        """The text, with the value behind it."""
+        made = super().__new__(cls, shown)
+        made.raw = raw
+        return made
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Raw]]:
+        """What a copy is made from."""
+        return type(self), (str(self), self.raw)
+
+
+def fixed(value: float, decimals: int = 3) -> Number:
     """`value` with so many decimals and a true minus sign; a dash where it is NaN.
 
     >>> fixed(0.3127), fixed(-0.0041), fixed(float("nan"))
     ('0.313', '−0.004', '–')
     """
     if isnan(value):
-        return NOTHING
+        return Number(NOTHING, value)
     if isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.{decimals}f}".replace("-", "−")
+        return Number("∞" if value > 0 else "−∞", value)
+    return Number(f"{value:.{decimals}f}".replace("-", "−"), value)
 
 
-def signed(value: float, decimals: int = 3) -> str:
+def signed(value: float, decimals: int = 3) -> Number:
     """`fixed` with its sign always shown, for differences.
 
     >>> signed(0.0123), signed(-0.0123)
     ('+0.012', '−0.012')
     """
-    return fixed(value, decimals) if isnan(value) or value < 0 else "+" + fixed(value, decimals)
+    shown = fixed(value, decimals)
+    return shown if isnan(value) or value < 0 else Number(f"+{shown}", value)
 
 
-def spread(mean: float, sd: float, decimals: int = 3) -> str:
+def spread(mean: float, sd: float, decimals: int = 3) -> Number:
     """Mean ± standard deviation, with as many more decimals as the deviation needs to show a digit.
 
     >>> spread(0.3127, 0.0042), spread(0.9072, 0.0003), spread(0.3127, float("nan"))
     ('0.313 ± 0.004', '0.9072 ± 0.0003', '0.313')
     """
+    raw = {"mean": mean, "sd": sd}
     if isnan(sd):
-        return fixed(mean, decimals)
+        return Number(fixed(mean, decimals), raw)
     decimals = _enough(sd, decimals)
-    return f"{fixed(mean, decimals)} ± {fixed(sd, decimals)}"
+    return Number(f"{fixed(mean, decimals)} ± {fixed(sd, decimals)}", raw)
 
 
-def estimate(mean: float, half: float, decimals: int = 3) -> str:
+def estimate(mean: float, half: float, decimals: int = 3) -> Number:
     """Mean and interval, `half` to both sides, with as many more decimals as `half` needs to show a digit.
 
     >>> estimate(0.3127, 0.0044), estimate(0.9072, 0.0003), estimate(0.3127, float("inf"))
     ('0.313 [0.308, 0.317]', '0.9072 [0.9069, 0.9075]', '0.313')
     """
+    raw = {"mean": mean, "low": mean - half, "high": mean + half}
     if isinf(half):
-        return fixed(mean, decimals)
+        return Number(fixed(mean, decimals), raw)
     decimals = _enough(half, decimals)
-    return f"{fixed(mean, decimals)} [{fixed(mean - half, decimals)}, {fixed(mean + half, decimals)}]"
+    ends = f"[{fixed(mean - half, decimals)}, {fixed(mean + half, decimals)}]"
+    return Number(f"{fixed(mean, decimals)} {ends}", raw)
 
 
-def interval(low: float, high: float, decimals: int = 3) -> str:
+def interval(low: float, high: float, decimals: int = 3) -> Number:
     """An interval with signed ends.
 
     >>> interval(-0.01, 0.02)
     '[−0.010, +0.020]'
     """
-    return f"[{signed(low, decimals)}, {signed(high, decimals)}]"
+    return Number(f"[{signed(low, decimals)}, {signed(high, decimals)}]", {"low": low, "high": high})
 
 
-def weight(value: float) -> str:
+def weight(value: float) -> Number:
     """λ with two significant digits of its distance to the nearer of 0 and 1; a dash where it is NaN.
 
     >>> weight(0.5), weight(0.99), weight(0.99312), weight(0.0042)
     ('0.50', '0.99', '0.9931', '0.0042')
     """
     if isnan(value):
-        return NOTHING
+        return Number(NOTHING, value)
     distance = min(value, 1.0 - value)
     decimals = 2 if distance <= 0 else max(2, 1 - floor(log10(distance)))
     shown = f"{value:.{decimals}f}"
-    return shown[:4] + shown[4:].rstrip("0")
+    return Number(shown[:4] + shown[4:].rstrip("0"), value)
 
 
-def p_value(value: float) -> str:
+def p_value(value: float) -> Number:
     """A p-value.
 
     >>> p_value(0.0312), p_value(0.0002)
     ('0.031', '< 0.001')
     """
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return Number("< 0.001" if value < 0.001 else f"{value:.3f}", value)
 
 
-def duration(seconds: float) -> str:
+def percent(share: float) -> Number:
+    """A share in percent, with one decimal below ten.
+
+    >>> percent(0.357), percent(0.0512), percent(1.0)
+    ('36 %', '5.1 %', '100 %')
+    """
+    shown = fixed(100 * share, 1 if abs(share) < 0.0995 else 0)
+    return Number(shown if isnan(share) else f"{shown} %", share)
+
+
+def whole(value: float) -> Number:
+    """A whole number as a name: a trial, an epoch; a dash where it is NaN.
+
+    >>> whole(37.0), whole(100000), whole(float("nan"))
+    ('37', '100000', '–')
+    """
+    return Number(NOTHING, value) if isnan(value) else Number(f"{value:.0f}", int(value))
+
+
+def duration(seconds: float) -> Number:
     """A time span in the two units that matter.
 
     >>> duration(3.24), duration(200), duration(7260)
     ('3.2 s', '3 min 20 s', '2 h 1 min')
     """
     if isnan(seconds):
-        return NOTHING
+        return Number(NOTHING, seconds)
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return Number(f"{seconds:.1f} s", seconds)
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return Number(f"{minutes} min {rest} s", seconds)
+    return Number(f"{minutes // 60} h {minutes % 60} min", seconds)
 
 
 def count(number: int, noun: str) -> str:
@@ -118,8 +171,38 @@ def general(value: object) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, float):
-        return NOTHING if isnan(value) else f"{value:.4g}".replace("-", "−")
-    return str(value)
+        return Number(NOTHING if isnan(value) else f"{value:.4g}".replace("-", "−"), value)
+    return Number(str(value), value) if isinstance(value, int) else str(value)
+
+
+def pair(names: Sequence[str]) -> str:
+    """What a search varied, as it is called: one value, or two together.
+
+    >>> pair(["learning_rate"]), pair(["weight", "sharing"])
+    ('learning rate', 'λ × sharing')
+    """
+    return " × ".join("λ" if name == "weight" else name.replace("_", " ") for name in names)
+
+
+def printable(said: str) -> str:
+    r"""Text without the characters that a page may not hold.
+
+    >>> printable("a\x1bb")
+    'a\ufffdb'
+    """
+    return UNPRINTABLE.sub("\ufffd", said)
+
+
+def spans(said: str) -> list[tuple[str, bool]]:
+    """The parts of a text and, for each, whether it is code: what stands between two backticks.
+
+    >>> spans("Not yet: `study confirm x`.")
+    [('Not yet: ', False), ('study confirm x', True), ('.', False)]
+    """
+    parts = said.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its other half is one of the words
+        parts[-2:] = ["`".join(parts[-2:])]
+    return [(part, i % 2 == 1) for i, part in enumerate(parts) if part]
 
 
 def _enough(width: float, decimals: int) -> int:

@@ -19,6 +19,7 @@ from trainable.contract import StudyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from analysis.report import Report
     from study.ledger import Ledger
     from study.progress import Snapshot
     from study.runtime import Outcome
@@ -261,9 +262,22 @@ def export(name: Name) -> None:
 
 @app.command()
 def report(
-    name: Name, open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False
+    name: Name,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON, numbers in full, instead.")
+    ] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print it as Markdown, for a pull request, instead.")
+    ] = False,
 ) -> None:
-    """Write the study's report: the figure as SVG, PDF and PNG, and one HTML page."""
+    """Write the study's report: one HTML page, and its figures as SVG, PDF and PNG."""
+    if [open_, as_json, as_markdown].count(True) > 1:
+        raise StudyError("report: give at most one of --open, --json and --markdown")
+    if as_json or as_markdown:
+        made = _read(_folder(name))
+        print(made.json() if as_json else made.markdown())
+        return
     page = _report(_folder(name))
     if open_:
         typer.launch(page.as_uri())
@@ -338,14 +352,19 @@ def _ledger(name: str) -> "Ledger":
 
 def _report(folder: Path) -> Path:
     """Export the study and write its report."""
+    page = _read(folder).save(folder / "report").absolute()
+    _say(f"report: {page}")
+    return page
+
+
+def _read(folder: Path) -> "Report":
+    """Export the study and make its report."""
     from analysis import report
     from study.export import export
     from study.ledger import Ledger
 
     export(Ledger.read(folder), folder)
-    page = report.write(folder).absolute()
-    _say(f"report: {page}")
-    return page
+    return report.read(folder)
 
 
 def _show_front(seen: "Snapshot") -> None:

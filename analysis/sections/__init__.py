@@ -1,10 +1,12 @@
 """The parts of a report, each the answer to one question: a file and a line in `SECTIONS`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import ClassVar, Literal, cast
 
+from analysis import text
+from analysis.compare import Finding
 from analysis.drawing import Drawing
 from analysis.tables import Tables
 
@@ -12,12 +14,20 @@ SECTIONS = {
     "verdict": "analysis.sections.verdict:verdict",
     "trivial": "analysis.sections.trivial:trivial",
     "front": "analysis.sections.front:front",
-    "confirmed": "analysis.sections.confirmed:confirmed",
+    "sharing": "analysis.sections.sharing:sharing",
+    "weight": "analysis.sections.weight:weight",
     "claims": "analysis.sections.claims:claims",
+    "choice": "analysis.sections.choice:choice",
+    "confirmed": "analysis.sections.confirmed:confirmed",
+    "search": "analysis.sections.search:search",
+    "importance": "analysis.sections.importance:matters",
+    "curves": "analysis.sections.curves:curves",
     "cost": "analysis.sections.cost:cost",
     "reproduce": "analysis.sections.reproduce:reproduce",
 }
 """In the order of the page: name → the function from Tables to Section."""
+
+Value = float | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table of words and formatted numbers; `numeric` names the columns set to the right.
+    """A table of words and numbers (`text.Number`); `numeric` names the columns set to the right.
 
     With `folded` the page shows its caption, and the rows on demand.
     """
@@ -45,6 +55,47 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """Findings as a table: the sentence, effect and interval, p, pairs, and the scope where they differ.
+
+    `unit` is what their `n` counts, one of it. `notes` are further columns of words, a word a finding.
+    """
+
+    form: ClassVar[str] = "findings"
+    caption: str
+    findings: Sequence[Finding]
+    unit: str = "seed"
+    decimals: int = 4
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    folded: bool = False
+
+    def grid(self) -> Grid:
+        """The table of them."""
+        scoped = len({finding.scope for finding in self.findings}) > 1
+        columns = ["finding", "difference", "95 % interval", "p", f"{self.unit}s", *self.notes]
+        rows = [self._row(finding) for finding in self.findings]
+        for row, *notes in zip(rows, *self.notes.values(), strict=True):
+            row += notes
+        if scoped:
+            columns.append("scope")
+            for row, finding in zip(rows, self.findings, strict=True):
+                row.append(finding.scope)
+        words = {"finding", *self.notes, "scope"}
+        return Grid(self.caption, columns, rows, numeric=frozenset(columns) - words, folded=self.folded)
+
+    def _row(self, finding: Finding) -> list[str]:
+        """What every finding shows; one pair has no interval."""
+        interval = text.interval(finding.low, finding.high, self.decimals)
+        return [
+            finding.sentence,
+            text.signed(finding.effect, self.decimals),
+            f"none from one {self.unit}" if finding.n < 2 else interval,
+            text.p_value(finding.p),
+            text.whole(finding.n),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """Text to be kept as it is: a command, a specification."""
 
@@ -53,17 +104,21 @@ class Code:
     caption: str
 
 
-Block = Text | Grid | Code | Drawing
+Block = Text | Grid | Findings | Code | Drawing
 """What a section is made of; the page's template knows each by its `form`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One question and its answer, block by block; `name` is its place on the page."""
+    """One question and its answer, block by block; `name` is its place on the page.
+
+    `numbers` are those that its sentences are made of, in full and by name, for who reads by program.
+    """
 
     name: str
     title: str
     blocks: Sequence[Block]
+    numbers: Mapping[str, Value] = field(default_factory=dict)
 
 
 def sections(tables: Tables) -> list[Section]:

@@ -11,7 +11,7 @@ from analysis import confirmed_figure, text
 from analysis.compare import EXPLORATORY_BELOW, Finding
 from analysis.confirmation import Confirmation, confirmation
 from analysis.objective import Floats, Objective
-from analysis.sections import Block, Grid, Section, Text
+from analysis.sections import Block, Findings, Grid, Section, Text
 from analysis.tables import Tables
 
 TITLE = "Can I trust the front?"
@@ -120,18 +120,17 @@ def _points(found: Confirmation) -> Grid:
 
 def _before(tables: Tables, found: Confirmation) -> Grid:
     """Each point with what the search saw of it, why it was chosen, and what varies of its configuration."""
-    varying = [name for name in tables.configured if tables.trials[name].nunique() > 1]
     why = {(p["trial"], p["epoch"]): p["why"] for p in tables.manifest["confirmation"]["points"]}
     columns = [
         *("trial", "λ", "sharing", "epochs", *(goal.label for goal in found.goals)),
-        *(name.replace("_", " ") for name in varying),
+        *(name.replace("_", " ") for name in tables.varying),
         "chosen",
     ]
     rows = [
         [
             *_named(point),
             *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in found.goals),
-            *(text.general(point[name]) for name in varying),
+            *(text.general(point[name]) for name in tables.varying),
             text.general(why.get((point["trial"], point["epoch"]))),
         ]
         for _, point in found.points.iterrows()
@@ -142,7 +141,8 @@ def _before(tables: Tables, found: Confirmation) -> Grid:
 
 def _named(point: "pd.Series[Any]") -> tuple[str, str, str, str]:
     """A point's trial, λ, sharing and epochs."""
-    return f"{point['trial']:g}", text.weight(point["weight"]), str(point["sharing"]), f"{point['epoch']:g}"
+    trial, epochs = text.whole(point["trial"]), text.whole(point["epoch"])
+    return trial, text.weight(point["weight"]), str(point["sharing"]), epochs
 
 
 def _moved(tables: Tables, found: Confirmation) -> str:
@@ -185,29 +185,11 @@ def _move(finding: Finding, goal: Objective) -> str:
     return f"{goal.label} {verdict} {text.signed(finding.effect, goal.decimals)}{interval}"
 
 
-def _shifts(found: Confirmation) -> Grid:
+def _shifts(found: Confirmation) -> Findings:
     """The shifts as findings."""
-    columns = ("finding", "difference", "95 % interval", "p", "seeds", "scope")
-    rows = [
-        (
-            finding.sentence,
-            text.signed(finding.effect, goal.decimals),
-            "none from one seed"
-            if finding.n < 2
-            else text.interval(finding.low, finding.high, goal.decimals),
-            text.p_value(finding.p),
-            str(finding.n),
-            finding.scope,
-        )
-        for finding, goal in zip(found.shifts, found.goals, strict=True)
-    ]
     noted = f" (exploratory: fewer than {EXPLORATORY_BELOW} seeds)" if found.shifts[0].exploratory else ""
-    return Grid(
-        f"From the search to the test set{noted}",
-        columns,
-        rows,
-        numeric=frozenset(columns) - {"finding", "scope"},
-    )
+    caption = f"From the search to the test set, {found.shifts[0].scope}{noted}"
+    return Findings(caption, found.shifts, decimals=max(goal.decimals for goal in found.goals))
 
 
 def _seeds(found: Confirmation) -> str:

@@ -26,20 +26,19 @@ def front(tables: Tables) -> Section:
 
 def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = False) -> Grid:
     """Points with their configuration: what varies in the study, and nothing else."""
-    varying = [name for name in tables.configured if tables.trials[name].nunique() > 1]
     goals = [goal.label for goal in tables.goals]
-    names = [name.replace("_", " ") for name in varying]
+    names = [name.replace("_", " ") for name in tables.varying]
     columns = ["trial", "λ", "sharing", "epochs", *goals, "beats reference", *names]
     shown = points.head(ROWS)
     rows = [
         [
-            f"{point['trial']:g}",
+            text.whole(point["trial"]),
             text.weight(point["weight"]),
             str(point["sharing"]),
-            f"{point['epoch']:g}",
+            text.whole(point["epoch"]),
             *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
             "yes" if beats else "no",
-            *(text.general(point[name]) for name in varying),
+            *(text.general(point[name]) for name in tables.varying),
         ]
         for (_, point), beats in zip(shown.iterrows(), tables.beats_reference(shown), strict=True)
     ]

@@ -2,40 +2,67 @@
 
 import json
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from analysis import text
 from analysis.sections import Code, Grid, Section, Text
 from analysis.tables import Tables
 
+LIMITS = (
+    "Limits: offline metrics on one split of one data set; a trial is not a replicate; non-dominated means "
+    "among what was evaluated here, and no more. On one engine and the same versions a configuration learns "
+    "the same numbers; another engine differs by rounding. With several lanes trials may end in another "
+    "order, and a sampler that learns from them then proposes others."
+)
+
 
 def reproduce(tables: Tables) -> Section:
-    """The command, what it ran on, the data, the whole specification, and the limits."""
+    """The commands, what they ran on, data, seeds, hashes, the whole specification, and the limits."""
     manifest = tables.manifest
-    data = manifest["data"]
+    data, seeds = manifest["data"], _seeds(manifest["spec"])
     parts = ", ".join(f"{part} {data[part]:,}" for part in ("train", "validation", "test"))
     facts = [
         ("study", manifest["name"]),
         ("fingerprint", manifest["fingerprint"]),
         ("version", f"pareto-study {manifest['version']}"),
         ("data", f"{data['source']}, {data['users']:,} users, {data['items']:,} items"),
-        ("sha256 of the data", text.general(data["sha256"])),
+        ("sha256 of the data", manifest["data"]["sha256"]),
         ("split", f"{data['split']}: {parts} ratings"),
         ("measured on", tables.split),
-        ("started", text.general(manifest["started"])),
-        ("finished", text.general(manifest["finished"])),
+        *seeds.items(),
+        ("started", manifest["started"]),
+        ("finished", manifest["finished"]),
         *sorted(manifest["environment"].items()),
     ]
     rows = [(name, text.general(value)) for name, value in facts]
+    specification = json.dumps(manifest["spec"], indent=2, ensure_ascii=False)
     return Section(
         "reproduce",
         "How do I get this again?",
         [
-            Code(f"study run {shlex.quote(manifest['name'])}", "The command, beside the folder of studies"),
+            Code(_commands(tables), "The commands, beside the folder of studies"),
             Grid("What was run, and on what", ("fact", "value"), rows),
-            Code(json.dumps(manifest["spec"], indent=2, ensure_ascii=False), "The whole specification"),
-            Text(
-                "Limits: offline metrics on one split of one data set; a trial is not a replicate; "
-                "non-dominated means among what was evaluated here, and no more."
-            ),
+            Code(specification, "The whole specification"),
+            Text(LIMITS),
         ],
+        {"fingerprint": manifest["fingerprint"], "version": manifest["version"], **seeds},
     )
+
+
+def _commands(tables: Tables) -> str:
+    """The commands from the specification to this page."""
+    name = shlex.quote(tables.manifest["name"])
+    confirm = [f"study confirm {name}"] if tables.manifest["confirmation"] else []
+    return "\n".join([f"study run studies/{name}/study.toml", *confirm, f"study report {name}"])
+
+
+def _seeds(spec: Mapping[str, Any]) -> dict[str, int]:
+    """The seeds that the specification names, each by its part."""
+    return {
+        f"{part}.{key}": values[key]
+        for part, values in spec.items()
+        if isinstance(values, Mapping)
+        for key in ("seed", "split_seed", "replicates")
+        if key in values
+    }

@@ -30,7 +30,15 @@ def verdict(tables: Tables) -> Section:
     if again is None and len(points) and points["replicates"].min() <= 1:
         blocks.append(Text(NOISE, "warning"))
     blocks += [Text(str(warning), "warning") for warning in tables.manifest["data"]["warnings"]]
-    return Section("verdict", "Verdict", blocks)
+    numbers = {
+        "trials": len(tables.trials),
+        "evaluated": len(points),
+        "configurations": points["trial"].nunique(),
+        "front": len(tables.front),
+        "hypervolume": tables.hypervolume,
+        **{f"reference_{name}": value for name, value in zip(tables.names, tables.reference, strict=True)},
+    }
+    return Section("verdict", "Verdict", blocks, numbers)
 
 
 def _answer(tables: Tables) -> str:

@@ -115,6 +115,28 @@ def search(study: Write) -> Path:
     return study(trials, measured)
 
 
+@pytest.fixture
+def confirmed_search(search: Path, study: Write) -> Path:
+    """The same, its front confirmed with five fresh seeds, and one trial stopped and one failed."""
+    trials = pd.read_parquet(search / "tables" / "trials.parquet")
+    points = pd.read_parquet(search / "tables" / "points.parquet")
+    rng = np.random.default_rng(2)
+    again = [
+        {"trial": int(p["trial"]), "replicate": r, "epoch": int(p["epoch"]), "mrr": p["mrr"] - 0.01 + noise,
+         "mse": p["mse"] + 0.01 - noise}
+        for p in points[points["front"]].to_dict("records")
+        for r, noise in enumerate(0.004 * rng.standard_normal(5))
+    ]  # fmt: skip
+    rows = trials[["trial", "sharing", "weight"]].to_dict("records")
+    rows[3] |= {"state": "stopped", "reason": "rung 1 epochs: rank 4 of 9, places 3"}
+    rows[5] |= {"state": "failed", "reason": "loss is not finite at epoch 2"}
+    for row in rows:
+        row |= {"learning_rate": 1e-3 * 1.3 ** row["trial"],
+                "finished": f"2025-01-01T00:{row['trial'] + 1:02}:00+00:00"}  # fmt: skip
+    measured = pd.read_parquet(search / "tables" / "measurements.parquet").to_dict("records")
+    return study(rows, measured, again)
+
+
 CELLS = {
     # sharing, λ: ranking loss, rating loss, mrr_all, mse; the published values of the four runs
     ("both", 0.99): (0.2643, 0.9746, 0.0471, 1.0171),

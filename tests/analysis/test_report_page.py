@@ -2,7 +2,10 @@
 
 import json
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
+from importlib.resources import files
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -15,6 +18,7 @@ from analysis.sections import SECTIONS
 from analysis.tables import Tables
 
 SVG = "{http://www.w3.org/2000/svg}"
+OURS = files("analysis").joinpath("templates/report.js").read_text(encoding="utf-8")
 HOSTILE = "<script>alert('x')</script> \"&amp;\" $a_b$ \x1b[31m </title>"
 
 
@@ -24,7 +28,13 @@ def page(folder):
 
 
 def words(tree):
+    for script in tree.iter("script"):
+        script.text = ""
     return " ".join(" ".join(tree.itertext()).split())
+
+
+def runnable(tree):
+    return [script.text for script in tree.iter("script") if script.get("type") is None]
 
 
 class Elements(HTMLParser):
@@ -39,11 +49,11 @@ class Elements(HTMLParser):
         self.seen.append((tag, dict(attrs)))
 
 
-def test_a_study_gives_one_page_and_three_files(search):
+def test_a_study_gives_one_page_and_each_figure_as_three_files(search):
     html, tree = page(search)
-    assert sorted(p.name for p in (search / "report").iterdir()) == [
-        "front.pdf", "front.png", "front.svg", "index.html",
-    ]  # fmt: skip
+    names = ("curves", "front", "search", "sharing", "weight")
+    figures = {f"{name}.{form}" for name in names for form in ("pdf", "png", "svg")}
+    assert {p.name for p in (search / "report").iterdir()} == {*figures, "index.html"}
     assert [s.get("id") for s in tree.iter("section")] == list(SECTIONS)
     assert len(html) < 2_000_000
 
@@ -55,14 +65,26 @@ def test_the_page_is_the_same_twice(search):
 def test_the_page_needs_nothing_beside_it(search):
     html, _ = page(search)
     elements = Elements(html).seen
-    assert not {tag for tag, _ in elements} & {"script", "link", "img", "iframe", "object"}
+    assert not {tag for tag, _ in elements} & {"link", "img", "iframe", "object"}
     links = [
         value for _, attrs in elements for key, value in attrs.items() if key in ("href", "src", "xlink:href")
     ]
-    assert all(link.startswith("#") or re.fullmatch(r"front\.(svg|pdf|png)", link) for link in links)
+    assert all(link.startswith("#") or re.fullmatch(r"\w+\.(svg|pdf|png)", link) for link in links)
     assert not any(key.startswith("on") for _, attrs in elements for key in attrs)
     assert "@import" not in html
     assert "url(http" not in html
+
+
+def test_the_policy_lets_our_script_run_and_nothing_else(search):
+    _, tree = page(search)
+    assert runnable(tree) == [OURS]
+    (policy,) = (m.get("content") for m in tree.iter("meta") if m.get("http-equiv"))
+    digest = b64encode(sha256(OURS.encode()).digest()).decode()
+    assert set(policy.split("; ")) == {
+        "default-src 'none'", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'",
+        "base-uri 'none'", "form-action 'none'",
+    }  # fmt: skip
+    assert not {"fetch(", "XMLHttpRequest", "innerHTML", "eval("} & set(re.findall(r"\w+\(?", OURS))
 
 
 def test_ids_are_unique_and_references_resolve(search):
@@ -72,13 +94,15 @@ def test_ids_are_unique_and_references_resolve(search):
     assert set(re.findall(r'href="#([^"]*)"', html) + re.findall(r"url\(#([^)]*)\)", html)) <= set(ids)
 
 
-def test_the_figure_has_a_name_a_description_and_its_data(search):
+def test_every_figure_has_a_name_a_description_and_its_data(search):
     _, tree = page(search)
-    (svg,) = tree.iter(f"{SVG}svg")
-    named = svg.get("aria-labelledby").split()
-    assert [element.get("id") for element in (svg.find(f"{SVG}title"), svg.find(f"{SVG}desc"))] == named
-    captions = ["".join(caption.itertext()) for caption in tree.iter("caption")]
-    assert "The front, validation" in captions
+    for svg in tree.iter(f"{SVG}svg"):
+        named = svg.get("aria-labelledby").split()
+        assert [element.get("id") for element in (svg.find(f"{SVG}title"), svg.find(f"{SVG}desc"))] == named
+        assert all("".join(svg.find(f"{SVG}{tag}").itertext()) for tag in ("title", "desc"))
+    for section in tree.iter("section"):
+        if section.find("figure[@class='drawing']") is not None:
+            assert list(section.iter("table")), section.get("id")
 
 
 def test_text_and_tables_say_the_same_numbers(search):
@@ -134,7 +158,9 @@ def test_hostile_words_are_shown_not_obeyed(study):
               "validation": 1, "test": 1, "has_validation": True, "warnings": [HOSTILE]},
     )  # fmt: skip
     html, tree = page(folder)
-    assert "script" not in {tag for tag, _ in Elements(html).seen}
+    data, *_ = (json.loads(t.text) for t in tree.iter("script") if t.get("type") == "application/json")
+    assert HOSTILE in dict(data[0]["facts"]).values()
+    assert runnable(tree) == [OURS]
     assert words(tree).count("<script>alert('x')</script>") >= 12
     assert "\x1b" not in html
 

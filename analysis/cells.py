@@ -1,0 +1,136 @@
+"""The four configurations that the claims compare: λ = .99 and .5, both tables shared or none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, isclose, isnan, nan
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from analysis import text
+from analysis.objective import Floats
+from analysis.tables import LOSSES, METRICS, Tables
+
+
+class Cell(NamedTuple):
+    """One of the four configurations."""
+
+    sharing: Literal["both", "none"]
+    weight: float
+
+    def __str__(self) -> str:
+        """As it is named in sentences."""
+        return f"{'shared' if self.sharing == 'both' else 'separate'}, λ = {text.weight(self.weight)}"
+
+
+SHARED_99, SHARED_50 = Cell("both", 0.99), Cell("both", 0.5)
+SEPARATE_99, SEPARATE_50 = Cell("none", 0.99), Cell("none", 0.5)
+CELLS = (SHARED_99, SHARED_50, SEPARATE_50, SEPARATE_99)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The four cells after the same epochs: for each a table of losses and metrics, a row a replicate."""
+
+    table: Mapping[Cell, pd.DataFrame]
+    ranking: str
+    epochs: int
+    scope: str
+
+    @property
+    def pairs(self) -> int:
+        """The replicates that all four have."""
+        return len(self.table[SHARED_99])
+
+    def values(self, cell: Cell, name: str) -> Floats:
+        """A loss or metric of a cell, a value a replicate."""
+        return self.table[cell][name].to_numpy(dtype=float)
+
+
+@dataclass(frozen=True, slots=True)
+class Four:
+    """Four trials that make the cells, equal in every other value and in the epochs they ended with.
+
+    `setting` names the values that they share and other fours of the study do not; `measured` has a table of
+    losses and metrics by epoch and replicate for each.
+    """
+
+    measured: Mapping[Cell, pd.DataFrame]
+    ranking: str
+    split: str
+    epochs: int
+    setting: str
+
+    @property
+    def lengths(self) -> list[int]:
+        """Epochs at which all four were measured, with a replicate that all have."""
+        common = set.intersection(*(set(table.index) for table in self.measured.values()))
+        return sorted({int(epoch) for epoch, _ in common})
+
+    def at(self, epochs: int) -> Cells:
+        """The cells after so many epochs, at the replicates that all of them have."""
+        tables = {cell: _after(table, epochs) for cell, table in self.measured.items()}
+        common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
+        scope = f"{self.split}, after {text.count(epochs, 'epoch')}, {self.setting or 'all else equal'}"
+        return Cells({c: table.loc[common] for c, table in tables.items()}, self.ranking, epochs, scope)
+
+    @property
+    def last(self) -> Cells:
+        """The cells at the end of their training."""
+        return self.at(self.epochs)
+
+
+def fours(tables: Tables) -> list[Four]:
+    """Every four completed trials that make the cells, all else equal: most replicates, then earliest, first.
+
+    A configuration that shares nothing and names no λ stands for both of its cells: λ changes nothing there
+    under Adam. Of equal configurations the earliest counts.
+    """
+    done = tables.trials[tables.trials["state"] == "completed"].sort_values("trial")
+    ranking = next((name for name in tables.manifest["objectives"] if name != "mse"), "mrr")
+    found: list[tuple[pd.Series[Any], dict[Cell, pd.DataFrame]]] = []
+    for _, alike in done.groupby(
+        [done[name].astype(str) for name in ("epochs", *tables.configured)], sort=False
+    ):
+        trials = {cell: _trial(alike, cell) for cell in CELLS}
+        measured = {c: _measured(tables.measurements, t, c) for c, t in trials.items() if t is not None}
+        if len(measured) == len(CELLS):
+            found.append((alike.iloc[0], measured))
+    varying = [name for name in tables.configured if len({str(first[name]) for first, _ in found}) > 1]
+    made = [
+        Four(measured, ranking, tables.split, int(first["epochs"]), _setting(first[varying]))
+        for first, measured in found
+    ]
+    return sorted((four for four in made if four.last.pairs), key=lambda four: -four.last.pairs)
+
+
+def _setting(values: "pd.Series[Any]") -> str:
+    """Values of a configuration in words."""
+    return ", ".join(f"{str(name).replace('_', ' ')} {text.general(v)}" for name, v in values.items())
+
+
+def _trial(alike: pd.DataFrame, cell: Cell) -> float | None:
+    """The first trial of a cell among configurations alike in all else."""
+    for trial, sharing, weight in zip(alike["trial"], alike["sharing"], alike["weight"], strict=True):
+        fits = isclose(weight, cell.weight, rel_tol=1e-6) or (sharing == "none" and isnan(weight))
+        if sharing == cell.sharing and fits:
+            return float(trial)
+    return None
+
+
+def _measured(measurements: pd.DataFrame, trial: float, cell: Cell) -> pd.DataFrame:
+    """Losses and metrics of a trial by epoch and replicate, where all are finite.
+
+    The joint loss is formed with the cell's own λ, which its trial need not have named.
+    """
+    rows = measurements[measurements["trial"] == trial].set_index(["epoch", "replicate"])
+    table = rows[[*LOSSES, *METRICS]]
+    joint = cell.weight * table["ranking_loss"] + (1 - cell.weight) * table["rating_loss"]
+    finite: pd.DataFrame = table.assign(joint_loss=joint).replace([inf, -inf], nan).dropna()
+    return finite
+
+
+def _after(measured: pd.DataFrame, epochs: int) -> pd.DataFrame:
+    """The rows after so many epochs, by replicate."""
+    rows = measured[measured.index.get_level_values("epoch") == epochs]
+    return rows.droplevel("epoch")

@@ -1,0 +1,74 @@
+"""The commands that export points of the front: `study pick` with the shortest bound that finds them.
+
+`study pick` takes the best by one objective among the points of the front that are within a bound on the
+other: MSE from above or, where it is no objective, MRR from below. It goes by the study's own values.
+"""
+
+import shlex
+from decimal import ROUND_CEILING, Decimal
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.front import knee
+from analysis.objective import Objective, objectives, to_losses
+from analysis.tables import Tables
+
+BOUNDS = {"mse": "--max-mse", "mrr": "--min-mrr", "mrr_all": "--min-mrr"}
+"""The option that bounds an objective; of two with the same option it bounds the first."""
+
+Key = tuple[float, float]
+"""A point by its trial and epoch."""
+
+
+def boundable(tables: Tables) -> list[Objective]:
+    """The goals that `study pick` takes a bound on, MSE first."""
+    goals = {BOUNDS[g.name]: g for name in reversed(BOUNDS) for g in tables.goals if g.name == name}
+    return list(reversed(goals.values()))
+
+
+def commands(tables: Tables) -> dict[Key, str]:
+    """For each point of the front the command that exports it.
+
+    Of points with equal values it is the first one's: `study pick` tells them apart no further.
+    """
+    goal, front = boundable(tables)[0], tables.front
+    losses = to_losses(front[[goal.name]].to_numpy(dtype=np.float64), [goal])[:, 0]
+    limits = dict(pairwise([*np.unique(losses).tolist(), np.inf]))
+    return {
+        (trial, epoch): bounded(tables, goal, goal.sign * shortest(loss, limits[loss], goal.decimals))
+        for trial, epoch, loss in zip(front["trial"], front["epoch"], losses.tolist(), strict=True)
+    }
+
+
+def bounded(tables: Tables, goal: Objective, bound: Decimal) -> str:
+    """The command for the best of the front by the other goal whose value of this one is within the bound."""
+    return f"study pick {shlex.quote(tables.manifest['name'])} {BOUNDS[goal.name]} {bound}"
+
+
+def within(tables: Tables, goal: Objective, bound: Decimal) -> "pd.Series[Any] | None":
+    """The point that this command takes; None where no point is so good."""
+    losses = tables.losses(tables.front)
+    column = tables.goals.index(goal)
+    rows = np.flatnonzero(losses[:, column] <= goal.sign * float(bound))
+    return tables.front.iloc[rows[losses[rows, 1 - column].argmin()]] if len(rows) else None
+
+
+def kneed(tables: Tables) -> "pd.Series[Any] | None":
+    """The point that `study pick NAME --knee` takes; None where the front has no knee."""
+    goals = objectives(tables.manifest["objectives"])
+    losses = to_losses(tables.front[[goal.name for goal in goals]].to_numpy(dtype=np.float64), goals)
+    order = np.lexsort(losses.T[::-1])
+    row = knee(losses[order])
+    return None if row is None else tables.front.iloc[order[row]]
+
+
+def shortest(low: float, high: float, decimals: int) -> Decimal:
+    """The number with the fewest decimals, `decimals` or more, that is at least `low` and below `high`."""
+    for places in range(decimals, 16):
+        rounded = Decimal(low).quantize(Decimal(1).scaleb(-places), ROUND_CEILING)
+        if low <= float(rounded) < high:
+            return rounded
+    return Decimal(repr(low))

@@ -1,0 +1,81 @@
+"""How λ trades one goal for the other, among the points that configurations stand for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.compare import BOOTSTRAP_FROM, bootstrap
+from analysis.objective import Floats
+from analysis.tables import SHARINGS, Tables
+
+BINS = 8
+"""Groups of rising λ, as even as can be, whose medians are shown, and fewer where they would be small."""
+
+IN_A_BIN = 5
+"""Configurations that a group needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How a goal goes with λ under one way of sharing: Spearman's rank correlation, its 95 % interval."""
+
+    sharing: str
+    goal: str
+    configurations: int
+    correlation: float
+    low: float
+    high: float
+
+
+def standing(tables: Tables) -> pd.DataFrame:
+    """The points that configurations stand for, those that share something with λ and those that do not."""
+    points = tables.evaluated[tables.evaluated["stands"]]
+    return points[(points["sharing"] == "none") | points["weight"].notna()]
+
+
+def trends(tables: Tables) -> list[Trend]:
+    """The trend of each goal under each way of sharing something that has 30 configurations or more.
+
+    The interval is a bootstrap's over configurations: it describes the configurations of this search.
+    """
+    points, found = standing(tables), []
+    for way in SHARINGS[1:]:
+        rows = points[points["sharing"] == way]
+        if len(rows) < BOOTSTRAP_FROM or rows["weight"].nunique() < BINS:
+            continue
+        for goal in tables.names:
+            if rows[goal].nunique() > 1:
+                pairs = rows[["weight", goal]].to_numpy(dtype=np.float64)
+                found.append(Trend(way, goal, len(rows), spearman(pairs), *bootstrap(pairs, spearman)))
+    return found
+
+
+def spearman(pairs: Floats) -> float:
+    """Rank correlation of the two columns of pairs (n, 2), ties at their mean rank; 0 where one is constant.
+
+    >>> spearman(np.array([[1.0, 5.0], [2.0, 7.0], [3.0, 6.0]]))
+    0.5
+    """
+    one, two = (_ranks(column) for column in pairs.T)
+    spread = float(np.sqrt((one @ one) * (two @ two)))
+    return float(one @ two) / spread if spread > 0 else 0.0
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks (n,) about their mean; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks: Floats = (ends - (counts - 1) / 2)[place] - (len(values) + 1) / 2
+    return ranks
+
+
+def medians(weights: Floats, values: Floats) -> Floats:
+    """Medians (k, 2) of λ and of values over groups (n,) of rising λ; none below ten configurations."""
+    groups = min(BINS, len(weights) // IN_A_BIN)
+    if groups < 2:
+        return np.empty((0, 2))
+    order = np.argsort(weights, kind="stable")
+    return np.array(
+        [[np.median(weights[rows]), np.median(values[rows])] for rows in np.array_split(order, groups)]
+    )

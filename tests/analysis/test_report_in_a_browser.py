@@ -1,0 +1,159 @@
+"""The page in a real Chromium, from disk and without a network: read, operated, and printed."""
+
+import json
+from itertools import product
+
+import pytest
+from browser import axe, browser
+
+from analysis.report import write
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = (1280, 390)
+SCHEMES = ("light", "dark")
+
+CUT = """() => {
+  const cut = [];
+  const wide = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > wide) cut.push(`page: ${document.documentElement.scrollWidth}`);
+  const words = "h1, h2, p, a, td, th, figcaption, summary, caption, code, dd";
+  for (const element of document.querySelectorAll(words)) {
+    const style = getComputedStyle(element), box = element.getBoundingClientRect();
+    const scrolled = element.closest(".wide, pre");
+    if (style.overflow === "hidden" && element.scrollWidth > element.clientWidth) cut.push(element.outerHTML);
+    if (!scrolled && (box.right > wide + 1 || box.left < -1)) cut.push(element.outerHTML.slice(0, 200));
+  }
+  for (const box of document.querySelectorAll(".wide, pre")) {
+    const over = box.scrollWidth > box.clientWidth + 1;
+    if (over && getComputedStyle(box).overflowX !== "auto") cut.push(box.outerHTML.slice(0, 200));
+  }
+  return cut;
+}"""
+"""What of a page cannot be read: beyond the window, or cut off by a box that does not scroll."""
+
+BEYOND = """() => [...document.querySelectorAll(".plate, table, pre")]
+  .filter((box) => Math.max(box.getBoundingClientRect().right, box.scrollWidth) > innerWidth + 1)
+  .map((box) => box.outerHTML.slice(0, 99))"""
+"""What does not fit on paper."""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def axe_source():
+    return axe()
+
+
+@pytest.fixture
+def opened(chromium):
+    """Opens a study's page as a reader has it; whatever the console says ends the test."""
+    contexts, said = [], []
+
+    def made(folder, *, width=1280, scheme="light", scripts=True):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts,
+            offline=True,
+        )  # fmt: skip
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("requestfailed", lambda request: said.append(request.url))
+        page.goto(write(folder).as_uri())
+        return page
+
+    yield made
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def serious(page, source):
+    """What axe-core finds that keeps people out, with the elements it finds it in."""
+    # as an extension would: the page's own policy lets no further script run
+    found = page.evaluate(f"async () => {{ {source}; return (await axe.run()).violations; }}")
+    return [
+        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [*product(WIDTHS, SCHEMES)])
+def test_a_page_can_be_read_by_everybody(confirmed_search, opened, axe_source, tmp_path, width, scheme):
+    page = opened(confirmed_search, width=width, scheme=scheme)
+    page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
+    assert page.evaluate(CUT) == []
+    assert serious(page, axe_source) == []
+    page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
+    page.screenshot(path=tmp_path / f"{scheme}-{width}-unfolded.png", full_page=True)
+    assert page.evaluate(CUT) == []
+    assert serious(page, axe_source) == []
+
+
+def test_a_page_without_points_can_be_read(study, opened, axe_source, tmp_path):
+    page = opened(study([], []), width=390)
+    page.screenshot(path=tmp_path / "empty.png", full_page=True)
+    assert page.evaluate(CUT) == []
+    assert serious(page, axe_source) == []
+
+
+def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_search, opened, tmp_path):
+    page = opened(confirmed_search)
+    figure = page.locator("figure", has=page.locator("a[href='front.svg']"))
+    card, buttons = figure.locator(".card"), figure.locator(".spots button")
+    spots = json.loads(figure.locator("script.spots").text_content())
+    assert buttons.count() == len(spots)
+
+    buttons.nth(1).hover()
+    assert spots[1]["command"] in card.inner_text()
+    assert spots[1]["title"] in card.inner_text()
+
+    buttons.first.focus()
+    assert spots[0]["title"] in card.inner_text()
+    page.keyboard.press("End")
+    assert spots[-1]["title"] in card.inner_text()
+    page.keyboard.press("ArrowLeft")
+    assert spots[-2]["title"] in card.inner_text()
+    page.screenshot(path=tmp_path / "pointed.png")
+    assert [button.get_attribute("tabindex") for button in buttons.all()].count("0") == 1
+
+
+def test_spots_lie_on_the_marks(confirmed_search, opened):
+    """The first and the last point of the front, against where the page's SVG has their staircase's axes."""
+    page = opened(confirmed_search)
+    figure = page.locator("figure", has=page.locator("a[href='front.svg']"))
+    box = figure.locator("svg").bounding_box()
+    spots = json.loads(figure.locator("script.spots").text_content())
+    for button, spot in zip(figure.locator(".spots button").all(), spots, strict=True):
+        at = button.bounding_box()
+        assert at["x"] + at["width"] / 2 == pytest.approx(box["x"] + spot["x"] * box["width"], abs=1)
+        assert at["y"] + at["height"] / 2 == pytest.approx(box["y"] + spot["y"] * box["height"], abs=1)
+
+
+def test_the_page_is_complete_without_scripts(confirmed_search, opened):
+    with_scripts = opened(confirmed_search).locator("main section").all_inner_texts()
+    page = opened(confirmed_search, scripts=False)
+    without = page.locator("main section").all_inner_texts()
+    assert len(with_scripts) == len(without)
+    hint = "Point at a mark"
+    assert not any(hint in said for said in without)
+    for one, other in zip(with_scripts, without, strict=True):
+        kept = "\n".join(line for line in one.splitlines() if hint not in line)
+        assert kept.split() == other.split()
+
+
+def test_a_printed_page_has_everything_and_nothing_is_cut(confirmed_search, opened, tmp_path):
+    page = opened(confirmed_search, scheme="dark", width=793)
+    page.emulate_media(media="print", color_scheme="dark")
+    wide = page.evaluate(BEYOND)
+    assert wide == []
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == "rgb(255, 255, 255)"
+    made = page.pdf(path=tmp_path / "report.pdf", format="A4")
+    assert made.startswith(b"%PDF")
