@@ -38,6 +38,8 @@ ORDER = {
         axes, spots ← figures
         axes, confirmation, spots ← confirmed_figure
         claims, marks ← claims_figure
+        compare, tables ← users
+        users ← sections
         importance, marks ← importance_figure
         compare, tables, text ← sharing
         figures, sharing ← sharing_figure
@@ -45,6 +47,9 @@ ORDER = {
         marks, trade ← trade_figure
         claims_figure, confirmed_figure, importance_figure, published ← sections
         sharing_figure, trade_figure ← sections
+        front, tables ← growth
+        attainment, compare, growth, text ← comparison
+        axes, comparison ← comparison_figures ← sections
         sections ← machine, markdown, page ← report
     """,
     "study": """
