@@ -20,7 +20,7 @@ def intervals(tables: Tables, points: pd.DataFrame) -> dict[str, Floats]:
     """By goal the ends (n, 2) of the 95 % interval over users of points, named by trial and epoch.
 
     Each user counts with the mean over the seeds that the point was trained with, so the luck of the seed is
-    not in it. NaN where a point has fewer than 30 users; a goal that users' values do not make up is left out.
+    not in it. NaN where a point has fewer than 30 users; goals that users' values do not make are left out.
     """
     wanted = [name for name in tables.names if name in STATISTICS]
     columns = sorted({column for name in wanted for column in STATISTICS[name][0]})
