@@ -58,7 +58,9 @@ def large(study, trials, *, epochs=3, equal=False):
     for name in (*METRICS, *(f"{name}_sd" for name in METRICS)):
         table[name] = own[name].to_numpy()
     table["front"] = table["trial"].isin(points.loc[points["front"], "trial"])
-    measured = points[["trial", "epoch", *METRICS]].assign(replicate=0, wall_s=0.1, **dict.fromkeys(LOSSES, 0.5))
+    measured = points[["trial", "epoch", *METRICS]].assign(
+        replicate=0, wall_s=0.1, **dict.fromkeys(LOSSES, 0.5)
+    )
     for name, rows in (("trials", table), ("points", points), ("measurements", measured)):
         rows.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
     path = folder / "manifest.json"
