@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import machine, markdown, page
+from analysis.comparison import compare
 from analysis.drawing import Drawing
-from analysis.sections import Section, sections
+from analysis.sections import Section, sections, together
 from analysis.tables import Tables
 
 
@@ -32,7 +33,7 @@ class Report:
     def save(self, folder: Path) -> Path:
         """The page, written to index.html in `folder`, with its figures as SVG, PDF and PNG beside it."""
         made = self.html()
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for block in (block for section in self.sections for block in section.blocks):
             if isinstance(block, Drawing):
                 block.save(folder)
@@ -48,6 +49,15 @@ def read(folder: Path) -> Report:
     """
     tables = Tables.load(folder)
     return Report(tables.manifest["name"], sections(tables))
+
+
+def read_several(folders: Sequence[Path]) -> Report:
+    """The report of several studies on one page.
+
+    AnalysisError where the tables of one are missing or unfit, or where the studies are not comparable.
+    """
+    comparison = compare([Tables.load(folder) for folder in folders])
+    return Report(" + ".join(comparison.names), together.sections(comparison))
 
 
 def write(folder: Path) -> Path:

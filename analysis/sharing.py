@@ -25,7 +25,8 @@ def matched(tables: Tables) -> list[Finding]:
 
     Values are those at the end of training. Of several matched configurations with the same λ each seed's
     differences are averaged first: a seed is a pair, a configuration is none. What shares nothing matches any
-    λ, for there it does nothing. Empty where nothing matches.
+    λ, for there it does nothing. Only what was trained with two seeds or more counts, for one shows nothing
+    of chance. Empty where nothing matches.
     """
     done = tables.trials[tables.trials["state"] == "completed"].sort_values("trial")
     alike = done.groupby([done[name].astype(str) for name in ("epochs", *tables.configured)], sort=False)
@@ -61,7 +62,7 @@ def _findings(tables: Tables, key: tuple[str, str, str], pairs: pd.DataFrame) ->
     both = at_end.merge(others, on=["trial_less", "epoch", "replicate"])
     by_seed = both.groupby("replicate").filter(lambda rows: len(rows) == len(pairs)).groupby("replicate")
     means = by_seed[[*tables.names, *(f"{name}_less" for name in tables.names)]].mean()
-    if not len(means):
+    if len(means) < 2:
         return
     lengths = sorted({int(epochs) for epochs in pairs["epochs"]})
     after = f"after {text.count(lengths[0], 'epoch')}" if len(lengths) == 1 else "at the end of training"

@@ -29,16 +29,21 @@ KEYS = (
     "data.source", "data.split", "data.sha256", "data.users", "data.items", "data.train", "data.validation",
     "data.test", "data.has_validation", "data.warnings",
 )  # fmt: skip
-WORDS = {"trials": ("state", "reason", "sharing", "lane"), "confirmed": ("split",)}
+WORDS = {
+    "trials": ("state", "reason", "sharing", "lane"),
+    "confirmed": ("split",),
+    "users": ("user",),
+}
 FLAGS = {"trials": ("front",), "points": ("candidate", "front")}
 NUMBERS = {
     "trials": ("trial", "weight", "max_epochs", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
     "confirmed": ("trial", "replicate", "epoch", *METRICS),
+    "users": ("trial", "replicate", "epoch", "reciprocal_rank", "squared_error", "ratings"),
 }
 TIMES = {"trials": ("started", "finished")}
-OPTIONAL = ("confirmed",)
+OPTIONAL = ("confirmed", "users")
 """Tables whose file is not there before a study has that stage behind it: empty then."""
 
 
@@ -47,7 +52,8 @@ class Tables:
     """A study's manifest and tables, checked. `trials` has a row a trial, `points` one for each trial and
     epoch (means over replicates), `measurements` one for each trial, replicate and epoch. `confirmed` has a
     row for each point, named by its trial and epoch, and each fresh seed it was trained with again, with the
-    metrics on the test set; it is empty before anything was confirmed.
+    metrics on the test set; it is empty before anything was confirmed. `users` has the same user by user, for
+    those with test items: reciprocal rank of the first hit, and squared error summed over that many ratings.
     """
 
     manifest: Mapping[str, Any]
@@ -55,6 +61,7 @@ class Tables:
     points: pd.DataFrame
     measurements: pd.DataFrame
     confirmed: pd.DataFrame
+    users: pd.DataFrame
 
     @classmethod
     def load(cls, folder: Path) -> "Tables":
@@ -219,6 +226,11 @@ def _table(path: Path, name: str) -> pd.DataFrame:
             table[column] = pd.to_numeric(table[column]).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise AnalysisError(f"{path}: column {column} must hold numbers ({error})") from error
+    for column in TIMES.get(name, ()):
+        try:
+            table[column] = pd.to_datetime(table[column], utc=True)
+        except (TypeError, ValueError) as error:
+            raise AnalysisError(f"{path}: column {column} must hold times ({error})") from error
     for column in FLAGS.get(name, ()):
         table[column] = table[column].fillna(value=False).astype(bool)
     return table

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STUDIES = Path("studies")
 INTERRUPTED = 130
+MOST_NAMED = 3
 
 app = typer.Typer(
     help="Pareto studies of two-task recommenders: ranking (MRR) against rating (MSE).",
@@ -115,7 +116,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
     seen = progress.snapshot(Ledger.read(outcome.folder))
     _say("\n".join(progress.lines(seen)))
     _show_front(seen)
-    _report(outcome.folder)
+    _report([outcome.folder])
     if outcome.reason.startswith("failed"):
         raise typer.Exit(1)
     if outcome.interrupted:
@@ -262,7 +263,10 @@ def export(name: Name) -> None:
 
 @app.command()
 def report(
-    name: Name,
+    names: Annotated[list[str], typer.Argument(help="Studies, as `study list` shows them.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the page goes; else beside the study.")
+    ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print it as JSON, numbers in full, instead.")
@@ -271,14 +275,14 @@ def report(
         bool, typer.Option("--markdown", help="Print it as Markdown, for a pull request, instead.")
     ] = False,
 ) -> None:
-    """Write the study's report: one HTML page, and its figures as SVG, PDF and PNG."""
+    """Write the report of a study, or of several on one page: HTML, and its figures as SVG, PDF and PNG."""
     if [open_, as_json, as_markdown].count(True) > 1:
         raise StudyError("report: give at most one of --open, --json and --markdown")
     if as_json or as_markdown:
-        made = _read(_folder(name))
+        made = _read(list(map(_folder, names)))
         print(made.json() if as_json else made.markdown())
         return
-    page = _report(_folder(name))
+    page = _report(list(map(_folder, names)), out)
     if open_:
         typer.launch(page.as_uri())
 
@@ -350,21 +354,31 @@ def _ledger(name: str) -> "Ledger":
     return Ledger.read(_folder(name))
 
 
-def _report(folder: Path) -> Path:
-    """Export the study and write its report."""
-    page = _read(folder).save(folder / "report").absolute()
+def _report(folders: list[Path], out: Path | None = None) -> Path:
+    """Export the studies and write their report, where nothing is said beside the study or the studies."""
+    beside = folders[0] / "report" if len(folders) == 1 else STUDIES / _together(folders)
+    page = _read(folders).save(out or beside).absolute()
     _say(f"report: {page}")
     return page
 
 
-def _read(folder: Path) -> "Report":
-    """Export the study and make its report."""
+def _together(folders: list[Path]) -> str:
+    """A folder's name for several studies, which no study can have: A+B, or of many A+B+C+5-more."""
+    names = [folder.name for folder in folders]
+    return "+".join(
+        [*names[:MOST_NAMED], *([f"{len(names) - MOST_NAMED}-more"] if names[MOST_NAMED:] else [])]
+    )
+
+
+def _read(folders: list[Path]) -> "Report":
+    """Export the studies and make their report."""
     from analysis import report
     from study.export import export
     from study.ledger import Ledger
 
-    export(Ledger.read(folder), folder)
-    return report.read(folder)
+    for folder in folders:
+        export(Ledger.read(folder), folder)
+    return report.read(folders[0]) if len(folders) == 1 else report.read_several(folders)
 
 
 def _show_front(seen: "Snapshot") -> None:

@@ -13,6 +13,7 @@ from analysis.confirmation import Confirmation, confirmation
 from analysis.objective import Floats, Objective
 from analysis.sections import Block, Findings, Grid, Section, Text
 from analysis.tables import Tables
+from analysis.users import intervals
 
 TITLE = "Can I trust the front?"
 
@@ -49,6 +50,7 @@ def confirmed(tables: Tables) -> Section:
         _points(found),
         Text(METHOD),
         _before(tables, found),
+        *_over_users(tables, found),
     ]
     if found.shifts:
         blocks += [Text(_moved(tables, found), "answer"), Text(_beyond(tables, found)), _shifts(found)]
@@ -137,6 +139,42 @@ def _before(tables: Tables, found: Confirmation) -> Grid:
     ]
     caption = f"The same points as the search saw them, {tables.split}"
     return Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
+
+
+def _over_users(tables: Tables, found: Confirmation) -> list[Block]:
+    """Each point with its interval over users beside that over seeds, where users' values are there."""
+    ends = intervals(tables, found.points) if len(tables.users) else {}
+    goals = [(place, goal) for place, goal in enumerate(found.goals) if goal.name in ends]
+    if not goals:
+        return []
+    columns = ["trial", "λ", "sharing", "epochs"]
+    for _, goal in goals:
+        columns += [f"{goal.label}, 95 % over seeds", f"{goal.label}, 95 % over users"]
+    rows = []
+    for row, (_, point) in enumerate(found.points.iterrows()):
+        cells = list(_named(point))
+        for place, goal in goals:
+            low, high = ends[goal.name][row]
+            mean, half = found.means[row, place], found.halves[row, place]
+            cells += [_from_to(mean - half, mean + half, goal), _from_to(low, high, goal)]
+        rows.append(cells)
+    caption = (
+        "The same points, had other users come: intervals of a bootstrap over users beside those over seeds"
+    )
+    method = (
+        "Over users each counts with the mean over the seeds: the interval says how far the mean over "
+        "such users may lie from that over these. It holds for each point by itself; points share their "
+        "users, so their differences are surer than two such intervals look."
+    )
+    return [Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing"}), Text(method)]
+
+
+def _from_to(low: float, high: float, goal: Objective) -> text.Number | str:
+    """An interval of values, or a dash where there is none."""
+    if not np.isfinite([low, high]).all():
+        return text.NOTHING
+    shown = f"{text.fixed(low, goal.decimals)} to {text.fixed(high, goal.decimals)}"
+    return text.Number(shown, {"low": low, "high": high})
 
 
 def _named(point: "pd.Series[Any]") -> tuple[str, str, str, str]:

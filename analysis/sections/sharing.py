@@ -9,8 +9,9 @@ from analysis.tables import Tables
 TITLE = "Does sharing help?"
 
 UNMATCHED = (
-    "No two configurations differ in sharing alone, so nothing is paired here and what follows describes "
-    "this search, no more: it tries some ways of sharing more often, and with better values, than others. "
+    "No two configurations that differ in sharing alone were trained with two seeds or more, so nothing "
+    "is paired here and what follows describes this search, no more: it tries some ways of sharing more "
+    "often, and with better values, than others. "
     'Paired differences need a grid (sampler = "grid"), best with six replicates or more.'
 )
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from analysis import progress as module
 from analysis.front import hypervolume
+from analysis.growth import growth
 from analysis.objective import to_losses
-from analysis.progress import progress
 from analysis.sections.curves import curves
 from analysis.sections.search import search as section
 from analysis.tables import Tables
@@ -43,29 +42,24 @@ def searched(study, *, trials=20, **changes):
     return Tables.load(study(rows, measured, **{"member_epochs": 2 * epochs} | changes)), order
 
 
-@pytest.mark.parametrize("steps", [200, 7])
-def test_hypervolume_is_that_of_all_trials_that_had_ended(study, monkeypatch, steps):
-    monkeypatch.setattr(module, "STEPS", steps)
+def test_hypervolume_is_that_of_all_trials_that_had_ended(study):
     tables, order = searched(study)
-    found = progress(tables)
+    grown = growth(tables)
     corner = to_losses(tables.reference, tables.goals)
-    assert len(found.trials) == min(20, steps) + 1
-    for at, value in zip(found.trials, found.hypervolume, strict=True):
+    for at, value in zip(grown["trials"], grown["hypervolume"], strict=True):
         rows = tables.evaluated[order[tables.evaluated["trial"].astype(int)] < at]
         assert value == pytest.approx(hypervolume(tables.losses(rows), corner))
-    assert found.hypervolume[-1] == pytest.approx(tables.hypervolume)
-    assert found.seconds.tolist() == [60.0 * at for at in found.trials]
+    assert grown["hypervolume"].iloc[-1] == pytest.approx(tables.hypervolume)
+    assert grown["wall_s"].tolist() == [60.0 * at for at in range(1, 21)]
 
 
-def test_member_epochs_count_every_replicate(study):
-    tables, order = searched(study)
-    trained = np.array([1 + t % 3 for t in np.argsort(order)])
-    assert progress(tables).member_epochs.tolist() == [0, *(2.0 * trained.cumsum())]
-
-
-def test_reached_is_the_share_at_that_much_work():
-    found = module.Progress(np.arange(5.0), np.arange(5.0), np.arange(5.0), np.array([0, 1, 3, 3, 4.0]))
-    assert [found.reached(share) for share in (0, 0.25, 0.5, 0.74, 1)] == [0, 0.25, 0.75, 0.75, 1]
+def test_the_section_says_what_the_growth_gives(study):
+    tables, _ = searched(study)
+    grown, made = growth(tables), section(tables)
+    half, end = grown["epochs"].iloc[-1] / 2, grown["hypervolume"].iloc[-1]
+    before = grown.loc[grown["epochs"] <= half, "hypervolume"].iloc[-1]
+    assert made.numbers["at_half"] == pytest.approx(before / end)
+    assert f"gave {before / end:.1%} of the final hypervolume, {end:.3g}" in made.blocks[0].text
 
 
 @pytest.mark.parametrize(
@@ -88,7 +82,7 @@ def test_nothing_better_than_the_trivial_models_is_no_progress(study):
 def test_trials_that_run_have_no_end_yet(study):
     rows = [{"trial": 0, "state": "running", "finished": None}]
     tables = Tables.load(study(rows, [{"trial": 0, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}]))
-    assert progress(tables) is None
+    assert not len(growth(tables))
 
 
 def test_curves_of_the_front_lie_in_the_frame_where_they_matter(search):

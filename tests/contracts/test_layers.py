@@ -38,9 +38,10 @@ ORDER = {
         axes, spots ← figures
         axes, confirmation, spots ← confirmed_figure
         marks ← curves_figure
-        tables ← progress
-        marks, progress ← search_figure
+        growth, marks ← search_figure
         claims, marks ← claims_figure
+        compare, tables ← users
+        users ← sections
         importance, marks ← importance_figure
         compare, tables, text ← sharing
         figures, sharing ← sharing_figure
@@ -48,6 +49,9 @@ ORDER = {
         marks, trade ← trade_figure
         claims_figure, confirmed_figure, curves_figure, importance_figure, published ← sections
         search_figure, sharing_figure, trade_figure ← sections
+        front, tables ← growth
+        attainment, compare, growth, text ← comparison
+        axes, comparison ← comparison_figures ← sections
         sections ← machine, markdown, page ← report
     """,
     "study": """

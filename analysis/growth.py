@@ -1,0 +1,59 @@
+"""How the hypervolume of a search grew, trial by trial, with the epochs and the time that went into it."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.front import hypervolume, non_dominated
+from analysis.objective import Floats, to_losses
+from analysis.tables import Tables
+
+
+def growth(tables: Tables) -> pd.DataFrame:
+    """A row a trial that is over, as they ended: trial, trials, epochs, wall_s, hypervolume.
+
+    `trials` and `epochs` (over all replicates) are sums up to and with the trial, `wall_s` is the time since
+    the first trial began, and `hypervolume` that of all candidates so far against the reference.
+    """
+    done = tables.trials[tables.trials["state"].isin(("completed", "stopped", "failed"))]
+    done = done.sort_values(["finished", "trial"], kind="stable")
+    replicates = tables.points["replicates"].max() if len(tables.points) else 1
+    began = tables.trials["started"].min()
+    return pd.DataFrame(
+        {
+            "trial": done["trial"].to_numpy(),
+            "trials": np.arange(1, len(done) + 1),
+            "epochs": done["epochs"].fillna(0.0).to_numpy().cumsum() * replicates,
+            "wall_s": (done["finished"] - began).dt.total_seconds().to_numpy(),
+            "hypervolume": _volumes(tables, done["trial"].to_numpy(np.float64)),
+        }
+    )
+
+
+def at_epochs(grown: pd.DataFrame, epochs: Floats) -> Floats:
+    """The hypervolume (n,) once so many epochs (n,) were spent, of the trials that were over by then."""
+    rows = np.searchsorted(grown["epochs"].to_numpy(), epochs * (1 + 1e-9), side="right")
+    volumes: Floats = np.append(0.0, grown["hypervolume"].to_numpy(np.float64))[rows]
+    return volumes
+
+
+def _volumes(tables: Tables, trials: Floats) -> Floats:
+    """The hypervolume (n,) after each of the trials; only what beats the reference can raise it."""
+    reference = to_losses(tables.reference, tables.goals)
+    inside = tables.evaluated[tables.beats_reference(tables.evaluated)].sort_values("trial", kind="stable")
+    losses, owners = tables.losses(inside), inside["trial"].to_numpy(np.float64)
+    starts, ends = (np.searchsorted(owners, trials, side=side) for side in ("left", "right"))
+    best, volume, volumes = np.empty((0, len(reference))), 0.0, []
+    for start, end in zip(starts, ends, strict=True):
+        points = losses[start:end]
+        if len(points) and _adds(points, best):
+            both = np.vstack([best, points])
+            best = both[non_dominated(both)]
+            volume = hypervolume(best, reference)
+        volumes.append(volume)
+    return np.array(volumes, dtype=np.float64)
+
+
+def _adds(points: Floats, best: Floats) -> bool:
+    """Whether some point is not weakly dominated by any of the best."""
+    reached = np.all(best[None] <= points[:, None], axis=2)
+    return not bool(np.all(np.any(reached, axis=1)))
