@@ -60,7 +60,7 @@ WEIGHTS: Mapping[str, int] = {
 ENDS = {"driver": -signal.SIGKILL, "power": -signal.SIGKILL, "raylet": 1, "INT": 130, "TERM": 130}
 """Exit codes of the commands that a blow ends."""
 
-TITLES = {"lane": "ray::ResourceTrainable", "referee": "ray::RefereeActor", "raylet": "/raylet/raylet "}
+TITLES = {"lane": "ray::ResourceTrainable", "referee": "RefereeActor", "raylet": "/raylet/raylet "}
 """What the processes of one Ray are called."""
 
 
@@ -239,7 +239,7 @@ class Storm:
         self._runs.append(self._stack.enter_context(started("run", "storm.toml", *overrides, cwd=self._here)))
 
     def _ripe(self, blow: Blow, before: int) -> bool:
-        """Whether its moment has come: this run has gone on since the last blow, and its victim is there.
+        """Whether its moment has come: this run has gone on since the last blow, and is not over.
 
         All lanes train before another one is killed: one that starts in vain too often ends the study.
         """
@@ -251,9 +251,7 @@ class Storm:
         now, training = self._progress.measured(), self._progress.training(self._run.process.pid)
         if now <= before or now < blow.at or training < (self.forecast.lanes if blow.what == "lane" else 1):
             return False
-        if self._progress.ended() == self.trials:
-            return False
-        return blow.what not in TITLES or bool(self._run.titled(TITLES[blow.what]))
+        return self._progress.ended() < self.trials
 
     def _strike(self, blow: Blow) -> None:
         match blow.what:
@@ -262,9 +260,9 @@ class Storm:
                 time.sleep(blow.away_s)
                 self._server.start()
             case "lane" | "referee":
-                self._kill([self._chance.choice(self._run.titled(TITLES[blow.what]))])
+                self._kill([self._chance.choice(self._there(blow.what))])
             case "raylet":
-                self._kill([*self._run.titled(TITLES["raylet"]), *self._run.titled("ray::")])
+                self._kill([*self._there("raylet"), *self._run.titled("ray::")])
             case "driver":
                 self._kill([self._run.process.pid])
             case "power":
@@ -280,6 +278,12 @@ class Storm:
             ended = self._run.wait(PATIENCE_S)
             assert ended.code == code, (blow, ended)
             self._start()
+
+    def _there(self, what: str) -> list[int]:
+        """The present run's processes that are called so; a title may be missing while it changes."""
+        found: list[int] = []
+        until(lambda: found or found.extend(self._run.titled(TITLES[what])), f"a living {what}")
+        return found
 
     def _kill(self, pids: list[int]) -> None:
         assert any(map(title, pids)), "nobody was there to be killed"
