@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, isclose, isnan, nan
+from math import inf, nan
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis import text
 from analysis.objective import Floats
@@ -26,6 +28,9 @@ class Cell(NamedTuple):
 SHARED_99, SHARED_50 = Cell("both", 0.99), Cell("both", 0.5)
 SEPARATE_99, SEPARATE_50 = Cell("none", 0.99), Cell("none", 0.5)
 CELLS = (SHARED_99, SHARED_50, SEPARATE_50, SEPARATE_99)
+
+FEWEST = 3
+"""Trials that make the four cells at least: one that shares nothing may stand for both of its cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,13 @@ def fours(tables: Tables) -> list[Four]:
     """
     done = tables.trials[tables.trials["state"] == "completed"].sort_values("trial")
     ranking = next((name for name in tables.manifest["objectives"] if name != "mse"), "mrr")
+    done = done[np.any([_fits(done, cell) for cell in CELLS], axis=0)]
+    keys = [done[name].astype(str) for name in ("epochs", *tables.configured)]
     found: list[tuple[pd.Series[Any], dict[Cell, pd.DataFrame]]] = []
-    for _, alike in done.groupby(
-        [done[name].astype(str) for name in ("epochs", *tables.configured)], sort=False
-    ):
-        trials = {cell: _trial(alike, cell) for cell in CELLS}
-        measured = {c: _measured(tables.measurements, t, c) for c, t in trials.items() if t is not None}
-        if len(measured) == len(CELLS):
+    for _, alike in done[done.groupby(keys)["trial"].transform("size") >= FEWEST].groupby(keys, sort=False):
+        trials = {cell: alike.loc[_fits(alike, cell), "trial"] for cell in CELLS}
+        if all(map(len, trials.values())):
+            measured = {c: _measured(tables.measurements, t.iloc[0], c) for c, t in trials.items()}
             found.append((alike.iloc[0], measured))
     varying = [name for name in tables.configured if len({str(first[name]) for first, _ in found}) > 1]
     made = [
@@ -109,13 +114,13 @@ def _setting(values: "pd.Series[Any]") -> str:
     return ", ".join(f"{str(name).replace('_', ' ')} {text.general(v)}" for name, v in values.items())
 
 
-def _trial(alike: pd.DataFrame, cell: Cell) -> float | None:
-    """The first trial of a cell among configurations alike in all else."""
-    for trial, sharing, weight in zip(alike["trial"], alike["sharing"], alike["weight"], strict=True):
-        fits = isclose(weight, cell.weight, rel_tol=1e-6) or (sharing == "none" and isnan(weight))
-        if sharing == cell.sharing and fits:
-            return float(trial)
-    return None
+def _fits(trials: pd.DataFrame, cell: Cell) -> NDArray[np.bool_]:
+    """Which of the trials (n,) are of a cell."""
+    weight = trials["weight"].to_numpy(dtype=np.float64)
+    named = np.isclose(weight, cell.weight, rtol=1e-6, atol=0.0)
+    free = np.isnan(weight) & (cell.sharing == "none")
+    fits: NDArray[np.bool_] = (trials["sharing"] == cell.sharing).to_numpy() & (named | free)
+    return fits
 
 
 def _measured(measurements: pd.DataFrame, trial: float, cell: Cell) -> pd.DataFrame:

@@ -41,7 +41,8 @@ def place(
     A label stays inside the axes and off the boxes in `clear` and the labels before it; among the places
     left it takes the one that covers the fewest `dots` (n, 2). Boxes and dots are in pixels.
     """
-    frame, taken, placed = axes.get_window_extent().padded(-MARGIN), list(clear), 0
+    frame, placed = axes.get_window_extent().padded(-MARGIN), 0
+    boxes = np.array([box.extents for box in clear]).reshape(-1, 4)
     for label in labels:
         best: tuple[int, Annotation, Bbox] | None = None
         for right, up, horizontal, vertical in PLACES:
@@ -52,13 +53,13 @@ def place(
             axes.add_artist(note)
             box = note.get_window_extent()
             note.remove()
-            if _inside(box, frame) and not any(box.overlaps(other) for other in taken):
+            if _inside(box, frame) and not _touches(box, boxes):
                 covered = int(((dots > box.min) & (dots < box.max)).all(axis=1).sum())
                 if best is None or covered < best[0]:
                     best = covered, note, box
         if best:
             axes.add_artist(best[1])
-            taken.append(best[2])
+            boxes = np.vstack([boxes, best[2].extents])
             placed += 1
     return placed
 
@@ -68,6 +69,13 @@ def segments(path: Floats, *, width: float) -> list[Bbox]:
     ends = np.stack([path[:-1], path[1:]])
     low, high = ends.min(axis=0) - width / 2, ends.max(axis=0) + width / 2
     return [Bbox.from_extents(*a, *b) for a, b in zip(low, high, strict=True)]
+
+
+def _touches(box: Bbox, boxes: Floats) -> bool:
+    """Whether a box touches one of the boxes (n, 4): left, bottom, right and top of each."""
+    left, bottom, right, top = boxes.T
+    beside = (left > box.x1) | (right < box.x0) | (bottom > box.y1) | (top < box.y0)
+    return not bool(beside.all())
 
 
 def _inside(box: Bbox, frame: Bbox) -> bool:

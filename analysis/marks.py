@@ -36,8 +36,11 @@ REFERENCE: dict[str, Any] = {
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 """λ that the legend may show."""
 
-DRAWN = {"front": 400, "standing": 800, "further": 2000}
+DRAWN = {"front": 250, "standing": 500, "further": 1500}
 """Points that are drawn at most, of those on the front, of the trials' own others, and of the rest."""
+
+STEPS = 1000
+"""Steps that a staircase is drawn with at most: many to a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,13 @@ def fill_keys(shades: Shades) -> list[Artist]:
 
 
 def _steps(losses: Floats, end: Floats) -> Floats:
-    """Corners (2n + 1, 2) of the staircase over losses (n, 2) that fall in the first column, to both ends."""
+    """Corners (2k + 1, 2) of the staircase over losses (n, 2) that fall in the first column, to both ends.
+
+    Equal losses are one step, and of very many steps some are left out: it is then a little lower than it is.
+    """
+    losses = losses[np.append(True, (np.diff(losses, axis=0) != 0).any(axis=1))]
+    if len(losses) > STEPS:
+        losses = losses[np.linspace(0, len(losses) - 1, STEPS).round().astype(np.intp)]
     up, right = np.repeat(losses[:, 0], 2), np.repeat(losses[:, 1], 2)
     return np.column_stack([np.append(end[0], up), np.append(right, end[1])])
 

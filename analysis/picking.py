@@ -36,11 +36,12 @@ def commands(tables: Tables) -> dict[Key, str]:
     """
     goal, front = boundable(tables)[0], tables.front
     losses = to_losses(front[[goal.name]].to_numpy(dtype=np.float64), [goal])[:, 0]
-    limits = dict(pairwise([*np.unique(losses).tolist(), np.inf]))
-    return {
-        (trial, epoch): bounded(tables, goal, goal.sign * shortest(loss, limits[loss], goal.decimals))
-        for trial, epoch, loss in zip(front["trial"], front["epoch"], losses.tolist(), strict=True)
+    by_loss = {
+        loss: bounded(tables, goal, goal.sign * shortest(loss, limit, goal.decimals))
+        for loss, limit in pairwise([*np.unique(losses).tolist(), np.inf])
     }
+    keys = zip(front["trial"].tolist(), front["epoch"].tolist(), strict=True)
+    return dict(zip(keys, map(by_loss.__getitem__, losses.tolist()), strict=True))
 
 
 def bounded(tables: Tables, goal: Objective, bound: Decimal) -> str:

@@ -21,7 +21,7 @@ MARKED = (0.5, 0.99)
 MANY = 50
 """Configurations from which the outermost hundredths need not be in the frame, and dots are small."""
 
-DRAWN = 800
+DRAWN = 300
 """Configurations of each way of sharing that are drawn at most."""
 
 
@@ -135,4 +135,4 @@ def _legend(figure: Figure, points: pd.DataFrame) -> None:
         handles=[*handles, trivial], loc="upper left", ncols=5, frameon=False, fontsize=8, labelcolor=INK,
         bbox_to_anchor=(0.062, 1.0), handletextpad=0.5, columnspacing=1.6, title="Tables shared",
         alignment="left", title_fontsize=8,
-    )  # fmt: skip
+    ).get_title().set(color=INK)  # fmt: skip
