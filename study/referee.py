@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from study.budget import Spent, out_of_time, plateau, spent_out
+from study.budget import Spent, out_of_time, spent_out
 from study.forms import largest
 from study.front import losses, reference, stands_for
 from study.ledger import Ledger
+from study.plateau import Plateau
 from study.record import Holder, Judgement, Point
+from study.roster import LEASE_S, Roster, Seen
 from study.rules import Candidate, rule
 from trainable.contract import (
     Answer,
@@ -25,9 +27,6 @@ from trainable.contract import (
     Lease,
     Measurement,
 )
-
-LEASE_S = 60.0
-"""A lane that has been silent for so long, or for ten of its longest epochs, has lost its trials."""
 
 FRUITLESS_STARTS = 3
 """Starts of a lane in a row, without one measurement, after which the study ends."""
@@ -62,24 +61,6 @@ class Running:
     faults: dict[FaultKind, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Seen:
-    """A lane as last heard: its incarnation, its starts without a measurement, when, its longest epoch, and
-    the free slots that nothing was there for.
-    """
-
-    incarnation: int
-    starts: int
-    at: float
-    longest_s: float = 0.0
-    unmet: int = 0
-
-    @property
-    def known(self) -> dict[str, int]:
-        """What of it is on record."""
-        return {"incarnation": self.incarnation, "starts": self.starts}
-
-
 class Referee:
     """Answers the lanes of one run of one study.
 
@@ -100,18 +81,17 @@ class Referee:
         self.ledger = ledger
         self.spec = ledger.spec
         self.run = run
-        self._lease_s = lease_s
         self._clock = clock
         self._corner = reference(ledger.baseline, self.spec)
         self._rule = rule(self.spec.stopping)
         self._replicates = self.spec.search.replicates
-        self._lanes: dict[str, Seen] = {}
+        self._roster = Roster(ledger, lease_s, clock)
         self._ahead = ahead
         self._reserved = 0
         self._looked = float("-inf")
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
-        self._plateau = plateau(ledger)
+        self._plateau = Plateau.of(ledger)
         self._resume()
 
     def _resume(self) -> None:
@@ -143,13 +123,14 @@ class Referee:
         free: int,
     ) -> Answer:
         """Decisions on what the lane holds, leases for its free slots, or the word to park."""
-        seen = self._seen(lane)
+        seen = self._roster[lane]
         if incarnation == 0:
             self._welcome(lane, seen)
         elif incarnation != seen.incarnation:
             return _refusal(incarnation, held)
         self._look()
-        self._hear(lane, seen, measurements)
+        self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
+        self._roster.hear(lane, measurements)
         decisions = [self._settle(lane, h, measurements) for h in held]
         leases: list[Lease] = []
         if self.over is None:
@@ -160,7 +141,7 @@ class Referee:
         if not self._running and not self._reserved:
             self.over = self.over or spent_out(self.spec, self._spent())
         if incarnation == 0:  # now that it has its answer: a start that the database failed does not count
-            self.ledger.note_lane(lane, seen.known)
+            self._roster.note(lane)
         over = self.over is not None
         idle = not leases and not any(d.verdict == "go" for d in decisions)
         return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
@@ -173,7 +154,7 @@ class Referee:
         if self.over is not None or spent_out(self.spec, self._spent()) is not None:
             return False
         waiting = self._reserved + sum(t.holder is None for t in self._running.values())
-        return waiting < sum(seen.unmet for seen in self._lanes.values()) + len(self._lanes)
+        return waiting < self._roster.unmet + len(self._roster)
 
     def reserve(self) -> None:
         """A trial is being drawn: it counts as begun, and as promised all the epochs that it may have."""
@@ -190,12 +171,6 @@ class Referee:
         self.ledger.close()
 
     # --- lanes -----------------------------------------------------------------------------------------
-
-    def _seen(self, lane: str) -> Seen:
-        """What is known of a lane; silence is counted from when this referee first thought of it."""
-        if lane not in self._lanes:
-            self._lanes[lane] = Seen(**self.ledger.lane(lane), at=self._clock())
-        return self._lanes[lane]
 
     def _welcome(self, lane: str, seen: Seen) -> None:
         """Number a lane that is new or was reborn, and end the study where it is reborn in vain."""
@@ -215,16 +190,6 @@ class Referee:
             self.over = "failed: another run of this study took it over"
         elif self.ledger.stop_requested(self.run):
             self.over = "stopped on request"
-
-    def _hear(self, lane: str, seen: Seen, measurements: Sequence[Measurement]) -> None:
-        """Take the lane's sign of life, and record what it measured of the trials it has on lease."""
-        seen.at = self._clock()
-        if measurements:
-            seen.longest_s = max(seen.longest_s, sum(m.wall_s for m in measurements))
-            self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
-            if seen.starts:
-                seen.starts = 0
-                self.ledger.note_lane(lane, seen.known)
 
     # --- what is held ----------------------------------------------------------------------------------
 
@@ -305,7 +270,7 @@ class Referee:
         point = stands_for(points, self.spec, self._corner)
         self.ledger.end(decision.trial, decision.verdict, decision.reason, epochs=epochs, point=point)
         self._trained += epochs * self._replicates
-        self._plateau = plateau(self.ledger)
+        self._plateau.end(points)
         del self._running[decision.trial]
 
     # --- what is leased --------------------------------------------------------------------------------
@@ -357,9 +322,8 @@ class Referee:
             if trial.holder.run != self.run:
                 trial.holder = None
                 continue
-            seen = self._seen(trial.holder.lane)
-            silent_s = self._clock() - seen.at
-            if silent_s > max(self._lease_s, 10 * seen.longest_s):
+            silent_s = self._roster.silence(trial.holder.lane)
+            if silent_s is not None:
                 self._faulted(number, Fault("lane", f"lane {trial.holder.lane} silent for {silent_s:.0f} s"))
 
     def _abandon(self, number: int) -> None:
@@ -374,7 +338,7 @@ class Referee:
         promised = sum(t.config.epochs for t in self._running.values())
         promised = (promised + self._reserved * largest(self.spec.form("epochs"))) * self._replicates
         wall_s = self._wall_before + self._clock() - self._opened
-        return Spent(self._begun, self._trained + promised, wall_s, self._plateau)
+        return Spent(self._begun, self._trained + promised, wall_s, self._plateau.reached)
 
 
 def _refusal(incarnation: int, held: Sequence[Held]) -> Answer:

@@ -24,7 +24,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from study.budget import complete
 from study.ledger import Ledger, Stage
 from study.parts import Runtime
-from study.referee import LEASE_S, Referee
+from study.referee import Referee
+from study.roster import LEASE_S
 from study.runtime.ahead import Ahead
 from study.runtime.interrupt import Interrupt
 from study.runtime.steady import Steady

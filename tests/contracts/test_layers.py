@@ -60,9 +60,11 @@ ORDER = {
         record, spec ← database
         database, samplers ← ledger
         record, spec ← front
-        front, ledger ← budget, confirm
+        front, ledger ← confirm, plateau
+        plateau ← budget
         spec ← rules
-        budget, rules ← referee
+        ledger ← roster
+        budget, roster, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
         ledger ← models
