@@ -145,11 +145,16 @@ class LedgerContract:
         assert not driver.renew(run)
         assert [(r.reason, r.ended is None) for r in driver.runs()] == [("died", False), (None, True)]
 
-    def test_a_renewal_is_a_sign_of_life(self, open_, elsewhere):
-        """Catches: a run that is taken over although it has just renewed its row."""
+    @pytest.mark.parametrize("ago_s", [SILENT_RUN_S + 1, -7 * 3600])
+    def test_a_renewal_is_a_sign_of_life(self, open_, elsewhere, ago_s):
+        """Long ago, or before the database's clock was set back.
+
+        Catches: a run that is taken over although it renews its row, and one that is alive until the clock
+        comes to where it was.
+        """
         driver = open_()
         run = driver.claim()
-        self.change(driver, run, heard=runs.c.heard - SILENT_RUN_S - 1)
+        self.change(driver, run, heard=runs.c.heard - ago_s)
         other = elsewhere("host", "other")
         assert not other.runs()[0].alive
         assert driver.renew(run)
