@@ -146,8 +146,9 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
         _say(str(error))
     runs = [] if ledger is None else ledger.runs()
     if runs and runs[-1].alive:
+        owner = runs[-1].owner
         raise StudyError(
-            f"{name}: is being run by process {runs[-1].pid} on {runs[-1].host}; `study stop {name}` first"
+            f"{name}: is being run by process {owner.pid} on {owner.host}; `study stop {name}` first"
         )
     if yes or typer.confirm(f"Delete {folder} and all it holds?"):
         if ledger is not None:

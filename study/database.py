@@ -24,7 +24,7 @@ from study.record import Baseline, tables
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of what is written; a database with another one is refused."""
 
 FILE = "ledger.db"

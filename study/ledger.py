@@ -7,8 +7,6 @@ is durable before it is acted on, so whatever dies, the next run reads here what
 """
 
 import json
-import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -24,8 +22,10 @@ from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 from study.database import CONFIRM, SCHEMA, SPEC, create, opened
+from study.owner import Owner
 from study.record import (
     ENDED,
+    SILENT_RUN_S,
     Baseline,
     Holder,
     Judgement,
@@ -182,12 +182,12 @@ class Ledger:
 
     def lease(self, number: int, config: Config, holder: Holder, *, attempt: int) -> Lease:
         """Trial `number` leased to `holder`, durable."""
-        self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": _now()})
+        self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": self._now()})
         return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
 
     def take_back(self, number: int, faults: Mapping[FaultKind, int], *, attempt: int) -> None:
         """Put on record that nobody trains `number` any more, and how often it had to start again."""
-        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": _now()})
+        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": self._now()})
 
     def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
         """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
@@ -202,7 +202,7 @@ class Ledger:
             "epochs": epochs,
             "epoch": None if point is None else point.epoch,
             "values": values,
-            "at": _now(),
+            "at": self._now(),
         }
         self._write(number, outcome=outcome)
         self._tell(number, outcome)
@@ -295,39 +295,52 @@ class Ledger:
         self._optuna.set_user_attr(f"lane/{name}", dict(known))
 
     def claim(self) -> int:
-        """The number of a run that drives the study from now on. StudyError where another one does."""
+        """The number of a run by this process that drives the study from now on. StudyError where another
+        one does.
+        """
         for run in self.runs():
             if run.ended is None and not run.alive:
                 self.release(run.run, "died", ended=run.renewed)
-        row = {
+        row = asdict(Owner.here()) | {
             "study": self._owner,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
             "started": self._time(),
             "renewed": self._time(),
+            "heard": self._shared_time,
             "stop": False,
         }
         try:
             with self._engine.begin() as connection:
                 done = connection.execute(sa.insert(runs).values(**row))
         except sa.exc.IntegrityError:
-            owner = self.runs()[-1]
-            raise StudyError(
-                f"{self.spec.name}: already being run by process {owner.pid} on {owner.host}; "
-                f"`study status {self.spec.name}` shows it, `study stop {self.spec.name}` ends it"
-            ) from None
+            raise StudyError(self._taken(self.runs()[-1])) from None
         key = done.inserted_primary_key
         if key is None:
             raise RuntimeError("the database did not number the run")
         return int(key[0])
 
+    def _taken(self, run: Run) -> str:
+        name, owner = self.spec.name, run.owner
+        words = (
+            f"{name}: already being run by process {owner.pid} on {owner.host}; "
+            f"`study status {name}` shows it, `study stop {name}` ends it"
+        )
+        if owner.running is not None:
+            return words
+        return f"{words}; should it be gone, the study is free {SILENT_RUN_S:.0f} s after its last word"
+
     def renew(self, run: int) -> bool:
         """Say that this run is alive; False where it was ended, for somebody took it for dead."""
-        return self._update_run(run, renewed=self._time())
+        return self._update_run(run, renewed=self._time(), heard=self._shared_time)
 
     def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
         """End a run, with its reason."""
         self._update_run(run, ended=ended or self._time(), reason=reason)
+
+    def owned(self, run: int) -> bool:
+        """Whether this run still has the study; False where it was ended, for somebody took it for dead."""
+        query = sa.select(runs.c.ended).where(runs.c.run == run)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one() is None
 
     def stop_requested(self, run: int) -> bool:
         """Whether somebody asked this run to stop."""
@@ -342,10 +355,12 @@ class Ledger:
 
     def runs(self) -> list[Run]:
         """Every run of the study, in order."""
-        names = [c for c in runs.c if c.name != "study"]
-        query = sa.select(*names).where(runs.c.study == self._owner).order_by(runs.c.run)
+        r = runs.c
+        owner = (r.host, r.kernel, r.pid, r.born)
+        driven = (r.started, r.renewed, r.stop, r.ended, r.reason, self._shared_time - r.heard)
+        query = sa.select(r.run, *owner, *driven).where(r.study == self._owner).order_by(r.run)
         with self._engine.connect() as connection:
-            return [Run(*row) for row in connection.execute(query)]
+            return [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
 
     def erase(self) -> None:
         """Delete the study, its confirmation and all that was recorded of them."""
@@ -381,6 +396,19 @@ class Ledger:
         """Seconds since 1970 as the clock said when this was opened: it may be set meanwhile."""
         return self._skew + time.monotonic()
 
+    def _now(self) -> str:
+        """The same as text, for the record."""
+        return datetime.fromtimestamp(self._time(), UTC).isoformat(timespec="milliseconds")
+
+    @property
+    def _shared_time(self) -> sa.ColumnElement[float]:
+        """Seconds since 1970 by the one clock of all who open this database: its server's, or this
+        machine's.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return sa.literal(time.time())
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
+
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
@@ -409,7 +437,3 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
         finished=outcome.get("at"),
         faults=entry.get("faults", {}),
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -47,7 +47,7 @@ PATIENCE_S = 1.0
 """How long a lane with nothing to train may be kept for asks, beyond its first, that are made ahead else."""
 
 LOOK_S = 0.5
-"""How often the Ledger is asked whether somebody wants the study to stop, and the owner row renewed."""
+"""How often the Ledger is asked whether this run still has the study, and whether it is to stop."""
 
 
 @dataclass(slots=True)
@@ -180,13 +180,13 @@ class Referee:
             self.over = f"failed: lane {lane} started {seen.starts} times without one measurement"
 
     def _look(self) -> None:
-        """Renew the owner row and read the stop flag, now and then."""
+        """See now and then whether this run still has the study, and whether it is to stop."""
         if self._clock() - self._looked < LOOK_S:
             return
         self._looked = self._clock()
         if self.over is not None:
             return
-        if not self.ledger.renew(self.run):
+        if not self.ledger.owned(self.run):
             self.over = "failed: another run of this study took it over"
         elif self.ledger.stop_requested(self.run):
             self.over = "stopped on request"

@@ -12,6 +12,7 @@ from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Baseline
 from study.runtime import inline
+from study.runtime.heartbeat import beating
 from study.runtime.interrupt import Interrupt
 from study.spec import StudySpec
 from trainable.data import describe, load
@@ -82,7 +83,7 @@ def _claimed(
     number = ledger.claim()
     interrupt, reason = Interrupt(), "failed"
     try:
-        with watch(folder, interrupt), _place(ledger.spec, folder) as drive:
+        with beating(ledger, number), watch(folder, interrupt), _place(ledger.spec, folder) as drive:
             if search and complete(ledger) is None:
                 reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
             if asked is not None and (not search or complete(ledger) is not None):

@@ -57,6 +57,7 @@ ORDER = {
     "study": """
         forms ← parts
         parts, spec_text ← spec ← space ← samplers
+        owner ← record
         record, spec ← database
         database, samplers ← ledger
         record, spec ← front

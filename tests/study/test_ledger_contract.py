@@ -1,6 +1,8 @@
 """What a Ledger promises on every kind of database: one class of tests, inherited by each."""
 
 import os
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
@@ -10,18 +12,20 @@ import pytest
 import sqlalchemy as sa
 from formula import BASELINE, SPEC, FormulaLane, measure
 
+from study import owner
 from study.budget import complete
 from study.cli import delete
 from study.confirm import begin
 from study.database import AwayError, holds_study, studies
 from study.ledger import Ledger
 from study.parts import Confirm
-from study.record import Holder, Judgement, judgements, measurements, runs
+from study.record import SILENT_RUN_S, Holder, Judgement, judgements, measurements, runs
 from study.referee import Referee
 from study.spec import SpecError, StudySpec
 from trainable.contract import Decision, StudyError
 
 VARIABLE = "STUDY_TEST_DATABASE"
+PLACES = {"host": (socket, "gethostname"), "kernel": (owner, "_kernel")}
 HOLDER = Holder(run=1, lane="1.0", incarnation=1)
 
 
@@ -101,6 +105,100 @@ class LedgerContract:
             claimed = [run for run in pool.map(claim, ledgers) if run is not None]
         assert len(claimed) == 1
         assert [r.run for r in ledgers[0].runs() if r.ended is None] == claimed
+
+    # --- whose run it is ---------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def elsewhere(self, open_, monkeypatch):
+        """A function that changes where this process seems to be, and opens the study's ledger there."""
+
+        def elsewhere(place, value):
+            monkeypatch.setattr(*PLACES[place], lambda: value)
+            return open_()
+
+        return elsewhere
+
+    def change(self, ledger, run, **values):
+        with ledger._engine.begin() as connection:
+            connection.execute(sa.update(runs).where(runs.c.run == run).values(**values))
+
+    @pytest.mark.parametrize("place", ["host", "kernel"])
+    def test_a_run_elsewhere_is_refused_until_the_owner_is_silent(self, open_, elsewhere, place):
+        """Another host; another boot or container of this one.
+
+        Catches: two drivers, and a dead one that keeps its study for ever.
+        """
+        driver = open_()
+        run = driver.claim()
+        other = elsewhere(place, "other")
+        taken = (
+            f"already being run by process {os.getpid()} on {driver.runs()[0].owner.host}; .* is free 60 s"
+        )
+        with pytest.raises(StudyError, match=taken):
+            other.claim()
+        self.change(other, run, heard=runs.c.heard - SILENT_RUN_S + 5)
+        with pytest.raises(StudyError, match=taken):
+            other.claim()
+        self.change(other, run, heard=runs.c.heard - 5)
+        assert other.claim() > run
+        assert not driver.owned(run)
+        assert not driver.renew(run)
+        assert [(r.reason, r.ended is None) for r in driver.runs()] == [("died", False), (None, True)]
+
+    @pytest.mark.parametrize("ago_s", [SILENT_RUN_S + 1, -7 * 3600])
+    def test_a_renewal_is_a_sign_of_life(self, open_, elsewhere, ago_s):
+        """Long ago, or before the database's clock was set back.
+
+        Catches: a run that is taken over although it renews its row, and one that is alive until the clock
+        comes to where it was.
+        """
+        driver = open_()
+        run = driver.claim()
+        self.change(driver, run, heard=runs.c.heard - ago_s)
+        other = elsewhere("host", "other")
+        assert not other.runs()[0].alive
+        assert driver.renew(run)
+        assert other.runs()[0].alive
+
+    def test_a_process_that_got_the_owners_number_does_not_own(self, open_):
+        """As after a restart of a container. Catches: an owner judged by its number alone."""
+        ledger = open_()
+        run = ledger.claim()
+        self.change(ledger, run, born=runs.c.born - 1)
+        assert not ledger.runs()[0].alive
+        assert ledger.claim() > run
+
+    def test_where_a_system_does_not_say_when_a_process_began_silence_counts(
+        self, open_, monkeypatch, tmp_path
+    ):
+        """Catches: a system without /proc where no owner, or every one, is alive."""
+        monkeypatch.setattr(owner, "PROC", tmp_path)
+        ledger = open_()
+        run = ledger.claim()
+        with pytest.raises(StudyError, match="is free 60 s after its last word"):
+            ledger.claim()
+        self.change(ledger, run, heard=runs.c.heard - SILENT_RUN_S - 1)
+        assert ledger.claim() > run
+
+    @pytest.mark.parametrize("jump_s", [-7 * 3600, 7 * 3600])
+    def test_a_clock_that_is_set_changes_no_times_and_no_owner(self, open_, elsewhere, monkeypatch, jump_s):
+        """By hours, while a study is driven.
+
+        Catches: run rows told by a clock that can be set, and an owner that looks silent, or alive for ever,
+        because it was.
+        """
+        real, ledger = time.time, open_()
+        run = ledger.claim()
+        monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+        assert ledger.renew(run)
+        other = elsewhere("host", "other")
+        with pytest.raises(StudyError, match="already being run"):
+            other.claim()
+        self.change(ledger, run, heard=runs.c.heard - SILENT_RUN_S - 1)
+        assert not other.runs()[0].alive
+        ledger.release(run, "done")
+        (driven,) = ledger.runs()
+        assert 0 <= driven.wall_s < 60
 
     def test_a_study_is_driven_to_its_end_and_confirmed(self, open_, tmp_path):
         """Catches: a confirmation that is mixed into its search, or ends it."""
