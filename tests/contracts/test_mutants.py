@@ -19,6 +19,7 @@ LAWS = (
     "tests/contracts/test_runtime_laws.py",
     "tests/e2e/test_chaos.py",
     "tests/study/test_ahead.py",
+    "tests/study/test_backup.py",
     "tests/study/test_heartbeat.py",
     "tests/study/test_ledger_contract.py",
     "tests/study/test_referee_and_record.py",
