@@ -194,9 +194,10 @@ def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
             connection.execute(f"PRAGMA journal_mode={journal}")
         connection.close()
     except sqlite3.Error as error:
-        raise StudyError(
-            f"{path}: cannot be opened as a study's record: {error}; restore it, or delete the folder"
-        ) from error
+        mend = "restore it, or delete the folder"
+        if not os.access(path.parent, os.W_OK):
+            mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
+        raise StudyError(f"{path}: cannot be opened as a study's record: {error}; {mend}") from error
     storage = _storage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}})
 
     @sa.event.listens_for(storage.engine, "connect")

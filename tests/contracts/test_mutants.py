@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MUTANTS = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8"))["mutant"]
 LAWS = (
+    "tests/contracts/test_bad_luck.py",
     "tests/contracts/test_checkpoint_laws.py",
     "tests/contracts/test_engine_laws.py",
     "tests/contracts/test_runtime_laws.py",
