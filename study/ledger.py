@@ -21,7 +21,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import CONFIRM, SCHEMA, SPEC, create, opened
+from study.database import CONFIRM, SCHEMA, create, opened, put_spec
 from study.owner import Owner
 from study.record import (
     ENDED,
@@ -82,7 +82,7 @@ class Ledger:
             raise
         ledger.spec = spec
         ledger._set(spec=spec.model_dump(mode="json"))
-        (folder / SPEC).write_text(spec.as_toml(), encoding="utf-8")
+        put_spec(spec, folder)
         return ledger
 
     @classmethod

@@ -68,9 +68,9 @@ ORDER = {
         budget, roster, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
-        ledger ← models
+        ledger ← backup, models
         front, models ← pick
-        doctor, export, pick, progress ← cli
+        backup, doctor, export, pick, progress ← cli
         runtime ← __init__
     """,
 }
@@ -110,8 +110,8 @@ OUTSIDE = {
     "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": ("analysis.compare", "analysis.confirmation", "study.samplers.qmc", "trainable.engines"),
-    "sqlalchemy": ("study.record", "study.database", "study.ledger"),
-    "sqlite3": ("study.database",),
+    "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup"),
+    "sqlite3": ("study.database", "study.backup"),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),
