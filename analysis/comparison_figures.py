@@ -24,6 +24,21 @@ STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a")
 WIDTH, LINES = 24, 4
 """Letters of a line, and lines, that a legend has room for in a group's name."""
 
+READING = {
+    "pooled": (
+        "Only a study with marks has something that no other reaches. One whose staircase lies behind the "
+        "others' adds nothing to them."
+    ),
+    "attainment": (
+        "The line of half is what to expect of one search. The wider the gap between the lines, the more is "
+        "luck of the seed and the less one search says."
+    ),
+    "growth": (
+        "At equal epochs the higher line has found more. Bands that overlap say that the difference may be "
+        "the luck of the seed."
+    ),
+}
+
 
 def pooled(comparison: Comparison) -> Drawing:
     """The figure `pooled`: every study's front as a staircase, and the points of the pooled front."""
@@ -47,6 +62,7 @@ def pooled(comparison: Comparison) -> Drawing:
             f"{up.label} against {right.label}: a staircase a study; marked are the points that no point "
             "of any study dominates. Shaded: the hypervolume of all together."
         ),
+        reading=READING["pooled"],
         description=f"Staircases. The pooled front has {text.count(len(comparison.pooled), 'point')}.",
     )
 
@@ -73,9 +89,9 @@ def attainment(comparison: Comparison) -> Drawing:
         title=f"What replicates of a search attain, {comparison.studies[0].split}",
         caption=(
             f"{up.label} against {right.label}: by group the edge of what at least one of its studies "
-            "attains, what half of them do, and what all do. The gap between the lines is the luck of the "
-            "seed."
+            "attains, what half of them do, and what all do."
         ),
+        reading=READING["attainment"],
         description="Staircases of attainment surfaces.",
     )
 
@@ -108,6 +124,7 @@ def grown(comparison: Comparison) -> Drawing:
             "ended. Of groups of three studies and more: the median as a thick line, the quartiles as a "
             "band."
         ),
+        reading=READING["growth"],
         description="Step lines, one a study.",
     )
 

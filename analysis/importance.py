@@ -8,7 +8,7 @@ configurations decides, and where they lie; never their results, which would spo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import nan
 
@@ -116,7 +116,7 @@ def importance(tables: Tables) -> tuple[Importance, ...]:
     values = best[found.rows]
     if len(values) < BOOTSTRAP_FROM:
         raise AnalysisError(
-            f"importance needs {BOOTSTRAP_FROM} configurations or more within the range; not {len(values)}"
+            f"that needs {BOOTSTRAP_FROM} configurations or more within the searched range, not {len(values)}"
         )
     terms = _terms(found)
     if terms is None:
@@ -224,7 +224,9 @@ def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
 
     shares = [share(key, [key]) for key in variances]
     singles = [key for key in variances if len(key) == 1]
+    alone = {found.names: found.share for found in shares}
     whole = [share(name, [key for key in variances if name[0] in key]) for name in singles]
+    whole = [replace(total, share=max(total.share, alone[total.names])) for total in whole]
     spread = ((values - values.mean()) * n / (n - 1)) ** 2
     return Importance(
         objective=goal,
