@@ -27,7 +27,7 @@ intervals are narrow, 200 samples are enough."""
 READABLE = 0.5
 """Share of the variance that the fit must foretell of configurations it has not seen, to be worth reading."""
 
-NOISE = 1 / 3
+NOISE = 0.5
 """The most of the residuals' variance that may show as variance over the range: noise taken for signal."""
 
 HELD = 0.95
