@@ -31,7 +31,7 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
     """
     figure = Figure(figsize=SIZE, facecolor=PAPER)
     panels = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.25, top=0.93, wspace=0.22)
+    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.25, top=0.93, wspace=0.28)
     for column, (axes, goal) in enumerate(zip(panels, tables.goals, strict=True)):
         _panel(axes, lines, goal, float(tables.reference[column]))
     sharings = set(lines["sharing"])

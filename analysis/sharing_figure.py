@@ -22,7 +22,7 @@ DRAWN = 150
 
 READING = (
     "A staircase beyond another attains what the other does not. But a way of sharing that was tried more "
-    "often reaches further by chance alone: the table below compares equally many configurations."
+    "often reaches further by chance alone: the table of the report compares equally many."
 )
 
 

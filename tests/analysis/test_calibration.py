@@ -149,20 +149,25 @@ def test_intervals_of_the_rank_correlation_of_very_many_cover_it(correlation, ti
 
 
 @pytest.mark.parametrize("times", FORMS)
-@pytest.mark.parametrize("errors", ["normal", "heavy-tailed"])
-def test_intervals_of_importance_cover_the_shares_and_what_does_nothing_has_none(errors, times, monkeypatch):
-    """120 configurations, half of their variance noise, are enough for every term that is in the truth."""
+@pytest.mark.parametrize(("errors", "variance"), [("normal", 1.0), ("heavy-tailed", 2.0)])
+def test_intervals_of_importance_cover_the_shares_and_what_does_nothing_has_none(
+    errors, variance, times, monkeypatch
+):
+    """120 configurations, much of their variance noise, are enough for every term that is in the truth. These
+    intervals may be wider than they need, for a share cannot be below 0; they cover 97 to 98 %.
+    """
     monkeypatch.setattr("analysis.importance.DRAWS", 400)
     cover, reject = [], []
     for rng in studies(15 * times, 5):
-        tables = search(rng, 120, 1.0, errors=ERRORS[errors])
+        tables = search(rng, 120, variance**-0.5, errors=ERRORS[errors])
         for found, truth in zip(importance(tables), (known(1.0).mrr, known(1.0).mse), strict=True):
-            for share in found.shares:
-                if share.names in truth:
-                    cover.append(share.low <= truth[share.names] <= share.high)
+            for one in found.shares:
+                if one.names in truth:
+                    cover.append(one.low <= truth[one.names] <= one.high)
                 else:
-                    reject.append(share.low > 0)
-    assert covers(cover)
+                    reject.append(one.low > 0)
+    found, slack = share(cover)
+    assert 0.93 - slack <= found <= 0.99
     assert not errs(reject)
 
 
