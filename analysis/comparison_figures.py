@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis import text
 from analysis.axes import LEGENDS, draw_reference, draw_trivial, framed
-from analysis.comparison import Comparison
+from analysis.comparison import Comparison, Group
 from analysis.drawing import INK, MUTED, PAPER, Drawing
 from analysis.marks import draw_area, draw_staircase
 from analysis.objective import Floats, from_losses
@@ -53,7 +53,7 @@ def pooled(comparison: Comparison) -> Drawing:
         ours = (front[:, None] == comparison.pooled[None]).all(axis=2).any(axis=1)
         y, x = from_losses(front[ours], comparison.goals).T
         axes.scatter(x, y, s=42, marker=marker, color=color, edgecolors=PAPER, linewidths=0.8, zorder=4)
-    _legend(figure, comparison, marked=True)
+    _legend(figure, comparison, comparison.groups, marked=True)
     return Drawing(
         figure=figure,
         name="pooled",
@@ -72,9 +72,8 @@ def attainment(comparison: Comparison) -> Drawing:
     up, right = comparison.goals
     figure, axes = _frame(comparison)
     dashes: dict[str, Any] = {"best": (0, (1, 1.5)), "median": "-", "worst": (0, (5, 2))}
-    for group in comparison.groups:
-        if len(group.places) < 2:
-            continue
+    replicated = [group for group in comparison.groups if len(group.places) > 1]
+    for group in replicated:
         color = _style(comparison, group.places[0])[1]
         for name, corners in comparison.surfaces(group).items():
             if len(corners):
@@ -82,7 +81,7 @@ def attainment(comparison: Comparison) -> Drawing:
                 axes.lines[-1].set(linestyle=dashes[name], linewidth=1.8 if name == "median" else 1.1)
     keys = {"best": "some study", "median": "half of them", "worst": "all of them"}
     lines = [Line2D([], [], color=INK, linestyle=dashes[n], linewidth=1.4, label=k) for n, k in keys.items()]
-    _legend(figure, comparison, lines)
+    _legend(figure, comparison, replicated, lines)
     return Drawing(
         figure=figure,
         name="attainment",
@@ -99,7 +98,7 @@ def attainment(comparison: Comparison) -> Drawing:
 def grown(comparison: Comparison) -> Drawing:
     """The figure `growth`: hypervolume against epochs, a line a study, and by group median and quartiles."""
     figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
-    axes = figure.add_axes((0.09, 0.13, 0.66, 0.82), facecolor="none")
+    axes = figure.add_axes((0.115, 0.13, 0.635, 0.82), facecolor="none")
     for place, rows in enumerate(comparison.grown):
         color = _style(comparison, place)[1]
         x, y = np.append(0.0, rows["epochs"]), np.append(0.0, rows["hypervolume"])
@@ -114,7 +113,7 @@ def grown(comparison: Comparison) -> Drawing:
     axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
     for side, spine in axes.spines.items():
         spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
-    _legend(figure, comparison)
+    _legend(figure, comparison, comparison.groups)
     return Drawing(
         figure=figure,
         name="growth",
@@ -157,13 +156,18 @@ def _style(comparison: Comparison, place: int) -> tuple[str, str]:
 
 
 def _legend(
-    figure: Figure, comparison: Comparison, more: Sequence[Line2D] = (), *, marked: bool = False
+    figure: Figure,
+    comparison: Comparison,
+    groups: Sequence[Group],
+    more: Sequence[Line2D] = (),
+    *,
+    marked: bool = False,
 ) -> None:
-    """The groups, in a column on the figure's right, and what else lines mean."""
+    """Groups, in a column on the figure's right, and what else lines mean."""
     handles = [
         Line2D([], [], color=color, linewidth=1.2, marker=marker if marked else "none", markersize=6,
                label=_wrapped(group.name))
-        for group in comparison.groups
+        for group in groups
         for marker, color in [_style(comparison, group.places[0])]
     ]  # fmt: skip
     figure.legend(

@@ -3,14 +3,18 @@
 import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from analysis.drawing import Drawing
 from analysis.report import read
+from study.spec import presets
 
 DOCS = Path(__file__).parents[2] / "docs"
 IMAGE = re.compile(r"^!\[(.+)\]\((gallery/.+\.svg)\)$", re.MULTILINE)
+MOST = 300_000
+"""Bytes of a figure."""
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +45,14 @@ def test_every_figure_of_a_report_is_there_with_its_words_and_again_the_same(
     for drawing in drawings:
         assert page.count(program.words(drawing.caption)) == page.count(program.words(drawing.reading)) == 1
         assert drawing.reading.count(". ") == 1
+
+
+def test_the_page_in_the_repository_is_whole():
+    page = (DOCS / "report.md").read_text(encoding="utf-8")
+    shown = [path for _, path in IMAGE.findall(page)]
+    assert sorted(shown) == sorted(f"gallery/{path.name}" for path in (DOCS / "gallery").glob("*"))
+    assert {re.match(r"gallery/(\w+)-", path)[1] for path in shown} == set(presets())
+    for path in shown:
+        content = (DOCS / path).read_bytes()
+        assert len(content) <= MOST
+        assert ElementTree.fromstring(content).tag.endswith("svg")
