@@ -26,8 +26,8 @@ WIDTH, LINES = 24, 4
 
 READING = {
     "pooled": (
-        "Only a study with marks has something that no other reaches. One whose staircase lies behind the "
-        "others' adds nothing to them."
+        "The marks lie on the common edge, which no study need reach everywhere. A study without marks adds "
+        "nothing to it."
     ),
     "attainment": (
         "The line of half is what to expect of one search. The wider the gap between the lines, the more is "

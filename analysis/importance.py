@@ -28,7 +28,11 @@ READABLE = 0.5
 """Share of the variance that the fit must foretell of configurations it has not seen, to be worth reading."""
 
 NOISE = 0.5
-"""The most of the residuals' variance that may show as variance over the range: noise taken for signal."""
+"""The most of the residuals' variance that may show as variance over the range: noise taken for signal.
+
+With a third instead, 60 configurations that were not drawn evenly get no curves, and where one is the truth
+the interval of its share misses it in 4 of 10 searches; with half in 1 of 13.
+"""
 
 HELD = 0.95
 """The most that a fitted value may hang on its own configuration (leverage); then its residual is empty."""
