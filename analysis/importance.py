@@ -8,7 +8,7 @@ configurations decides, and where they lie; never their results, which would spo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import nan
 
@@ -27,8 +27,12 @@ intervals are narrow, 200 samples are enough."""
 READABLE = 0.5
 """Share of the variance that the fit must foretell of configurations it has not seen, to be worth reading."""
 
-NOISE = 1 / 3
-"""The most of the residuals' variance that may show as variance over the range: noise taken for signal."""
+NOISE = 0.5
+"""The most of the residuals' variance that may show as variance over the range: noise taken for signal.
+
+With a third instead, 60 configurations that were not drawn evenly get no curves, and where one is the truth
+the interval of its share misses it in 4 of 10 searches; with half in 1 of 13.
+"""
 
 HELD = 0.95
 """The most that a fitted value may hang on its own configuration (leverage); then its residual is empty."""
@@ -116,7 +120,7 @@ def importance(tables: Tables) -> tuple[Importance, ...]:
     values = best[found.rows]
     if len(values) < BOOTSTRAP_FROM:
         raise AnalysisError(
-            f"importance needs {BOOTSTRAP_FROM} configurations or more within the range; not {len(values)}"
+            f"that needs {BOOTSTRAP_FROM} configurations or more within the searched range, not {len(values)}"
         )
     terms = _terms(found)
     if terms is None:
@@ -224,7 +228,9 @@ def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
 
     shares = [share(key, [key]) for key in variances]
     singles = [key for key in variances if len(key) == 1]
+    alone = {found.names: found.share for found in shares}
     whole = [share(name, [key for key in variances if name[0] in key]) for name in singles]
+    whole = [replace(total, share=max(total.share, alone[total.names])) for total in whole]
     spread = ((values - values.mean()) * n / (n - 1)) ** 2
     return Importance(
         objective=goal,

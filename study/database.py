@@ -124,6 +124,7 @@ def _from_file(path: Path) -> tuple[RDBStorage, str]:
     names = [n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM)]
     if not names:
         raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
+    tables.create_all(storage.engine)  # those that a record of an earlier version lacks
     return storage, names[0]
 
 

@@ -1,8 +1,8 @@
 """The Ledger: one database that holds everything a study knows, and the only door to it.
 
 Two parts share it: Optuna's tables (configurations, states, values, reasons) and ours, `measurements`
-(what was measured, in batches), `judgements` (what the stopping rule said, in order) and `runs` (who drives
-the study, one open row at most). What is recorded
+(what was measured, in batches), `by_user` (the same user by user, in a confirmation), `judgements` (what the
+stopping rule said, in order) and `runs` (who drives the study, one open row at most). What is recorded
 is durable before it is acted on, so whatever dies, the next run reads here what there is to do.
 """
 
@@ -33,6 +33,7 @@ from study.record import (
     Point,
     Record,
     Run,
+    by_user,
     judgements,
     measurements,
     runs,
@@ -43,6 +44,9 @@ from study.spec import SpecError, StudySpec
 from trainable.contract import METRICS, Config, Decision, FaultKind, Lease, Measurement, StudyError, Verdict
 
 Stage = Literal["search", "confirm"]
+
+MEASURED = tuple(c.name for c in measurements.c if c.name != "study")
+"""What a row of the record says of a measurement."""
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
@@ -239,17 +243,29 @@ class Ledger:
 
     def record(self, batch: Sequence[Measurement]) -> None:
         """Append measurements, durable. One that is there already stays as it is: the first wins."""
-        if batch:
-            self._append(measurements, [asdict(m) for m in batch])
+        named = [{name: getattr(m, name) for name in MEASURED} for m in batch]
+        users = [
+            {"trial": m.trial, "replicate": m.replicate, "epoch": m.epoch, **asdict(user)}
+            for m in batch
+            for user in m.users
+        ]
+        self._append({measurements: named, by_user: users})
 
     def measurements(self) -> Iterator[Measurement]:
         """Every measurement, by trial, replicate and epoch."""
-        names = [c for c in measurements.c if c.name != "study"]
-        query = sa.select(*names).where(measurements.c.study == self._id)
-        query = query.order_by(measurements.c.trial, measurements.c.replicate, measurements.c.epoch)
+        m = measurements.c
+        query = sa.select(*(m[name] for name in MEASURED)).where(m.study == self._id)
+        query = query.order_by(m.trial, m.replicate, m.epoch)
         with self._engine.connect() as connection:
             for row in connection.execute(query):
                 yield Measurement(**row._mapping)
+
+    def by_user(self) -> list[dict[str, Any]]:
+        """The measurements user by user, where they came so: trial, replicate, epoch, and `UserMetrics`."""
+        names = [c for c in by_user.c if c.name != "study"]
+        query = sa.select(*names).where(by_user.c.study == self._id).order_by(*by_user.primary_key.columns)
+        with self._engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
 
     def points(
         self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
@@ -273,7 +289,7 @@ class Ledger:
 
     def judge(self, judgement: Judgement) -> None:
         """Put what the stopping rule said on record, durable, after all it said before: the first wins."""
-        self._append(judgements, [asdict(judgement.decision) | {"epoch": judgement.epoch}])
+        self._append({judgements: [asdict(judgement.decision) | {"epoch": judgement.epoch}]})
 
     def judgements(self) -> list[Judgement]:
         """What the stopping rule said, in the order it said it."""
@@ -368,7 +384,7 @@ class Ledger:
         if (confirmation := self.confirmation()) is not None:
             ids.append(confirmation._id)
         with self._engine.begin() as connection:
-            for table in (measurements, judgements, runs):
+            for table in (measurements, by_user, judgements, runs):
                 connection.execute(sa.delete(table).where(table.c.study.in_(ids)))
         for study_id in reversed(ids):
             self._storage.delete_study(study_id)
@@ -379,12 +395,17 @@ class Ledger:
 
     # --- inside ----------------------------------------------------------------------------------------
 
-    def _append(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _append(self, batches: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
+        """Add rows to tables, all or none; what is there already stays as it is."""
         insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        filled = {table: rows for table, rows in batches.items() if rows}
+        if not filled:
+            return
         with self._engine.begin() as connection:
-            connection.execute(
-                insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
-            )
+            for table, rows in filled.items():
+                connection.execute(
+                    insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
+                )
 
     def _update_run(self, run: int, **values: Any) -> bool:
         """Whether the run was still open to be written on."""

@@ -1,4 +1,4 @@
-"""The nouns of the record, and the three tables that are ours beside Optuna's."""
+"""The nouns of the record, and the four tables that are ours beside Optuna's."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +22,17 @@ measurements = sa.Table(
     tables,
     *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
     *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
+)
+by_user = sa.Table(
+    "by_user",
+    tables,
+    *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
+    sa.Column("user", sa.Text, primary_key=True),
+    *(
+        sa.Column(name, sa.Float(53), nullable=False)
+        for name in ("reciprocal_rank", "reciprocal_rank_all", "squared_error")
+    ),
+    sa.Column("ratings", sa.Integer, nullable=False),
 )
 judgements = sa.Table(
     "judgements",

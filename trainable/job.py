@@ -41,7 +41,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The fold, the engine and its share of a device, the slots, and how often to save (None: never)."""
+    """The fold, the engine and its share of a device, the slots, and how often to save (None: never).
+
+    With `by_user` every measurement has its metrics user by user, too.
+    """
 
     fold: Fold
     seed: int
@@ -51,6 +54,7 @@ class Job:
     dtype: str = "float32"
     slots: int | Literal["auto"] = "auto"
     save_every_s: float | None = None
+    by_user: bool = False
     origin: Origin = field(default_factory=Origin.here)
 
     def build(self) -> Engine:

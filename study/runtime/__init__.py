@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from study.budget import complete
@@ -89,7 +89,8 @@ def _claimed(
             if asked is not None and (not search or complete(ledger) is not None):
                 confirmation = begin(ledger, asked)
                 confirmation.fix(baseline(confirmation.spec, split, split.final))
-                reason = drive(confirmation, number, job(confirmation.spec, split.final), folder, interrupt)
+                again = replace(job(confirmation.spec, split.final), by_user=True)
+                reason = drive(confirmation, number, again, folder, interrupt)
     except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
         reason = "interrupted"
         raise KeyboardInterrupt from None

@@ -19,14 +19,15 @@ from study.confirm import begin
 from study.database import AwayError, holds_study, studies
 from study.ledger import Ledger
 from study.parts import Confirm
-from study.record import SILENT_RUN_S, Holder, Judgement, judgements, measurements, runs
+from study.record import SILENT_RUN_S, Holder, Judgement, by_user, judgements, measurements, runs
 from study.referee import Referee
 from study.spec import SpecError, StudySpec
-from trainable.contract import Decision, StudyError
+from trainable.contract import Decision, StudyError, UserMetrics
 
 VARIABLE = "STUDY_TEST_DATABASE"
 PLACES = {"host": (socket, "gethostname"), "kernel": (owner, "_kernel")}
 HOLDER = Holder(run=1, lane="1.0", incarnation=1)
+USER = UserMetrics("u7", 0.5, 0.3, 2.25, 4)
 
 
 class LedgerContract:
@@ -66,11 +67,13 @@ class LedgerContract:
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
-        ledger.record(batch)
+        users = {"trial": lease.trial, "replicate": 1, "epoch": 1} | asdict(USER)
+        ledger.record([batch[0], replace(batch[1], users=(USER,))])
         said = Judgement(1, Decision(lease.trial, "go", "rung 1 epoch: rank 1 of 1, places 1"))
         ledger.judge(said)
         other = Ledger.read(tmp_path / "formula")
         assert list(other.measurements()) == batch
+        assert other.by_user() == [users]
         assert other.judgements() == [said]
         (record,) = other.records()
         assert (record.config, record.holder, record.attempt) == (lease.config, HOLDER, 1)
@@ -83,8 +86,10 @@ class LedgerContract:
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         first = measure(lease.config, lease.trial, 0, 1)
-        ledger.record([first])
-        ledger.record([replace(first, mrr=0.9), measure(lease.config, lease.trial, 1, 1)])
+        ledger.record([replace(first, users=(USER,))])
+        later = replace(first, mrr=0.9, users=(replace(USER, ratings=9),))
+        ledger.record([later, measure(lease.config, lease.trial, 1, 1)])
+        assert [row["ratings"] for row in ledger.by_user()] == [USER.ratings]
         assert next(ledger.measurements()) == first
         assert len(list(ledger.measurements())) == 2
         for verdict in ("stop", "go"):
@@ -244,10 +249,12 @@ class LedgerContract:
         kept, erased = open_("kept"), open_("erased")
         for ledger in (kept, erased):
             self.drive(ledger)
-        begin(erased, Confirm(points=2, replicates=2))
+        begin(erased, Confirm(points=2, replicates=2)).record(
+            [replace(measure(erased.records()[0].config, 0, 0, 4), users=(USER,))]
+        )
         erased.erase()
         with erased._engine.connect() as connection:
-            for table in (measurements, judgements, runs):
+            for table in (measurements, by_user, judgements, runs):
                 owners = set(connection.execute(sa.select(table.c.study).distinct()).scalars())
                 assert owners <= {kept._id}
         assert complete(kept) == "trials: 6 of 6"
@@ -258,6 +265,17 @@ class TestSQLite(LedgerContract):
     @pytest.fixture
     def overrides(self):
         return []
+
+    def test_a_record_from_before_users_were_kept_is_read_and_goes_on(self, open_, tmp_path):
+        """Catches: a table that only new records have."""
+        ledger = open_()
+        lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
+        by_user.drop(ledger._engine)
+        again = Ledger.read(tmp_path / "formula")
+        assert again.by_user() == []
+        again.record([replace(measure(lease.config, lease.trial, 0, 1), users=(USER,))])
+        assert len(again.by_user()) == 1
+        again.close()
 
 
 @pytest.mark.postgres
