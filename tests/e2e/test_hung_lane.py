@@ -48,6 +48,7 @@ def hanging() -> type[tune.Lane]:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_what_a_hung_lane_held_is_trained_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches: a study that waits for a lane for ever, at its end too, or loses what that lane held."""
     monkeypatch.setattr(tune, "Lane", hanging())
