@@ -18,7 +18,7 @@ from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import ray
 from ray.exceptions import AuthenticationError
@@ -71,9 +71,9 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a job ended: Ray's word for it, the exit code of its command, and Ray's reason."""
+    """How a job ended: SUCCEEDED, FAILED or STOPPED, its command's exit code, and why, in Ray's words."""
 
-    status: Literal["SUCCEEDED", "FAILED", "STOPPED"]
+    status: str
     code: int
     message: str
 
@@ -179,9 +179,10 @@ class Head:
         details = self._details(job)
         if not details.status.is_terminal():
             return None
-        code = details.driver_exit_code
-        lost = 0 if details.status == "SUCCEEDED" else 1
-        return Ended(str(details.status.value), lost if code is None else code, details.message or "")  # type: ignore[arg-type]
+        status, code = details.status.value, details.driver_exit_code
+        if code is None:
+            code = 0 if status == "SUCCEEDED" else 1
+        return Ended(status, code, details.message or "")
 
     def stop(self, study: str) -> Answer:
         """The answer of `study stop` there; a job that has no record yet to ask through is stopped itself."""
