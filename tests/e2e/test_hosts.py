@@ -126,7 +126,7 @@ def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: 
     assert disturbed
 
     assert cluster.study("stop", "hosts").wait(UP_S) == 0, cluster.said("stop")
-    assert study.wait(UP_S) == 130, cluster.said("submit")
+    assert study.wait(UP_S) == 0, cluster.said("submit")
     trials = len(ledger.records()) + 1
     assert cluster.study(*submit, "--set", f"budget.trials={trials}").wait(UP_S) == 0, cluster.said("submit")
     assert f"trials: {trials} completed" in cluster.said("submit")
