@@ -32,7 +32,7 @@ class RefusedError(StudyError):
 
 
 class Client(JobSubmissionClient):
-    """Ray's client, of which only the two methods that all its requests go through are other."""
+    """Ray's client; all its requests go through the one method, all their errors through the other."""
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
         try:
@@ -40,6 +40,13 @@ class Client(JobSubmissionClient):
                 return super()._do_request(method, endpoint, timeout=RESPONSE_S, **options)
         except OSError as error:
             raise AwayError(f"{self._address}: no Ray answers there: {_cause(error)}") from error
+
+    def get(self, endpoint: str) -> Any:
+        """What the head answers there, read as JSON; RefusedError where it does not."""
+        response = self._do_request("GET", endpoint)
+        if response.status_code != 200:
+            self._raise_error(response)
+        return response.json()
 
     def _raise_error(self, r: Any) -> NoReturn:
         *_, last = r.text.strip().splitlines() or [""]

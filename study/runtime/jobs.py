@@ -29,7 +29,7 @@ AWAY_S = 120.0
 READY_S = 60.0
 """How long a head that has just been started may ask us to come back later."""
 
-LOOK_S, COST = 1.0, 20
+LOOK_S, COST = 0.5, 5
 """How often a job is looked at; looking may take one part in so many of the time, however long its log is."""
 
 ENTRY = "Running entrypoint for job "
@@ -148,15 +148,14 @@ class Head:
     def stop(self, study: str) -> Answer:
         """The answer of `study stop` there; a job that has no record yet to ask through is stopped itself."""
         answer = self.ask(["stop", study], study=study)
-        live = self._live(study)
-        if live is not None and "asked to stop" not in answer.out:
+        if answer.code and (live := self._live(study)) is not None:
             self._client.stop_job(live.id)
             return Answer(0, f"{study}: job {live.id} stopped before it had begun\n", "", {})
         return answer
 
     def nodes(self) -> list[Node]:
         """The machines of the cluster."""
-        answer = self._client._do_request("GET", "/api/v0/nodes?limit=10000&detail=1").json()
+        answer = self._client.get("/api/v0/nodes?limit=10000&detail=1")
         return [
             Node(
                 node["node_id"],
