@@ -62,8 +62,9 @@ class Cluster:
         self._ray(host, cpus, f"--address={self.head.address}:6379")
 
     def _ray(self, host: Host, cpus: int, *options: str) -> subprocess.Popen[bytes]:
+        again = 'until "$@"; do :; done'  # Ray gives a raylet 30 s to start, however busy the machine is
         return host.start(
-            BIN / "ray", "start", "--block", f"--num-cpus={cpus}", "--num-gpus=0",
+            "sh", "-c", again, "sh", BIN / "ray", "start", "--block", f"--num-cpus={cpus}", "--num-gpus=0",
             f"--node-ip-address={host.address}", "--object-store-memory=100000000", *options, log="ray.log",
         )  # fmt: skip
 
