@@ -5,7 +5,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
@@ -88,6 +88,12 @@ def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) ->
         "hypervolume": hypervolume,
         "test_opened": confirmation.plan.opened if confirmation and confirmation.plan else None,
         "confirmation": _confirmation(confirmation),
+        "lanes": [
+            {"stage": record.stage, **asdict(place)}
+            for record in (ledger, confirmation)
+            if record is not None
+            for place in record.places()
+        ],
         "environment": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},

@@ -7,30 +7,31 @@ nothing and schedules nothing: what trials run is between the lanes and the refe
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+from uuid import uuid4
 
 import ray
 from ray import tune
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
+from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.budget import complete
-from study.ledger import Ledger, Stage
+from study.ledger import Ledger
 from study.parts import Runtime
-from study.referee import Referee
 from study.roster import LEASE_S
-from study.runtime.ahead import Ahead
+from study.runtime import preflight
+from study.runtime.actor import RayExchange, RefereeActor
 from study.runtime.interrupt import Interrupt
-from study.runtime.steady import Steady
+from study.runtime.placement import Node, Seat, Share, seats
+from study.runtime.watch import Watch
 from study.spec import StudySpec
-from trainable.contract import Answer, Held, Measurement, StudyError, Unreachable
+from trainable.contract import StudyError
 from trainable.job import Job
 from trainable.tune import Lane
 
@@ -40,91 +41,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-ANSWER_S = 30.0
-"""How long a lane waits for the referee before it parks."""
-
-SETUP_FAILURES = 3
-"""Times in a row that a lane may fail to start before the run gives up."""
-
-MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"
-"""In a lane's error: only the user can mend it, and starting again will not."""
-
 SCRATCH = "ray"
 """Tune's own folder inside the study's, where the spec names none; nothing in the record depends on it."""
-
-
-class RefereeActor:
-    """The Referee as an actor: the same class, opened on the record wherever it is started."""
-
-    def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
-        self._referee = Steady(
-            lambda: Ahead(Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s, ahead=True))
-        )
-
-    def exchange(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
-        """What the Referee answers."""
-        return self._referee.exchange(lane, incarnation, held, measurements, free)
-
-    def over(self) -> str | None:
-        """Why the study is over, or None."""
-        return self._referee.over
-
-
-class RayExchange:
-    """The way from a lane to the referee, over Ray. Unreachable where no answer comes in time."""
-
-    def __init__(self, referee: Any) -> None:
-        self._referee = referee
-
-    def __call__(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
-        """The referee's answer."""
-        call = self._referee.exchange.remote(lane, incarnation, held, measurements, free)
-        try:
-            answer: Answer = ray.get(call, timeout=ANSWER_S)
-        except (GetTimeoutError, ActorUnavailableError) as error:
-            raise Unreachable(str(error)) from error
-        return answer
-
-
-class Watch(tune.Stopper, tune.Callback):
-    """Ends Tune's run when the referee is done, or when lanes cannot even start."""
-
-    def __init__(self) -> None:
-        self.over = False
-        self.failure: str | None = None
-        self._failed: dict[str, int] = {}
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether this lane is done; the first that hears of the end ends all."""
-        self._failed.pop(trial_id, None)
-        self.over = self.over or result["over"]
-        return self.over
-
-    def stop_all(self) -> bool:
-        """Whether the run ends, pending lanes and all."""
-        return self.over
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """Count a lane's failures since its last result."""
-        failed = self._failed[trial.trial_id] = self._failed.get(trial.trial_id, 0) + 1
-        said = _last_line(trial)
-        if MENDABLE in said or failed > SETUP_FAILURES:
-            self.over = True
-            self.failure = f"a lane failed {failed} times without a result: {said}"
 
 
 def drive(
@@ -137,37 +55,40 @@ def drive(
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
     with connected(ledger.spec, folder), interrupt:
-        resources = _resources(runtime.cpus_per_lane, runtime.gpus_per_lane)
-        lanes = _lanes(runtime, resources)
-        referee = (
-            ray.remote(RefereeActor)
-            .options(
-                name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
-                num_cpus=0,
-                max_restarts=-1,
-                max_task_retries=-1,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(_this_node(), soft=False),
-            )
-            .remote(folder, ledger.stage, run, lease_s)
-        )
-        job = replace(
-            job,
-            device="cuda" if resources["gpu"] else "cpu",
-            threads=max(1, int(resources["cpu"])),
-            save_every_s=runtime.save_every_s if _shared(storage) else None,
-        )
-        try:
-            failure = _fit(referee, job, run, lanes, resources, storage / ledger.stage)
-            over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
-        except RayError as error:
-            what = str(error).strip().splitlines()[0]
-            raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
-        finally:
-            ray.kill(referee)
+        placed = seats(runtime, nodes())
+        with _marker(storage) as marker:
+            _preflight(ledger, folder, marker)
+            referee = _appointed(ledger, folder, run, lease_s)
+            job = replace(job, save_every_s=runtime.save_every_s, marker=marker)
+            lanes = {f"{run}.{number}": seat for number, seat in enumerate(placed)}
+            watch = Watch(folder, ledger.stage)
+            try:
+                _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=storage / ledger.stage)
+                over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
+            except RayError as error:
+                what = str(error).strip().splitlines()[0]
+                raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
+            finally:
+                ray.kill(referee)
     if over is None:
-        raise StudyError(failure or "Ray ended the run before the study was over; run it again to go on")
+        raise StudyError(
+            watch.failure or "Ray ended the run before the study was over; run it again to go on"
+        )
     shutil.rmtree(storage, ignore_errors=True)
     return over
+
+
+def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
+    """The study's referee, on this node: it is there as long as the driver, whatever kills it."""
+    here = NodeAffinitySchedulingStrategy(_this_node(), soft=False)
+    actor = ray.remote(RefereeActor).options(
+        name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        scheduling_strategy=here,
+    )
+    return actor.remote(folder, ledger.stage, run, lease_s)
 
 
 def _storage(shared: str | None, name: str, folder: Path) -> Path:
@@ -179,17 +100,24 @@ def _storage(shared: str | None, name: str, folder: Path) -> Path:
 
 
 def _fit(
-    referee: Any, job: Job, run: int, lanes: int, resources: dict[str, float], storage: Path
-) -> str | None:
-    """Run the lanes until the referee is done; what kept them from starting, or None."""
-    watch = Watch()
-    lane = tune.with_parameters(Lane, exchange=RayExchange(referee), job=job)
+    watch: Watch,
+    referee: Any,
+    job: Job,
+    runtime: Runtime,
+    lanes: Mapping[str, Seat],
+    *,
+    name: str,
+    storage: Path,
+) -> None:
+    """Run the lanes until the referee is done, or they cannot start."""
+    jobs = {lane: _for(job, runtime, seat.share) for lane, seat in lanes.items()}
+    lane = tune.with_parameters(Lane, exchange=RayExchange(referee), jobs=jobs)
     tuner = tune.Tuner(
-        tune.with_resources(lane, resources),
-        param_space={"lane": tune.grid_search([f"{run}.{number}" for number in range(lanes)])},
+        tune.with_resources(lane, lambda config: _bundle(lanes[config["lane"]])),
+        param_space={"lane": tune.grid_search(list(lanes))},
         tune_config=TuneConfig(reuse_actors=False),
         run_config=RunConfig(
-            name=f"run-{run}",
+            name=name,
             storage_path=str(storage),
             stop=watch,
             callbacks=[watch],
@@ -201,7 +129,27 @@ def _fit(
         ),
     )
     tuner.fit()
-    return watch.failure
+
+
+def _for(job: Job, runtime: Runtime, share: Share) -> Job:
+    """The job of a lane with this share of a node."""
+    return replace(
+        job,
+        device="cuda" if share.gpus else "cpu",
+        threads=max(1, int(share.cpus)),
+        gpu_share=share.gpus if 0 < share.gpus < 1 else None,
+        slots=runtime.slots_on(share.kind),
+    )
+
+
+def _bundle(seat: Seat) -> tune.PlacementGroupFactory:
+    """What Tune asks Ray for: the share of a node, and softly which.
+
+    Lanes are placed one by one, so Ray's own strategies cannot spread or pack them.
+    """
+    wanted = {"CPU": seat.share.cpus, **({"GPU": seat.share.gpus} if seat.share.gpus else {})}
+    target = {} if seat.node is None else {"_soft_target_node_id": seat.node.id}
+    return tune.PlacementGroupFactory([wanted], strategy="STRICT_PACK", **target)
 
 
 @contextmanager
@@ -235,62 +183,41 @@ def _this_node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _resources(cpus: float, gpus: float | Literal["auto"]) -> dict[str, float]:
-    """What one lane asks for; with "auto" a GPU where the cluster has one."""
-    if gpus == "auto":
-        gpus = 1.0 if any(node["Resources"].get("GPU") for node in _nodes()) else 0.0
-    return {"cpu": cpus, "gpu": gpus}
-
-
-def _lanes(runtime: Runtime, resources: dict[str, float]) -> int:
-    """How many lanes to start: what fits now, or what the spec asks for. StudyError where none fits."""
-    wanted = {"CPU": resources["cpu"], "GPU": resources["gpu"]}
-    fit = sum(
-        int(min(node["Resources"].get(kind, 0) / share for kind, share in wanted.items() if share))
-        for node in _nodes()
-    )
-    lanes = runtime.max_lanes or fit if runtime.lanes == "auto" else runtime.lanes
-    if not fit and runtime.max_lanes is None:
-        raise StudyError(
-            f"runtime: no node has room for a lane of {resources['cpu']:g} CPUs and {resources['gpu']:g} "
-            "GPUs; lower runtime.cpus_per_lane or gpus_per_lane, or set runtime.max_lanes to wait for nodes"
+def nodes() -> list[Node]:
+    """The machines of the Ray that this process is connected to."""
+    return [
+        Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["Resources"].get("CPU", 0.0),
+            node["Resources"].get("GPU", 0.0),
         )
-    return lanes
-
-
-def _shared(storage: Path) -> bool:
-    """Whether every node sees `storage`: each is asked for a file that this one writes there."""
-    storage.mkdir(parents=True, exist_ok=True)
-    nodes = [node["NodeID"] for node in _nodes()]
-    if len(nodes) == 1:
-        return True
-    token = storage / f".seen-{os.getpid()}"
-    token.touch()
-    asks = [
-        _sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(token)
-        for node in nodes
+        for node in ray.nodes()
+        if node["Alive"]
     ]
+
+
+@contextmanager
+def _marker(storage: Path) -> Iterator[Path]:
+    """A file where checkpoints go, of which no other place has the like: who sees it reaches the storage."""
+    storage.mkdir(parents=True, exist_ok=True)
+    marker = storage / f".seen-{uuid4().hex}"
+    marker.touch()
     try:
-        return all(ray.get(asks))
+        yield marker
     finally:
-        token.unlink()
+        marker.unlink(missing_ok=True)
 
 
-@ray.remote(num_cpus=0)
-def _sees(token: Path) -> bool:
-    return token.exists()
+def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
+    """Ask every node of a cluster whether it can run lanes; a Ray of our own has this machine's."""
+    if ledger.spec.runtime.address == "local":
+        return
+    addresses = {node.id: node.address for node in nodes()}
+    preflight.check(addresses, marker, shared=ledger.spec.runtime.storage_path is not None)
+    preflight.check_record(_this_node(), addresses[_this_node()], folder, ledger.stage)
 
 
 def _end_on_record(ledger: Ledger, run: int) -> str | None:
     """Why a run is over whose referee was lost after it had said so; None where it is not."""
     return complete(ledger) or ("stopped on request" if ledger.stop_requested(run) else None)
-
-
-def _last_line(trial: Trial) -> str:
-    """The last line of a lane's error, which names it."""
-    text = str(trial.get_error() or "no error on record")
-    return text.strip().splitlines()[-1]

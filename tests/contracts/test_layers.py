@@ -70,7 +70,10 @@ ORDER = {
         budget ← export
         ledger ← backup, models
         front, models ← pick
-        backup, doctor, export, pick, progress ← cli
+        spec ← answer ← runtime
+        database, runtime ← relay
+        runtime ← doctor
+        backup, doctor, export, pick, progress, relay ← cli ← __main__
         runtime ← __init__
     """,
 }
