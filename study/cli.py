@@ -1,6 +1,7 @@
 """The `study` command: one thin function a command. What can be mended is said on stderr, exit code 2."""
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -17,9 +18,10 @@ from analysis.objective import AnalysisError
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from analysis.report import Report
+    from study.answer import Answer
     from study.ledger import Ledger
     from study.progress import Snapshot
     from study.runtime import Outcome
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 STUDIES = Path("studies")
 INTERRUPTED = 130
 MOST_NAMED = 3
+EXPORTED = ("study.toml", "tables", "front.csv", "manifest.json")
 
 app = typer.Typer(
     help="Pareto studies of two-task recommenders: ranking (MRR) against rating (MSE).",
@@ -37,6 +40,12 @@ app = typer.Typer(
 console = Console()
 
 Name = Annotated[str, typer.Argument(help="A study's name, as `study list` shows it.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Of a Ray cluster's dashboard, as http://head:8265: ask there instead of here."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 Overrides = Annotated[
     list[str] | None,
@@ -71,7 +80,10 @@ def run(
     from study.spec import resolve
 
     chosen = resolve(spec, overrides or (), STUDIES)
-    _say(f"study {chosen.name} ({chosen.fingerprint}) in {STUDIES / chosen.name}")
+    home = Path(chosen.runtime.home or ".") if chosen.runtime.address == "auto" else Path()
+    home.mkdir(parents=True, exist_ok=True)
+    os.chdir(home)
+    _say(f"study {chosen.name} ({chosen.fingerprint}) in {home / STUDIES / chosen.name}")
     again = f"study run {chosen.name}"
     _driven(lambda: run(chosen, STUDIES, watch=partial(progress.watch, console=console)), again)
 
@@ -124,8 +136,34 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
 
 
 @app.command()
-def stop(name: Name) -> None:
-    """Ask a running study to stop; `study run NAME` goes on later."""
+def submit(
+    spec: Annotated[str, typer.Argument(help="A path, a study's name, or a preset.")],
+    address: Annotated[
+        str, typer.Option(metavar="URL", help="Of the cluster's dashboard: http://head:8265.")
+    ],
+    overrides: Overrides = None,
+    with_package: Annotated[
+        bool, typer.Option("--with-package", help="Send this machine's pareto-study too.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
+) -> None:
+    """Run a study on a Ray cluster, and follow it; where it runs already, only follow it. Ctrl-C detaches."""
+    from study import relay
+    from study.spec import resolve
+
+    chosen = resolve(spec, overrides or (), STUDIES)
+    code = relay.submit(chosen, address, _say, with_package=with_package, detach=detach)
+    _exit(code)
+
+
+@app.command()
+def stop(name: Name, address: Address = None) -> None:
+    """Ask a running study to stop; the command that began it goes on later."""
+    if address is not None:
+        from study import relay
+
+        _exit(relay.stop(name, address).code)
+        return
     ledger = _ledger(name)
     asked = any(run.alive for run in ledger.runs()) and ledger.request_stop()
     _say(f"{name}: asked to stop" if asked else f"{name}: is not running")
@@ -161,8 +199,11 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(as_json: AsJson = False, address: Address = None) -> None:
     """The studies here: state, trials, hypervolume."""
+    if address is not None:
+        _relay(address, ["list", *_flag("--json", as_json)])
+        return
     from study import progress
     from study.database import DATABASE_ERRORS, studies
     from study.ledger import Ledger
@@ -193,13 +234,17 @@ def list_(as_json: AsJson = False) -> None:
 def status(
     name: Annotated[str | None, typer.Argument(help="A study's name; without one, all are listed.")] = None,
     as_json: AsJson = False,
+    address: Address = None,
 ) -> None:
     """How a study stands: trials by state, budget, front, and why trials ended early."""
-    from study import progress
-
+    if address is not None:
+        _relay(address, ["status", *([name] if name else []), *_flag("--json", as_json)])
+        return
     if name is None:
         list_(as_json)
         return
+    from study import progress
+
     seen = progress.snapshot(_ledger(name))
     if as_json:
         print(json.dumps(progress.as_dict(seen), indent=2))
@@ -253,8 +298,12 @@ def pick(
 
 
 @app.command()
-def export(name: Name) -> None:
+def export(name: Name, address: Address = None) -> None:
     """Write the study's tables, front.csv and manifest.json."""
+    if address is not None:
+        parts = [f"{STUDIES}/{name}/{part}" for part in EXPORTED]
+        _relay(address, ["export", name], files=parts, mixed=True).save(Path())
+        return
     from study.export import export
 
     export(_ledger(name), _folder(name))
@@ -274,15 +323,19 @@ def report(
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print it as Markdown, for a pull request, instead.")
     ] = False,
+    address: Address = None,
 ) -> None:
     """Write the report of a study, or of several on one page: HTML, and its figures as SVG, PDF and PNG."""
     if [open_, as_json, as_markdown].count(True) > 1:
         raise StudyError("report: give at most one of --open, --json and --markdown")
     if as_json or as_markdown:
+        if address is not None:
+            _relay(address, ["report", *names, "--markdown" if as_markdown else "--json"])
+            return
         made = _read(list(map(_folder, names)))
         print(made.json() if as_json else made.markdown())
         return
-    page = _report(list(map(_folder, names)), out)
+    page = _report(list(map(_folder, names)), out) if address is None else _fetched(names, out, address)
     if open_:
         typer.launch(page.as_uri())
 
@@ -356,18 +409,55 @@ def _ledger(name: str) -> "Ledger":
 
 def _report(folders: list[Path], out: Path | None = None) -> Path:
     """Export the studies and write their report, where nothing is said beside the study or the studies."""
-    beside = folders[0] / "report" if len(folders) == 1 else STUDIES / _together(folders)
-    page = _read(folders).save(out or beside).absolute()
+    page = _read(folders).save(out or _beside([folder.name for folder in folders])).absolute()
     _say(f"report: {page}")
     return page
 
 
-def _together(folders: list[Path]) -> str:
-    """A folder's name for several studies, which no study can have: A+B, or of many A+B+C+5-more."""
-    names = [folder.name for folder in folders]
-    return "+".join(
-        [*names[:MOST_NAMED], *([f"{len(names) - MOST_NAMED}-more"] if names[MOST_NAMED:] else [])]
-    )
+def _beside(names: list[str]) -> Path:
+    """The folder of a report. Of several studies no study can have its name: A+B, or of many A+B+C+5-more."""
+    if len(names) == 1:
+        return STUDIES / names[0] / "report"
+    more = [f"{len(names) - MOST_NAMED}-more"] if names[MOST_NAMED:] else []
+    return STUDIES / "+".join([*names[:MOST_NAMED], *more])
+
+
+def _fetched(names: list[str], out: Path | None, address: str) -> Path:
+    """The page of a report that a cluster's head has made, fetched with its figures."""
+    there = _beside(names)
+    answer = _relay(address, ["report", *names], files=[there.as_posix()], quiet=True, mixed=out is None)
+    answer.save(out or there, below=there)
+    page = ((out or there) / "index.html").absolute()
+    _say(f"report: {page}")
+    return page
+
+
+def _relay(
+    address: str,
+    arguments: list[str],
+    *,
+    files: "Sequence[str]" = (),
+    quiet: bool = False,
+    mixed: bool = False,
+) -> "Answer":
+    """The answer of a cluster's head to a command, said here; `mixed` where files come among ours."""
+    from study import relay
+
+    _, *names = [word for word in arguments if not word.startswith("--")]
+    if mixed:
+        relay.refuse_mixing(names, STUDIES)
+    answer = relay.ask(address, arguments, study=names[0] if names else None, files=files, quiet=quiet)
+    _exit(answer.code)
+    return answer
+
+
+def _flag(word: str, given: bool) -> list[str]:
+    return [word] if given else []
+
+
+def _exit(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
 
 
 def _read(folders: list[Path]) -> "Report":

@@ -260,3 +260,7 @@ class Runtime(Part):
     """A folder that every node reaches, in full, for checkpoints; by default the study's own folder."""
     save_every_s: Positive = 60.0
     """Seconds from one checkpoint to the next."""
+    home: Annotated[str, AfterValidator(_absolute)] | None = None
+    """With address = "auto", the folder on the head, in full, that `studies/` lies in; left out, the working
+    folder, and of a submitted study the home folder of whoever runs Ray there.
+    """

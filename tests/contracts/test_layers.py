@@ -67,7 +67,9 @@ ORDER = {
         budget ← export
         ledger ← models
         front, models ← pick
-        doctor, export, pick, progress ← cli
+        spec ← answer ← runtime
+        database, runtime ← relay
+        doctor, export, pick, progress, relay ← cli ← __main__
         runtime ← __init__
     """,
 }

@@ -38,6 +38,8 @@ class Block:
 BLOCKS = [Block(*found) for found in re.findall(r"^```(.+?)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
 QUICK = [block for block in BLOCKS if block.kind in ("sh", "python")]
 SLOW = [block for block in BLOCKS if block.kind == "sh slow"]
+CLUSTER = [block for block in BLOCKS if block.kind == "sh cluster"]
+"""What `test_submit.py` runs, on a cluster."""
 (SPEC,) = (block.text for block in BLOCKS if block.kind == "toml")
 
 
@@ -134,7 +136,10 @@ def test_the_spec_has_every_key() -> None:
 
 def test_every_command_has_its_line() -> None:
     lines = {
-        line.split()[1] for block in QUICK for line in block.text.splitlines() if line.startswith("study ")
+        line.split()[1]
+        for block in (*QUICK, *CLUSTER)
+        for line in block.text.splitlines()
+        if line.startswith("study ")
     }
     assert lines == set(get_command(app).commands)
 

@@ -1,0 +1,339 @@
+"""A cluster's head, reached through Ray's Jobs API: studies are submitted to it, and asked after, over HTTP.
+
+A study runs there as the job NAME-1, NAME-2 …: Ray refuses an id that was used once, so of two that submit
+the same study at the same moment one begins it and the other finds it. Every other command is a short job
+that says its answer into its log (`study.answer`). Nothing here needs torch, or a way to the database.
+"""
+
+import logging
+import os
+import shlex
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import distribution
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import ray
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobSubmissionClient
+
+from study.answer import Answer, unpacked
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+RESPONSE_S = 30.0
+"""How long a head may take to answer one request."""
+
+AWAY_S = 120.0
+"""How long a head may be away while a job is followed."""
+
+READY_S = 60.0
+"""How long a head that has just been started may ask us to come back later."""
+
+LOOK_S, COST = 1.0, 20
+"""How often a job is looked at; looking may take one part in so many of the time, however long its log is."""
+
+ENTRY = "Running entrypoint for job "
+"""How Ray begins the line of a job's log after which the job itself speaks."""
+
+PACKAGES = ("study", "trainable", "analysis")
+PYTHON = "python -P -m"
+"""`python` is that of the head's PATH; -P keeps the study's home off its path."""
+
+OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+"""Environment variables that Ray's client puts in the place of the address it is given."""
+
+NEEDS = (
+    "set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or its file in RAY_AUTH_TOKEN_PATH"
+)
+
+
+class AwayError(StudyError):
+    """A head that does not answer, now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job that runs a study: begun just now, or found; `same` says whether with the very same spec."""
+
+    job: str
+    begun: bool
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended: Ray's word for it, the exit code of its command, and Ray's reason."""
+
+    status: Literal["SUCCEEDED", "FAILED", "STOPPED"]
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A job as Ray lists it, if it runs a study."""
+
+    id: str
+    number: int
+    started: int
+    live: bool
+    metadata: dict[str, str]
+
+
+class Client(JobSubmissionClient):
+    """Ray's own client, with an end to its waiting and errors in one line."""
+
+    def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+        with _in_words(self._address):
+            return super()._do_request(method, endpoint, timeout=RESPONSE_S, **options)
+
+
+class Head:
+    """The head at `address`, as in "http://head:8265"; "auto" where this machine is of the cluster.
+
+    StudyError where nothing answers there, something else does, or it does not let us in.
+    """
+
+    def __init__(self, address: str) -> None:
+        if address != "auto" and not address.startswith(("http://", "https://")):
+            raise StudyError(
+                f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265, "
+                "or 'auto' on a machine of the cluster"
+            )
+        for variable in OVERRIDING:
+            if os.environ.get(variable, address) != address and address != "auto":
+                raise StudyError(
+                    f"--address: Ray would go to {os.environ[variable]} instead of {address}, for {variable} "
+                    "is set; unset it"
+                )
+        self.address = address
+        self._client = _connected(address)
+
+    # --- the jobs of studies ---------------------------------------------------------------------------
+
+    def submit(self, spec: StudySpec, *, with_package: bool = False) -> Submitted:
+        """The job that runs the study of `spec`: the live one, or one that begins now.
+
+        Only the spec is sent, and `with_package` this machine's pareto-study with it. The study lies in
+        `studies/NAME` of runtime.home there, or of the home folder of whoever runs Ray. StudyError where a
+        job with another question runs under this name.
+        """
+        spec = spec.model_copy(update={"runtime": spec.runtime.model_copy(update={"address": "auto"})})
+        metadata = {
+            "study": spec.name,
+            "fingerprint": spec.fingerprint,
+            "spec": sha256(spec.as_toml().encode()).hexdigest(),
+            "home": spec.runtime.home or "",
+            "package": "sent" if with_package else "",
+        }
+        at = _at(metadata["home"])
+        entrypoint = f'spec="$PWD/study.toml" && {at} && exec {PYTHON} study run "$spec"'
+        while (live := self._live(spec.name)) is None:
+            jobs = [job.number for job in self._jobs(spec.name)]
+            name = f"{spec.name}-{max(jobs, default=0) + 1}"
+            with TemporaryDirectory() as folder:
+                _stage(Path(folder), spec, with_package=with_package)
+                if self._start(name, entrypoint, metadata, folder):
+                    return Submitted(name, begun=True, same=True)
+        if live.metadata["fingerprint"] != spec.fingerprint:
+            raise StudyError(
+                f"name: {spec.name!r} runs there with another spec, as job {live.id}; give this one another "
+                f"name, or `study stop {spec.name} --address {self.address}` first"
+            )
+        return Submitted(live.id, begun=False, same=live.metadata["spec"] == metadata["spec"])
+
+    def follow(self, job: str) -> Iterator[str]:
+        """What a job says, piece by piece, until it has ended; AwayError where its head stays away."""
+        said, heard = 0, time.monotonic()
+        while True:
+            began = time.monotonic()
+            try:
+                over = self._details(job).status.is_terminal()
+                log = str(self._client.get_job_logs(job))
+                heard = time.monotonic()
+            except (AwayError, RuntimeError):  # or its agent is not there yet
+                if time.monotonic() - heard > AWAY_S:
+                    raise
+                over, log = False, ""
+            _, entry, rest = log.partition(ENTRY)
+            log = rest.partition("\n")[2] if entry else ""
+            if log[said:]:
+                yield log[said:]
+                said = len(log)
+            if over:
+                return
+            time.sleep(max(LOOK_S, COST * (time.monotonic() - began)))
+
+    def ended(self, job: str) -> Ended | None:
+        """How a job ended; None while it is live."""
+        details = self._details(job)
+        if not details.status.is_terminal():
+            return None
+        code = details.driver_exit_code
+        lost = 0 if details.status == "SUCCEEDED" else 1
+        return Ended(str(details.status.value), lost if code is None else code, details.message or "")  # type: ignore[arg-type]
+
+    def stop(self, study: str) -> Answer:
+        """The answer of `study stop` there; a job that has no record yet to ask through is stopped itself."""
+        answer = self.ask(["stop", study], study=study)
+        live = self._live(study)
+        if live is not None and "asked to stop" not in answer.out:
+            with _refusals(self.address):
+                self._client.stop_job(live.id)
+            return Answer(0, f"{study}: job {live.id} stopped before it had begun\n", "", {})
+        return answer
+
+    # --- short jobs ------------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        arguments: Sequence[str],
+        *,
+        study: str | None = None,
+        files: Sequence[str] = (),
+        width: int = 80,
+    ) -> Answer:
+        """The answer of `study` with `arguments` in the home of `study` there, with `files` it leaves."""
+        known = self._jobs(study)[-1:]
+        home = known[0].metadata["home"] if known else ""
+        line = shlex.join([*files, "--", *arguments])
+        entrypoint = f"{_at(home)} && COLUMNS={width} exec {PYTHON} study.answer {line}"
+        name = f"ask-{uuid.uuid4().hex[:12]}"
+        with TemporaryDirectory() as folder:
+            package = bool(known and known[0].metadata["package"])
+            if package:
+                _stage(Path(folder), None, with_package=True)
+            self._start(name, entrypoint, {"asks": shlex.join(arguments)}, folder if package else None)
+        log = "".join(self.follow(name))
+        ended = self.ended(name)
+        answer = unpacked(log)
+        if answer is None:
+            said = (log.strip() or (ended.message if ended else "")).splitlines() or ["it said nothing"]
+            raise StudyError(
+                f"{self.address}: no pareto-study answered there ({said[-1]}); `python` on the PATH of Ray's "
+                "head must have the version that this machine has"
+            )
+        with _refusals(self.address):
+            self._client.delete_job(name)
+        return answer
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _start(self, name: str, entrypoint: str, metadata: dict[str, str], folder: str | None) -> bool:
+        """Start a job in a copy of `folder`; False where somebody else has its name now."""
+        environment = {} if folder is None else {"working_dir": folder}
+        began = time.monotonic()
+        while True:
+            try:
+                self._client.submit_job(
+                    entrypoint=entrypoint, submission_id=name, metadata=metadata, runtime_env=environment
+                )
+            except RuntimeError as error:
+                if any(job.submission_id == name for job in self._list()):
+                    return False
+                if "try again later" not in str(error) or time.monotonic() - began > READY_S:
+                    raise StudyError(f"{self.address}: {_first_line(error)}") from error
+                time.sleep(LOOK_S)
+            else:
+                return True
+
+    def _live(self, study: str) -> _Job | None:
+        return next((job for job in self._jobs(study) if job.live), None)
+
+    def _jobs(self, study: str | None) -> list[_Job]:
+        """The jobs that run this study, or any, the oldest first."""
+        found = []
+        for job in self._list():
+            metadata = job.metadata or {}
+            if "fingerprint" in metadata and study in (metadata["study"], None):
+                number = int(job.submission_id.rpartition("-")[2])
+                live = not job.status.is_terminal()
+                found.append(_Job(job.submission_id, number, job.start_time or 0, live, metadata))
+        return sorted(found, key=lambda job: (job.started, job.number))
+
+    def _list(self) -> list[Any]:
+        with _refusals(self.address):
+            return list(self._client.list_jobs())
+
+    def _details(self, job: str) -> Any:
+        return self._client.get_job_info(job)
+
+
+def _connected(address: str) -> Client:
+    """A client whose head has answered, and runs the Ray that this machine has."""
+    for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they would tell of each upload
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        client = Client(address)
+    except AuthenticationError as error:
+        raise StudyError(f"{address}: {_first_line(error)}; {NEEDS}") from error
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"--address: {address} is not the dashboard of a Ray ({_first_line(error)}); "
+            "its port is 8265 where nobody chose another"
+        ) from error
+    there = client._server_ray_version
+    if there.split(".")[:2] != ray.__version__.split(".")[:2]:
+        raise StudyError(
+            f"--address: {address} runs Ray {there}, this machine {ray.__version__}; use one of them"
+        )
+    return client
+
+
+@contextmanager
+def _in_words(address: str) -> Iterator[None]:
+    """A refused or a missing token, and a head that is away, in one line."""
+    try:
+        yield
+    except AuthenticationError as error:
+        raise StudyError(f"{address}: {_first_line(error)}; {NEEDS}") from error
+    except OSError as error:
+        raise AwayError(f"{address}: no Ray answers there: {_cause(error)}") from error
+
+
+@contextmanager
+def _refusals(address: str) -> Iterator[None]:
+    """What Ray's own client raises when a request is refused, in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise StudyError(f"{address}: {_first_line(error)}") from error
+
+
+def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:
+    """Put what a job needs into `folder`: the spec, and this machine's package where it is asked for."""
+    if spec is not None:
+        (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
+    if not with_package:
+        return
+    here = Path(__file__).parents[2]
+    for name in PACKAGES:
+        shutil.copytree(here / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    package = distribution("pareto-study")
+    facts = folder / f"pareto_study-{package.version}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(package.read_text("METADATA") or "", encoding="utf-8")
+
+
+def _at(home: str) -> str:
+    """Shell words that go to the folder in which `studies/` lies."""
+    return f"mkdir -p {shlex.quote(home)} && cd {shlex.quote(home)}" if home else "cd"
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason of an error that others wrap."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
