@@ -22,11 +22,13 @@ from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.budget import complete
+from study.events import Event, Log
 from study.ledger import Ledger, Stage
 from study.parts import Runtime
 from study.referee import LEASE_S, Referee
 from study.runtime.ahead import Ahead
 from study.runtime.interrupt import Interrupt
+from study.runtime.meters import Heard, shown
 from study.runtime.steady import Steady
 from study.spec import StudySpec
 from trainable.contract import Answer, Held, Measurement, StudyError, Unreachable
@@ -56,9 +58,17 @@ class RefereeActor:
     """The Referee as an actor: the same class, opened on the record wherever it is started."""
 
     def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
-        self._referee = Steady(
-            lambda: Ahead(Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s, ahead=True))
-        )
+        listeners = (Log(folder, stage=stage, run=run), Heard(folder.name, stage))
+
+        def notify(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
+        def opened() -> Ahead:
+            ledger = Ledger.read(folder, stage=stage)
+            return Ahead(Referee(ledger, run, lease_s=lease_s, ahead=True, notify=notify))
+
+        self._referee = Steady(opened)
 
     def exchange(
         self,
@@ -156,7 +166,8 @@ def drive(
             save_every_s=runtime.save_every_s if _shared(storage) else None,
         )
         try:
-            failure = _fit(referee, job, run, lanes, resources, storage / ledger.stage)
+            with shown(folder, ledger.stage):
+                failure = _fit(referee, job, run, lanes, resources, storage / ledger.stage)
             over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
         except RayError as error:
             what = str(error).strip().splitlines()[0]

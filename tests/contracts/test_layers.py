@@ -62,7 +62,7 @@ ORDER = {
         record, spec ← front
         front, ledger ← budget, confirm
         spec ← rules
-        budget, rules ← referee
+        budget, events, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
         ledger ← models

@@ -82,7 +82,7 @@ def test_a_study_goes_through_jobs_to_its_report(cluster: Cluster) -> None:
     database = "storage.url=env:STUDY_DATABASE"
     cluster.study("submit", "smoke", "--address", HEAD, "--set", database)
     (seen,) = json.loads(cluster.study("list", "--address", HEAD, "--json"))
-    assert (seen["name"], seen["state"], seen["trials"]["completed"]) == ("smoke", "complete", 8)
+    assert (seen["name"], seen["state"], seen["counts"]["completed"]) == ("smoke", "complete", 8)
 
     cluster.study("report", "smoke", "--address", HEAD)
     page = (cluster.folder / "studies/smoke/report/index.html").read_text(encoding="utf-8")
