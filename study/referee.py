@@ -192,7 +192,7 @@ class Referee:
         self._reserved += 1
 
     def draw(self) -> tuple[int, Config]:
-        """A new trial's number and values, on record; takes what the sampler takes, and is safe beside exchanges."""
+        """A new trial's number and values, on record; may go on beside an exchange."""
         began = self._clock()
         number, config = self.ledger.ask()
         self._notify(Event(what="asked", trial=number, seconds=self._clock() - began))
