@@ -6,7 +6,7 @@ referee as they happen. Every series has the study's name and its stage, search 
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -88,16 +88,10 @@ def shown(folder: Path, stage: Stage) -> Iterator[None]:
 
 def _show(folder: Path, recorded: Recorded, stage: Stage, ended: Flag) -> None:
     """Show the record now and then; one that is away for a moment is shown when it is back."""
-    ledger, last = Ledger.read(folder, stage=stage), False
-    try:
+    with closing(Ledger.read(folder, stage=stage)) as ledger:
+        last = False
         while not last:
             began, last = time.monotonic(), ended.is_set()
-            try:
+            with suppress(*DATABASE_ERRORS):
                 recorded.show(ledger)
-            except DATABASE_ERRORS:
-                took_s = EVERY_S
-            else:
-                took_s = time.monotonic() - began
-            ended.wait(max(EVERY_S, COST * took_s))
-    finally:
-        ledger.close()
+            ended.wait(max(EVERY_S, COST * (time.monotonic() - began)))

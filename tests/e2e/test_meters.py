@@ -8,9 +8,11 @@ import ray
 from command import until
 from prometheus_client.parser import text_string_to_metric_families as families
 
+from study.events import Event
 from study.ledger import Ledger
 from study.progress import snapshot
 from study.runtime import run
+from study.runtime.meters import Heard
 from study.spec import StudySpec
 
 SPEC = """
@@ -68,3 +70,13 @@ def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -
     assert found["study_hypervolume"][""] == pytest.approx(seen.front.hypervolume, abs=1e-12)
     assert found["study_ask_seconds_count"][""] == 5
     assert found["study_ask_seconds_bucket"]["+Inf"] == 5
+    assert "study_lane_restarts_total" not in found
+
+
+@pytest.mark.ray
+def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint: str) -> None:
+    heard = Heard("metered", "search")
+    for incarnation in (1, 2, 3):
+        heard(Event(what="lane started", lane="1.0", incarnation=incarnation))
+    until(lambda: "study_lane_restarts_total" in samples(endpoint), "the counter")
+    until(lambda: samples(endpoint)["study_lane_restarts_total"][""] == 2, "both restarts", 30)
