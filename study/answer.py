@@ -29,14 +29,14 @@ class Answer:
     files: Mapping[str, bytes]
 
     def save(self, folder: Path, *, below: Path = Path()) -> None:
-        """Write the files that lay in `below` there into `folder`; StudyError where one would not."""
-        for name, content in self.files.items():
-            path = PurePosixPath(name).relative_to(below.as_posix())
-            if path.is_absolute() or ".." in path.parts:
+        """Write the files that lay in `below` there into `folder`; StudyError for any that would not."""
+        for name in self.files:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 raise StudyError(
-                    f"{name!r}: a cluster sent a file for a place outside {folder}; nothing of it"
+                    f"{name!r}: a cluster sent a file for a place outside {folder}; none is kept"
                 )
-            place = folder / path
+        for name, content in self.files.items():
+            place = folder / PurePosixPath(name).relative_to(below.as_posix())
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
 

@@ -381,14 +381,23 @@ def schema() -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """What works on this machine, and what does not."""
-    from study.doctor import findings
+def doctor(
+    spec: Annotated[str | None, typer.Argument(help="A path, a study's name, or a preset.")] = None,
+    overrides: Overrides = None,
+    address: Address = None,
+) -> None:
+    """What works on this machine, or on a cluster, and what a spec would get there."""
+    from study import doctor
+    from study.spec import resolve
 
-    table = Table("what", "here", "")
-    for finding in findings():
+    chosen = None if spec is None else resolve(spec, overrides or (), STUDIES)
+    nodes = [] if address is None and chosen is None else doctor.offers(chosen, address)
+    table = Table("what", "here" if address is None else "there", "")
+    for finding in (*(doctor.findings() if address is None else ()), *doctor.offered(nodes)):
         table.add_row(finding.what, finding.found, "ok" if finding.fine else "[red]missing[/red]")
     console.print(table)
+    if chosen is not None:
+        _say("\n".join(doctor.gets(chosen, nodes)))
 
 
 def _folder(name: str) -> Path:

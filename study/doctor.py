@@ -1,12 +1,15 @@
-"""What works on this machine: what a study needs, what was found, whether it will do."""
+"""What works here: what a study needs, what was found, what a spec would get on which machines."""
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
+from study.runtime.placement import Node, seats, summary
+from study.spec import StudySpec
 from trainable.data import known
 
 NEEDED = ("torch", "numba", "ray", "optuna", "moocore")
@@ -35,6 +38,35 @@ def findings() -> Iterator[Finding]:
         )
 
 
+def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
+    """The machines that a study has: of the cluster at a URL, of the one that the spec finds, or this one.
+
+    StudyError where the cluster does not answer.
+    """
+    if address is not None:
+        from study.runtime.jobs import Head  # Ray takes a second to import
+
+        return Head(address).nodes()
+    if spec is not None and spec.runtime.address == "auto":
+        from study.runtime import tune
+
+        with tune.connected(spec, Path.cwd()):
+            return tune.nodes()
+    return [Node("", "this machine", float(os.cpu_count() or 1), float(len(_gpu_names())))]
+
+
+def offered(nodes: Sequence[Node]) -> Iterator[Finding]:
+    """Each machine, and what it offers."""
+    for node in nodes:
+        yield Finding("node", str(node), fine=True)
+
+
+def gets(spec: StudySpec, nodes: Sequence[Node]) -> Iterator[str]:
+    """The lanes that a spec gets on these machines, in words. StudyError where there can be none."""
+    for words in summary(seats(spec.runtime, nodes)):
+        yield f"lanes of {spec.name}: {words}"
+
+
 def _library(name: str) -> Finding:
     try:
         module = import_module(name)
@@ -45,8 +77,12 @@ def _library(name: str) -> Finding:
 
 def _gpus() -> Finding:
     try:
-        cuda = import_module("torch").cuda
+        names = _gpu_names()
     except ImportError:
         return Finding("GPUs", "unknown without torch", fine=False)
-    names = [cuda.get_device_name(i) for i in range(cuda.device_count())]
     return Finding("GPUs", ", ".join(names) or "none: studies train on the CPU", fine=True)
+
+
+def _gpu_names() -> list[str]:
+    cuda = import_module("torch").cuda
+    return [cuda.get_device_name(i) for i in range(cuda.device_count())]

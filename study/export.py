@@ -87,6 +87,12 @@ def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) ->
         "hypervolume": hypervolume,
         "test_opened": confirmation.plan.opened if confirmation and confirmation.plan else None,
         "confirmation": _confirmation(confirmation),
+        "lanes": [
+            {"stage": record.stage, **asdict(place)}
+            for record in (ledger, confirmation)
+            if record is not None
+            for place in record.places()
+        ],
         "environment": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},

@@ -29,6 +29,7 @@ from study.record import (
     Baseline,
     Holder,
     Judgement,
+    Place,
     Plan,
     Point,
     Record,
@@ -293,6 +294,16 @@ class Ledger:
     def note_lane(self, name: str, known: Mapping[str, int]) -> None:
         """Put what is known of a lane on record."""
         self._optuna.set_user_attr(f"lane/{name}", dict(known))
+
+    def note_place(self, place: Place) -> None:
+        """Put on record where a lane is in one of its incarnations."""
+        self._set(**{f"place/{place.lane}/{place.incarnation}": asdict(place)})
+
+    def places(self) -> list[Place]:
+        """Where each lane was in each of its incarnations, as they were noted."""
+        attributes = self._optuna.user_attrs
+        found = [Place(**value) for key, value in attributes.items() if key.startswith("place/")]
+        return sorted(found, key=lambda place: (place.lane, place.incarnation))
 
     def claim(self) -> int:
         """The number of a run that drives the study from now on. StudyError where another one does."""

@@ -35,6 +35,8 @@ SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 EVEN: tuple[SamplerName, ...] = ("qmc", "grid")
 """Samplers that cover the space evenly by themselves: they leave nothing to explore."""
 RuleName = Literal["never", "median", "pareto-asha"]
+GRAIN, MOST_LANES = 1e-4, 64
+"""The smallest share of a GPU that Ray counts, and the most lanes that one may have."""
 
 
 def is_file(source: str) -> bool:
@@ -239,6 +241,38 @@ def _absolute(folder: str) -> str:
     return folder
 
 
+def _of_a_gpu(gpus: float) -> float:
+    """GPUs as asked for: none, whole ones, or one k-th of one as Ray counts it, in ten-thousandths."""
+    if gpus == int(gpus):
+        return gpus
+    k = round(1 / gpus) if gpus < 1 else 0
+    if k < 2 or k > MOST_LANES or abs(gpus - 1 / k) > GRAIN:
+        near = sorted({1.0, *(_grain(k) for k in range(2, MOST_LANES + 1))}, key=lambda g: abs(g - gpus))[:2]
+        words = " or ".join(f"{g:g}" for g in near)
+        raise ValueError(
+            f"{gpus:g} is neither a number of GPUs nor one k-th of one, so part of a GPU would be left over; "
+            f"use {words}"
+        )
+    return _grain(k)
+
+
+def _grain(k: int) -> float:
+    """One k-th, rounded down to what Ray counts: k of them fit."""
+    return int(1 / (k * GRAIN) + 1e-9) * GRAIN
+
+
+class Slots(Part):
+    """Trials that a lane trains together, by the kind of its device."""
+
+    cpu: Literal["auto"] | Count = "auto"
+    """On CPU cores."""
+    gpu: Literal["auto"] | Count = "auto"
+    """On a GPU, or a share of one."""
+
+
+Kind = Literal["cpu", "gpu"]
+
+
 class Runtime(Part):
     """Where the study runs. Nothing here changes a result."""
 
@@ -250,12 +284,16 @@ class Runtime(Part):
     """Lanes that train at the same time; "auto" is as many as fit."""
     max_lanes: Count | None = None
     """With lanes = "auto", lanes to ask for: those that do not fit yet wait for nodes to join."""
-    slots: Literal["auto"] | Count = "auto"
-    """Trials that a lane trains together."""
+    slots: Literal["auto"] | Count | Slots = "auto"
+    """Trials that a lane trains together; { cpu = 1, gpu = 64 } says it for each kind of device."""
     cpus_per_lane: Positive = 1.0
     """CPU cores of a lane."""
-    gpus_per_lane: Literal["auto"] | NonNegative = "auto"
-    """GPUs of a lane, or a fraction of one; "auto" takes one where there is one."""
+    gpus_per_lane: Literal["auto"] | Annotated[NonNegative, AfterValidator(_of_a_gpu)] = "auto"
+    """GPUs of a lane, or one k-th of one, as 0.25 or 0.3333; "auto" takes one where there is one."""
+    cpu_nodes: bool = False
+    """Whether nodes without a GPU get lanes too where lanes train on GPUs; their last digits differ."""
+    placement: Literal["spread", "pack"] = "spread"
+    """Lanes on as many nodes as there are, or on as few as they need; elsewhere where there is no room."""
     storage_path: Annotated[str, AfterValidator(_absolute)] | None = None
     """A folder that every node reaches, in full, for checkpoints; by default the study's own folder."""
     save_every_s: Positive = 60.0
@@ -264,3 +302,9 @@ class Runtime(Part):
     """With address = "auto", the folder on the head, in full, that `studies/` lies in; left out, the working
     folder, and of a submitted study the home folder of whoever runs Ray there.
     """
+
+    def slots_on(self, kind: Kind) -> Literal["auto"] | int:
+        """The slots of a lane on this kind of device."""
+        if not isinstance(self.slots, Slots):
+            return self.slots
+        return self.slots.gpu if kind == "gpu" else self.slots.cpu

@@ -79,6 +79,17 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a lane is in one of its incarnations: the node's id in Ray, its address, its GPUs by number."""
+
+    lane: str
+    incarnation: int
+    node: str
+    address: str
+    devices: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for.
 

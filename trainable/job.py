@@ -1,5 +1,6 @@
 """What a lane is to train on what: everything its Session needs, in one thing that travels."""
 
+import platform
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
@@ -14,11 +15,12 @@ from trainable.engines import Engine, engine
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which code this process runs: the package's version, where it lies, and a hash of its sources."""
+    """Which code this process runs: the package's version, its place, a hash of its sources; which Python."""
 
     version: str
     path: str
     sha256: str
+    python: str
 
     @classmethod
     def here(cls) -> "Origin":
@@ -27,11 +29,15 @@ class Origin:
         digest = sha256()
         for source in sorted(folder.rglob("*.py")):
             digest.update(source.relative_to(folder).as_posix().encode() + source.read_bytes())
-        return cls(version("pareto-study"), str(folder), digest.hexdigest())
+        return cls(version("pareto-study"), str(folder), digest.hexdigest(), platform.python_version())
 
     def check(self) -> None:
         """StudyError where this process runs other code than the one that made this origin."""
         here = Origin.here()
+        if here.python != self.python:
+            raise StudyError(
+                f"this worker runs Python {here.python}, the driver {self.python}; use one everywhere"
+            )
         if (here.version, here.sha256) != (self.version, self.sha256):
             raise StudyError(
                 f"this worker runs pareto-study {here.version} from {here.path}, the driver {self.version} "
@@ -41,7 +47,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The fold, the engine and its share of a device, the slots, and how often to save (None: never)."""
+    """The fold, the engine and its share of a device, the slots, and how often to save (None: never).
+
+    `gpu_share` is the part of a GPU that is this lane's, where it has less than all. With `marker`, a file on
+    the storage for checkpoints, only a lane that sees it saves.
+    """
 
     fold: Fold
     seed: int
@@ -50,8 +60,15 @@ class Job:
     threads: int = 1
     dtype: str = "float32"
     slots: int | Literal["auto"] = "auto"
+    gpu_share: float | None = None
     save_every_s: float | None = None
+    marker: Path | None = None
     origin: Origin = field(default_factory=Origin.here)
+
+    @property
+    def saves_here(self) -> bool:
+        """Whether this machine reaches the storage for checkpoints."""
+        return self.marker is None or self.marker.exists()
 
     def build(self) -> Engine:
         """An engine without members."""
@@ -62,4 +79,5 @@ class Job:
             device=self.device,
             threads=self.threads,
             dtype=self.dtype,
+            gpu_share=self.gpu_share,
         )

@@ -8,11 +8,12 @@ from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
+import ray
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainable.checkpoint import CheckpointError
-from trainable.contract import SHARINGS, Answer, Config, Exchange, Lease
+from trainable.contract import SHARINGS, Answer, Config, Exchange, Lease, StudyError
 from trainable.data import load
 from trainable.job import Job
 from trainable.session import Session
@@ -26,12 +27,16 @@ log = logging.getLogger(__name__)
 
 
 class Lane(tune.Trainable):
-    """A Session under Tune. `exchange` is the way to the referee; `job` says what to train on what."""
+    """A Session under Tune. `exchange` is the way to the referee; `jobs` say what each lane trains."""
 
-    def setup(self, config: dict[str, Any], *, exchange: Exchange, job: Job) -> None:
+    def setup(self, config: dict[str, Any], *, exchange: Exchange, jobs: Mapping[str, Job]) -> None:
         """Check that this worker runs the driver's code, and open the slots."""
-        job.origin.check()
-        self._save_every_s = job.save_every_s
+        job, self._place = jobs[config["lane"]], _place()
+        try:
+            job.origin.check()
+        except StudyError as error:  # a node that joined after the preflight
+            raise StudyError(f"node {self._place['address']}: {error}") from None
+        self._save_every_s = job.save_every_s if job.saves_here else None
         self._saved = time.monotonic()
         self._begun = False
         self.session = Session(job.build, slots=job.slots, lane=config["lane"], exchange=exchange)
@@ -48,7 +53,8 @@ class Lane(tune.Trainable):
             answer = self.session.advance()
         if answer.park and not answer.over:
             time.sleep(STEP_S)
-        return {"over": answer.over, "done": answer.over, SHOULD_CHECKPOINT: self._due}
+        lane = {"lane": self.session.lane, "incarnation": self.session.incarnation, **self._place}
+        return {"over": answer.over, "done": answer.over, SHOULD_CHECKPOINT: self._due, "place": lane}
 
     @property
     def _due(self) -> bool:
@@ -85,6 +91,18 @@ class Lane(tune.Trainable):
                 self.session.load(Path(checkpoint))
         except CheckpointError as error:
             log.warning("lane %s: %s, so its trials start again", self.session.lane, error)
+
+
+def _place() -> dict[str, Any]:
+    """Where Ray has put this process: the node's id and address, and the GPUs it was given, by number."""
+    if not ray.is_initialized():
+        return {"node": "", "address": "", "devices": []}
+    context = ray.get_runtime_context()
+    return {
+        "node": context.get_node_id(),
+        "address": ray.util.get_node_ip_address(),
+        "devices": context.get_accelerator_ids()["GPU"],
+    }
 
 
 class TwoTask(tune.Trainable):

@@ -124,7 +124,9 @@ def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
 
 def job(spec: StudySpec, fold: Fold) -> Job:
     """What every lane trains."""
-    return Job(fold=fold, seed=spec.search.seed, engine=spec.runtime.engine, slots=spec.runtime.slots)
+    return Job(
+        fold=fold, seed=spec.search.seed, engine=spec.runtime.engine, slots=spec.runtime.slots_on("cpu")
+    )
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from study.answer import Answer, unpacked
+from study.runtime.placement import Node, seats
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -124,8 +125,9 @@ class Head:
 
         Only the spec is sent, and `with_package` this machine's pareto-study with it. The study lies in
         `studies/NAME` of runtime.home there, or of the home folder of whoever runs Ray. StudyError where a
-        job with another question runs under this name.
+        job with another question runs under this name, or the cluster has no room for it.
         """
+        seats(spec.runtime, self.nodes())
         spec = spec.model_copy(update={"runtime": spec.runtime.model_copy(update={"address": "auto"})})
         metadata = {
             "study": spec.name,
@@ -190,6 +192,20 @@ class Head:
                 self._client.stop_job(live.id)
             return Answer(0, f"{study}: job {live.id} stopped before it had begun\n", "", {})
         return answer
+
+    def nodes(self) -> list[Node]:
+        """The machines of the cluster."""
+        answer = self._client._do_request("GET", "/api/v0/nodes?limit=10000&detail=1").json()
+        return [
+            Node(
+                node["node_id"],
+                node["node_ip"],
+                node["resources_total"].get("CPU", 0.0),
+                node["resources_total"].get("GPU", 0.0),
+            )
+            for node in answer["data"]["result"]["result"]
+            if node["state"] == "ALIVE"
+        ]
 
     # --- short jobs ------------------------------------------------------------------------------------
 

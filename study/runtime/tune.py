@@ -7,12 +7,13 @@ nothing and schedules nothing: what trials run is between the lanes and the refe
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+from uuid import uuid4
 
 import ray
 from ray import tune
@@ -22,13 +23,17 @@ from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.budget import complete
+from study.database import DATABASE_ERRORS
 from study.events import Event, Log
 from study.ledger import Ledger, Stage
 from study.parts import Runtime
+from study.record import Place
 from study.referee import LEASE_S, Referee
+from study.runtime import preflight
 from study.runtime.ahead import Ahead
 from study.runtime.interrupt import Interrupt
 from study.runtime.meters import Heard, shown
+from study.runtime.placement import Node, Seat, Share, seats
 from study.runtime.steady import Steady
 from study.spec import StudySpec
 from trainable.contract import Answer, Held, Measurement, StudyError, Unreachable
@@ -110,18 +115,34 @@ class RayExchange:
 
 
 class Watch(tune.Stopper, tune.Callback):
-    """Ends Tune's run when the referee is done, or when lanes cannot even start."""
+    """Ends Tune's run when the referee is done, or when lanes cannot even start; notes where lanes are."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, stage: Stage) -> None:
         self.over = False
         self.failure: str | None = None
+        self._record = folder, stage  # Tune pickles this; a Ledger is no thing to be pickled
+        self._noted: set[tuple[str, int]] = set()
         self._failed: dict[str, int] = {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether this lane is done; the first that hears of the end ends all."""
         self._failed.pop(trial_id, None)
+        self._note(Place(**result["place"]))
         self.over = self.over or result["over"]
         return self.over
+
+    def _note(self, place: Place) -> None:
+        """Put on record where a lane is, once; where the database is away, after its next result."""
+        key = place.lane, place.incarnation
+        if key in self._noted:
+            return
+        folder, stage = self._record
+        try:
+            with closing(Ledger.read(folder, stage=stage)) as ledger:
+                ledger.note_place(place)
+        except DATABASE_ERRORS:
+            return
+        self._noted.add(key)
 
     def stop_all(self) -> bool:
         """Whether the run ends, pending lanes and all."""
@@ -145,37 +166,36 @@ def drive(
     """
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
-    with connected(ledger.spec, folder), interrupt:
-        resources = _resources(runtime.cpus_per_lane, runtime.gpus_per_lane)
-        lanes = _lanes(runtime, resources)
-        referee = (
-            ray.remote(RefereeActor)
-            .options(
-                name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
-                num_cpus=0,
-                max_restarts=-1,
-                max_task_retries=-1,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(_this_node(), soft=False),
+    with connected(ledger.spec, folder), interrupt, shown(folder, ledger.stage):
+        placed = seats(runtime, nodes())
+        with _marker(storage) as marker:
+            _preflight(ledger, folder, marker)
+            referee = (
+                ray.remote(RefereeActor)
+                .options(
+                    name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
+                    num_cpus=0,
+                    max_restarts=-1,
+                    max_task_retries=-1,
+                    scheduling_strategy=NodeAffinitySchedulingStrategy(_this_node(), soft=False),
+                )
+                .remote(folder, ledger.stage, run, lease_s)
             )
-            .remote(folder, ledger.stage, run, lease_s)
-        )
-        job = replace(
-            job,
-            device="cuda" if resources["gpu"] else "cpu",
-            threads=max(1, int(resources["cpu"])),
-            save_every_s=runtime.save_every_s if _shared(storage) else None,
-        )
-        try:
-            with shown(folder, ledger.stage):
-                failure = _fit(referee, job, run, lanes, resources, storage / ledger.stage)
-            over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
-        except RayError as error:
-            what = str(error).strip().splitlines()[0]
-            raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
-        finally:
-            ray.kill(referee)
+            job = replace(job, save_every_s=runtime.save_every_s, marker=marker)
+            lanes = {f"{run}.{number}": seat for number, seat in enumerate(placed)}
+            watch = Watch(folder, ledger.stage)
+            try:
+                _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=storage / ledger.stage)
+                over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
+            except RayError as error:
+                what = str(error).strip().splitlines()[0]
+                raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
+            finally:
+                ray.kill(referee)
     if over is None:
-        raise StudyError(failure or "Ray ended the run before the study was over; run it again to go on")
+        raise StudyError(
+            watch.failure or "Ray ended the run before the study was over; run it again to go on"
+        )
     shutil.rmtree(storage, ignore_errors=True)
     return over
 
@@ -189,17 +209,24 @@ def _storage(shared: str | None, name: str, folder: Path) -> Path:
 
 
 def _fit(
-    referee: Any, job: Job, run: int, lanes: int, resources: dict[str, float], storage: Path
-) -> str | None:
-    """Run the lanes until the referee is done; what kept them from starting, or None."""
-    watch = Watch()
-    lane = tune.with_parameters(Lane, exchange=RayExchange(referee), job=job)
+    watch: Watch,
+    referee: Any,
+    job: Job,
+    runtime: Runtime,
+    lanes: Mapping[str, Seat],
+    *,
+    name: str,
+    storage: Path,
+) -> None:
+    """Run the lanes until the referee is done, or they cannot start."""
+    jobs = {lane: _for(job, runtime, seat.share) for lane, seat in lanes.items()}
+    lane = tune.with_parameters(Lane, exchange=RayExchange(referee), jobs=jobs)
     tuner = tune.Tuner(
-        tune.with_resources(lane, resources),
-        param_space={"lane": tune.grid_search([f"{run}.{number}" for number in range(lanes)])},
+        tune.with_resources(lane, lambda config: _bundle(lanes[config["lane"]])),
+        param_space={"lane": tune.grid_search(list(lanes))},
         tune_config=TuneConfig(reuse_actors=False),
         run_config=RunConfig(
-            name=f"run-{run}",
+            name=name,
             storage_path=str(storage),
             stop=watch,
             callbacks=[watch],
@@ -211,7 +238,27 @@ def _fit(
         ),
     )
     tuner.fit()
-    return watch.failure
+
+
+def _for(job: Job, runtime: Runtime, share: Share) -> Job:
+    """The job of a lane with this share of a node."""
+    return replace(
+        job,
+        device="cuda" if share.gpus else "cpu",
+        threads=max(1, int(share.cpus)),
+        gpu_share=share.gpus if 0 < share.gpus < 1 else None,
+        slots=runtime.slots_on(share.kind),
+    )
+
+
+def _bundle(seat: Seat) -> tune.PlacementGroupFactory:
+    """What Tune asks Ray for: the share of a node, and softly which.
+
+    Lanes are placed one by one, so Ray's own strategies cannot spread or pack them.
+    """
+    wanted = {"CPU": seat.share.cpus, **({"GPU": seat.share.gpus} if seat.share.gpus else {})}
+    target = {} if seat.node is None else {"_soft_target_node_id": seat.node.id}
+    return tune.PlacementGroupFactory([wanted], strategy="STRICT_PACK", **target)
 
 
 @contextmanager
@@ -245,54 +292,39 @@ def _this_node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _resources(cpus: float, gpus: float | Literal["auto"]) -> dict[str, float]:
-    """What one lane asks for; with "auto" a GPU where the cluster has one."""
-    if gpus == "auto":
-        gpus = 1.0 if any(node["Resources"].get("GPU") for node in _nodes()) else 0.0
-    return {"cpu": cpus, "gpu": gpus}
-
-
-def _lanes(runtime: Runtime, resources: dict[str, float]) -> int:
-    """How many lanes to start: what fits now, or what the spec asks for. StudyError where none fits."""
-    wanted = {"CPU": resources["cpu"], "GPU": resources["gpu"]}
-    fit = sum(
-        int(min(node["Resources"].get(kind, 0) / share for kind, share in wanted.items() if share))
-        for node in _nodes()
-    )
-    lanes = runtime.max_lanes or fit if runtime.lanes == "auto" else runtime.lanes
-    if not fit and runtime.max_lanes is None:
-        raise StudyError(
-            f"runtime: no node has room for a lane of {resources['cpu']:g} CPUs and {resources['gpu']:g} "
-            "GPUs; lower runtime.cpus_per_lane or gpus_per_lane, or set runtime.max_lanes to wait for nodes"
+def nodes() -> list[Node]:
+    """The machines of the Ray that this process is connected to."""
+    return [
+        Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["Resources"].get("CPU", 0.0),
+            node["Resources"].get("GPU", 0.0),
         )
-    return lanes
-
-
-def _shared(storage: Path) -> bool:
-    """Whether every node sees `storage`: each is asked for a file that this one writes there."""
-    storage.mkdir(parents=True, exist_ok=True)
-    nodes = [node["NodeID"] for node in _nodes()]
-    if len(nodes) == 1:
-        return True
-    token = storage / f".seen-{os.getpid()}"
-    token.touch()
-    asks = [
-        _sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(token)
-        for node in nodes
+        for node in ray.nodes()
+        if node["Alive"]
     ]
+
+
+@contextmanager
+def _marker(storage: Path) -> Iterator[Path]:
+    """A file where checkpoints go, of which no other place has the like: who sees it reaches the storage."""
+    storage.mkdir(parents=True, exist_ok=True)
+    marker = storage / f".seen-{uuid4().hex}"
+    marker.touch()
     try:
-        return all(ray.get(asks))
+        yield marker
     finally:
-        token.unlink()
+        marker.unlink(missing_ok=True)
 
 
-@ray.remote(num_cpus=0)
-def _sees(token: Path) -> bool:
-    return token.exists()
+def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
+    """Ask every node of a cluster whether it can run lanes; a Ray of our own has this machine's."""
+    if ledger.spec.runtime.address == "local":
+        return
+    addresses = {node.id: node.address for node in nodes()}
+    preflight.check(addresses, marker, shared=ledger.spec.runtime.storage_path is not None)
+    preflight.check_record(_this_node(), addresses[_this_node()], folder, ledger.stage)
 
 
 def _end_on_record(ledger: Ledger, run: int) -> str | None:

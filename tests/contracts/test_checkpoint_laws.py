@@ -67,7 +67,7 @@ def born(referee: Referee) -> Callable[[], Lane]:
         """A lane without Ray."""
 
         def setup(self, config):
-            super().setup(config, exchange=referee.exchange, job=job)
+            super().setup(config, exchange=referee.exchange, jobs={"a": job})
 
     return lambda: Here({"lane": "a"})
 

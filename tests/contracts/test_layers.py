@@ -69,6 +69,7 @@ ORDER = {
         front, models ← pick
         spec ← answer ← runtime
         database, runtime ← relay
+        runtime ← doctor
         doctor, export, pick, progress, relay ← cli ← __main__
         runtime ← __init__
     """,

@@ -78,7 +78,13 @@ specs = st.fixed_dictionaries(
             explore=shares,
             seed=st.integers(0, 2**63 - 1),
         ),
-        "runtime": tables(lanes=counts | st.just("auto"), gpus_per_lane=shares | st.just("auto")),
+        "runtime": tables(
+            lanes=counts | st.just("auto"),
+            gpus_per_lane=st.integers(1, parts.MOST_LANES).map(lambda k: 1 / k)
+            | st.just(-0.0)
+            | st.just("auto"),
+            slots=counts | st.just("auto") | tables(cpu=counts, gpu=counts | st.just("auto")),
+        ),
     },
 ).map(StudySpec.model_validate)
 
@@ -179,7 +185,10 @@ CHANGED: dict[str, dict[str, str]] = {
         "cpus_per_lane": "0.5",
         "gpus_per_lane": "0.25",
         "storage_path": "/elsewhere",
+        "cpu_nodes": "true",
+        "placement": "pack",
         "save_every_s": "1.5",
+        "home": "/data",
     },
 }
 SETTINGS = [(f"{part}.{key}", value) for part, keys in CHANGED.items() for key, value in keys.items()]

@@ -103,11 +103,25 @@ class Engine(Protocol):
         ...
 
 
-def engine(name: str, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> Engine:
-    """The engine called `name`, or the best for the device ("auto"); StudyError where there is none."""
+def engine(
+    name: str,
+    fold: Fold,
+    *,
+    seed: int,
+    device: str,
+    threads: int,
+    dtype: str = "float32",
+    gpu_share: float | None = None,
+) -> Engine:
+    """The engine called `name`, or the best for the device ("auto"); StudyError where there is none.
+
+    With `gpu_share` this process never takes more than that part of the GPU's memory.
+    """
     name = AUTO[device] if name == "auto" else name
     if name not in ENGINES:
         raise StudyError(f"engine: {name!r} is not known; use {', '.join(ENGINES)}")
+    if gpu_share is not None:
+        import_module("trainable.engines.device").limit(gpu_share)
     module, _, attribute = ENGINES[name].partition(":")
     made = getattr(import_module(module), attribute)(
         fold, seed=seed, device=device, threads=threads, dtype=dtype

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from trainable.contract import StudyError
 
+CONTEXT_BYTES = 640 << 20
+"""What CUDA takes of a GPU for each process, beside PyTorch's tensors: no allocator counts it."""
+
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -18,6 +21,26 @@ def like(device: str, dtype: str) -> Tensor:
     if device == "cuda" and not torch.cuda.is_available():
         raise StudyError("device: 'cuda' was asked for, but PyTorch sees no GPU here; use cpu")
     return torch.empty(0, dtype=DTYPES[dtype], device=device)
+
+
+def limit(share: float) -> None:
+    """Give this process `share` of the GPU's memory, CUDA's own part included; StudyError where that is all.
+
+    Ray divides GPUs by count only; without this, one of four lanes could take the memory of all.
+    """
+    _, total = torch.cuda.mem_get_info()
+    if (own := share - CONTEXT_BYTES / total) <= 0:
+        raise StudyError(
+            f"runtime.gpus_per_lane: {share:g} of this GPU leave no room beside CUDA's own; use more"
+        )
+    torch.cuda.set_per_process_memory_fraction(own)
+
+
+def free_bytes() -> int:
+    """What this process may still take of the GPU's memory, and would find."""
+    free, total = torch.cuda.mem_get_info()
+    mine = torch.cuda.get_per_process_memory_fraction() * total - torch.cuda.memory_allocated()
+    return int(min(free, mine))
 
 
 def ids(values: NDArray[np.integer], like: Tensor) -> Tensor:

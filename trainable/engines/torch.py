@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainable.data.interactions import Fold
 from trainable.engines import Member, Result, State
-from trainable.engines.device import arithmetic, ids, like
+from trainable.engines.device import arithmetic, free_bytes, ids, like
 from trainable.engines.draws import draw
 from trainable.engines.group import Columns, Group
 from trainable.engines.stack import Stack
@@ -81,8 +81,7 @@ class TorchEngine:
         members = sum(len(group.seats) for group in self._groups.values())
         if self._like.device.type != "cuda" or not members:
             return None
-        free, _ = torch.cuda.mem_get_info(self._like.device)
-        return int(free * members / (2 * torch.cuda.memory_allocated(self._like.device)))
+        return int(free_bytes() * members / (2 * torch.cuda.memory_allocated(self._like.device)))
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
         """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""

@@ -1,0 +1,75 @@
+"""Before lanes start, every node is asked whether it can run them; what fails names its node."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from study.ledger import Ledger, Stage
+from trainable.contract import StudyError
+from trainable.job import Origin
+
+ANSWER_S = 120.0
+"""How long the nodes may take together; the first worker of a node has to import what lanes need."""
+
+
+def check(addresses: dict[str, str], marker: Path, *, shared: bool) -> None:
+    """Every node, by id and address, runs the driver's Python and code, and sees `marker` where `shared`.
+
+    StudyError with a node's address where one does not, or cannot be asked.
+    """
+    asked = {_on(node, _look).remote(Origin.here(), marker): node for node in addresses}
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
+    for task in silent:
+        raise StudyError(f"node {addresses[asked[task]]}: no worker answered in {ANSWER_S:.0f} s")
+    for task in answered:
+        fault, sees = _answer(task, f"node {addresses[asked[task]]}")
+        if shared and not sees:
+            fault = f"does not see {marker.parent}; mount runtime.storage_path on every node, or leave it out"
+        if fault is not None:
+            raise StudyError(f"node {addresses[asked[task]]}: {fault}")
+
+
+def check_record(node: str, address: str, folder: Path, stage: Stage) -> None:
+    """Workers of this node, where the referee will be, can open the record; StudyError where not.
+
+    They have the environment of Ray, not that of the driver, and so perhaps no URL of the database.
+    """
+    fault = _answer(_on(node, _open).remote(folder, stage), f"node {address}")
+    if fault is not None:
+        raise StudyError(f"node {address}: {fault}")
+
+
+def _on(node: str, task: Any) -> Any:
+    """A task that runs on this node or not at all."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(task).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+
+
+def _answer(task: Any, where: str) -> Any:
+    try:
+        return ray.get(task, timeout=ANSWER_S)
+    except RayError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise StudyError(f"{where}: cannot run this package there: {last}") from error
+
+
+def _look(origin: Origin, marker: Path) -> tuple[str | None, bool]:
+    """What is wrong with this node's code, or None; whether it sees the marker."""
+    try:
+        origin.check()
+    except StudyError as error:
+        return str(error), False
+    return None, marker.exists()
+
+
+def _open(folder: Path, stage: Stage) -> str | None:
+    """Why the record cannot be opened here, or None."""
+    try:
+        with closing(Ledger.read(folder, stage=stage)):
+            return None
+    except StudyError as error:
+        return str(error)

@@ -1,0 +1,123 @@
+"""Lanes on quarters of GPUs, which Ray only counts here: where each lies is read from the record."""
+
+import json
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from study.export import export
+from study.ledger import Ledger
+from study.runtime import preflight, run
+from study.runtime import tune as runtime
+from study.spec import StudySpec
+from trainable import tune
+from trainable.contract import StudyError
+
+SPEC = """
+name = "quarters"
+[data]
+source = "synthetic"
+[train]
+epochs = 2
+dim = 4
+hidden = 4
+batch_size = "full"
+[search]
+sampler = "random"
+[budget]
+trials = 32
+[runtime]
+address = "auto"
+engine = "plain"
+slots = 1
+cpus_per_lane = 0.5
+gpus_per_lane = 0.25
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes with two GPUs each that nobody has, and this process connected to them."""
+    offer = {"num_cpus": 4, "num_gpus": 2}
+    nodes = Cluster(initialize_head=True, head_node_args={**offer, "include_dashboard": False})
+    nodes.add_node(**offer)
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="CRITICAL")
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def without_cuda(diary: Path) -> type[tune.Lane]:
+    """A lane that trains on the CPU what it was to train on its GPU, and notes what it was given."""
+
+    class Pretending(tune.Lane):
+        """Made here, so that it travels to Ray's workers by value."""
+
+        def setup(self, config, *, jobs, **given):
+            name = config["lane"]
+            job = jobs[name]
+            told = {"device": job.device, "share": job.gpu_share, "sees": os.environ["CUDA_VISIBLE_DEVICES"]}
+            (diary / name).write_text(json.dumps(told))
+            job = replace(job, device="cpu", gpu_share=None)
+            super().setup(config, jobs={name: job}, **given)
+
+    return Pretending
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Catches: lanes that fall on one GPU, a share Ray does not know of, a place that is not on record."""
+    (tmp_path / "diary").mkdir()
+    monkeypatch.setattr(runtime, "Lane", without_cuda(tmp_path / "diary"))
+    outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
+    assert outcome.reason == "trials: 32 of 32"
+
+    ledger = Ledger.read(outcome.folder)
+    export(ledger, outcome.folder)
+    lanes = json.loads((outcome.folder / "manifest.json").read_text())["lanes"]
+    assert len({lane["lane"] for lane in lanes}) == 16
+    assert {lane["incarnation"] for lane in lanes} == {1}
+    on = Counter((lane["node"], *lane["devices"]) for lane in lanes)
+    assert set(on.values()) == {4}
+    assert {node for node, _ in on} == {node["NodeID"] for node in ray.nodes()}
+    for lane in lanes:
+        told = json.loads((tmp_path / "diary" / lane["lane"]).read_text())
+        assert told == {"device": "cuda", "share": 0.25, "sees": ",".join(lane["devices"])}
+
+
+@pytest.mark.ray
+def test_what_can_never_be_placed_is_refused_at_once(cluster, tmp_path: Path):
+    asked = StudySpec.from_text(SPEC, where="test", overrides=["runtime.gpus_per_lane=3"])
+    with pytest.raises(
+        StudyError, match=r"no node has room for a lane of 0\.5 CPUs and 3 GPUs, the largest is"
+    ):
+        run(asked, tmp_path)
+
+
+@pytest.mark.ray
+def test_the_preflight_names_the_node(cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Catches: other code or a missing mount that shows after an hour, or without saying where."""
+    addresses = {node.id: f"10.0.0.{n}" for n, node in enumerate(runtime.nodes())}
+    marker = tmp_path / "marker"
+    preflight.check(addresses, marker, shared=False)
+    with pytest.raises(StudyError, match=r"node 10\.0\.0\.[01]: does not see .*; mount runtime.storage_path"):
+        preflight.check(addresses, marker, shared=True)
+    marker.touch()
+    preflight.check(addresses, marker, shared=True)
+    here = preflight.Origin.here()
+    for other, words in (
+        (replace(here, sha256="0"), "their sources differ"),
+        (replace(here, python="3.1.4"), "3.1.4"),
+    ):
+        monkeypatch.setattr(preflight.Origin, "here", lambda origin=other: origin)
+        with pytest.raises(StudyError, match=rf"node 10\.0\.0\.[01]: .*{words}"):
+            preflight.check(addresses, marker, shared=False)
+    with pytest.raises(StudyError, match=r"node 10\.0\.0\.0: .*holds no study"):
+        preflight.check_record(next(iter(addresses)), "10.0.0.0", tmp_path, "search")

@@ -1,0 +1,119 @@
+"""A study on a cluster, from a machine that reaches nothing of it but its dashboard."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import DEADLINE_S, Ended, prepare, started, until
+from heads import Head, head
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+(COMMANDS,) = re.findall(r"^```sh cluster\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+LONG = ("--set", "name=long", "--set", "train.epochs=1000000", "--set", "runtime.engine=plain")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    """One head for the module: starting one takes longer than the commands."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with head(folder / "home") as found:
+        yield found
+
+
+@pytest.fixture
+def laptop(cluster: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on a machine that has the cluster's token, and nothing else of it."""
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    return prepare(tmp_path / "laptop")
+
+
+def there(cluster: Head, laptop: Path, *arguments: str) -> Ended:
+    """The end of a command that is sent to the cluster."""
+    with started(*arguments, "--address", cluster.address, cwd=laptop) as running:
+        return running.wait(2 * DEADLINE_S)
+
+
+def test_the_commands_of_the_readme(cluster: Head, laptop: Path):
+    """Catches: a study in the job's own folder, a file that changes on its way."""
+    for line in COMMANDS.replace("http://head:8265", cluster.address).splitlines():
+        _, *words = line.partition(" #")[0].split()
+        with started(*words, cwd=laptop) as running:
+            ended = running.wait(2 * DEADLINE_S)
+        assert (ended.code, ended.err) == (0, ""), (line, ended)
+        if words[0] == "submit" and "--detach" not in words:
+            assert "job smoke-1 begins" in ended.out
+            assert "report: " in ended.out
+    home, here = cluster.home / "studies/smoke", laptop / "studies/smoke"
+    for name in ("front.csv", "manifest.json", "tables/trials.parquet", "report/front.png"):
+        assert (here / name).read_bytes() == (home / name).read_bytes(), name
+    assert "<html" in (here / "report/index.html").read_text()
+    assert not (here / "ledger.db").exists()
+
+
+def test_two_submit_one_study_and_one_detaches(cluster: Head, laptop: Path):
+    """One job of two. Catches: a second driver, a study that dies with who follows it, a stop that kills."""
+    submit = ("submit", "smoke", *LONG, "--address", cluster.address)
+    with started(*submit, cwd=laptop) as one, started(*submit, "--detach", cwd=laptop) as other:
+        last = other.wait()
+        assert last.code == 0, last
+        until(lambda: one.said("in studies/long"), "the study's first words")
+        one.send(signal.SIGINT)
+        first = one.wait()
+    assert first.code == 0, first
+    assert "detached; the study goes on" in first.out
+    assert sorted(e.out.count("job long-1 begins") for e in (first, last)) == [0, 1]
+    assert sorted(e.out.count("job long-1 runs it already") for e in (first, last)) == [0, 1]
+
+    changed = there(cluster, laptop, "submit", "smoke", *LONG, "--set", "search.seed=9")
+    assert changed.code == 2
+    assert "runs there with another spec, as job long-1" in changed.err
+    assert there(cluster, laptop, "stop", "long").out == "long: asked to stop\n"
+    until(lambda: standing(cluster, laptop, "long") == "stopped", "the study's end")
+    again = ("submit", "smoke", *LONG, "--detach")
+    until(lambda: "job long-2 begins" in there(cluster, laptop, *again).out, "a second job")
+    until(lambda: there(cluster, laptop, "stop", "long").out.startswith("long: asked"), "a stop")
+
+
+def standing(cluster: Head, laptop: Path, name: str) -> str:
+    """How a study stands there."""
+    return json.loads(there(cluster, laptop, "status", name, "--json").out)["state"]
+
+
+def test_the_package_goes_along_where_it_is_asked_for(cluster: Head, laptop: Path, tmp_path: Path):
+    """The head's own python knows nothing of it. Catches: the installed version used in its place."""
+    home = tmp_path / "data"
+    options = ("--set", "name=sent", "--set", "budget.trials=1", "--set", f"runtime.home={home}")
+    ended = there(cluster, laptop, "submit", "smoke", *options, "--with-package")
+    assert ended.code == 0, ended
+    assert (home / "studies/sent/ledger.db").is_file()
+    assert standing(cluster, laptop, "sent") == "complete"
+    assert not (cluster.home / "studies/sent").exists()
+
+
+def test_without_the_token_nobody_comes_in(cluster: Head, laptop: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-another-cluster")
+    ended = there(cluster, laptop, "list")
+    assert ended.code == 2
+    assert "Authentication failed" in ended.err
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    ended = there(cluster, laptop, "list")
+    assert ended.code == 2
+    assert "Authentication required" in ended.err
+    assert "RAY_AUTH_TOKEN_PATH" in ended.err
+
+
+def test_a_laptop_needs_no_torch(cluster: Head, laptop: Path):
+    code = (
+        "import sys; sys.modules.update(torch=None, numba=None, psycopg=None)\n"
+        f"sys.argv[1:] = ['list', '--address', '{cluster.address}']\n"
+        "from study.cli import main; main()"
+    )
+    done = subprocess.run([os.sys.executable, "-P", "-c", code], cwd=laptop, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
