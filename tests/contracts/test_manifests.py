@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ import yaml
 from kuberay import RAY_JOB
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.autoscaler._private.util import prepare_config, validate_config
+from typer.main import get_command
 
+from study.cli import app
 from study.spec import StudySpec
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +74,7 @@ def test_every_node_of_compose_asks_for_the_token_and_reads_it_from_a_file(servi
         assert services[name]["environment"]["RAY_AUTH_MODE"] == "token"
         sources = {secret["source"]: secret["target"] for secret in services[name]["secrets"]}
         assert services[name]["environment"]["RAY_AUTH_TOKEN_PATH"] == sources["ray_token"]
+    assert [name for name in services if "STUDY_DATABASE" in str(services[name])] == ["head"]
     assert not [word for word in SECRETS.values() if word in json.dumps(services)]
 
 
@@ -183,3 +187,31 @@ def test_a_job_that_is_tried_again_finds_its_record_and_its_folder(objects: dict
 def test_the_manifests_and_the_package_name_one_version_of_ray(objects: dict[str, Any]) -> None:
     (pinned,) = re.findall(r"^ray==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert objects["RayJob"]["spec"]["rayClusterSpec"]["rayVersion"] == pinned
+
+
+# --- docs/cluster.md -------------------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_commands_and_options_that_there_are() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    text = PAGE.replace("\\\n", " ")
+    lines = re.findall(r"^ *(study .+)$", text, re.MULTILINE)
+    assert len(lines) > 5
+    for line in lines:
+        _, name, *arguments = shlex.split(line, comments=True)
+        commands[name].make_context(name, arguments)  # an unknown option raises
+
+
+def test_the_page_points_to_what_is_there() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target
+    for target in re.findall(r"docker/[\w.-]+\.yaml|docker/Dockerfile", PAGE):
+        assert (ROOT / target).is_file(), target
+
+
+def test_the_page_names_the_meters_that_a_study_has() -> None:
+    meters = set(re.findall(r'"(study_\w+)"', (ROOT / "study/runtime/meters.py").read_text(encoding="utf-8")))
+    named = {name.removesuffix("_total") for name in re.findall(r"`ray_(study_\w+)`", PAGE)}
+    assert named == meters
