@@ -50,6 +50,17 @@ class AsJson(logging.Formatter):
         return json.dumps(line | getattr(record, "about", {}), ensure_ascii=False)
 
 
+class Appending(logging.FileHandler):
+    """A log file that cannot even be opened is said on stderr too, as what cannot be written to it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the line, if the disk takes it."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+
 class Log:
     """A listener that appends to the log in a study's `folder`, through the logger `study.events.NAME`.
 
@@ -60,7 +71,7 @@ class Log:
         self._about = {"study": folder.name, "stage": stage, "run": run}
         self._log = logging.getLogger(f"{__name__}.{folder.name}")
         self._log.setLevel(logging.INFO)
-        self._handler = logging.FileHandler(folder / LOG, encoding="utf-8", delay=True)
+        self._handler = Appending(folder / LOG, encoding="utf-8", delay=True)
         self._handler.setFormatter(AsJson())
         self._log.addHandler(self._handler)
 

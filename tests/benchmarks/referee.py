@@ -81,7 +81,7 @@ class Spent:
 def section(fold: Fold, *, before: int, trials: int, calls: int) -> str:
     """The tables: `before` trials on record already, `trials` watched, `calls` made over Ray."""
     epoch_s = _epoch_s(fold)
-    rows, costs = [], []
+    rows, costs, sums = [], [], []
     with TemporaryDirectory() as home, server() as postgres:
         os.environ[VARIABLE] = postgres.database()
         for name, url in (("SQLite", ()), ("PostgreSQL", (f"storage.url=env:{VARIABLE}",))):
@@ -100,11 +100,13 @@ def section(fold: Fold, *, before: int, trials: int, calls: int) -> str:
                         )
                     )
                     costs.append((name, slots, *(_cost(spent, part) for part in PARTS)))
+                sums.append(f"- {name}, {slots} slots: {_arithmetic(spent, epoch_s)}")
                 ledger.release(run, "measured")
         hop = _hop(Path(home) / "SQLite" / spec.name, calls)
     about = ABOUT.format(before=f"{before:,}", trials=trials, epochs=EPOCHS, epoch=number(1e3 * epoch_s))
     capacity = table(("database", "slots", *CAPACITY), rows)
-    return "\n\n".join([about, capacity, COSTS, table(("database", "slots", *PARTS), costs), hop])
+    parts = table(("database", "slots", *PARTS), costs)
+    return "\n\n".join([about, capacity, COSTS, parts, "\n".join([SUMS, *sums]), hop])
 
 
 CAPACITY = ("exchanges/s", "member-epochs/s", "lanes fed", "most of its time")
@@ -113,6 +115,22 @@ CAPACITY = ("exchanges/s", "member-epochs/s", "lanes fed", "most of its time")
 def _cost(spent: Spent, part: str) -> str:
     each = 1e3 * spent.seconds[part] / spent.times[part]
     return f"{number(each)} ms, {number(spent.a_second(part))}/s, {spent.share(part):.0%}"
+
+
+def _arithmetic(spent: Spent, epoch_s: float) -> str:
+    """What a trial costs the referee and a lane, and which part would stop the cluster's growth first."""
+    trials, most = spent.times["ask"], max(PARTS, key=spent.share)
+    epochs = spent.epochs / trials
+    each = [(part, 1e3 * spent.seconds[part] / trials) for part in PARTS]
+    all_ms, lane_ms = 1e3 * spent.seconds["exchange"] / trials, 1e3 * epochs * epoch_s
+    rest = all_ms - sum(ms for _, ms in each)
+    terms = " + ".join(f"{part} {number(ms)}" for part, ms in [*each, ("rest", rest)])
+    return (
+        f"{terms} = {number(all_ms)} ms of the referee; {number(epochs)} epochs × {number(1e3 * epoch_s)} ms "
+        f"= {number(lane_ms)} ms of a lane; {number(lane_ms)} ÷ {number(all_ms)} = "
+        f"{number(lane_ms / all_ms)} lanes. First comes the {most}: alone it would stop at "
+        f"{number(lane_ms / dict(each)[most])} lanes."
+    )
 
 
 def _driven(ledger: Ledger, run: int, sampler: str, *, slots: int, trials: int) -> Spent:
@@ -191,6 +209,8 @@ takes {epoch} ms: member-epochs/s × that. Asks count in full here; under Ray th
 train."""
 
 COSTS = "What each part costs, how many would fill a second, and its share of the referee's time:"
+
+SUMS = "By the trial, on average over those that were stopped and those that were not:\n"
 
 HOP = """Over Ray on this machine, an exchange that brings nothing new takes {alone} ms from lane to referee
 and back (median and quartiles), and {together} of them a second get through one referee's actor. That way

@@ -1,5 +1,6 @@
 """A study on Ray, as a Prometheus sees it: the numbers at Ray's own endpoint are those on record."""
 
+import json
 import urllib.request
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import ray
 from command import until
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from study.events import Event
+from study.events import LOG, Event
 from study.ledger import Ledger
 from study.progress import snapshot
 from study.runtime import run
@@ -62,7 +63,10 @@ def samples(endpoint: str) -> dict[str, dict[str, float]]:
 @pytest.mark.ray
 def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -> None:
     run(StudySpec.from_text(SPEC, where="test"), tmp_path)
-    seen = snapshot(Ledger.read(tmp_path / "metered"))
+    folder = tmp_path / "metered"
+    said = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    assert sorted(line["trial"] for line in said if line["event"] == "ended") == list(range(5))
+    seen = snapshot(Ledger.read(folder))
     until(lambda: samples(endpoint).get("study_member_epochs"), "the study's meters")
     until(lambda: samples(endpoint)["study_member_epochs"][""] == 20, "the record's last word", 30)
     found = samples(endpoint)

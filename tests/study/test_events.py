@@ -10,6 +10,7 @@ from formula import BASELINE, SPEC, FormulaLane
 from study.events import LOG, Event, Log
 from study.ledger import Ledger
 from study.referee import FRUITLESS_STARTS, Referee
+from study.runtime import run
 from study.spec import StudySpec
 from trainable.contract import Fault, Held
 
@@ -27,15 +28,15 @@ def lines(folder: Path) -> list[dict[str, object]]:
 
 
 def test_every_trial_is_asked_leased_and_ended_once_and_the_log_says_so(ledger, tmp_path):
-    run, lane = ledger.claim(), FormulaLane("1.0", slots=2)
-    log = Log(tmp_path / "formula", stage="search", run=run)
-    referee = Referee(ledger, run, notify=log)
+    number, lane = ledger.claim(), FormulaLane("1.0", slots=2)
+    log = Log(tmp_path / "formula", stage="search", run=number)
+    referee = Referee(ledger, number, notify=log)
     while referee.over is None:
         lane.advance(referee.exchange)
     log.close()
 
     said = lines(tmp_path / "formula")
-    assert all((line["study"], line["stage"], line["run"]) == ("formula", "search", run) for line in said)
+    assert all((line["study"], line["stage"], line["run"]) == ("formula", "search", number) for line in said)
     for event in ("asked", "leased", "ended"):
         assert sorted(line["trial"] for line in said if line["event"] == event) == list(range(6))
     ended = [line for line in said if line["event"] == "ended"]
@@ -46,8 +47,8 @@ def test_every_trial_is_asked_leased_and_ended_once_and_the_log_says_so(ledger, 
 
 def test_a_trial_that_starts_again_is_a_warning_with_its_attempt_and_its_reason(ledger):
     heard: list[Event] = []
-    run, lane = ledger.claim(), FormulaLane("1.0")
-    referee = Referee(ledger, run, notify=heard.append)
+    lane = FormulaLane("1.0")
+    referee = Referee(ledger, ledger.claim(), notify=heard.append)
     lane.advance(referee.exchange)
     (trial,) = lane.leases
     fault = Held(trial, 1, 1, Fault("error", "it broke"))
@@ -89,3 +90,19 @@ def test_a_handler_of_the_users_own_hears_it_too(tmp_path, caplog):
     (record,) = caplog.records
     assert (record.name, record.levelname) == (f"study.events.{tmp_path.name}", "WARNING")
     assert lines(tmp_path)[0]["level"] == "warning"
+
+
+def test_a_log_that_cannot_be_opened_costs_no_study(tmp_path, capsys):
+    (tmp_path / LOG).mkdir()
+    log = Log(tmp_path, stage="search", run=1)
+    log(Event(what="over", words="trials: 1 of 1"))
+    log.close()
+    assert "IsADirectoryError" in capsys.readouterr().err
+
+
+def test_a_study_of_one_process_has_a_log_too(tmp_path):
+    spec = StudySpec.preset("smoke", ["runtime.address=inline", "budget.trials=2", "train.epochs=2"])
+    run(spec, tmp_path)
+    said = lines(tmp_path / spec.name)
+    assert [line["trial"] for line in said if line["event"] == "ended"] == [0, 1]
+    assert {line["study"] for line in said} == {"smoke"}
