@@ -5,32 +5,23 @@ the same study at the same moment one begins it and the other finds it. Every ot
 that says its answer into its log (`study.answer`). Nothing here needs torch, or a way to the database.
 """
 
-import logging
-import os
 import shlex
 import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
-
-import ray
-from ray.exceptions import AuthenticationError
-from ray.job_submission import JobSubmissionClient
+from typing import Any
 
 from study.answer import Answer, unpacked
+from study.runtime.client import AwayError, RefusedError, connected
 from study.runtime.placement import Node, seats
 from study.spec import StudySpec
 from trainable.contract import StudyError
-
-RESPONSE_S = 30.0
-"""How long a head may take to answer one request."""
 
 AWAY_S = 120.0
 """How long a head may be away while a job is followed."""
@@ -38,7 +29,7 @@ AWAY_S = 120.0
 READY_S = 60.0
 """How long a head that has just been started may ask us to come back later."""
 
-LOOK_S, COST = 1.0, 20
+LOOK_S, COST = 0.5, 5
 """How often a job is looked at; looking may take one part in so many of the time, however long its log is."""
 
 ENTRY = "Running entrypoint for job "
@@ -47,17 +38,6 @@ ENTRY = "Running entrypoint for job "
 PACKAGES = ("study", "trainable", "analysis")
 PYTHON = "python -P -m"
 """`python` is that of the head's PATH; -P keeps the study's home off its path."""
-
-OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
-"""Environment variables that Ray's client puts in the place of the address it is given."""
-
-NEEDS = (
-    "set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or its file in RAY_AUTH_TOKEN_PATH"
-)
-
-
-class AwayError(StudyError):
-    """A head that does not answer, now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +51,9 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a job ended: Ray's word for it, the exit code of its command, and Ray's reason."""
+    """How a job ended: SUCCEEDED, FAILED or STOPPED, its command's exit code, and why, in Ray's words."""
 
-    status: Literal["SUCCEEDED", "FAILED", "STOPPED"]
+    status: str
     code: int
     message: str
 
@@ -89,14 +69,6 @@ class _Job:
     metadata: dict[str, str]
 
 
-class Client(JobSubmissionClient):
-    """Ray's own client, with an end to its waiting and errors in one line."""
-
-    def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-        with _in_words(self._address):
-            return super()._do_request(method, endpoint, timeout=RESPONSE_S, **options)
-
-
 class Head:
     """The head at `address`, as in "http://head:8265"; "auto" where this machine is of the cluster.
 
@@ -104,19 +76,8 @@ class Head:
     """
 
     def __init__(self, address: str) -> None:
-        if address != "auto" and not address.startswith(("http://", "https://")):
-            raise StudyError(
-                f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265, "
-                "or 'auto' on a machine of the cluster"
-            )
-        for variable in OVERRIDING:
-            if os.environ.get(variable, address) != address and address != "auto":
-                raise StudyError(
-                    f"--address: Ray would go to {os.environ[variable]} instead of {address}, for {variable} "
-                    "is set; unset it"
-                )
         self.address = address
-        self._client = _connected(address)
+        self._client = connected(address)
 
     # --- the jobs of studies ---------------------------------------------------------------------------
 
@@ -161,7 +122,7 @@ class Head:
                 over = self._details(job).status.is_terminal()
                 log = str(self._client.get_job_logs(job))
                 heard = time.monotonic()
-            except (AwayError, RuntimeError):  # or its agent is not there yet
+            except (AwayError, RefusedError):  # or what reads its log is not there yet
                 if time.monotonic() - heard > AWAY_S:
                     raise
                 over, log = False, ""
@@ -179,23 +140,22 @@ class Head:
         details = self._details(job)
         if not details.status.is_terminal():
             return None
-        code = details.driver_exit_code
-        lost = 0 if details.status == "SUCCEEDED" else 1
-        return Ended(str(details.status.value), lost if code is None else code, details.message or "")  # type: ignore[arg-type]
+        status, code = details.status.value, details.driver_exit_code
+        if code is None:
+            code = 0 if status == "SUCCEEDED" else 1
+        return Ended(status, code, details.message or "")
 
     def stop(self, study: str) -> Answer:
         """The answer of `study stop` there; a job that has no record yet to ask through is stopped itself."""
         answer = self.ask(["stop", study], study=study)
-        live = self._live(study)
-        if live is not None and "asked to stop" not in answer.out:
-            with _refusals(self.address):
-                self._client.stop_job(live.id)
+        if answer.code and (live := self._live(study)) is not None:
+            self._client.stop_job(live.id)
             return Answer(0, f"{study}: job {live.id} stopped before it had begun\n", "", {})
         return answer
 
     def nodes(self) -> list[Node]:
         """The machines of the cluster."""
-        answer = self._client._do_request("GET", "/api/v0/nodes?limit=10000&detail=1").json()
+        answer = self._client.get("/api/v0/nodes?limit=10000&detail=1")
         return [
             Node(
                 node["node_id"],
@@ -237,8 +197,7 @@ class Head:
                 f"{self.address}: no pareto-study answered there ({said[-1]}); `python` on the PATH of Ray's "
                 "head must have the version that this machine has"
             )
-        with _refusals(self.address):
-            self._client.delete_job(name)
+        self._client.delete_job(name)
         return answer
 
     # --- inside ----------------------------------------------------------------------------------------
@@ -252,11 +211,11 @@ class Head:
                 self._client.submit_job(
                     entrypoint=entrypoint, submission_id=name, metadata=metadata, runtime_env=environment
                 )
-            except RuntimeError as error:
+            except RefusedError as error:
                 if any(job.submission_id == name for job in self._list()):
                     return False
                 if "try again later" not in str(error) or time.monotonic() - began > READY_S:
-                    raise StudyError(f"{self.address}: {_first_line(error)}") from error
+                    raise
                 time.sleep(LOOK_S)
             else:
                 return True
@@ -276,52 +235,10 @@ class Head:
         return sorted(found, key=lambda job: (job.started, job.number))
 
     def _list(self) -> list[Any]:
-        with _refusals(self.address):
-            return list(self._client.list_jobs())
+        return list(self._client.list_jobs())
 
     def _details(self, job: str) -> Any:
         return self._client.get_job_info(job)
-
-
-def _connected(address: str) -> Client:
-    """A client whose head has answered, and runs the Ray that this machine has."""
-    for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they would tell of each upload
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        client = Client(address)
-    except AuthenticationError as error:
-        raise StudyError(f"{address}: {_first_line(error)}; {NEEDS}") from error
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        raise StudyError(
-            f"--address: {address} is not the dashboard of a Ray ({_first_line(error)}); "
-            "its port is 8265 where nobody chose another"
-        ) from error
-    there = client._server_ray_version
-    if there.split(".")[:2] != ray.__version__.split(".")[:2]:
-        raise StudyError(
-            f"--address: {address} runs Ray {there}, this machine {ray.__version__}; use one of them"
-        )
-    return client
-
-
-@contextmanager
-def _in_words(address: str) -> Iterator[None]:
-    """A refused or a missing token, and a head that is away, in one line."""
-    try:
-        yield
-    except AuthenticationError as error:
-        raise StudyError(f"{address}: {_first_line(error)}; {NEEDS}") from error
-    except OSError as error:
-        raise AwayError(f"{address}: no Ray answers there: {_cause(error)}") from error
-
-
-@contextmanager
-def _refusals(address: str) -> Iterator[None]:
-    """What Ray's own client raises when a request is refused, in one line."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise StudyError(f"{address}: {_first_line(error)}") from error
 
 
 def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:
@@ -342,14 +259,3 @@ def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:
 def _at(home: str) -> str:
     """Shell words that go to the folder in which `studies/` lies."""
     return f"mkdir -p {shlex.quote(home)} && cd {shlex.quote(home)}" if home else "cd"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason of an error that others wrap."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]

@@ -7,8 +7,8 @@ nothing and schedules nothing: what trials run is between the lanes and the refe
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,26 +17,22 @@ from uuid import uuid4
 
 import ray
 from ray import tune
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
+from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-from ray.tune.experiment import Trial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.budget import complete
-from study.database import DATABASE_ERRORS
-from study.events import Event, Log
-from study.ledger import Ledger, Stage
+from study.ledger import Ledger
 from study.parts import Runtime
-from study.record import Place
-from study.referee import LEASE_S, Referee
+from study.referee import LEASE_S
 from study.runtime import preflight
-from study.runtime.ahead import Ahead
+from study.runtime.actor import RayExchange, RefereeActor
 from study.runtime.interrupt import Interrupt
-from study.runtime.meters import Heard, shown
+from study.runtime.meters import shown
 from study.runtime.placement import Node, Seat, Share, seats
-from study.runtime.steady import Steady
+from study.runtime.watch import Watch
 from study.spec import StudySpec
-from trainable.contract import Answer, Held, Measurement, StudyError, Unreachable
+from trainable.contract import StudyError
 from trainable.job import Job
 from trainable.tune import Lane
 
@@ -46,115 +42,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-ANSWER_S = 30.0
-"""How long a lane waits for the referee before it parks."""
-
-SETUP_FAILURES = 3
-"""Times in a row that a lane may fail to start before the run gives up."""
-
-MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"
-"""In a lane's error: only the user can mend it, and starting again will not."""
-
 SCRATCH = "ray"
 """Tune's own folder inside the study's, where the spec names none; nothing in the record depends on it."""
-
-
-class RefereeActor:
-    """The Referee as an actor: the same class, opened on the record wherever it is started."""
-
-    def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
-        listeners = (Log(folder, stage=stage, run=run), Heard(folder.name, stage))
-
-        def notify(event: Event) -> None:
-            for listener in listeners:
-                listener(event)
-
-        def opened() -> Ahead:
-            ledger = Ledger.read(folder, stage=stage)
-            return Ahead(Referee(ledger, run, lease_s=lease_s, ahead=True, notify=notify))
-
-        self._referee = Steady(opened)
-
-    def exchange(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
-        """What the Referee answers."""
-        return self._referee.exchange(lane, incarnation, held, measurements, free)
-
-    def over(self) -> str | None:
-        """Why the study is over, or None."""
-        return self._referee.over
-
-
-class RayExchange:
-    """The way from a lane to the referee, over Ray. Unreachable where no answer comes in time."""
-
-    def __init__(self, referee: Any) -> None:
-        self._referee = referee
-
-    def __call__(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
-        """The referee's answer."""
-        call = self._referee.exchange.remote(lane, incarnation, held, measurements, free)
-        try:
-            answer: Answer = ray.get(call, timeout=ANSWER_S)
-        except (GetTimeoutError, ActorUnavailableError) as error:
-            raise Unreachable(str(error)) from error
-        return answer
-
-
-class Watch(tune.Stopper, tune.Callback):
-    """Ends Tune's run when the referee is done, or when lanes cannot even start; notes where lanes are."""
-
-    def __init__(self, folder: Path, stage: Stage) -> None:
-        self.over = False
-        self.failure: str | None = None
-        self._record = folder, stage  # Tune pickles this; a Ledger is no thing to be pickled
-        self._noted: set[tuple[str, int]] = set()
-        self._failed: dict[str, int] = {}
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether this lane is done; the first that hears of the end ends all."""
-        self._failed.pop(trial_id, None)
-        self._note(Place(**result["place"]))
-        self.over = self.over or result["over"]
-        return self.over
-
-    def _note(self, place: Place) -> None:
-        """Put on record where a lane is, once; where the database is away, after its next result."""
-        key = place.lane, place.incarnation
-        if key in self._noted:
-            return
-        folder, stage = self._record
-        try:
-            with closing(Ledger.read(folder, stage=stage)) as ledger:
-                ledger.note_place(place)
-        except DATABASE_ERRORS:
-            return
-        self._noted.add(key)
-
-    def stop_all(self) -> bool:
-        """Whether the run ends, pending lanes and all."""
-        return self.over
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """Count a lane's failures since its last result."""
-        failed = self._failed[trial.trial_id] = self._failed.get(trial.trial_id, 0) + 1
-        said = _last_line(trial)
-        if MENDABLE in said or failed > SETUP_FAILURES:
-            self.over = True
-            self.failure = f"a lane failed {failed} times without a result: {said}"
 
 
 def drive(
@@ -170,17 +59,7 @@ def drive(
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
             _preflight(ledger, folder, marker)
-            referee = (
-                ray.remote(RefereeActor)
-                .options(
-                    name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
-                    num_cpus=0,
-                    max_restarts=-1,
-                    max_task_retries=-1,
-                    scheduling_strategy=NodeAffinitySchedulingStrategy(_this_node(), soft=False),
-                )
-                .remote(folder, ledger.stage, run, lease_s)
-            )
+            referee = _appointed(ledger, folder, run, lease_s)
             job = replace(job, save_every_s=runtime.save_every_s, marker=marker)
             lanes = {f"{run}.{number}": seat for number, seat in enumerate(placed)}
             watch = Watch(folder, ledger.stage)
@@ -198,6 +77,19 @@ def drive(
         )
     shutil.rmtree(storage, ignore_errors=True)
     return over
+
+
+def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
+    """The study's referee, on this node: it is there as long as the driver, whatever kills it."""
+    here = NodeAffinitySchedulingStrategy(_this_node(), soft=False)
+    actor = ray.remote(RefereeActor).options(
+        name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        scheduling_strategy=here,
+    )
+    return actor.remote(folder, ledger.stage, run, lease_s)
 
 
 def _storage(shared: str | None, name: str, folder: Path) -> Path:
@@ -330,9 +222,3 @@ def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
 def _end_on_record(ledger: Ledger, run: int) -> str | None:
     """Why a run is over whose referee was lost after it had said so; None where it is not."""
     return complete(ledger) or ("stopped on request" if ledger.stop_requested(run) else None)
-
-
-def _last_line(trial: Trial) -> str:
-    """The last line of a lane's error, which names it."""
-    text = str(trial.get_error() or "no error on record")
-    return text.strip().splitlines()[-1]

@@ -17,7 +17,7 @@ from timing import milliseconds, number, table
 
 from study.ledger import Ledger
 from study.referee import LEASE_S, Referee
-from study.runtime.tune import RefereeActor
+from study.runtime.actor import RefereeActor
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import StudySpec

@@ -33,6 +33,7 @@ OVERRIDES = {
     "data.split=half": "data.split: 'half' is not known; use per-user, ps1, leave-last, by-time (--set)",
     "data.source=netflix": "data.source: 'netflix' is not known; use ml-100k, ml-1m, synthetic, or a path",
     "data.source=other.csv": "other.csv: there is no such file; give the path of a .csv or .parquet file",
+    "runtime.gpus_per_lane=0.3": "runtime.gpus_per_lane: 0.3 is neither a number of GPUs nor one k-th of one",
     "name=a/b": "name: 'a/b' cannot be a study's name; use up to 64 letters, digits,",
 }
 """What `--set` gives, and what is said of it."""
@@ -57,6 +58,9 @@ COMMANDS = {
     "run timeless.toml": "data.split: 'leave-last' needs timestamps and these ratings have none",
     "status other": "'other' is no study here; there are: none yet",
     "delete ../here --yes": "'../here' is no study here; there are: none yet",
+    "doctor tiny.toml --set runtime.cpus_per_lane=1e6": "runtime: no node has room for a lane of 1e+06 CPUs",
+    "list --address head:8265": "--address: 'head:8265' is no URL of a Ray dashboard; use one as in http://",
+    "submit tiny.toml": "Missing option '--address'",
     "front": "Missing argument",
     "rnu": "No such command 'rnu'",
 }

@@ -9,7 +9,8 @@ from threading import Thread
 import pytest
 import ray
 
-from study.runtime import jobs
+from study.runtime import client
+from study.runtime.jobs import Head
 from trainable.contract import StudyError
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No word of Ray's in the environment."""
-    for name in (*jobs.OVERRIDING, "RAY_AUTH_MODE"):
+    for name in (*client.OVERRIDING, "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -47,7 +48,7 @@ def serving(body: str, code: int = 200) -> Iterator[str]:
 
 def refusal(address: str) -> str:
     with pytest.raises(StudyError) as caught:
-        jobs.Head(address)
+        Head(address)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -83,14 +84,14 @@ def test_a_port_at_which_nobody_listens_is_named():
 
 
 def test_a_head_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(jobs, "RESPONSE_S", 0.2)
+    monkeypatch.setattr(client, "RESPONSE_S", 0.2)
     with socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         assert "timed out" in refusal(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
-@pytest.mark.parametrize("variable", jobs.OVERRIDING)
+@pytest.mark.parametrize("variable", client.OVERRIDING)
 def test_an_address_that_ray_would_override_is_said(variable: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(variable, "http://other:8265")
     assert f"for {variable} is set" in refusal("http://head:8265")

@@ -1,6 +1,6 @@
 """Law 5 as a check of a record: every budgeted trial once, ended, and measured as if nothing had happened."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -32,12 +32,22 @@ def check_record(ledger: Ledger, trials: int) -> None:
     assert all(run.ended is not None for run in ledger.runs())
 
 
-def check_measurements(ledger: Ledger) -> None:
-    """Each trial at every epoch due up to its last, once, and bit for bit what it measures when alone."""
-    assert len(list(ledger.measurements())) == sum(map(len, recorded(ledger).values()))
+def check_measurements(ledger: Ledger, *, only: Collection[int] | None = None) -> None:
+    """Each trial at every epoch due up to its last, once, and bit for bit what it measures when alone.
+
+    Where a study is long, `only` names the trials whose numbers are checked.
+    """
     found = recorded(ledger)
+    assert len(list(ledger.measurements())) == sum(map(len, found.values()))
+    for record in ledger.records():
+        due = {e for e in range(1, record.epochs + 1) if record.config.measured_at(e)}
+        for replicate in range(ledger.spec.search.replicates):
+            assert set(found[record.trial, replicate]) == due
+    found = {key: numbers for key, numbers in found.items() if only is None or key[0] in only}
     expected = {}
     for record in ledger.records():
+        if only is not None and record.trial not in only:
+            continue
         for replicate in range(ledger.spec.search.replicates):
             alone = trained_alone(ledger, record.trial, replicate)
             expected[record.trial, replicate] = {e: n for e, n in alone.items() if e <= record.epochs}

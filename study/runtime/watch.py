@@ -1,0 +1,68 @@
+"""What Tune asks on the driver after every result of a lane: whether the run is over."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from study.database import DATABASE_ERRORS
+from study.ledger import Ledger, Stage
+from study.record import Place
+from trainable.contract import StudyError
+
+SETUP_FAILURES = 3
+"""Times in a row that a lane may fail to start before the run gives up."""
+
+MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"
+"""In a lane's error: only the user can mend it, and starting again will not."""
+
+
+class Watch(tune.Stopper, tune.Callback):
+    """Ends Tune's run when the referee is done, or when lanes cannot even start; notes where lanes are."""
+
+    def __init__(self, folder: Path, stage: Stage) -> None:
+        self.over = False
+        self.failure: str | None = None
+        self._record = folder, stage  # Tune pickles this; a Ledger is no thing to be pickled
+        self._noted: set[tuple[str, int]] = set()
+        self._failed: dict[str, int] = {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether this lane is done; the first that hears of the end ends all."""
+        self._failed.pop(trial_id, None)
+        self._note(Place(**result["place"]))
+        self.over = self.over or result["over"]
+        return self.over
+
+    def _note(self, place: Place) -> None:
+        """Put on record where a lane is, once; where the database is away, after its next result."""
+        key = place.lane, place.incarnation
+        if not place.incarnation or key in self._noted:
+            return
+        folder, stage = self._record
+        try:
+            with closing(Ledger.read(folder, stage=stage)) as ledger:
+                ledger.note_place(place)
+        except DATABASE_ERRORS:
+            return
+        self._noted.add(key)
+
+    def stop_all(self) -> bool:
+        """Whether the run ends, pending lanes and all."""
+        return self.over
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        """Count a lane's failures since its last result."""
+        failed = self._failed[trial.trial_id] = self._failed.get(trial.trial_id, 0) + 1
+        said = _last_line(trial)
+        if MENDABLE in said or failed > SETUP_FAILURES:
+            self.over = True
+            self.failure = f"a lane failed {failed} times without a result: {said}"
+
+
+def _last_line(trial: Trial) -> str:
+    """The last line of a lane's error, which names it."""
+    text = str(trial.get_error() or "no error on record")
+    return text.strip().splitlines()[-1]

@@ -1,0 +1,150 @@
+"""Hosts in network namespaces of this machine: own addresses, own links, own /tmp; nothing else is shared
+but what a test shares. Made of iproute2 and unshare, and gone afterwards.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from command import with_pid
+
+ROOT = Path(__file__).parents[2]
+NETWORK = "10.213.77"
+"""The first three bytes of every address; the switch is no host of ours, so the network meets no other."""
+
+SHARED = Path("/tmp/shared")
+"""Where a host sees what it shares with others."""
+
+HEALTH = {
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""A node whose link is cut is given up after nine seconds instead of minutes."""
+
+
+@dataclass
+class Host:
+    """One host: its namespace, its address, and the folder of this machine that is its /tmp."""
+
+    name: str
+    address: str
+    tmp: Path
+    shared: Path | None
+    switch: str
+    secret: Mapping[str, str]
+
+    @property
+    def home(self) -> Path:
+        """Its user's home folder, as this machine sees it."""
+        return self.tmp / "home"
+
+    def start(self, *command: str | Path, log: str) -> subprocess.Popen[bytes]:
+        """A command on this host, in its home folder; what it says goes to `log` in its /tmp."""
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
+            **self.secret,
+            **HEALTH,
+            "HOME": "/tmp/home",
+            "TMPDIR": "/tmp",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        with (self.tmp / log).open("ab") as file:
+            return subprocess.Popen(
+                ["ip", "netns", "exec", self.name, "unshare", "--mount", "--uts",
+                 "sh", "-euc", self._entering(), "sh", *command],
+                env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+            )  # fmt: skip
+
+    def _entering(self) -> str:
+        """Shell words that make the host's own file systems, and then are the command."""
+        kept = [place for place in (ROOT, Path(sys.prefix)) if place.is_relative_to("/tmp")]
+        lines = ["mount --make-rprivate /", f"echo {self.name} > /proc/sys/kernel/hostname"]
+        for place in kept:  # our own code, where it lies in what is about to be hidden
+            there = self.tmp / place.relative_to("/tmp")
+            there.mkdir(parents=True, exist_ok=True)
+            lines.append(f"mount --bind {shlex.quote(str(place))} {shlex.quote(str(there))}")
+        if self.shared is not None:
+            lines.append(
+                f"mount --bind {shlex.quote(str(self.shared))} {shlex.quote(str(self.tmp / 'shared'))}"
+            )
+        lines += [
+            f"mount --rbind {shlex.quote(str(self.tmp))} /tmp",
+            "mount -t tmpfs none /dev/shm",
+            "cd /tmp/home",
+            'exec "$@"',
+        ]
+        return "\n".join(lines)
+
+    def link(self, state: str) -> None:
+        """Cut its link ("down"), or mend it ("up")."""
+        _ip("-n", self.switch, "link", "set", f"to-{self.address.rpartition('.')[2]}", state)
+
+    def kill(self) -> None:
+        """End everything that runs on it, at once."""
+        while pids := _ip("netns", "pids", self.name).split():
+            for pid in pids:
+                with_pid(int(pid), signal.SIGKILL)
+
+
+@dataclass
+class Network:
+    """The switch that hosts hang on."""
+
+    switch: str
+    folder: Path
+    stack: ExitStack
+    hosts: int = 0
+
+    def host(self, secret: Mapping[str, str], *, shared: Path | None = None) -> Host:
+        """A host more, with its link up; it sees the folder `shared` of this machine as /tmp/shared."""
+        self.hosts += 1
+        number = self.hosts
+        name, link = f"{self.switch}-{number}", f"to-{number}"
+        tmp = self.folder / f"host-{number}"
+        for place in (tmp / "home", *([tmp / "shared"] if shared else [])):
+            place.mkdir(parents=True)
+        _ip("netns", "add", name)
+        self.stack.callback(_ip, "netns", "del", name)
+        _ip("link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", link, "netns", self.switch)
+        _ip("-n", self.switch, "link", "set", link, "master", "switch", "up")
+        _ip("-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            _ip("-n", name, "link", "set", device, "up")
+        _ip("-n", name, "route", "add", "default", "dev", "eth0")  # by which Ray finds its own address
+        host = Host(name, f"{NETWORK}.{number}", tmp, shared, self.switch, secret)
+        self.stack.callback(host.kill)
+        return host
+
+
+@contextmanager
+def network(folder: Path) -> Iterator[Network]:
+    """A switch without hosts; it and they are gone at the end. Skips where there can be none, fails in CI."""
+    switch = f"study-{os.getpid()}"
+    with ExitStack() as stack:
+        try:
+            _ip("netns", "add", switch)
+            stack.callback(_ip, "netns", "del", switch)
+            _ip("-n", switch, "link", "add", "switch", "type", "bridge")
+            _ip("-n", switch, "link", "set", "switch", "up")
+            subprocess.run(["unshare", "--mount", "--uts", "true"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = f"needs network and mount namespaces, which want root and iproute2: {error}"
+            if os.environ.get("CI"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        yield Network(switch, folder, stack)
+
+
+def _ip(*arguments: str) -> str:
+    """What `ip` says."""
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
