@@ -5,6 +5,7 @@ The base of the image and PostgreSQL's are made here, from Debian's packages; al
 
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ class Cluster:
         """What `study` says on the laptop."""
         return self.engine.near([STUDY, *arguments], LAPTOP | variables, self.folder)
 
+    def asked(self, headers: dict[str, str]) -> int:
+        """The head's status for a list of its jobs, asked for with these headers."""
+        code = f"import requests; print(requests.get('{HEAD}/api/jobs/', headers={headers}).status_code)"
+        command = [sys.executable, "-c", code]
+        return int(self.engine.near(command, {}, self.folder))
+
     def head(self, *command: str) -> str:
         """What a command says in the head's container."""
         return self.engine.compose("exec", "--no-TTY", "head", *command, variables=VARIABLES)
@@ -98,10 +105,8 @@ def test_a_study_goes_through_jobs_to_its_report(cluster: Cluster) -> None:
 
 def test_no_node_runs_open(cluster: Cluster) -> None:
     """Catches: a dashboard without the token, and an image that starts Ray without one."""
-    ask = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", f"{HEAD}/api/jobs/"]
-    wrong = ["--header", "Authorization: Bearer of-something-else"]
-    assert cluster.engine.near(ask, {}, cluster.folder) == "401"
-    assert cluster.engine.near([*ask, *wrong], {}, cluster.folder) == "403"
+    assert cluster.asked({}) == 401
+    assert cluster.asked({"Authorization": "Bearer of-something-else"}) == 403
     with pytest.raises(AssertionError, match="no authentication token was found"):
         cluster.engine.docker("run", "--rm", IMAGE, "ray", "start", "--head")
 
