@@ -16,7 +16,7 @@ import pytest
 from command import STUDY
 from engine import ROOT, Engine, base, require, wheels
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.postgres, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.postgres, pytest.mark.timeout(1800)]
 
 BASE, IMAGE, POSTGRES = "debian-python:test", "pareto-study:test", "debian-postgres:test"
 TOKEN, PASSWORD = "t0ken-of-the-test-0123456789abcdef", "passw0rd-of-the-test"

@@ -61,7 +61,7 @@ class Engine:
         }
 
     @contextmanager
-    def running(self, *options: str, isolated: bool = False) -> Iterator[None]:
+    def running(self, *, isolated: bool = False) -> Iterator[None]:
         """The engine, up; `isolated` in a network namespace of its own, where it makes bridges and rules."""
         places = (
             f"--host=unix://{self._folder}/socket",
@@ -69,7 +69,7 @@ class Engine:
             f"--exec-root={self._folder}/exec",
             f"--pidfile={self._folder}/pid",
         )
-        command = ["dockerd", "--storage-driver=overlay2", *places, *(() if isolated else BARE), *options]
+        command = ["dockerd", "--storage-driver=overlay2", *places, *(() if isolated else BARE)]
         if isolated:
             command = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
         with (self._folder / "log").open("ab") as log:
@@ -79,7 +79,7 @@ class Engine:
             yield
         finally:
             self._process.terminate()  # it stops its containers
-            self._process.wait(60)
+            self._process.wait(120)
 
     def _answers(self) -> bool:
         assert self._process is not None
