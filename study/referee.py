@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from study.budget import Spent, out_of_time, spent_out
+from study.events import Event, Notify, unheard
 from study.forms import largest
 from study.front import losses, reference, stands_for
 from study.ledger import Ledger
@@ -60,13 +61,19 @@ class Running:
     epoch: int = 0
     faults: dict[FaultKind, int] = field(default_factory=dict)
 
+    @property
+    def lane(self) -> str | None:
+        """The name of the lane that trains it."""
+        return None if self.holder is None else self.holder.lane
+
 
 class Referee:
     """Answers the lanes of one run of one study.
 
     `run` is the open row that `Ledger.claim` gave; `lease_s` bounds how long a silent lane keeps its
     trials, on `clock`, which must be monotonic. With `ahead` somebody else makes the asks, as long as
-    `wanting`, by `reserve` and `begin`; a lane waits for an ask only where it has nothing to train.
+    `wanting`, by `reserve`, `draw` and `begin`; a lane waits for an ask only where it has nothing to train.
+    `notify` hears what happens.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Referee:
         lease_s: float = LEASE_S,
         clock: Callable[[], float] = time.monotonic,
         ahead: bool = False,
+        notify: Notify = unheard,
     ) -> None:
         self.ledger = ledger
         self.spec = ledger.spec
@@ -87,6 +95,7 @@ class Referee:
         self._replicates = self.spec.search.replicates
         self._roster = Roster(ledger, lease_s, clock)
         self._ahead = ahead
+        self._notify = notify
         self._reserved = 0
         self._looked = float("-inf")
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
@@ -123,7 +132,7 @@ class Referee:
         free: int,
     ) -> Answer:
         """Decisions on what the lane holds, leases for its free slots, or the word to park."""
-        seen = self._roster[lane]
+        seen, over_before = self._roster[lane], self.over
         if incarnation == 0:
             self._welcome(lane, seen)
         elif incarnation != seen.incarnation:
@@ -142,6 +151,8 @@ class Referee:
             self.over = self.over or spent_out(self.spec, self._spent())
         if incarnation == 0:  # now that it has its answer: a start that the database failed does not count
             self._roster.note(lane)
+        if over_before is None and self.over is not None:
+            self._notify(Event(what="over", words=self.over))
         over = self.over is not None
         idle = not leases and not any(d.verdict == "go" for d in decisions)
         return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
@@ -161,6 +172,13 @@ class Referee:
         self._begun += 1
         self._reserved += 1
 
+    def draw(self) -> tuple[int, Config]:
+        """A new trial's number and values, on record; may go on beside an exchange."""
+        began = self._clock()
+        number, config = self.ledger.ask()
+        self._notify(Event(what="asked", trial=number, seconds=self._clock() - began))
+        return number, config
+
     def begin(self, number: int, config: Config) -> None:
         """The trial that was reserved is drawn; the next lane with a free slot trains it."""
         self._reserved -= 1
@@ -176,6 +194,7 @@ class Referee:
         """Number a lane that is new or was reborn, and end the study where it is reborn in vain."""
         seen.incarnation += 1
         seen.starts += 1
+        self._notify(Event(what="lane started", lane=lane, incarnation=seen.incarnation))
         if seen.starts > FRUITLESS_STARTS:
             self.over = f"failed: lane {lane} started {seen.starts} times without one measurement"
 
@@ -212,10 +231,11 @@ class Referee:
     def _faulted(self, number: int, fault: Fault) -> Decision:
         """A trial that has to start again, or fails where that happened too often; on record."""
         trial = self._running[number]
-        trial.holder = None
+        lane, trial.holder = trial.lane, None
         times = trial.faults[fault.kind] = trial.faults.get(fault.kind, 0) + 1
         self.ledger.take_back(number, trial.faults, attempt=trial.attempt)
         reason = f"{BLAME[fault.kind]}, start {times} of {STARTS[fault.kind]} that may end so: {fault.words}"
+        self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
         if times < STARTS[fault.kind]:
             return Decision(number, "drop", reason)
         decision = Decision(number, "fail", reason)
@@ -271,7 +291,18 @@ class Referee:
         self.ledger.end(decision.trial, decision.verdict, decision.reason, epochs=epochs, point=point)
         self._trained += epochs * self._replicates
         self._plateau.end(points)
-        del self._running[decision.trial]
+        trial = self._running.pop(decision.trial)
+        self._notify(
+            Event(
+                what="ended",
+                lane=trial.lane,
+                trial=decision.trial,
+                attempt=trial.attempt,
+                epoch=epochs,
+                verdict=decision.verdict,
+                words=decision.reason,
+            )
+        )
 
     # --- what is leased --------------------------------------------------------------------------------
 
@@ -301,7 +332,7 @@ class Referee:
             if self._ahead and (busy or (leases and self._clock() - began > PATIENCE_S)):
                 break
             self.reserve()
-            number, config = self.ledger.ask()
+            number, config = self.draw()
             self.begin(number, config)
             leases.append(self._again(number, holder))
         return leases
@@ -312,6 +343,7 @@ class Referee:
         if trial.holder != holder:
             trial.attempt += 1
         trial.holder, trial.epoch = holder, 0
+        self._notify(Event(what="leased", lane=holder.lane, trial=number, attempt=trial.attempt))
         return self.ledger.lease(number, trial.config, holder, attempt=trial.attempt)
 
     def _expire(self) -> None:

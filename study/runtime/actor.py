@@ -7,9 +7,11 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
+from study.events import Event, Log
 from study.ledger import Ledger, Stage
 from study.referee import Referee
 from study.runtime.ahead import Ahead
+from study.runtime.meters import Heard
 from study.runtime.steady import Steady
 from trainable.contract import Answer, Held, Measurement, Unreachable
 
@@ -21,9 +23,17 @@ class RefereeActor:
     """The Referee as an actor: the same class, opened on the record wherever it is started."""
 
     def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
-        self._referee = Steady(
-            lambda: Ahead(Referee(Ledger.read(folder, stage=stage), run, lease_s=lease_s, ahead=True))
-        )
+        listeners = (Log(folder, stage=stage, run=run), Heard(folder.name, stage))
+
+        def notify(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
+        def opened() -> Ahead:
+            ledger = Ledger.read(folder, stage=stage)
+            return Ahead(Referee(ledger, run, lease_s=lease_s, ahead=True, notify=notify))
+
+        self._referee = Steady(opened)
 
     def exchange(
         self,

@@ -58,7 +58,7 @@ class Ahead:
         """Draw what is wanted, as long as something is."""
         try:
             while self._reserved():
-                number, config = self._referee.ledger.ask()
+                number, config = self._referee.draw()
                 with self._turn:
                     self._referee.begin(number, config)
         except Exception as error:  # noqa: BLE001 - the next exchange raises it, where somebody hears it

@@ -1,8 +1,10 @@
 """The inline runtime: lanes in this process, taking turns. No Ray; for tests and notebooks."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 
+from study.events import Log
 from study.ledger import Ledger
 from study.referee import Referee
 from study.runtime.interrupt import Interrupt
@@ -14,10 +16,11 @@ PARKED_S = 0.5
 """How long lanes wait that have nothing to do, the database being away say."""
 
 
-def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt) -> str:  # noqa: ARG001
+def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt) -> str:
     """Why the run ended; trains what the study has left."""
     lanes = ledger.spec.runtime.lanes
-    referee = Steady(lambda: Referee(ledger, run))
+    log = Log(folder, stage=ledger.stage, run=run)
+    referee = Steady(lambda: Referee(ledger, run, notify=log))
     sessions = [
         Session(
             job.build,
@@ -28,7 +31,7 @@ def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt
         )
         for number in range(1 if lanes == "auto" else lanes)
     ]
-    with interrupt:
+    with interrupt, closing(log):
         while referee.over is None:
             parked = [session.advance().park for session in sessions]
             if all(parked) and referee.over is None:

@@ -28,6 +28,7 @@ from study.roster import LEASE_S
 from study.runtime import preflight
 from study.runtime.actor import RayExchange, RefereeActor
 from study.runtime.interrupt import Interrupt
+from study.runtime.meters import shown
 from study.runtime.placement import Node, Seat, Share, seats
 from study.runtime.watch import Watch
 from study.spec import StudySpec
@@ -54,7 +55,7 @@ def drive(
     """
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
-    with connected(ledger.spec, folder), interrupt:
+    with connected(ledger.spec, folder), interrupt, shown(folder, ledger.stage):
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
             _preflight(ledger, folder, marker)

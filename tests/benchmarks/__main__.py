@@ -2,8 +2,8 @@
 
 Each section is written into the page as soon as it is measured. `sizes` and `gpu` need torch, NumPy,
 numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study`,
-`asks` and `records` all that a study needs; `replays`, `samplers` and `live` also the recorded curves that
-they name.
+`asks`, `records` and `referee` all that a study needs; `replays`, `samplers` and `live` also the recorded
+curves that they name.
 """
 
 import argparse
@@ -34,6 +34,7 @@ TITLES = {
     "study": "A whole study",
     "asks": "What an ask costs",
     "records": "What a long record costs",
+    "referee": "How many lanes a referee feeds",
     "sizes": "What size costs",
     "gpu": "On a GPU",
     "replays": "Searching recorded curves",
@@ -88,16 +89,18 @@ def _asks(quick: bool, _large: bool) -> str:
     return asks.section(counts=(100,) if quick else (100, 1_000), rounds=3 if quick else 5)
 
 
-def _asks(quick: bool, _large: bool) -> str:
-    import asks  # it opens records, which need all that a study does
-
-    return asks.section(counts=(100,) if quick else (100, 1_000), rounds=3 if quick else 5)
-
-
 def _records(quick: bool, _large: bool) -> str:
     import records
 
     return records.section(trials=200 if quick else 10_000)
+
+
+def _referee(quick: bool, _large: bool) -> str:
+    import referee
+
+    if quick:
+        return referee.section(as_large(), before=20, trials=8, calls=100)
+    return referee.section(as_large(), before=1_000, trials=96, calls=2_000)
 
 
 def _sizes(quick: bool, large: bool) -> str:
@@ -147,6 +150,7 @@ MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "study": _study,
     "asks": _asks,
     "records": _records,
+    "referee": _referee,
     "sizes": _sizes,
     "gpu": _gpu,
     "replays": _replays,

@@ -65,7 +65,7 @@ ORDER = {
         plateau ← budget
         spec ← rules
         ledger ← roster
-        budget, roster, rules ← referee
+        budget, events, roster, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
         ledger ← backup, models

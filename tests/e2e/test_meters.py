@@ -1,0 +1,86 @@
+"""A study on Ray, as a Prometheus sees it: the numbers at Ray's own endpoint are those on record."""
+
+import json
+import urllib.request
+from pathlib import Path
+
+import pytest
+import ray
+from command import until
+from prometheus_client.parser import text_string_to_metric_families as families
+
+from study.events import LOG, Event
+from study.ledger import Ledger
+from study.progress import snapshot
+from study.runtime import run
+from study.runtime.meters import Heard
+from study.spec import StudySpec
+
+SPEC = """
+name = "metered"
+[data]
+source = "synthetic"
+[train]
+epochs = 4
+dim = 8
+hidden = 8
+[search]
+sampler = "random"
+[budget]
+trials = 5
+"""
+
+
+@pytest.fixture
+def endpoint():
+    """The URL of the metrics of a Ray of this test's own."""
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="CRITICAL",
+        _system_config={"metrics_report_interval_ms": 500},
+    )
+    (node,) = ray.nodes()
+    yield f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    ray.shutdown()
+
+
+def samples(endpoint: str) -> dict[str, dict[str, float]]:
+    """What the endpoint says of the study: by name without Ray's prefix, by the label `state` or ""."""
+    with urllib.request.urlopen(endpoint, timeout=10) as answer:
+        text = answer.read().decode()
+    found: dict[str, dict[str, float]] = {}
+    for family in families(text):
+        for name, labels, value, *_ in family.samples:
+            if labels.get("study") == "metered" and labels.get("stage") == "search":
+                key = labels.get("state", labels.get("le", ""))
+                found.setdefault(name.removeprefix("ray_"), {})[key] = value
+    return found
+
+
+@pytest.mark.ray
+def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -> None:
+    run(StudySpec.from_text(SPEC, where="test"), tmp_path)
+    folder = tmp_path / "metered"
+    said = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    assert sorted(line["trial"] for line in said if line["event"] == "ended") == list(range(5))
+    seen = snapshot(Ledger.read(folder))
+    until(lambda: samples(endpoint).get("study_member_epochs"), "the study's meters")
+    until(lambda: samples(endpoint)["study_member_epochs"][""] == 20, "the record's last word", 30)
+    found = samples(endpoint)
+    assert found["study_trials"] == seen.counts
+    assert found["study_hypervolume"][""] == pytest.approx(seen.front.hypervolume, abs=1e-12)
+    assert found["study_ask_seconds_count"][""] == 5
+    assert found["study_ask_seconds_bucket"]["+Inf"] == 5
+    assert "study_lane_restarts_total" not in found
+
+
+@pytest.mark.ray
+def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint: str) -> None:
+    heard = Heard("metered", "search")
+    for incarnation in (1, 2, 3):
+        heard(Event(what="lane started", lane="1.0", incarnation=incarnation))
+    until(lambda: "study_lane_restarts_total" in samples(endpoint), "the counter")
+    until(lambda: samples(endpoint)["study_lane_restarts_total"][""] == 2, "both restarts", 30)
