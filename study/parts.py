@@ -241,9 +241,9 @@ def _absolute(folder: str) -> str:
     return folder
 
 
-def _of_a_gpu(gpus: float) -> float:
+def _of_a_gpu(gpus: Literal["auto"] | float) -> Literal["auto"] | float:
     """GPUs as asked for: none, whole ones, or one k-th of one as Ray counts it, in ten-thousandths."""
-    if gpus == int(gpus):
+    if gpus == "auto" or gpus == int(gpus):
         return gpus
     k = round(1 / gpus) if gpus < 1 else 0
     if k < 2 or k > MOST_LANES or abs(gpus - 1 / k) > GRAIN:
@@ -288,7 +288,7 @@ class Runtime(Part):
     """Trials that a lane trains together; { cpu = 1, gpu = 64 } says it for each kind of device."""
     cpus_per_lane: Positive = 1.0
     """CPU cores of a lane."""
-    gpus_per_lane: Literal["auto"] | Annotated[NonNegative, AfterValidator(_of_a_gpu)] = "auto"
+    gpus_per_lane: Annotated[Literal["auto"] | NonNegative, AfterValidator(_of_a_gpu)] = "auto"
     """GPUs of a lane, or one k-th of one, as 0.25 or 0.3333; "auto" takes one where there is one."""
     cpu_nodes: bool = False
     """Whether nodes without a GPU get lanes too where lanes train on GPUs; their last digits differ."""

@@ -131,8 +131,10 @@ def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: 
     assert cluster.study("stop", "hosts").wait(UP_S) == 0, cluster.said("stop")
     assert study.wait(UP_S) == 0, cluster.said("submit")
     trials = len(ledger.records()) + 1
+    ledger.close()
     assert cluster.study(*submit, "--set", f"budget.trials={trials}").wait(UP_S) == 0, cluster.said("submit")
     assert f"trials: {trials} completed" in cluster.said("submit")
+    ledger = Ledger.read(folder)  # its budget is another now
     check_record(ledger, trials)
     check_measurements(ledger, only={*disturbed, trials - 1})
     check_judgements(ledger)

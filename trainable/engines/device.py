@@ -11,7 +11,7 @@ from torch import Tensor
 from trainable.contract import StudyError
 
 CONTEXT_BYTES = 640 << 20
-"""What CUDA takes of a GPU for each process, beside PyTorch's tensors: no allocator counts it."""
+"""What is left to CUDA itself in each process, which no allocator counts: a high estimate, not measured."""
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
