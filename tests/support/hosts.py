@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,7 @@ class Host:
     shared: Path | None
     switch: str
     secret: Mapping[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -59,11 +60,13 @@ class Host:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
         with (self.tmp / log).open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ["ip", "netns", "exec", self.name, "unshare", "--mount", "--uts",
                  "sh", "-euc", self._entering(), "sh", *command],
                 env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
             )  # fmt: skip
+        self.processes.append(process)
+        return process
 
     def _entering(self) -> str:
         """Shell words that make the host's own file systems, and then are the command."""
@@ -94,6 +97,8 @@ class Host:
         while pids := _ip("netns", "pids", self.name).split():
             for pid in pids:
                 with_pid(int(pid), signal.SIGKILL)
+        for process in self.processes:
+            process.wait()
 
 
 @dataclass
