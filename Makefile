@@ -1,7 +1,8 @@
 # From a fresh clone: `make study` sets everything up, trains, and ends with a report.
 # `make ps1` repeats the course experiment, `make check` is the fast gate, `make test` the whole suite,
 # `make fuzz` looks longer for input that breaks a reader, `make chaos` kills studies at random moments (SEED=7 for other
-# moments), `make mutants` breaks the code to see its tests fail, `make bench` writes docs/benchmarks.md.
+# moments), `make mutants` breaks the code to see its tests fail, `make bench` writes docs/benchmarks.md,
+# `make gallery` docs/report.md.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 SEED ?= 0
 
-.PHONY: study ps1 check test fuzz chaos mutants bench
+.PHONY: study ps1 check test fuzz chaos mutants bench gallery
 
 study: $(VENV)/.installed
 	$(BIN)/study run ml100k
@@ -37,6 +38,9 @@ mutants: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks
+
+gallery: $(VENV)/.installed
+	$(BIN)/python docs/gallery.py
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

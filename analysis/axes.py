@@ -55,6 +55,7 @@ def draw_trivial(axes: Axes, goals: Goals, levels: Mapping[str, Mapping[str, flo
     """
     line: dict[str, Any] = {"color": MUTED, "linewidth": 0.8, "linestyle": DASHES, "zorder": 1}
     note: dict[str, Any] = {"fontsize": 7.5, "color": MUTED, "textcoords": "offset points"}
+    note |= {"bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5}}
     for name, label in TRIVIAL.items():
         for goal in goals:
             if goal.name not in levels[name]:

@@ -23,6 +23,11 @@ STYLES: dict[Verdict, tuple[str, str, str]] = {
 SIZE = (7.2, 5.6)
 """Inches, width and height."""
 
+READING = (
+    "A claim holds at a length of training where the bands of all its panels lie on the tinted side. A band "
+    "that crosses zero leaves it undecided, and more seeds make bands narrower."
+)
+
 
 def claims(lengths: Lengths, split: str) -> Drawing:
     """The figure `claims`: a row a claim, a panel each difference with its interval, epochs to the right."""
@@ -50,6 +55,7 @@ def claims(lengths: Lengths, split: str) -> Drawing:
             "dashed zero that is claimed is tinted. Each length is judged by itself: nothing is adjusted for "
             "having looked at all of them."
         ),
+        reading=READING,
         description="Line charts with bands. "
         + " ".join(f"{c.name} {c.verdict} at the end." for c in judged),
     )

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis import text
 from analysis.axes import LEGENDS, draw_reference, draw_trivial, framed
-from analysis.comparison import Comparison
+from analysis.comparison import Comparison, Group
 from analysis.drawing import INK, MUTED, PAPER, Drawing
 from analysis.marks import draw_area, draw_staircase
 from analysis.objective import Floats, from_losses
@@ -23,6 +23,21 @@ STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a")
 
 WIDTH, LINES = 24, 4
 """Letters of a line, and lines, that a legend has room for in a group's name."""
+
+READING = {
+    "pooled": (
+        "The marks lie on the common edge, which no study need reach everywhere. A study without marks adds "
+        "nothing to it."
+    ),
+    "attainment": (
+        "The line of half is what to expect of one search. The wider the gap between the lines, the more is "
+        "luck of the seed and the less one search says."
+    ),
+    "growth": (
+        "At equal epochs the higher line has found more. Bands that overlap say that the difference may be "
+        "the luck of the seed."
+    ),
+}
 
 
 def pooled(comparison: Comparison) -> Drawing:
@@ -38,7 +53,7 @@ def pooled(comparison: Comparison) -> Drawing:
         ours = (front[:, None] == comparison.pooled[None]).all(axis=2).any(axis=1)
         y, x = from_losses(front[ours], comparison.goals).T
         axes.scatter(x, y, s=42, marker=marker, color=color, edgecolors=PAPER, linewidths=0.8, zorder=4)
-    _legend(figure, comparison, marked=True)
+    _legend(figure, comparison, comparison.groups, marked=True)
     return Drawing(
         figure=figure,
         name="pooled",
@@ -47,6 +62,7 @@ def pooled(comparison: Comparison) -> Drawing:
             f"{up.label} against {right.label}: a staircase a study; marked are the points that no point "
             "of any study dominates. Shaded: the hypervolume of all together."
         ),
+        reading=READING["pooled"],
         description=f"Staircases. The pooled front has {text.count(len(comparison.pooled), 'point')}.",
     )
 
@@ -56,9 +72,8 @@ def attainment(comparison: Comparison) -> Drawing:
     up, right = comparison.goals
     figure, axes = _frame(comparison)
     dashes: dict[str, Any] = {"best": (0, (1, 1.5)), "median": "-", "worst": (0, (5, 2))}
-    for group in comparison.groups:
-        if len(group.places) < 2:
-            continue
+    replicated = [group for group in comparison.groups if len(group.places) > 1]
+    for group in replicated:
         color = _style(comparison, group.places[0])[1]
         for name, corners in comparison.surfaces(group).items():
             if len(corners):
@@ -66,16 +81,16 @@ def attainment(comparison: Comparison) -> Drawing:
                 axes.lines[-1].set(linestyle=dashes[name], linewidth=1.8 if name == "median" else 1.1)
     keys = {"best": "some study", "median": "half of them", "worst": "all of them"}
     lines = [Line2D([], [], color=INK, linestyle=dashes[n], linewidth=1.4, label=k) for n, k in keys.items()]
-    _legend(figure, comparison, lines)
+    _legend(figure, comparison, replicated, lines)
     return Drawing(
         figure=figure,
         name="attainment",
         title=f"What replicates of a search attain, {comparison.studies[0].split}",
         caption=(
             f"{up.label} against {right.label}: by group the edge of what at least one of its studies "
-            "attains, what half of them do, and what all do. The gap between the lines is the luck of the "
-            "seed."
+            "attains, what half of them do, and what all do."
         ),
+        reading=READING["attainment"],
         description="Staircases of attainment surfaces.",
     )
 
@@ -83,7 +98,7 @@ def attainment(comparison: Comparison) -> Drawing:
 def grown(comparison: Comparison) -> Drawing:
     """The figure `growth`: hypervolume against epochs, a line a study, and by group median and quartiles."""
     figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
-    axes = figure.add_axes((0.09, 0.13, 0.66, 0.82), facecolor="none")
+    axes = figure.add_axes((0.115, 0.13, 0.635, 0.82), facecolor="none")
     for place, rows in enumerate(comparison.grown):
         color = _style(comparison, place)[1]
         x, y = np.append(0.0, rows["epochs"]), np.append(0.0, rows["hypervolume"])
@@ -98,7 +113,7 @@ def grown(comparison: Comparison) -> Drawing:
     axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
     for side, spine in axes.spines.items():
         spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
-    _legend(figure, comparison)
+    _legend(figure, comparison, comparison.groups)
     return Drawing(
         figure=figure,
         name="growth",
@@ -108,6 +123,7 @@ def grown(comparison: Comparison) -> Drawing:
             "ended. Of groups of three studies and more: the median as a thick line, the quartiles as a "
             "band."
         ),
+        reading=READING["growth"],
         description="Step lines, one a study.",
     )
 
@@ -140,13 +156,18 @@ def _style(comparison: Comparison, place: int) -> tuple[str, str]:
 
 
 def _legend(
-    figure: Figure, comparison: Comparison, more: Sequence[Line2D] = (), *, marked: bool = False
+    figure: Figure,
+    comparison: Comparison,
+    groups: Sequence[Group],
+    more: Sequence[Line2D] = (),
+    *,
+    marked: bool = False,
 ) -> None:
-    """The groups, in a column on the figure's right, and what else lines mean."""
+    """Groups, in a column on the figure's right, and what else lines mean."""
     handles = [
         Line2D([], [], color=color, linewidth=1.2, marker=marker if marked else "none", markersize=6,
                label=_wrapped(group.name))
-        for group in comparison.groups
+        for group in groups
         for marker, color in [_style(comparison, group.places[0])]
     ]  # fmt: skip
     figure.legend(

@@ -28,6 +28,12 @@ from analysis.tables import Tables
 MARGIN = 0.12
 """Room around what is drawn, as a share of its span."""
 
+READING = (
+    "Where the bars of two points overlap the seeds may not tell which is better. Thin lines that all run "
+    "alike say that the test set is easier or harder than what the search was measured on; one that runs "
+    "otherwise, that its point was flattered or wronged by chance."
+)
+
 
 def confirmed(tables: Tables, found: Confirmation) -> Drawing:
     """The figure `confirmed`: means on test with their intervals, and where the search saw each point."""
@@ -55,6 +61,7 @@ def confirmed(tables: Tables, found: Confirmation) -> Drawing:
         name="confirmed",
         title=f"{up.label} against {right.label}, test, fresh seeds",
         caption=_caption(tables, found),
+        reading=READING,
         description=_description(tables, found),
         spots=spots(tables, axes, found.points, at, on=tables.split, more=_measured(found)),
     )

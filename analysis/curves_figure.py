@@ -18,6 +18,11 @@ SIZE = (7.2, 3.3)
 REACH = 0.8
 """How far a panel goes beyond what matters to the worse side, as a share of its span."""
 
+READING = (
+    "Marks before the end of a line say that it was worth stopping there. Where the two objectives are best "
+    "at different epochs, how long to train is part of the trade."
+)
+
 
 def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
     """The figure `curves` of some trials' points `lines`, with a panel for each goal.
@@ -26,7 +31,7 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
     """
     figure = Figure(figsize=SIZE, facecolor=PAPER)
     panels = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.25, top=0.93, wspace=0.22)
+    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.25, top=0.93, wspace=0.28)
     for column, (axes, goal) in enumerate(zip(panels, tables.goals, strict=True)):
         _panel(axes, lines, goal, float(tables.reference[column]))
     sharings = set(lines["sharing"])
@@ -43,6 +48,7 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
         caption=f"{up.label} and {right.label} on {tables.split} after each measured epoch, for {trials} "
         "that the front has points of; marks are those points. Dashed: the reference. The first epochs may "
         "lie beyond the frame.",
+        reading=READING,
         description=_description(lines),
     )
 

@@ -34,9 +34,10 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure, its name (the files' stem), title, caption, and a description for who cannot see it.
+    """A figure, its name (the files' stem), title, and a description for who cannot see it.
 
-    `spots` are places that a page shows more of on demand; nothing is said only there.
+    The caption says what is shown, `reading` in two sentences how to read it. `spots` are places that a page
+    shows more of on demand; nothing is said only there.
     """
 
     form: ClassVar[str] = "drawing"
@@ -44,6 +45,7 @@ class Drawing:
     name: str
     title: str
     caption: str
+    reading: str
     description: str
     spots: Sequence[Spot] = ()
 

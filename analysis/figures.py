@@ -36,6 +36,11 @@ FEW = 6
 REACH = (0.35, 0.6)
 """How far the frame goes beyond what matters, as shares of its span: to the better and to the worse side."""
 
+READING = (
+    "The arrows point to the better side: for each model behind the staircase there is one on it that is as "
+    "good or better in both objectives. Only what lies beyond both dashed lines beats the trivial models."
+)
+
 
 def pareto(tables: Tables) -> Drawing:
     """The figure `front`: the first of the goals upwards, the second to the right, a point a candidate.
@@ -61,6 +66,7 @@ def pareto(tables: Tables) -> Drawing:
         name="front",
         title=f"{up.label} against {right.label}, {tables.split}",
         caption=_caption(tables, limits, drawn),
+        reading=READING,
         description=_description(tables),
         spots=spots(tables, axes, drawn.front, xy(tables, drawn.front), on=tables.split),
     )

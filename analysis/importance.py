@@ -8,7 +8,7 @@ configurations decides, and where they lie; never their results, which would spo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import nan
 
@@ -28,7 +28,12 @@ READABLE = 0.5
 """Share of the variance that the fit must foretell of configurations it has not seen, to be worth reading."""
 
 NOISE = 1 / 3
-"""The most of the residuals' variance that may show as variance over the range: noise taken for signal."""
+"""The most of the residuals' variance that may show as variance over the range: noise taken for signal.
+
+With half, 60 configurations can carry curves that a third denies them. But 80 with as much noise as signal
+then get 21 terms instead of 13, foretell 25 % of what they have not seen instead of 36 %, and 0.62 comes
+out as not explained instead of 0.55, where 0.53 is true.
+"""
 
 HELD = 0.95
 """The most that a fitted value may hang on its own configuration (leverage); then its residual is empty."""
@@ -116,7 +121,7 @@ def importance(tables: Tables) -> tuple[Importance, ...]:
     values = best[found.rows]
     if len(values) < BOOTSTRAP_FROM:
         raise AnalysisError(
-            f"importance needs {BOOTSTRAP_FROM} configurations or more within the range; not {len(values)}"
+            f"that needs {BOOTSTRAP_FROM} configurations or more within the searched range, not {len(values)}"
         )
     terms = _terms(found)
     if terms is None:
@@ -224,7 +229,9 @@ def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
 
     shares = [share(key, [key]) for key in variances]
     singles = [key for key in variances if len(key) == 1]
+    alone = {found.names: found.share for found in shares}
     whole = [share(name, [key for key in variances if name[0] in key]) for name in singles]
+    whole = [replace(total, share=max(total.share, alone[total.names])) for total in whole]
     spread = ((values - values.mean()) * n / (n - 1)) ** 2
     return Importance(
         objective=goal,

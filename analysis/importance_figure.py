@@ -14,6 +14,11 @@ from analysis.marks import SHARING_STYLES
 SHOWN = 10
 """Values and pairs that a panel has room for; the table has them all."""
 
+READING = (
+    "A long bar whose interval stays clear of 0 matters over the searched range, and says nothing of another "
+    "range. Faint bars are of a fit too poor to be read."
+)
+
 
 def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
     """The figure `importance`: bars of what explains most of each objective, the largest above."""
@@ -36,6 +41,7 @@ def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
             f"What of the variance of each objective, at {text.count(epochs, 'epoch')}, goes with each value "
             "alone and with pairs beyond that; 95 % intervals. Hatched: what the fit does not explain."
         ),
+        reading=READING,
         description=f"Bar charts. Largest: {best}.",
     )
 

@@ -14,7 +14,7 @@ GAP = 7.0
 """Points (1/72 inch) between a marker's centre and its label."""
 
 MARGIN = 6.0
-"""Pixels between a label and the frame."""
+"""Pixels between a label and the frame, or another label."""
 
 PLACES = (
     (-0.8, 0.5, "right", "bottom"), (-1.0, 0.0, "right", "center"), (0.0, 1.0, "center", "bottom"),
@@ -59,7 +59,7 @@ def place(
                     best = covered, note, box
         if best:
             axes.add_artist(best[1])
-            boxes = np.vstack([boxes, best[2].extents])
+            boxes = np.vstack([boxes, best[2].padded(MARGIN).extents])
             placed += 1
     return placed
 

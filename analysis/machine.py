@@ -47,7 +47,9 @@ def _block(block: Block) -> dict[str, Any]:
         case Code():
             said = {"caption": block.caption, "text": block.text}
         case Drawing():
-            said = {key: getattr(block, key) for key in ("name", "title", "caption", "description")}
+            said = {
+                key: getattr(block, key) for key in ("name", "title", "caption", "reading", "description")
+            }
     return {"form": block.form, **said}
 
 

@@ -60,7 +60,7 @@ def _block(block: Block) -> str:
         case Code(said, caption):
             return _folded(caption, _fenced(said))
         case Drawing():
-            said = f"{block.caption} {block.description}"
+            said = f"{block.caption} {block.reading} {block.description}"
             return f"*{words(block.title)}* ({block.name}.svg): {words(said)}"
 
 

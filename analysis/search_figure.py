@@ -16,6 +16,11 @@ SIZE = (7.2, 2.7)
 DRAWN = 400
 """Trials whose hypervolume is drawn at most."""
 
+READING = (
+    "Level beyond the dotted line: the second half of the search found little more. Still rising at the end: "
+    "it was stopped too soon to know what it can find."
+)
+
 
 def search(grown: pd.DataFrame) -> Drawing:
     """The figure `search` of a search's growth: three panels with one upward axis, the hypervolume."""
@@ -54,6 +59,7 @@ def search(grown: pd.DataFrame) -> Drawing:
         caption="Hypervolume of the front of all trials that had ended, against how many they were, the "
         "epochs they had trained, and the time since the first began; pauses between runs count as time. "
         f"Dotted: half of the way.{thinned}",
+        reading=READING,
         description=f"Three step curves that rise from 0 to {last:.3g}. After "
         f"{text.count(int(half['trials']), 'trial')} it is {half['hypervolume']:.3g}.",
     )

@@ -20,6 +20,11 @@ from analysis.tables import Tables
 DRAWN = 150
 """Points of each front that are drawn at most."""
 
+READING = (
+    "A staircase beyond another attains what the other does not. But a way of sharing that was tried more "
+    "often reaches further by chance alone: the table of the report compares equally many."
+)
+
 
 def sharing(tables: Tables) -> Drawing:
     """The figure `sharing`: a staircase for each way of sharing, over its own non-dominated points."""
@@ -47,7 +52,8 @@ def sharing(tables: Tables) -> Drawing:
         title=f"The front of each way of sharing by itself, {tables.split}",
         caption=(
             f"{up.label} against {right.label} on {tables.split}: for each way of sharing the points that no "
-            f"other of that way dominates. More configurations reach further by chance alone.{noted}"
+            f"other of that way dominates.{noted}"
         ),
+        reading=READING,
         description=f"Staircases. {ends}.",
     )

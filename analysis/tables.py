@@ -40,7 +40,15 @@ NUMBERS = {
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
     "confirmed": ("trial", "replicate", "epoch", *METRICS),
-    "users": ("trial", "replicate", "epoch", "reciprocal_rank", "squared_error", "ratings"),
+    "users": (
+        "trial",
+        "replicate",
+        "epoch",
+        "reciprocal_rank",
+        "reciprocal_rank_all",
+        "squared_error",
+        "ratings",
+    ),
 }
 TIMES = {"trials": ("started", "finished")}
 OPTIONAL = ("confirmed", "users")
@@ -53,7 +61,8 @@ class Tables:
     epoch (means over replicates), `measurements` one for each trial, replicate and epoch. `confirmed` has a
     row for each point, named by its trial and epoch, and each fresh seed it was trained with again, with the
     metrics on the test set; it is empty before anything was confirmed. `users` has the same user by user, for
-    those with test items: reciprocal rank of the first hit, and squared error summed over that many ratings.
+    those with test items: reciprocal rank of the first hit, the mean of all hits', and squared error summed
+    over that many ratings.
     """
 
     manifest: Mapping[str, Any]

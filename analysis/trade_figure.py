@@ -24,6 +24,11 @@ MANY = 50
 DRAWN = 300
 """Configurations of each way of sharing that are drawn at most."""
 
+READING = (
+    "Where one objective gets better with λ and the other worse there is a trade to make; where both stay "
+    "level λ does not matter. How far the marks lie about a line is what everything else does."
+)
+
 
 def trade(tables: Tables) -> Drawing:
     """The figure `weight`: a panel each goal; a dot a configuration at the point that it stands for."""
@@ -53,6 +58,7 @@ def trade(tables: Tables) -> Drawing:
             "Where nothing is shared λ does nothing: median and quartiles as a band. "
             f"{' '.join(filter(None, noted))}"
         ).strip(),
+        reading=READING,
         description=f"Two scatter plots of {text.count(len(points), 'configuration')}.",
     )
 

@@ -11,23 +11,23 @@ from analysis.tables import Tables
 
 STATISTICS: Mapping[str, tuple[tuple[str, ...], Callable[[Floats], float]]] = {
     "mrr": (("reciprocal_rank",), lambda rows: float(rows[:, 0].mean())),
+    "mrr_all": (("reciprocal_rank_all",), lambda rows: float(rows[:, 0].mean())),
     "mse": (("squared_error", "ratings"), lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum())),
 }
-"""What each metric is made of, user by user, and how; a metric that is not here has no interval."""
+"""What each metric is made of, user by user, and how."""
 
 
 def intervals(tables: Tables, points: pd.DataFrame) -> dict[str, Floats]:
     """By goal the ends (n, 2) of the 95 % interval over users of points, named by trial and epoch.
 
     Each user counts with the mean over the seeds that the point was trained with, so the luck of the seed is
-    not in it. NaN where a point has fewer than 30 users; goals that users' values do not make are left out.
+    not in it. NaN where a point has fewer than 30 users.
     """
-    wanted = [name for name in tables.names if name in STATISTICS]
-    columns = sorted({column for name in wanted for column in STATISTICS[name][0]})
+    columns = sorted({column for name in tables.names for column in STATISTICS[name][0]})
     by_user = tables.users.groupby(["trial", "epoch", "user"])[columns].mean()
     rows = dict(iter(by_user.groupby(level=["trial", "epoch"])))
     ends: dict[str, Floats] = {}
-    for name in wanted:
+    for name in tables.names:
         parts, statistic = STATISTICS[name]
         ends[name] = np.full((len(points), 2), np.nan)
         for place, key in enumerate(zip(points["trial"], points["epoch"], strict=True)):

@@ -1,11 +1,11 @@
 """When a study has enough: the budget against what is spent."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from study.front import candidates, reference, spanned
 from study.ledger import Ledger
-from study.record import Point, Record
+from study.plateau import Plateau
+from study.record import Record
 from study.samplers.grid import grid_of
 from study.spec import StudySpec
 
@@ -49,30 +49,6 @@ def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
     return None
 
 
-def plateau(ledger: Ledger) -> str | None:
-    """That the last trials to end brought too little hypervolume, in words; None where they did not.
-
-    Nothing is a plateau before the first trial that beats both trivial models.
-    """
-    limit, spec = ledger.spec.budget.plateau, ledger.spec
-    if limit is None:
-        return None
-    records = {r.trial: r for r in ledger.records() if r.state != "running"}
-    if len(records) <= limit.trials:
-        return None
-    order = sorted(records, key=lambda number: (records[number].finished or "", number))
-    last = set(order[-limit.trials :])
-    points = candidates([p for p in ledger.points() if p.trial in records], records, spec)
-
-    def volume(chosen: Sequence[Point]) -> float:
-        return spanned(chosen, spec, reference(ledger.baseline, spec))
-
-    now, before = volume(points), volume([p for p in points if p.trial not in last])
-    if before == 0.0 or now >= (1 + limit.gain) * before:
-        return None
-    return f"plateau: the last {limit.trials} trials brought {now / before - 1:.2%} of hypervolume"
-
-
 def complete(ledger: Ledger, records: Collection[Record] | None = None) -> str | None:
     """Why the study on record needs no further run, or None: budget spent, and no trial without an end.
 
@@ -83,4 +59,4 @@ def complete(ledger: Ledger, records: Collection[Record] | None = None) -> str |
         return None
     trained = sum(r.epochs for r in records) * ledger.spec.search.replicates
     wall_s = sum(run.wall_s for run in ledger.runs())
-    return spent_out(ledger.spec, Spent(len(records), trained, wall_s, plateau(ledger)))
+    return spent_out(ledger.spec, Spent(len(records), trained, wall_s, Plateau.of(ledger).reached))

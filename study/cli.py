@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -184,8 +185,9 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
         _say(str(error))
     runs = [] if ledger is None else ledger.runs()
     if runs and runs[-1].alive:
+        owner = runs[-1].owner
         raise StudyError(
-            f"{name}: is being run by process {runs[-1].pid} on {runs[-1].host}; `study stop {name}` first"
+            f"{name}: is being run by process {owner.pid} on {owner.host}; `study stop {name}` first"
         )
     if yes or typer.confirm(f"Delete {folder} and all it holds?"):
         if ledger is not None:
@@ -193,6 +195,35 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not a
             ledger.close()
         shutil.rmtree(folder)
         _say(f"{name}: deleted")
+
+
+@app.command()
+def backup(
+    name: Name,
+    file: Annotated[
+        Path | None, typer.Argument(help="The file to write; else NAME-DATE-TIME.backup, here.")
+    ] = None,
+) -> None:
+    """Write a study's whole record and its spec into one file, whether it runs or not."""
+    from study.backup import backup
+
+    made = file or Path(f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.backup")
+    backup(_folder(name), made)
+    _say(f"{name}: backed up; `study restore {made}` makes a study of it")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `study backup` wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Call the restored study so, not as it was called.")
+    ] = None,
+) -> None:
+    """Make a study of a backup; `study run` goes on with it."""
+    from study.backup import restore
+
+    folder = restore(file, STUDIES, name=name)
+    _say(f"{folder.name}: restored in {folder}; `study run {folder.name}` goes on with it")
 
 
 # --- looking ---------------------------------------------------------------------------------------------

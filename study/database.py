@@ -24,7 +24,7 @@ from study.record import Baseline, tables
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of what is written; a database with another one is refused."""
 
 FILE = "ledger.db"
@@ -124,6 +124,7 @@ def _from_file(path: Path) -> tuple[RDBStorage, str]:
     names = [n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM)]
     if not names:
         raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
+    tables.create_all(storage.engine)  # those that a record of an earlier version lacks
     return storage, names[0]
 
 
@@ -133,17 +134,35 @@ def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
-    storage = _sqlite(beside, journal="DELETE")
-    tables.create_all(storage.engine)
+    storage = empty(beside)
     _begin(storage, spec, baseline)
-    storage.remove_session()
-    storage.engine.dispose()
+    let_go(storage)
     try:
         path.hardlink_to(beside)
     except FileExistsError:
         return
     finally:
         beside.unlink()
+
+
+def empty(path: Path) -> RDBStorage:
+    """The storage in a new SQLite file that nobody else knows: all tables, no study, no file beside it."""
+    storage = _sqlite(path, journal="DELETE")
+    tables.create_all(storage.engine)
+    return storage
+
+
+def let_go(storage: RDBStorage) -> None:
+    """Close every connection of a storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def put_spec(spec: StudySpec, folder: Path) -> None:
+    """Put a study's spec into its folder, where it is always whole."""
+    beside = folder / f".{SPEC}.{os.getpid()}"
+    beside.write_text(spec.as_toml(), encoding="utf-8")
+    beside.replace(folder / SPEC)
 
 
 def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
@@ -170,20 +189,16 @@ def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
 
 def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
     """Optuna's storage on a SQLite file; in WAL mode readers never wait, and a commit costs no full sync."""
-    kind = file_system(path.parent)
-    if any(name in kind for name in NETWORK_FILE_SYSTEMS):
-        raise StudyError(
-            f"{path}: lies on a network file system ({kind}), where SQLite loses records; run on a local "
-            "disk, or name a PostgreSQL database in storage.url"
-        )
+    refuse_network(path)
     try:
         with sqlite3.connect(path) as connection:
             connection.execute(f"PRAGMA journal_mode={journal}")
         connection.close()
     except sqlite3.Error as error:
-        raise StudyError(
-            f"{path}: cannot be opened as a study's record: {error}; restore it, or delete the folder"
-        ) from error
+        mend = "restore it, or delete the folder"
+        if not os.access(path.parent, os.W_OK):
+            mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
+        raise StudyError(f"{path}: cannot be opened as a study's record: {error}; {mend}") from error
     storage = _storage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}})
 
     @sa.event.listens_for(storage.engine, "connect")
@@ -192,6 +207,16 @@ def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
 
     storage.engine.dispose()
     return storage
+
+
+def refuse_network(path: Path) -> None:
+    """StudyError where a record at `path` would be on a network file system."""
+    kind = file_system(path.parent)
+    if any(name in kind for name in NETWORK_FILE_SYSTEMS):
+        raise StudyError(
+            f"{path}: lies on a network file system ({kind}), where SQLite loses records; run on a local "
+            "disk, or name a PostgreSQL database in storage.url"
+        )
 
 
 def _postgres(url: sa.URL) -> RDBStorage:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,9 +16,9 @@ import pandas as pd
 
 from study.budget import complete
 from study.front import candidates, front, reference
-from study.ledger import Ledger
+from study.ledger import MEASURED, Ledger
 from study.record import Point, Record, State
-from trainable.contract import METRICS, Measurement
+from trainable.contract import METRICS, UserMetrics
 
 SCHEMA = 1
 SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
@@ -35,8 +36,7 @@ def export(ledger: Ledger, folder: Path) -> None:
     Each file is replaced whole: a reader never sees half of one.
     """
     records = {r.trial: r for r in ledger.records()}
-    names = [f.name for f in fields(Measurement)]
-    measurements = pd.DataFrame(map(asdict, ledger.measurements()), columns=names)
+    measurements = pd.DataFrame(map(attrgetter(*MEASURED), ledger.measurements()), columns=list(MEASURED))
     points = ledger.points()
     chosen = candidates(points, records, ledger.spec)
     best = front(chosen, ledger.spec, reference(ledger.baseline, ledger.spec))
@@ -50,7 +50,8 @@ def export(ledger: Ledger, folder: Path) -> None:
     for name, rows in (("measurements", measurements), ("points", table), ("trials", trials)):
         _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
     if (confirmation := ledger.confirmation()) is not None and confirmation.fixed:
-        _replace(folder / "tables" / "confirmed.parquet", _confirmed(confirmation).to_parquet(index=False))
+        for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
+            _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
     rows = table[table["front"]].merge(trials[["trial", *CONFIG]], on="trial")
     columns = ["trial", "epoch", *CONFIG, *METRICS, *SPREADS, "replicates"]
     _replace(folder / "front.csv", rows[columns].to_csv(index=False).encode())
@@ -118,6 +119,14 @@ def _confirmed(confirmation: Ledger) -> pd.DataFrame:
         ],
         columns=["trial", "replicate", "split", "epoch", *METRICS],
     )
+
+
+def _users(confirmation: Ledger) -> pd.DataFrame:
+    """The same user by user: a row for each that has test items; empty where the record does not have it."""
+    points = () if confirmation.plan is None else confirmation.plan.points
+    names = [f.name for f in fields(UserMetrics)]
+    table = pd.DataFrame(confirmation.by_user(), columns=["trial", "replicate", "epoch", *names])
+    return table.assign(trial=table["trial"].map({n: p.trial for n, p in enumerate(points)}))
 
 
 def _confirmation(confirmation: Ledger | None) -> dict[str, Any] | None:

@@ -50,11 +50,6 @@ def candidates(points: Sequence[Point], records: Mapping[int, Record], spec: Stu
     return [p for p in points if ended.get(p.trial) == p.epoch]
 
 
-def spanned(points: Sequence[Point], spec: StudySpec, corner: Floats) -> float:
-    """The hypervolume of `points` to `corner`, in the product of the objectives' units."""
-    return hypervolume(losses(points, spec), corner)
-
-
 def front(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Front:
     """The non-dominated of `points`, equal ones all kept, and their hypervolume to `corner`."""
     array = losses(points, spec)

@@ -1,14 +1,12 @@
 """The Ledger: one database that holds everything a study knows, and the only door to it.
 
 Two parts share it: Optuna's tables (configurations, states, values, reasons) and ours, `measurements`
-(what was measured, in batches), `judgements` (what the stopping rule said, in order) and `runs` (who drives
-the study, one open row at most). What is recorded
+(what was measured, in batches), `by_user` (the same user by user, in a confirmation), `judgements` (what the
+stopping rule said, in order) and `runs` (who drives the study, one open row at most). What is recorded
 is durable before it is acted on, so whatever dies, the next run reads here what there is to do.
 """
 
 import json
-import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -23,9 +21,11 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import CONFIRM, SCHEMA, SPEC, create, opened
+from study.database import CONFIRM, SCHEMA, create, opened, put_spec
+from study.owner import Owner
 from study.record import (
     ENDED,
+    SILENT_RUN_S,
     Baseline,
     Holder,
     Judgement,
@@ -34,6 +34,7 @@ from study.record import (
     Point,
     Record,
     Run,
+    by_user,
     judgements,
     measurements,
     runs,
@@ -44,6 +45,9 @@ from study.spec import SpecError, StudySpec
 from trainable.contract import METRICS, Config, Decision, FaultKind, Lease, Measurement, StudyError, Verdict
 
 Stage = Literal["search", "confirm"]
+
+MEASURED = tuple(c.name for c in measurements.c if c.name != "study")
+"""What a row of the record says of a measurement."""
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
@@ -83,7 +87,7 @@ class Ledger:
             raise
         ledger.spec = spec
         ledger._set(spec=spec.model_dump(mode="json"))
-        (folder / SPEC).write_text(spec.as_toml(), encoding="utf-8")
+        put_spec(spec, folder)
         return ledger
 
     @classmethod
@@ -183,12 +187,12 @@ class Ledger:
 
     def lease(self, number: int, config: Config, holder: Holder, *, attempt: int) -> Lease:
         """Trial `number` leased to `holder`, durable."""
-        self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": _now()})
+        self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": self._now()})
         return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
 
     def take_back(self, number: int, faults: Mapping[FaultKind, int], *, attempt: int) -> None:
         """Put on record that nobody trains `number` any more, and how often it had to start again."""
-        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": _now()})
+        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": self._now()})
 
     def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
         """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
@@ -203,7 +207,7 @@ class Ledger:
             "epochs": epochs,
             "epoch": None if point is None else point.epoch,
             "values": values,
-            "at": _now(),
+            "at": self._now(),
         }
         self._write(number, outcome=outcome)
         self._tell(number, outcome)
@@ -240,17 +244,29 @@ class Ledger:
 
     def record(self, batch: Sequence[Measurement]) -> None:
         """Append measurements, durable. One that is there already stays as it is: the first wins."""
-        if batch:
-            self._append(measurements, [asdict(m) for m in batch])
+        named = [{name: getattr(m, name) for name in MEASURED} for m in batch]
+        users = [
+            {"trial": m.trial, "replicate": m.replicate, "epoch": m.epoch, **asdict(user)}
+            for m in batch
+            for user in m.users
+        ]
+        self._append({measurements: named, by_user: users})
 
     def measurements(self) -> Iterator[Measurement]:
         """Every measurement, by trial, replicate and epoch."""
-        names = [c for c in measurements.c if c.name != "study"]
-        query = sa.select(*names).where(measurements.c.study == self._id)
-        query = query.order_by(measurements.c.trial, measurements.c.replicate, measurements.c.epoch)
+        m = measurements.c
+        query = sa.select(*(m[name] for name in MEASURED)).where(m.study == self._id)
+        query = query.order_by(m.trial, m.replicate, m.epoch)
         with self._engine.connect() as connection:
             for row in connection.execute(query):
                 yield Measurement(**row._mapping)
+
+    def by_user(self) -> list[dict[str, Any]]:
+        """The measurements user by user, where they came so: trial, replicate, epoch, and `UserMetrics`."""
+        names = [c for c in by_user.c if c.name != "study"]
+        query = sa.select(*names).where(by_user.c.study == self._id).order_by(*by_user.primary_key.columns)
+        with self._engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
 
     def points(
         self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
@@ -274,7 +290,7 @@ class Ledger:
 
     def judge(self, judgement: Judgement) -> None:
         """Put what the stopping rule said on record, durable, after all it said before: the first wins."""
-        self._append(judgements, [asdict(judgement.decision) | {"epoch": judgement.epoch}])
+        self._append({judgements: [asdict(judgement.decision) | {"epoch": judgement.epoch}]})
 
     def judgements(self) -> list[Judgement]:
         """What the stopping rule said, in the order it said it."""
@@ -306,39 +322,52 @@ class Ledger:
         return sorted(found, key=lambda place: (place.lane, place.incarnation))
 
     def claim(self) -> int:
-        """The number of a run that drives the study from now on. StudyError where another one does."""
+        """The number of a run by this process that drives the study from now on. StudyError where another
+        one does.
+        """
         for run in self.runs():
             if run.ended is None and not run.alive:
                 self.release(run.run, "died", ended=run.renewed)
-        row = {
+        row = asdict(Owner.here()) | {
             "study": self._owner,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
             "started": self._time(),
             "renewed": self._time(),
+            "heard": self._shared_time,
             "stop": False,
         }
         try:
             with self._engine.begin() as connection:
                 done = connection.execute(sa.insert(runs).values(**row))
         except sa.exc.IntegrityError:
-            owner = self.runs()[-1]
-            raise StudyError(
-                f"{self.spec.name}: already being run by process {owner.pid} on {owner.host}; "
-                f"`study status {self.spec.name}` shows it, `study stop {self.spec.name}` ends it"
-            ) from None
+            raise StudyError(self._taken(self.runs()[-1])) from None
         key = done.inserted_primary_key
         if key is None:
             raise RuntimeError("the database did not number the run")
         return int(key[0])
 
+    def _taken(self, run: Run) -> str:
+        name, owner = self.spec.name, run.owner
+        words = (
+            f"{name}: already being run by process {owner.pid} on {owner.host}; "
+            f"`study status {name}` shows it, `study stop {name}` ends it"
+        )
+        if owner.running is not None:
+            return words
+        return f"{words}; should it be gone, the study is free {SILENT_RUN_S:.0f} s after its last word"
+
     def renew(self, run: int) -> bool:
         """Say that this run is alive; False where it was ended, for somebody took it for dead."""
-        return self._update_run(run, renewed=self._time())
+        return self._update_run(run, renewed=self._time(), heard=self._shared_time)
 
     def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
         """End a run, with its reason."""
         self._update_run(run, ended=ended or self._time(), reason=reason)
+
+    def owned(self, run: int) -> bool:
+        """Whether this run still has the study; False where it was ended, for somebody took it for dead."""
+        query = sa.select(runs.c.ended).where(runs.c.run == run)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one() is None
 
     def stop_requested(self, run: int) -> bool:
         """Whether somebody asked this run to stop."""
@@ -353,10 +382,12 @@ class Ledger:
 
     def runs(self) -> list[Run]:
         """Every run of the study, in order."""
-        names = [c for c in runs.c if c.name != "study"]
-        query = sa.select(*names).where(runs.c.study == self._owner).order_by(runs.c.run)
+        r = runs.c
+        owner = (r.host, r.kernel, r.pid, r.born)
+        driven = (r.started, r.renewed, r.stop, r.ended, r.reason, self._shared_time - r.heard)
+        query = sa.select(r.run, *owner, *driven).where(r.study == self._owner).order_by(r.run)
         with self._engine.connect() as connection:
-            return [Run(*row) for row in connection.execute(query)]
+            return [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
 
     def erase(self) -> None:
         """Delete the study, its confirmation and all that was recorded of them."""
@@ -364,7 +395,7 @@ class Ledger:
         if (confirmation := self.confirmation()) is not None:
             ids.append(confirmation._id)
         with self._engine.begin() as connection:
-            for table in (measurements, judgements, runs):
+            for table in (measurements, by_user, judgements, runs):
                 connection.execute(sa.delete(table).where(table.c.study.in_(ids)))
         for study_id in reversed(ids):
             self._storage.delete_study(study_id)
@@ -375,12 +406,17 @@ class Ledger:
 
     # --- inside ----------------------------------------------------------------------------------------
 
-    def _append(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _append(self, batches: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
+        """Add rows to tables, all or none; what is there already stays as it is."""
         insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        filled = {table: rows for table, rows in batches.items() if rows}
+        if not filled:
+            return
         with self._engine.begin() as connection:
-            connection.execute(
-                insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
-            )
+            for table, rows in filled.items():
+                connection.execute(
+                    insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
+                )
 
     def _update_run(self, run: int, **values: Any) -> bool:
         """Whether the run was still open to be written on."""
@@ -391,6 +427,19 @@ class Ledger:
     def _time(self) -> float:
         """Seconds since 1970 as the clock said when this was opened: it may be set meanwhile."""
         return self._skew + time.monotonic()
+
+    def _now(self) -> str:
+        """The same as text, for the record."""
+        return datetime.fromtimestamp(self._time(), UTC).isoformat(timespec="milliseconds")
+
+    @property
+    def _shared_time(self) -> sa.ColumnElement[float]:
+        """Seconds since 1970 by the one clock of all who open this database: its server's, or this
+        machine's.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return sa.literal(time.time())
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
@@ -420,7 +469,3 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
         finished=outcome.get("at"),
         faults=entry.get("faults", {}),
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

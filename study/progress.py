@@ -92,7 +92,7 @@ def snapshot(ledger: Ledger) -> Snapshot:
     counts = Counter(r.state for r in records.values())
     member_epochs = sum(epochs.values()) * spec.search.replicates
     alive = bool(runs) and runs[-1].alive
-    wall_s = sum(run.wall_s for run in runs) + (max(0.0, time.time() - runs[-1].renewed) if alive else 0.0)
+    wall_s = sum(run.wall_s for run in runs) + (max(0.0, runs[-1].silent_s) if alive else 0.0)
     state, reason = _stand(runs, None if alive else complete(ledger, records.values()), alive=alive)
     share = _share(spec, records, epochs, wall_s)
     holders = {r.holder for r in records.values() if r.state == "running" and r.holder is not None}
@@ -128,14 +128,14 @@ def _confirmation(ledger: Ledger) -> Confirmation | None:
 def _stand(runs: Sequence[Run], enough: str | None, *, alive: bool) -> tuple[Stand, str]:
     """How the study stands, and why; `enough` is why its budget is spent, or None."""
     if alive:
-        return "running", f"by process {runs[-1].pid} on {runs[-1].host}"
+        return "running", f"by process {runs[-1].owner.pid} on {runs[-1].owner.host}"
     if enough is not None:
         return "complete", enough
     if not runs:
         return "not begun", "no run yet"
     last = runs[-1].reason
     if last is None or last == "died":
-        return "died", f"process {runs[-1].pid} on {runs[-1].host} ended without a word"
+        return "died", f"process {runs[-1].owner.pid} on {runs[-1].owner.host} ended without a word"
     return "failed" if last.startswith("failed") else "stopped", last
 
 

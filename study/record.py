@@ -1,19 +1,16 @@
-"""The nouns of the record, and the three tables that are ours beside Optuna's."""
+"""The nouns of the record, and the four tables that are ours beside Optuna's."""
 
-import os
-import socket
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from study.owner import Owner
 from trainable.contract import Config, Decision, FaultKind
 
 SILENT_RUN_S = 60.0
-"""A run on another host that has not renewed its row for so long is taken for dead."""
+"""A run whose process cannot be seen from here, and that has not renewed its row for so long, is dead."""
 
 State = Literal["completed", "stopped", "failed", "running"]
 ENDED: Mapping[str, State] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
@@ -25,6 +22,17 @@ measurements = sa.Table(
     tables,
     *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
     *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
+)
+by_user = sa.Table(
+    "by_user",
+    tables,
+    *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
+    sa.Column("user", sa.Text, primary_key=True),
+    *(
+        sa.Column(name, sa.Float(53), nullable=False)
+        for name in ("reciprocal_rank", "reciprocal_rank_all", "squared_error")
+    ),
+    sa.Column("ratings", sa.Integer, nullable=False),
 )
 judgements = sa.Table(
     "judgements",
@@ -41,9 +49,12 @@ runs = sa.Table(
     sa.Column("run", sa.Integer, primary_key=True),
     sa.Column("study", sa.Integer, nullable=False),
     sa.Column("host", sa.Text, nullable=False),
+    sa.Column("kernel", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("born", sa.BigInteger, nullable=False),
     sa.Column("started", sa.Float(53), nullable=False),
     sa.Column("renewed", sa.Float(53), nullable=False),
+    sa.Column("heard", sa.Float(53), nullable=False),
     sa.Column("stop", sa.Boolean, nullable=False, default=False),
     sa.Column("ended", sa.Float(53)),
     sa.Column("reason", sa.Text),
@@ -111,16 +122,20 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC."""
+    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a clock
+    of the driver's that nobody sets.
+
+    `silent_s` is how long ago the row was renewed, by the one clock that the database has for all hosts.
+    """
 
     run: int
-    host: str
-    pid: int
+    owner: Owner
     started: float
     renewed: float
     stop: bool
     ended: float | None
     reason: str | None
+    silent_s: float
 
     @property
     def wall_s(self) -> float:
@@ -129,12 +144,15 @@ class Run:
 
     @property
     def alive(self) -> bool:
-        """Whether its driver is there: by its pid on this host, by its last renewal on another."""
+        """Whether its driver is there: by its process where that can be seen, else by its last renewal.
+
+        One that was renewed in the future was so before the database's clock was set back.
+        """
         if self.ended is not None:
             return False
-        if self.host == socket.gethostname():
-            return _process_exists(self.pid)
-        return time.time() - self.renewed < SILENT_RUN_S
+        if (running := self.owner.running) is not None:
+            return running
+        return abs(self.silent_s) < SILENT_RUN_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +198,3 @@ class Judgement:
 
     epoch: int
     decision: Decision
-
-
-def _process_exists(pid: int) -> bool:
-    """Whether it runs; one that was killed and that nobody has reaped, as in many containers, does not."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's process, or a system without /proc
-        return True
-    return state.split()[0] != "Z"

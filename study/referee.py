@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from study.budget import Spent, out_of_time, plateau, spent_out
+from study.budget import Spent, out_of_time, spent_out
 from study.events import Event, Notify, unheard
 from study.forms import largest
 from study.front import losses, reference, stands_for
 from study.ledger import Ledger
+from study.plateau import Plateau
 from study.record import Holder, Judgement, Point
+from study.roster import LEASE_S, Roster, Seen
 from study.rules import Candidate, rule
 from trainable.contract import (
     Answer,
@@ -26,9 +28,6 @@ from trainable.contract import (
     Lease,
     Measurement,
 )
-
-LEASE_S = 60.0
-"""A lane that has been silent for so long, or for ten of its longest epochs, has lost its trials."""
 
 FRUITLESS_STARTS = 3
 """Starts of a lane in a row, without one measurement, after which the study ends."""
@@ -49,7 +48,7 @@ PATIENCE_S = 1.0
 """How long a lane with nothing to train may be kept for asks, beyond its first, that are made ahead else."""
 
 LOOK_S = 0.5
-"""How often the Ledger is asked whether somebody wants the study to stop, and the owner row renewed."""
+"""How often the Ledger is asked whether this run still has the study, and whether it is to stop."""
 
 
 @dataclass(slots=True)
@@ -66,24 +65,6 @@ class Running:
     def lane(self) -> str | None:
         """The name of the lane that trains it."""
         return None if self.holder is None else self.holder.lane
-
-
-@dataclass(slots=True)
-class Seen:
-    """A lane as last heard: its incarnation, its starts without a measurement, when, its longest epoch, and
-    the free slots that nothing was there for.
-    """
-
-    incarnation: int
-    starts: int
-    at: float
-    longest_s: float = 0.0
-    unmet: int = 0
-
-    @property
-    def known(self) -> dict[str, int]:
-        """What of it is on record."""
-        return {"incarnation": self.incarnation, "starts": self.starts}
 
 
 class Referee:
@@ -108,19 +89,18 @@ class Referee:
         self.ledger = ledger
         self.spec = ledger.spec
         self.run = run
-        self._lease_s = lease_s
         self._clock = clock
         self._corner = reference(ledger.baseline, self.spec)
         self._rule = rule(self.spec.stopping)
         self._replicates = self.spec.search.replicates
-        self._lanes: dict[str, Seen] = {}
+        self._roster = Roster(ledger, lease_s, clock)
         self._ahead = ahead
         self._notify = notify
         self._reserved = 0
         self._looked = float("-inf")
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
-        self._plateau = plateau(ledger)
+        self._plateau = Plateau.of(ledger)
         self._resume()
 
     def _resume(self) -> None:
@@ -152,13 +132,14 @@ class Referee:
         free: int,
     ) -> Answer:
         """Decisions on what the lane holds, leases for its free slots, or the word to park."""
-        seen, over_before = self._seen(lane), self.over
+        seen, over_before = self._roster[lane], self.over
         if incarnation == 0:
             self._welcome(lane, seen)
         elif incarnation != seen.incarnation:
             return _refusal(incarnation, held)
         self._look()
-        self._hear(lane, seen, measurements)
+        self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
+        self._roster.hear(lane, measurements)
         decisions = [self._settle(lane, h, measurements) for h in held]
         leases: list[Lease] = []
         if self.over is None:
@@ -169,7 +150,7 @@ class Referee:
         if not self._running and not self._reserved:
             self.over = self.over or spent_out(self.spec, self._spent())
         if incarnation == 0:  # now that it has its answer: a start that the database failed does not count
-            self.ledger.note_lane(lane, seen.known)
+            self._roster.note(lane)
         if over_before is None and self.over is not None:
             self._notify(Event(what="over", words=self.over))
         over = self.over is not None
@@ -184,7 +165,7 @@ class Referee:
         if self.over is not None or spent_out(self.spec, self._spent()) is not None:
             return False
         waiting = self._reserved + sum(t.holder is None for t in self._running.values())
-        return waiting < sum(seen.unmet for seen in self._lanes.values()) + len(self._lanes)
+        return waiting < self._roster.unmet + len(self._roster)
 
     def reserve(self) -> None:
         """A trial is being drawn: it counts as begun, and as promised all the epochs that it may have."""
@@ -209,12 +190,6 @@ class Referee:
 
     # --- lanes -----------------------------------------------------------------------------------------
 
-    def _seen(self, lane: str) -> Seen:
-        """What is known of a lane; silence is counted from when this referee first thought of it."""
-        if lane not in self._lanes:
-            self._lanes[lane] = Seen(**self.ledger.lane(lane), at=self._clock())
-        return self._lanes[lane]
-
     def _welcome(self, lane: str, seen: Seen) -> None:
         """Number a lane that is new or was reborn, and end the study where it is reborn in vain."""
         seen.incarnation += 1
@@ -224,26 +199,16 @@ class Referee:
             self.over = f"failed: lane {lane} started {seen.starts} times without one measurement"
 
     def _look(self) -> None:
-        """Renew the owner row and read the stop flag, now and then."""
+        """See now and then whether this run still has the study, and whether it is to stop."""
         if self._clock() - self._looked < LOOK_S:
             return
         self._looked = self._clock()
         if self.over is not None:
             return
-        if not self.ledger.renew(self.run):
+        if not self.ledger.owned(self.run):
             self.over = "failed: another run of this study took it over"
         elif self.ledger.stop_requested(self.run):
             self.over = "stopped on request"
-
-    def _hear(self, lane: str, seen: Seen, measurements: Sequence[Measurement]) -> None:
-        """Take the lane's sign of life, and record what it measured of the trials it has on lease."""
-        seen.at = self._clock()
-        if measurements:
-            seen.longest_s = max(seen.longest_s, sum(m.wall_s for m in measurements))
-            self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
-            if seen.starts:
-                seen.starts = 0
-                self.ledger.note_lane(lane, seen.known)
 
     # --- what is held ----------------------------------------------------------------------------------
 
@@ -325,7 +290,7 @@ class Referee:
         point = stands_for(points, self.spec, self._corner)
         self.ledger.end(decision.trial, decision.verdict, decision.reason, epochs=epochs, point=point)
         self._trained += epochs * self._replicates
-        self._plateau = plateau(self.ledger)
+        self._plateau.end(points)
         trial = self._running.pop(decision.trial)
         self._notify(
             Event(
@@ -389,9 +354,8 @@ class Referee:
             if trial.holder.run != self.run:
                 trial.holder = None
                 continue
-            seen = self._seen(trial.holder.lane)
-            silent_s = self._clock() - seen.at
-            if silent_s > max(self._lease_s, 10 * seen.longest_s):
+            silent_s = self._roster.silence(trial.holder.lane)
+            if silent_s is not None:
                 self._faulted(number, Fault("lane", f"lane {trial.holder.lane} silent for {silent_s:.0f} s"))
 
     def _abandon(self, number: int) -> None:
@@ -406,7 +370,7 @@ class Referee:
         promised = sum(t.config.epochs for t in self._running.values())
         promised = (promised + self._reserved * largest(self.spec.form("epochs"))) * self._replicates
         wall_s = self._wall_before + self._clock() - self._opened
-        return Spent(self._begun, self._trained + promised, wall_s, self._plateau)
+        return Spent(self._begun, self._trained + promised, wall_s, self._plateau.reached)
 
 
 def _refusal(incarnation: int, held: Sequence[Held]) -> Answer:

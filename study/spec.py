@@ -42,7 +42,8 @@ FINGERPRINTED = ("objectives", "data", "train", "space", "search", "stopping")
 _PRESETS = files("study") / "presets"
 
 
-def _name(name: str) -> str:
+def study_name(name: str) -> str:
+    """`name` itself. ValueError where it cannot be a study's."""
     if not NAME.fullmatch(name) or name.endswith(".toml"):
         raise ValueError(
             f"{name!r} cannot be a study's name; use up to 64 letters, digits, '.', '_' and '-', "
@@ -60,7 +61,7 @@ def _different(objectives: tuple[Metric, Metric]) -> tuple[Metric, Metric]:
 class StudySpec(Part):
     """A study: what it asks and where it runs."""
 
-    name: Annotated[str, AfterValidator(_name)]
+    name: Annotated[str, AfterValidator(study_name)]
     """The study's name, and its folder's."""
     objectives: Annotated[tuple[Metric, Metric], Field(strict=False), AfterValidator(_different)] = (
         "mrr",

@@ -25,7 +25,7 @@ from trainable.seal import seal
 from trainable.slots import Slot
 from trainable.typed import typed
 
-FORMAT = 1
+FORMAT = 2
 """Version of what `write` leaves; another one is refused."""
 
 RECORD = "slots.json"

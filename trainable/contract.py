@@ -114,11 +114,28 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class UserMetrics:
+    """What one user, by its original id, adds to the metrics of a measurement.
+
+    `reciprocal_rank` is that of the user's first target item and `reciprocal_rank_all` the mean over all of
+    them: their means over users are `mrr` and `mrr_all`. `squared_error` is summed over the user's `ratings`,
+    so the sum of the one over users by the sum of the other is `mse`.
+    """
+
+    user: str
+    reciprocal_rank: float
+    reciprocal_rank_all: float
+    squared_error: float
+    ratings: int
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One replicate of one trial after `epoch` epochs.
 
     The losses are means over the epoch's training batches; the metrics are exact, on the split the
     session evaluates on; `wall_s` is what this replicate has cost since its last measurement, in seconds.
+    `users` has the metrics user by user where the job asks for that, else it is empty.
     """
 
     trial: int
@@ -131,6 +148,7 @@ class Measurement:
     mrr_all: float
     mse: float
     wall_s: float
+    users: tuple[UserMetrics, ...] = ()
 
     @property
     def not_finite(self) -> tuple[str, ...]:

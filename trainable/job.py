@@ -50,7 +50,8 @@ class Job:
     """The fold, the engine and its share of a device, the slots, and how often to save (None: never).
 
     `gpu_share` is the part of a GPU that is this lane's, where it has less than all. With `marker`, a file on
-    the storage for checkpoints, only a lane that sees it saves.
+    the storage for checkpoints, only a lane that sees it saves. With `by_user` every measurement has its
+    metrics user by user, too.
     """
 
     fold: Fold
@@ -63,6 +64,7 @@ class Job:
     gpu_share: float | None = None
     save_every_s: float | None = None
     marker: Path | None = None
+    by_user: bool = False
     origin: Origin = field(default_factory=Origin.here)
 
     @property

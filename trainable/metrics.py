@@ -10,7 +10,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainable.contract import StudyError
+from trainable.contract import StudyError, UserMetrics
 from trainable.data.interactions import Fold, Interactions
 
 Scores = Callable[[NDArray[np.int64]], NDArray[np.floating]]
@@ -64,16 +64,36 @@ class Ranking:
         `mrr` is the mean over users of 1/rank of the first target item. `mrr_all` is the mean over users
         of the mean of 1/rank over all target items, which stay in each other's way.
         """
+        first, mean = self.reciprocal(ranks)
+        return {"mrr": float(first.mean()), "mrr_all": float(mean.mean())}
+
+    def reciprocal(self, ranks: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of each of `users` (u,) 1/rank of the first target item, and the mean of 1/rank over all of them.
+
+        NotFiniteError where a rank is NaN.
+        """
         if np.isnan(ranks).any():
             raise NotFiniteError("a target item has no rank: its user's scores are not finite")
         reciprocal = 1 / ranks
-        first = np.maximum.reduceat(reciprocal, self.starts[:-1])
-        mean = np.add.reduceat(reciprocal, self.starts[:-1]) / np.diff(self.starts)
-        return {"mrr": float(first.mean()), "mrr_all": float(mean.mean())}
+        first: NDArray[np.float64] = np.maximum.reduceat(reciprocal, self.starts[:-1])
+        mean: NDArray[np.float64] = np.add.reduceat(reciprocal, self.starts[:-1]) / np.diff(self.starts)
+        return first, mean
 
     def metrics(self, scores: Scores) -> dict[str, float]:
         """`mrr` and `mrr_all` of the scores; NotFiniteError where one is not finite."""
         return self.averages(self.ranks(scores))
+
+    def by_user(
+        self, ranks: NDArray[np.float64], predicted: ArrayLike, target: Interactions
+    ) -> tuple[UserMetrics, ...]:
+        """What each of `users` adds to the metrics: of ranks (t,) of `items`, and of ratings predicted for
+        the rows (n,) of the target. NotFiniteError where a rank is NaN.
+        """
+        errors = np.subtract(predicted, target.ratings, dtype=np.float64) ** 2
+        summed = np.bincount(target.users, weights=errors, minlength=target.n_users)[self.users]
+        values = *self.reciprocal(ranks), summed, np.diff(self.starts)
+        columns = (column.tolist() for column in (target.user_ids[self.users], *values))
+        return tuple(UserMetrics(*row) for row in zip(*columns, strict=True))
 
 
 def mean_squared_error(predicted: ArrayLike, ratings: ArrayLike) -> float:

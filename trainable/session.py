@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -17,7 +18,7 @@ class Session:
 
     `build` makes the engine, and makes it again where memory runs out or training raises: what was held is
     then forgotten, and leased anew to half as many slots. A trial that was alone then is to blame, and the
-    referee hears of it.
+    referee hears of it. With `by_user` a measurement has its metrics user by user, too.
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Session:
         slots: int | Literal["auto"],
         lane: str,
         exchange: Exchange,
+        by_user: bool = False,
     ) -> None:
         self._build = build
+        self._by_user = by_user
         self.engine = build()
         self.slots = Slots(slots, at_once=self.engine.at_once, stacks=self.engine.stacks)
         self.lane = lane
@@ -124,7 +127,24 @@ class Session:
         self.slots.trained(len(self._held), perf_counter() - began, room=room is None or room >= len(results))
         for member, result in results.items():
             self._cost_s[member] = self._cost_s.get(member, 0.0) + result.wall_s
-        return [_measurement(m, results[m], self._cost_s.pop(m)) for m in results if m in due]
+        return [self._measurement(m, results[m]) for m in results if m in due]
+
+    def _measurement(self, member: Member, result: Result) -> Measurement:
+        weight = member.config.ranking_weight
+        if result.metrics is None:
+            raise RuntimeError(f"trial {member.trial} was due for a measurement and the engine gave none")
+        finite = all(map(isfinite, result.metrics.values()))
+        return Measurement(
+            trial=member.trial,
+            replicate=member.replicate,
+            epoch=result.epoch,
+            ranking_loss=result.ranking_loss,
+            rating_loss=result.rating_loss,
+            joint_loss=weight * result.ranking_loss + (1 - weight) * result.rating_loss,
+            wall_s=self._cost_s.pop(member),
+            users=self.engine.by_user(member) if self._by_user and finite else (),
+            **result.metrics,
+        )
 
     def save(self, folder: Path) -> None:
         """Leave everything in the slots in `folder`, in the place of an earlier checkpoint there."""
@@ -147,19 +167,3 @@ class Session:
         except MemoryError as error:
             self._unsent.clear()
             self._fault("memory", error)
-
-
-def _measurement(member: Member, result: Result, wall_s: float) -> Measurement:
-    weight = member.config.ranking_weight
-    if result.metrics is None:
-        raise RuntimeError(f"trial {member.trial} was due for a measurement and the engine gave none")
-    return Measurement(
-        trial=member.trial,
-        replicate=member.replicate,
-        epoch=result.epoch,
-        ranking_loss=result.ranking_loss,
-        rating_loss=result.rating_loss,
-        joint_loss=weight * result.ranking_loss + (1 - weight) * result.rating_loss,
-        wall_s=wall_s,
-        **result.metrics,
-    )

@@ -39,7 +39,9 @@ class Lane(tune.Trainable):
         self._save_every_s = job.save_every_s if job.saves_here else None
         self._saved = time.monotonic()
         self._begun = False
-        self.session = Session(job.build, slots=job.slots, lane=config["lane"], exchange=exchange)
+        self.session = Session(
+            job.build, slots=job.slots, lane=config["lane"], exchange=exchange, by_user=job.by_user
+        )
 
     def step(self) -> dict[str, Any]:
         """Advance for a second, or an epoch; done when the referee says that the study is over.
@@ -158,6 +160,7 @@ class TwoTask(tune.Trainable):
         while not self.session.measured:
             self.session.advance()
         measured = asdict(self.session.measured[0])
+        del measured["users"]
         return measured | {"done": measured["epoch"] == self.epochs}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

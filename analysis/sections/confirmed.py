@@ -143,17 +143,16 @@ def _before(tables: Tables, found: Confirmation) -> Grid:
 
 def _over_users(tables: Tables, found: Confirmation) -> list[Block]:
     """Each point with its interval over users beside that over seeds, where users' values are there."""
-    ends = intervals(tables, found.points) if len(tables.users) else {}
-    goals = [(place, goal) for place, goal in enumerate(found.goals) if goal.name in ends]
-    if not goals:
+    if not len(tables.users):
         return []
+    ends = intervals(tables, found.points)
     columns = ["trial", "λ", "sharing", "epochs"]
-    for _, goal in goals:
+    for goal in found.goals:
         columns += [f"{goal.label}, 95 % over seeds", f"{goal.label}, 95 % over users"]
     rows = []
     for row, (_, point) in enumerate(found.points.iterrows()):
         cells = list(_named(point))
-        for place, goal in goals:
+        for place, goal in enumerate(found.goals):
             low, high = ends[goal.name][row]
             mean, half = found.means[row, place], found.halves[row, place]
             cells += [_from_to(mean - half, mean + half, goal), _from_to(low, high, goal)]

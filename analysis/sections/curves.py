@@ -37,6 +37,8 @@ def curves(tables: Tables) -> Section:
 
 def _answer(tables: Tables) -> str:
     """How many of the front's points lie before the end of their trial's training."""
+    if tables.manifest["spec"].get("train", {}).get("candidates") == "last":
+        return "Only the end of a training is a point here; the curves say how it came about."
     trained = tables.trials.set_index("trial")["epochs"]
     early = int((tables.front["epoch"] < tables.front["trial"].map(trained)).sum())
     return (

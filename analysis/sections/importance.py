@@ -24,7 +24,7 @@ def matters(tables: Tables) -> Section:
     try:
         found = importance(tables)
     except AnalysisError as error:
-        return Section("importance", TITLE, [Text(f"Importance is not told: {error}.")])
+        return Section("importance", TITLE, [Text(f"What matters is not told: {error}.")])
     epochs = responses(tables)[0]
     blocks: list[Block] = [Text(_answer(each), "answer") for each in found]
     blocks += [Text(_unreadable(each), "warning") for each in found if not each.readable]

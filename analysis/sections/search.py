@@ -41,13 +41,13 @@ def search(tables: Tables) -> Section:
     spent = float(grown["epochs"].iloc[-1])
     half, late = (at_epochs(grown, np.array([0.5, 0.75]) * spent) / last).tolist()
     said = (
-        f"Half of the member-epochs gave {half:.1%} of the final hypervolume, {last:.3g}; the last quarter "
-        f"added {1 - late:.1%} of it"
+        f"Half of the member-epochs gave {text.percent(half)} of the final hypervolume, {last:.3g}; the last "
+        f"quarter added {text.percent(1 - late)} of it"
     )
     if len(grown) < ENOUGH:
         said += f", but {text.count(len(grown), 'trial')} show no trend."
     else:
-        said += ": longer would still gain." if late < LEVEL else ": longer would gain little."
+        said += ": it was still rising." if late < LEVEL else ": it had levelled off."
     blocks: list[Block] = [Text(said, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
     numbers = {"hypervolume": last, "at_half": half, "at_three_quarters": late}
     return Section("search", TITLE, blocks, numbers)

@@ -61,7 +61,7 @@ def _description(ways: list[Attained]) -> str:
         return "Descriptive: no way of sharing attains anything beyond the reference."
     tries = text.count(ranked[0].tries, "configuration")
     said = "; ".join(f"{NAMED[way.sharing]} {way.equal:.3g}" for way in ranked)
-    return f"Descriptive: the hypervolume that {tries} of each attain on average, by what is shared: {said}."
+    return f"Descriptive: the mean hypervolume of {tries} of each, by what is shared: {said}."
 
 
 def _grid(tables: Tables, ways: list[Attained]) -> Grid:

@@ -129,8 +129,8 @@ def _paired(comparison: Comparison, findings: list[Finding]) -> list[Block]:
     adjusted = [float(p) for p in holm([finding.p for finding in findings])]
     clear, seeds = sum(p <= 0.05 for p in adjusted), max(finding.n for finding in findings)
     answer = (
-        f"{clear} of the {len(findings)} pairs of searches differ in hypervolume after "
-        f"{comparison.budget:,.0f} epochs at p ≤ 0.05, after Holm over all pairs "
+        f"{clear} of {text.count(len(findings), 'comparison')} of two searches show a difference in "
+        f"hypervolume after {comparison.budget:,.0f} epochs at p ≤ 0.05, after Holm over all of them "
         f"({text.count(seeds, 'seed')} at most)."
     )
     blocks: list[Block] = [Text(answer, "answer")]

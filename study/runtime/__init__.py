@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from study.budget import complete
@@ -12,6 +12,7 @@ from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Baseline
 from study.runtime import inline
+from study.runtime.heartbeat import beating
 from study.runtime.interrupt import Interrupt
 from study.spec import StudySpec
 from trainable.data import describe, load
@@ -82,13 +83,14 @@ def _claimed(
     number = ledger.claim()
     interrupt, reason = Interrupt(), "failed"
     try:
-        with watch(folder, interrupt), _place(ledger.spec, folder) as drive:
+        with beating(ledger, number), watch(folder, interrupt), _place(ledger.spec, folder) as drive:
             if search and complete(ledger) is None:
                 reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
             if asked is not None and (not search or complete(ledger) is not None):
                 confirmation = begin(ledger, asked)
                 confirmation.fix(baseline(confirmation.spec, split, split.final))
-                reason = drive(confirmation, number, job(confirmation.spec, split.final), folder, interrupt)
+                again = replace(job(confirmation.spec, split.final), by_user=True)
+                reason = drive(confirmation, number, again, folder, interrupt)
     except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
         reason = "interrupted"
         raise KeyboardInterrupt from None

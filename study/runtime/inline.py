@@ -22,7 +22,13 @@ def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt
     log = Log(folder, stage=ledger.stage, run=run)
     referee = Steady(lambda: Referee(ledger, run, notify=log))
     sessions = [
-        Session(job.build, slots=job.slots, lane=f"{run}.{number}", exchange=referee.exchange)
+        Session(
+            job.build,
+            slots=job.slots,
+            lane=f"{run}.{number}",
+            exchange=referee.exchange,
+            by_user=job.by_user,
+        )
         for number in range(1 if lanes == "auto" else lanes)
     ]
     with interrupt, closing(log):

@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from study.budget import complete
 from study.ledger import Ledger
 from study.parts import Runtime
-from study.referee import LEASE_S
+from study.roster import LEASE_S
 from study.runtime import preflight
 from study.runtime.actor import RayExchange, RefereeActor
 from study.runtime.interrupt import Interrupt

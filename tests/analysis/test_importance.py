@@ -128,7 +128,7 @@ def few(tables):
     [
         (without_space, "no range that was searched"),
         (all_equal, "MRR (first hit) is the same for all configurations"),
-        (few, "needs 30 configurations or more within the range; not 29"),
+        (few, "needs 30 configurations or more within the searched range, not 29"),
     ],
 )
 def test_why_it_cannot_be_told_is_said(change, why):
@@ -138,7 +138,7 @@ def test_why_it_cannot_be_told_is_said(change, why):
         importance(tables)
     assert why in str(error.value)
     (block,) = matters(tables).blocks
-    assert block.text == f"Importance is not told: {error.value}."
+    assert block.text == f"What matters is not told: {error.value}."
 
 
 def test_configurations_that_are_all_alike_are_too_few():

@@ -96,6 +96,21 @@ def test_a_page_can_be_read_by_everybody(confirmed_search, opened, axe_source, t
     assert serious(page, axe_source) == []
 
 
+def test_what_keeps_people_out_is_found(confirmed_search, opened, axe_source):
+    page = opened(confirmed_search, width=390)
+    page.evaluate(
+        """() => {
+        const add = (tag) => document.querySelector("main").appendChild(document.createElement(tag));
+        const faint = add("p"), wide = add("p");
+        faint.textContent = "faint"; faint.style.color = "#cccccc";
+        wide.textContent = "wide"; wide.style.width = "60rem"; wide.style.maxWidth = "none";
+        add("button");
+        }"""
+    )
+    assert {fault for fault, _ in serious(page, axe_source)} == {"color-contrast", "button-name"}
+    assert len(page.evaluate(CUT)) == 2
+
+
 def test_a_page_without_points_can_be_read(study, opened, axe_source, tmp_path):
     page = opened(study([], []), width=390)
     page.screenshot(path=tmp_path / "empty.png", full_page=True)
@@ -148,8 +163,8 @@ def test_the_page_is_complete_without_scripts(confirmed_search, opened):
         assert kept.split() == other.split()
 
 
-def test_a_printed_page_has_everything_and_nothing_is_cut(confirmed_search, opened, tmp_path):
-    page = opened(confirmed_search, scheme="dark", width=793)
+def test_on_paper_a_page_is_white_and_nothing_is_cut(confirmed_search, opened, tmp_path):
+    page = opened(confirmed_search, scheme="dark", width=688)  # A4 less the margins
     page.emulate_media(media="print", color_scheme="dark")
     wide = page.evaluate(BEYOND)
     assert wide == []

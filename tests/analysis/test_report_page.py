@@ -10,10 +10,14 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from analysis import text
+from analysis.drawing import INK, MUTED, Drawing
+from analysis.marks import SHARING_STYLES
 from analysis.objective import AnalysisError
-from analysis.report import write
+from analysis.report import read, write
 from analysis.sections import SECTIONS
 from analysis.tables import Tables
 
@@ -103,6 +107,18 @@ def test_every_figure_has_a_name_a_description_and_its_data(search):
     for section in tree.iter("section"):
         if section.find("figure[@class='drawing']") is not None:
             assert list(section.iter("table")), section.get("id")
+
+
+def test_the_words_of_every_figure_follow_the_page_in_the_dark(search):
+    """Black would stay black: words are in one of the colours that the page replaces, or of a mark."""
+    allowed = {to_hex(color) for color in (INK, MUTED, *(color for _, color, _ in SHARING_STYLES.values()))}
+    drawings = [b for section in read(search).sections for b in section.blocks if isinstance(b, Drawing)]
+    assert len(drawings) == 5
+    for drawing in drawings:
+        drawing.figure.draw_without_rendering()
+        for note in drawing.figure.findobj(Text):
+            if note.get_visible() and note.get_text():
+                assert to_hex(note.get_color()) in allowed, (drawing.name, note.get_text())
 
 
 def test_text_and_tables_say_the_same_numbers(search):

@@ -101,4 +101,6 @@ def _verdict(ended: list[Ended]) -> str:
 ABOUT = """Studies of [the default preset](../study/presets/ml100k.toml) with {seeds} seeds, on two lanes, to
 {member_epochs:,} member-epochs, and as many with every configuration drawn at random under the same rule. The
 target is that of the recorded curves with weight decay above: seeds differ here, curves do not there.
-Member-epochs to the target; hypervolume as a share of it at the end: the median, and the least."""
+Member-epochs to the target; hypervolume as a share of it at the end: the median, and the least.
+A seed changes initial values, batches and negatives as well as what is drawn, so a study can fall short by
+its luck in training alone; the fall from random search's median to its least shows how much."""

@@ -55,7 +55,7 @@ def drawn(panels: Sequence[Panel], name: str) -> Drawing:
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("hypervolume ÷ target")
     figure.axes[0].legend(loc="lower right", frameon=False, fontsize=8)
-    return Drawing(figure, name, WORDS, WORDS, WORDS)
+    return Drawing(figure, name, WORDS, WORDS, WORDS, WORDS)
 
 
 WORDS = "Hypervolume as a share of the target against member-epochs: medians and quartiles"

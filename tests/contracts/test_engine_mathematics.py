@@ -6,7 +6,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from members import COLD_USER, CONFIG, FOLD, ITEMS, ROWS, SEED, USERS, alone, members_of, new_engine
+from members import (
+    COLD_USER,
+    CONFIG,
+    FOLD,
+    ITEMS,
+    ROWS,
+    SEED,
+    USERS,
+    alone,
+    members_of,
+    new_engine,
+    train,
+)
 
 from trainable.contract import RANKING_LOSSES, SHARINGS
 from trainable.engines import ENGINES
@@ -146,6 +158,28 @@ def test_metrics_are_the_reference_metrics_of_the_state(start):
     expected = Ranking(FOLD).metrics(lambda users: scores[users])
     expected["mse"] = mean_squared_error(predicted, FOLD.target.ratings)
     assert found[-1][3] == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_metrics_by_user_are_those_of_the_result(start, dtype):
+    """Beside a neighbour. Catches another member's users, users in another order than their ids, and numbers
+    from before the update.
+    """
+    members = members_of(CONFIG, replace(CONFIG, sharing="none", ranking_loss="bpr"))
+    running = start(dtype=dtype)
+    for member in members:
+        running.join(member)
+    found = train(running, members, 3)[-1]
+    for member in members:
+        users = running.by_user(member)
+        assert [user.user for user in users] == sorted(set(FOLD.target.users.astype(str)), key=int)
+        assert sum(user.ratings for user in users) == len(FOLD.target)
+        made = {
+            "mrr": np.mean([user.reciprocal_rank for user in users]),
+            "mrr_all": np.mean([user.reciprocal_rank_all for user in users]),
+            "mse": sum(user.squared_error for user in users) / sum(user.ratings for user in users),
+        }
+        assert made == pytest.approx(found[member][3], rel=1e-6 if dtype == "float32" else 1e-12)
 
 
 def test_training_learns(start):

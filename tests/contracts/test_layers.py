@@ -57,20 +57,23 @@ ORDER = {
     "study": """
         forms ← parts
         parts, spec_text ← spec ← space ← samplers
+        owner ← record
         record, spec ← database
         database, samplers ← ledger
         record, spec ← front
-        front, ledger ← budget, confirm
+        front, ledger ← confirm, plateau
+        plateau ← budget
         spec ← rules
-        budget, events, rules ← referee
+        ledger ← roster
+        budget, events, roster, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
-        ledger ← models
+        ledger ← backup, models
         front, models ← pick
         spec ← answer ← runtime
         database, runtime ← relay
         runtime ← doctor
-        doctor, export, pick, progress, relay ← cli ← __main__
+        backup, doctor, export, pick, progress, relay ← cli ← __main__
         runtime ← __init__
     """,
 }
@@ -110,8 +113,8 @@ OUTSIDE = {
     "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": ("analysis.compare", "analysis.confirmation", "study.samplers.qmc", "trainable.engines"),
-    "sqlalchemy": ("study.record", "study.database", "study.ledger"),
-    "sqlite3": ("study.database",),
+    "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup"),
+    "sqlite3": ("study.database", "study.backup"),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),

@@ -14,11 +14,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MUTANTS = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8"))["mutant"]
 LAWS = (
+    "tests/contracts/test_bad_luck.py",
     "tests/contracts/test_checkpoint_laws.py",
     "tests/contracts/test_engine_laws.py",
     "tests/contracts/test_runtime_laws.py",
     "tests/e2e/test_chaos.py",
     "tests/study/test_ahead.py",
+    "tests/study/test_backup.py",
+    "tests/study/test_heartbeat.py",
     "tests/study/test_ledger_contract.py",
     "tests/study/test_referee_and_record.py",
     "tests/study/test_steady.py",

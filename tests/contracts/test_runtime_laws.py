@@ -216,6 +216,8 @@ def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
     for (number, replicate), numbers in found.items():
         assert set(numbers) == {planned[number].epoch}
         assert numbers == trained_alone(confirmation, number, replicate)
+    assert len(confirmation.by_user()) == len(found) * len({row["user"] for row in confirmation.by_user()})
+    assert Ledger.read(outcome.folder).by_user() == []
     before = recorded(Ledger.read(outcome.folder))
     assert not run(asked, tmp_path).trained
     assert not confirm(outcome.folder).trained

@@ -70,7 +70,9 @@ def test_a_block_runs(block: Block, folder: Path) -> None:
 
 @pytest.mark.ray
 def test_the_columns_are_those_of_the_tables(folder: Path) -> None:
-    written = re.findall(r"^\| (trials|points|measurements|confirmed) \| (.+) \|$", README, re.MULTILINE)
+    written = re.findall(
+        r"^\| (trials|points|measurements|confirmed|users) \| (.+) \|$", README, re.MULTILINE
+    )
     tables = {path.stem: path for path in (folder / "studies" / "smoke" / "tables").iterdir()}
     assert {name: columns.split(", ") for name, columns in written} == {
         name: list(pd.read_parquet(path).columns) for name, path in tables.items()

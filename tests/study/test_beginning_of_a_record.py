@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from formula import BASELINE, SPEC
 
+from study import database
 from study.ledger import Ledger
 from study.spec import StudySpec
 from trainable.contract import StudyError
@@ -69,3 +70,15 @@ def fingerprint_and_claim(folder):
     except StudyError as error:
         return "already being run" if "already being run" in str(error) else str(error)
     return "claimed"
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "cifs"])
+def test_no_record_is_begun_on_a_network_file_system(kind, tmp_path, monkeypatch):
+    """SQLite's locks do not hold there. Catches: one that is noticed after trials were lost."""
+    folder, mounts = tmp_path / "shared" / "study", tmp_path / "mounts"
+    mounts.write_text(f"/dev/root / ext4 rw 0 0\nserver:/home {tmp_path / 'shared'} {kind} rw 0 0\n")
+    monkeypatch.setattr(database.file_system, "__defaults__", (mounts,))
+    with pytest.raises(StudyError, match=rf"network file system \({kind}\).* storage\.url"):
+        begin(folder)
+    assert not list(folder.rglob("*.db"))
+    begin(tmp_path / "local").close()

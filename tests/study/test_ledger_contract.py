@@ -1,6 +1,8 @@
 """What a Ledger promises on every kind of database: one class of tests, inherited by each."""
 
 import os
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
@@ -10,19 +12,22 @@ import pytest
 import sqlalchemy as sa
 from formula import BASELINE, SPEC, FormulaLane, measure
 
+from study import owner
 from study.budget import complete
 from study.cli import delete
 from study.confirm import begin
 from study.database import AwayError, holds_study, studies
 from study.ledger import Ledger
 from study.parts import Confirm
-from study.record import Holder, Judgement, judgements, measurements, runs
+from study.record import SILENT_RUN_S, Holder, Judgement, by_user, judgements, measurements, runs
 from study.referee import Referee
 from study.spec import SpecError, StudySpec
-from trainable.contract import Decision, StudyError
+from trainable.contract import Decision, StudyError, UserMetrics
 
 VARIABLE = "STUDY_TEST_DATABASE"
+PLACES = {"host": (socket, "gethostname"), "kernel": (owner, "_kernel")}
 HOLDER = Holder(run=1, lane="1.0", incarnation=1)
+USER = UserMetrics("u7", 0.5, 0.3, 2.25, 4)
 
 
 class LedgerContract:
@@ -62,11 +67,13 @@ class LedgerContract:
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
-        ledger.record(batch)
+        users = {"trial": lease.trial, "replicate": 1, "epoch": 1} | asdict(USER)
+        ledger.record([batch[0], replace(batch[1], users=(USER,))])
         said = Judgement(1, Decision(lease.trial, "go", "rung 1 epoch: rank 1 of 1, places 1"))
         ledger.judge(said)
         other = Ledger.read(tmp_path / "formula")
         assert list(other.measurements()) == batch
+        assert other.by_user() == [users]
         assert other.judgements() == [said]
         (record,) = other.records()
         assert (record.config, record.holder, record.attempt) == (lease.config, HOLDER, 1)
@@ -79,8 +86,10 @@ class LedgerContract:
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         first = measure(lease.config, lease.trial, 0, 1)
-        ledger.record([first])
-        ledger.record([replace(first, mrr=0.9), measure(lease.config, lease.trial, 1, 1)])
+        ledger.record([replace(first, users=(USER,))])
+        later = replace(first, mrr=0.9, users=(replace(USER, ratings=9),))
+        ledger.record([later, measure(lease.config, lease.trial, 1, 1)])
+        assert [row["ratings"] for row in ledger.by_user()] == [USER.ratings]
         assert next(ledger.measurements()) == first
         assert len(list(ledger.measurements())) == 2
         for verdict in ("stop", "go"):
@@ -101,6 +110,100 @@ class LedgerContract:
             claimed = [run for run in pool.map(claim, ledgers) if run is not None]
         assert len(claimed) == 1
         assert [r.run for r in ledgers[0].runs() if r.ended is None] == claimed
+
+    # --- whose run it is ---------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def elsewhere(self, open_, monkeypatch):
+        """A function that changes where this process seems to be, and opens the study's ledger there."""
+
+        def elsewhere(place, value):
+            monkeypatch.setattr(*PLACES[place], lambda: value)
+            return open_()
+
+        return elsewhere
+
+    def change(self, ledger, run, **values):
+        with ledger._engine.begin() as connection:
+            connection.execute(sa.update(runs).where(runs.c.run == run).values(**values))
+
+    @pytest.mark.parametrize("place", ["host", "kernel"])
+    def test_a_run_elsewhere_is_refused_until_the_owner_is_silent(self, open_, elsewhere, place):
+        """Another host; another boot or container of this one.
+
+        Catches: two drivers, and a dead one that keeps its study for ever.
+        """
+        driver = open_()
+        run = driver.claim()
+        other = elsewhere(place, "other")
+        taken = (
+            f"already being run by process {os.getpid()} on {driver.runs()[0].owner.host}; .* is free 60 s"
+        )
+        with pytest.raises(StudyError, match=taken):
+            other.claim()
+        self.change(other, run, heard=runs.c.heard - SILENT_RUN_S + 5)
+        with pytest.raises(StudyError, match=taken):
+            other.claim()
+        self.change(other, run, heard=runs.c.heard - 5)
+        assert other.claim() > run
+        assert not driver.owned(run)
+        assert not driver.renew(run)
+        assert [(r.reason, r.ended is None) for r in driver.runs()] == [("died", False), (None, True)]
+
+    @pytest.mark.parametrize("ago_s", [SILENT_RUN_S + 1, -7 * 3600])
+    def test_a_renewal_is_a_sign_of_life(self, open_, elsewhere, ago_s):
+        """Long ago, or before the database's clock was set back.
+
+        Catches: a run that is taken over although it renews its row, and one that is alive until the clock
+        comes to where it was.
+        """
+        driver = open_()
+        run = driver.claim()
+        self.change(driver, run, heard=runs.c.heard - ago_s)
+        other = elsewhere("host", "other")
+        assert not other.runs()[0].alive
+        assert driver.renew(run)
+        assert other.runs()[0].alive
+
+    def test_a_process_that_got_the_owners_number_does_not_own(self, open_):
+        """As after a restart of a container. Catches: an owner judged by its number alone."""
+        ledger = open_()
+        run = ledger.claim()
+        self.change(ledger, run, born=runs.c.born - 1)
+        assert not ledger.runs()[0].alive
+        assert ledger.claim() > run
+
+    def test_where_a_system_does_not_say_when_a_process_began_silence_counts(
+        self, open_, monkeypatch, tmp_path
+    ):
+        """Catches: a system without /proc where no owner, or every one, is alive."""
+        monkeypatch.setattr(owner, "PROC", tmp_path)
+        ledger = open_()
+        run = ledger.claim()
+        with pytest.raises(StudyError, match="is free 60 s after its last word"):
+            ledger.claim()
+        self.change(ledger, run, heard=runs.c.heard - SILENT_RUN_S - 1)
+        assert ledger.claim() > run
+
+    @pytest.mark.parametrize("jump_s", [-7 * 3600, 7 * 3600])
+    def test_a_clock_that_is_set_changes_no_times_and_no_owner(self, open_, elsewhere, monkeypatch, jump_s):
+        """By hours, while a study is driven.
+
+        Catches: run rows told by a clock that can be set, and an owner that looks silent, or alive for ever,
+        because it was.
+        """
+        real, ledger = time.time, open_()
+        run = ledger.claim()
+        monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+        assert ledger.renew(run)
+        other = elsewhere("host", "other")
+        with pytest.raises(StudyError, match="already being run"):
+            other.claim()
+        self.change(ledger, run, heard=runs.c.heard - SILENT_RUN_S - 1)
+        assert not other.runs()[0].alive
+        ledger.release(run, "done")
+        (driven,) = ledger.runs()
+        assert 0 <= driven.wall_s < 60
 
     def test_a_study_is_driven_to_its_end_and_confirmed(self, open_, tmp_path):
         """Catches: a confirmation that is mixed into its search, or ends it."""
@@ -146,10 +249,12 @@ class LedgerContract:
         kept, erased = open_("kept"), open_("erased")
         for ledger in (kept, erased):
             self.drive(ledger)
-        begin(erased, Confirm(points=2, replicates=2))
+        begin(erased, Confirm(points=2, replicates=2)).record(
+            [replace(measure(erased.records()[0].config, 0, 0, 4), users=(USER,))]
+        )
         erased.erase()
         with erased._engine.connect() as connection:
-            for table in (measurements, judgements, runs):
+            for table in (measurements, by_user, judgements, runs):
                 owners = set(connection.execute(sa.select(table.c.study).distinct()).scalars())
                 assert owners <= {kept._id}
         assert complete(kept) == "trials: 6 of 6"
@@ -160,6 +265,17 @@ class TestSQLite(LedgerContract):
     @pytest.fixture
     def overrides(self):
         return []
+
+    def test_a_record_from_before_users_were_kept_is_read_and_goes_on(self, open_, tmp_path):
+        """Catches: a table that only new records have."""
+        ledger = open_()
+        lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
+        by_user.drop(ledger._engine)
+        again = Ledger.read(tmp_path / "formula")
+        assert again.by_user() == []
+        again.record([replace(measure(lease.config, lease.trial, 0, 1), users=(USER,))])
+        assert len(again.by_user()) == 1
+        again.close()
 
 
 @pytest.mark.postgres

@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from study.export import export
 from study.ledger import Ledger
 from study.models import card_of, exported, fold_of, source, trained
 from study.record import Point
@@ -46,6 +48,28 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 @pytest.fixture(scope="module")
 def fold(ledger):
     return fold_of(ledger)
+
+
+def test_users_of_confirmed_models_add_up_to_the_confirmed_metrics(ledger, tmp_path):
+    """Catches: users of the search's part, a point's users under another's name, a user left out."""
+    export(ledger, tmp_path)
+    users, confirmed = (pd.read_parquet(tmp_path / "tables" / f"{n}.parquet") for n in ("users", "confirmed"))
+    keys, confirmation = ["trial", "epoch", "replicate"], ledger.confirmation()
+    target = fold_of(confirmation).target
+    grouped = users.groupby(keys)
+    made = pd.DataFrame(
+        {
+            "mrr": grouped["reciprocal_rank"].mean(),
+            "mrr_all": grouped["reciprocal_rank_all"].mean(),
+            "mse": grouped["squared_error"].sum() / grouped["ratings"].sum(),
+        }
+    )
+    assert len(confirmed) == 2 * len(confirmation.plan.points)
+    assert (grouped["ratings"].sum() == len(target)).all()
+    assert set(users["user"]) == set(target.user_ids[np.unique(target.users)])
+    pd.testing.assert_frame_equal(
+        made, confirmed.set_index(keys)[list(METRICS)].sort_index(), check_exact=False, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("replicate", [0, 1])

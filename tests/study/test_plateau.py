@@ -3,8 +3,9 @@
 import pytest
 from formula import FormulaLane
 
-from study.budget import complete, plateau
+from study.budget import complete
 from study.front import candidates, front, reference
+from study.plateau import Plateau
 from study.referee import Referee
 
 WIDE = "space.learning_rate={ log = [1e-3, 1e-2] }"
@@ -58,7 +59,7 @@ def test_it_goes_on_when_the_limit_moves(open_ledger):
 def test_nothing_is_a_plateau_without_a_limit_or_before_enough_trials(open_ledger, overrides):
     ledger = open_ledger(*overrides)
     assert finished(ledger) == "trials: 6 of 6"
-    assert plateau(ledger) is None
+    assert Plateau.of(ledger).reached is None
 
 
 def test_a_front_that_beats_nothing_is_no_plateau(open_ledger):

@@ -7,7 +7,7 @@ import pytest
 from formula import FormulaLane
 from rich.console import Console
 
-import study.ledger
+import study.owner
 from study import progress
 from study.progress import snapshot
 from study.referee import Referee
@@ -50,7 +50,7 @@ def test_a_run_that_failed_or_died_says_so(open_ledger, monkeypatch):
 
     gone = subprocess.Popen(["true"])
     gone.wait()
-    monkeypatch.setattr(study.ledger.os, "getpid", lambda: gone.pid)
+    monkeypatch.setattr(study.owner.os, "getpid", lambda: gone.pid)
     ledger.claim()
     assert snapshot(ledger).state == "died"
     assert str(gone.pid) in snapshot(ledger).reason

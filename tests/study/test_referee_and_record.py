@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -403,8 +404,9 @@ def test_a_driver_that_was_killed_and_not_reaped_is_dead(open_ledger):
     ledger = open_ledger()
     run = ledger.claim()
     driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    born = int(Path(f"/proc/{driver.pid}/stat").read_text().rpartition(")")[2].split()[19])
     with ledger._engine.begin() as connection:
-        connection.execute(sa.update(runs).where(runs.c.run == run).values(pid=driver.pid))
+        connection.execute(sa.update(runs).where(runs.c.run == run).values(pid=driver.pid, born=born))
     assert ledger.runs()[-1].alive
     driver.kill()
     os.waitid(os.P_PID, driver.pid, os.WEXITED | os.WNOWAIT)

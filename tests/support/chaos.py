@@ -171,7 +171,7 @@ class Progress:
 
     def training(self, driver: int) -> int:
         """Lanes of the run by process `driver` that have measured something since they were started last."""
-        if (ledger := self.ledger) is None or not ledger.runs() or ledger.runs()[-1].pid != driver:
+        if (ledger := self.ledger) is None or not ledger.runs() or ledger.runs()[-1].owner.pid != driver:
             return 0
         lanes = [ledger.lane(f"{ledger.runs()[-1].run}.{n}") for n in range(ledger.spec.runtime.lanes)]
         return sum(lane["incarnation"] > 0 and lane["starts"] == 0 for lane in lanes)

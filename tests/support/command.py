@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fcntl import ioctl
@@ -138,15 +138,18 @@ def _content(file: IO[bytes]) -> str:
 
 
 @contextmanager
-def started(*arguments: str, cwd: Path, terminal: int | None = None) -> Iterator[Running]:
+def started(
+    *arguments: str, cwd: Path, terminal: int | None = None, within: Sequence[str] = ()
+) -> Iterator[Running]:
     """`study` with `arguments`, running in `cwd`; `terminal` is the one that it runs in, if it is in one.
 
+    `within` is a command that runs it, as `elsewhere.host` makes one.
     Whatever of it is left at the end of the block is killed.
     """
     token = uuid.uuid4().hex
     with TemporaryFile() as out, TemporaryFile() as err:
         process = subprocess.Popen(
-            [STUDY, *arguments],
+            [*within, STUDY, *arguments],
             cwd=cwd,
             env=os.environ | {"OMP_NUM_THREADS": "1", MARK: token},
             stdin=subprocess.DEVNULL if terminal is None else terminal,
@@ -164,9 +167,9 @@ def started(*arguments: str, cwd: Path, terminal: int | None = None) -> Iterator
             process.wait()
 
 
-def study(*arguments: str, cwd: Path) -> Ended:
-    """The end of `study` with `arguments`, run in `cwd`."""
-    with started(*arguments, cwd=cwd) as running:
+def study(*arguments: str, cwd: Path, within: Sequence[str] = ()) -> Ended:
+    """The end of `study` with `arguments`, run in `cwd`, by the command `within`."""
+    with started(*arguments, cwd=cwd, within=within) as running:
         return running.wait()
 
 

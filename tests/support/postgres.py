@@ -76,6 +76,10 @@ class Server:
         until(lambda: not any(map(title, everything)), "the end of a killed server")
         lock.unlink()
 
+    def log(self) -> str:
+        """All that it has logged: errors, deadlocks and statements that failed among it."""
+        return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+
     def database(self) -> str:
         """The URL of a new, empty database, password and all."""
         name = f"test_{uuid4().hex[:12]}"

@@ -95,14 +95,14 @@ FOREIGN = {
     "deep": ({RECORD: b"[" * 100_000}, "slots.json: is torn, or no JSON"),
     "not text": ({RECORD: b"\xff\xfe\xff"}, "slots.json: is torn, or no JSON"),
     "an older one": ({RECORD: b'{"slots": [], "unsent": []}'}, "slots.json: is of no format"),
-    "a later one": (sealed({"format": 2}, b""), "is of format 2, and this version reads 1"),
-    "no seal": ({RECORD: b'{"format": 1, "tensors": 0}'}, "slots.json: names no tensors"),
+    "a later one": (sealed({"format": 3}, b""), "is of format 3, and this version reads 2"),
+    "no seal": ({RECORD: b'{"format": 2, "tensors": 0}'}, "slots.json: names no tensors"),
     "elsewhere": (
-        {RECORD: json.dumps({"format": 1, "tensors": 0, "sha256": "../" * 20 + "0000"}).encode()},
+        {RECORD: json.dumps({"format": FORMAT, "tensors": 0, "sha256": "../" * 20 + "0000"}).encode()},
         "slots.json: names no tensors",
     ),
     "no tensors": (
-        {RECORD: json.dumps({"format": 1, "tensors": 0, "sha256": "0" * 64}).encode()},
+        {RECORD: json.dumps({"format": FORMAT, "tensors": 0, "sha256": "0" * 64}).encode()},
         "states-0{16}.safetensors: cannot be read .No such file",
     ),
     "no slots": (sealed({"format": FORMAT, "tensors": 0}, b""), "has other fields than slots, unsent"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ir_measures import RR
 from scipy.stats import rankdata
 
-from trainable.contract import StudyError
+from trainable.contract import StudyError, UserMetrics
 from trainable.data.interactions import Fold, Interactions
 from trainable.metrics import BLOCK, NotFiniteError, Ranking, mean_squared_error
 
@@ -93,6 +93,16 @@ def test_first_hit_and_all_hits_are_two_metrics():
     ranking = Ranking(make_fold([], [(0, 0), (0, 3)], 1, 4))
     scores = np.array([[4.0, 3.0, 2.0, 1.0]])
     assert ranking.metrics(lambda users: scores) == {"mrr": 1.0, "mrr_all": (1 + 1 / 4) / 2}
+
+
+def test_each_user_has_its_own_ranks_and_errors():
+    """Two of three users, with rows out of order. Catches users by position, and a mean for a sum."""
+    fold = make_fold([(1, 0)], [(2, 3), (0, 1), (2, 0)], 3, 4)
+    ranks, predicted = np.array([2.0, 4.0, 1.0]), fold.target.ratings + np.array([1.0, -2.0, 3.0])
+    assert Ranking(fold).by_user(ranks, predicted, fold.target) == (
+        UserMetrics("0", 1 / 2, 1 / 2, 4.0, 1),
+        UserMetrics("2", 1.0, (1 / 4 + 1) / 2, 1.0 + 9.0, 2),
+    )
 
 
 def test_users_without_target_items_are_excluded_and_counted():

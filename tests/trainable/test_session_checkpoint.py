@@ -46,7 +46,7 @@ def test_a_session_goes_on_from_its_checkpoint(engine: str, saved_after: int, tm
     whole, before, after = Listener(*LEASES), Listener(*LEASES), Listener()
 
     def session(listener: Listener) -> Session:
-        return Session(job.build, slots=2, lane="a", exchange=listener)
+        return Session(job.build, slots=2, lane="a", exchange=listener, by_user=True)
 
     steady, first, second = session(whole), session(before), session(after)
     for _ in range(4):

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.contract import METRICS, Config, StudyError
+from trainable.contract import METRICS, Config, StudyError, UserMetrics
 from trainable.data.interactions import Fold
 
 ENGINES = {
@@ -91,6 +91,12 @@ class Engine(Protocol):
         """One epoch of every member; those in `evaluate` are measured on the fold's target after it.
 
         MemoryError, here and in `join`, where the device's memory runs out: the engine is of no use then.
+        """
+        ...
+
+    def by_user(self, member: Member) -> tuple[UserMetrics, ...]:
+        """A member's metrics on the fold's target as it stands, user by user; NotFiniteError where it has
+        none.
         """
         ...
 

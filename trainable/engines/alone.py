@@ -8,15 +8,21 @@ from math import isfinite
 from time import perf_counter
 from typing import Generic, TypeVar
 
-from trainable.contract import Config
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.contract import Config, UserMetrics
 from trainable.data.interactions import Fold
 from trainable.engines import Member, Result, State
 from trainable.engines.draws import Draw, draw
-from trainable.metrics import NotFiniteError, Ranking
+from trainable.metrics import NotFiniteError, Ranking, mean_squared_error
 from trainable.parameters import fresh, initial
 
 R = TypeVar("R")
 """An epoch's rows, as an engine likes them."""
+
+Found = tuple[NDArray[np.float64], NDArray[np.floating]]
+"""Ranks (t,) of a fold's target items in the order of `Ranking.items`, predicted ratings (n,) of its rows."""
 
 
 class Training(ABC, Generic[R]):
@@ -33,8 +39,8 @@ class Training(ABC, Generic[R]):
         """Whether all parameters are."""
 
     @abstractmethod
-    def measure(self) -> dict[str, float]:
-        """The metrics on the fold's target; NotFiniteError where they are not finite."""
+    def found(self) -> Found:
+        """What the metrics are made of; NotFiniteError, or a NaN among them, where one is not finite."""
 
     @abstractmethod
     def state(self) -> State:
@@ -105,6 +111,11 @@ class AloneEngine(ABC, Generic[R]):
                 results.update(zip(members, self.each(advance, members), strict=True))
         return results
 
+    def by_user(self, member: Member) -> tuple[UserMetrics, ...]:
+        """The metrics of a member on the fold's target, user by user; NotFiniteError as in measuring."""
+        with self.arithmetic():
+            return self.ranking.by_user(*self._members[member].found(), self.fold.target)
+
     def _advance(self, rows: R, evaluate: Collection[Member], member: Member) -> Result:
         started = perf_counter()
         training, evaluated, metrics = self._members[member], member in evaluate, None
@@ -113,7 +124,9 @@ class AloneEngine(ABC, Generic[R]):
         finite = isfinite(ranking + rating) and training.finite()
         if finite and evaluated:
             try:
-                metrics = training.measure()
+                ranks, predicted = training.found()
+                error = mean_squared_error(predicted, self.fold.target.ratings)
+                metrics = {**self.ranking.averages(ranks), "mse": error}
             except NotFiniteError:
                 finite = False
         wall_s = perf_counter() - started

@@ -13,10 +13,10 @@ from threadpoolctl import ThreadpoolController
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions
 from trainable.engines import Member, Result, State
-from trainable.engines.alone import AloneEngine, Training
+from trainable.engines.alone import AloneEngine, Found, Training
 from trainable.engines.draws import Draw, draw
 from trainable.engines.kernel import Floats, Net, Rows, apart, predict, ranks, train, work
-from trainable.metrics import Ranking, mean_squared_error
+from trainable.metrics import Ranking
 from trainable.parameters import fresh, initial, shapes
 
 BLAS = ThreadpoolController()
@@ -62,7 +62,7 @@ class NumbaEngine(AloneEngine[Rows]):
         state = fresh(initial(LEAST, 1, 1, seed=0, replicate=0))
         training = NumbaTraining(LEAST, state, fold, Ranking(fold), self._dtype)
         training.train(self.rows(draw(row, seed=0, replicate=0, epoch=1)))
-        training.measure()
+        training.found()
 
     def start(self, config: Config, state: State) -> "NumbaTraining":
         """A member in training, from a state that stays as it is."""
@@ -92,7 +92,6 @@ class NumbaTraining(Training[Rows]):
         self.epoch, self._step = int(state["epoch"]), int(state["step"])
         self._config, self._ranking = config, ranking
         self._users, self._items = fold.target.users.astype(np.int64), fold.target.items.astype(np.int64)
-        self._ratings = fold.target.ratings
         self._shapes = shapes(config, fold.train.n_users, fold.train.n_items)
         size = sum(prod(shape) for shape in self._shapes.values())
         self._p, self._m, self._v, self._g = apart(size, np.dtype(dtype))
@@ -128,12 +127,11 @@ class NumbaTraining(Training[Rows]):
         """Whether all parameters are."""
         return bool(np.isfinite(self._p).all())
 
-    def measure(self) -> dict[str, float]:
-        """The metrics on the fold's target; NotFiniteError where they are not finite."""
+    def found(self) -> Found:
+        """What the metrics are made of; a rank is NaN where a score is not finite."""
         r = self._ranking
         predicted = predict(self._net, self._work, self._users, self._items)
-        found = ranks(self._net, r.users, r.starts, r.items, r.masked_starts, r.masked)
-        return {**r.averages(found), "mse": mean_squared_error(predicted, self._ratings)}
+        return ranks(self._net, r.users, r.starts, r.items, r.masked_starts, r.masked), predicted
 
     def state(self) -> State:
         """A copy of everything needed to go on: see `trainable.parameters.fresh`."""

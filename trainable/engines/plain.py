@@ -10,11 +10,11 @@ from torch import Tensor
 from trainable.contract import Config
 from trainable.data.interactions import Fold
 from trainable.engines import State
-from trainable.engines.alone import AloneEngine, Training
+from trainable.engines.alone import AloneEngine, Found, Training
 from trainable.engines.device import arithmetic, ids, like
 from trainable.engines.draws import Draw
 from trainable.losses import RANKING, squared_error
-from trainable.metrics import Ranking, mean_squared_error
+from trainable.metrics import Ranking
 from trainable.model import TwoTaskNet
 
 Columns = tuple[Tensor, ...]
@@ -85,18 +85,14 @@ class PlainTraining(Training[Columns]):
         return all(bool(parameter.isfinite().all()) for parameter in self.net.parameters())
 
     @torch.no_grad()
-    def measure(self) -> dict[str, float]:
-        """The metrics on the fold's target; NotFiniteError where they are not finite."""
+    def found(self) -> Found:
+        """What the metrics are made of; NotFiniteError where a score is not finite."""
 
         def scores(users: NDArray[np.int64]) -> NDArray[np.floating]:
             return _array(self.net.rank_all(ids(users, self._like)))
 
         pairs = ids(self._target.users, self._like), ids(self._target.items, self._like)
-        predicted = _array(self.net.rate(*pairs))
-        return {
-            **self._ranking.metrics(scores),
-            "mse": mean_squared_error(predicted, self._target.ratings),
-        }
+        return self._ranking.ranks(scores), _array(self.net.rate(*pairs))
 
     def state(self) -> State:
         """A copy of everything needed to go on: see `trainable.parameters.fresh`."""

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainable.contract import UserMetrics
 from trainable.data.interactions import Fold
 from trainable.engines import Member, Result, State
 from trainable.engines.device import arithmetic, free_bytes, ids, like
@@ -169,6 +170,15 @@ class TorchEngine:
                 except NotFiniteError:
                     continue
         return found
+
+    def by_user(self, member: Member) -> tuple[UserMetrics, ...]:
+        """The metrics of a member on the fold's target, user by user; NotFiniteError where it has none."""
+        group, target = self._groups[member.config.batch_size], self.fold.target
+        with arithmetic(self._threads), torch.no_grad(), _memory():
+            slots = self._ids(np.array([group.seats[member].place.slot]))
+            ranks = self._ranks(group.stack, slots)
+            predicted = group.stack.ratings(slots, self._ids(target.users), self._ids(target.items))
+        return self._ranking.by_user(ranks[0], predicted[0].numpy(force=True), target)
 
     def _ranks(self, stack: Stack, slots: Tensor) -> NDArray[np.float64]:
         """Ranks (s, t) of the target items by the members in `slots`, by counting; NaN where not finite."""

@@ -1,0 +1,53 @@
+"""The gallery: runs the presets that have not run here, and writes docs/report.md with all their figures."""
+
+from pathlib import Path
+
+from analysis.drawing import Drawing
+from analysis.markdown import words
+from analysis.report import Report, read
+from study import StudySpec, run
+from study.export import export
+from study.ledger import Ledger
+
+DOCS = Path(__file__).parent
+PRESETS = ("ml100k", "ps1", "smoke")
+
+OPENING = """# What a report shows
+
+The figures of `study report` for the three presets, in the report's order, and how to read each. They are
+drawn by `make gallery`, which runs the presets that have not run here. A report has more: an answer to each
+question in a sentence, every number behind the figures in tables, and under the pointer or the arrow keys
+what lies behind a mark; it follows the reader's light or dark. `--markdown` gives it for a pull request,
+`--json` for programs."""
+
+
+def gallery(reports: list[Report], docs: Path) -> None:
+    """Write report.md into `docs`, and the figures of the reports into its folder gallery, and no others."""
+    folder = docs / "gallery"
+    folder.mkdir(parents=True, exist_ok=True)
+    for drawn in folder.glob("*.svg"):
+        drawn.unlink()
+    parts = [OPENING]
+    for report in reports:
+        parts.append(f"## {words(report.name)}")
+        for section in report.sections:
+            drawings = [block for block in section.blocks if isinstance(block, Drawing)]
+            parts += [f"### {words(section.title)}"] if drawings else []
+            for drawing in drawings:
+                path = folder / f"{report.name}-{drawing.name}.svg"
+                path.write_text(drawing.svg(), encoding="utf-8")
+                alt = words(f"{drawing.title}. {drawing.description}")
+                parts.append(f"![{alt}]({path.relative_to(docs)})")
+                parts.append(f"{words(drawing.caption)} *{words(drawing.reading)}*")
+    (docs / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def ran(preset: str) -> Report:
+    """The report of a preset, run here, or gone on with, where it is not complete."""
+    folder = run(StudySpec.preset(preset)).folder
+    export(Ledger.read(folder), folder)
+    return read(folder)
+
+
+if __name__ == "__main__":
+    gallery([ran(preset) for preset in PRESETS], DOCS)

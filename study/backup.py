@@ -1,0 +1,198 @@
+"""Backup of a study, whether it runs or not, in one file; and a study made of such a file.
+
+The file is a ledger as a study's folder has it, with one table more: `backup` says which schema and version
+wrote it, and holds the spec. From SQLite it is an online backup, from PostgreSQL the study's rows, either as
+they are at one moment. Nobody drives the study there: whoever did is put down as gone, and what was trained
+then goes on in the restored study as after a kill.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from shutil import copyfile, copyfileobj
+from tempfile import TemporaryDirectory
+
+import sqlalchemy as sa
+
+from study.database import CONFIRM, FILE, SCHEMA, SPEC, empty, let_go, opened, put_spec, refuse_network
+from study.ledger import Ledger
+from study.parts import Storage
+from study.spec import SpecError, StudySpec, study_name
+from trainable.contract import StudyError
+
+BATCH = 10_000
+"""Rows of PostgreSQL's that are in memory at a time."""
+
+LEFT = "backed up while it ran"
+
+
+def backup(folder: Path, file: Path) -> None:
+    """Write the record and the spec of the study in `folder`, as they are now, into the one new `file`.
+
+    The file appears when it is whole. StudyError where there is one already.
+    """
+    if file.exists():
+        raise StudyError(f"{file}: is there already; name another file, or remove it")
+    Ledger.read(folder).close()  # refuses what is no study of this schema
+    with TemporaryDirectory() as made:
+        copy = Path(made) / FILE
+        if (folder / FILE).is_file():
+            _copy_file(folder / FILE, copy)
+        else:
+            _copy_rows(folder, copy)
+        _seal(copy, (folder / SPEC).read_text(encoding="utf-8"))
+        _put(copy, file)
+
+
+def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
+    """The folder in `home` of the study that the backup `file` holds, under its own name or under `name`.
+
+    The folder appears when it is whole, its record a SQLite file, wherever the study had it. StudyError where
+    `file` is no backup that this version reads, or the folder is there.
+    """
+    facts = _facts(file)
+    spec = StudySpec.from_text(facts["spec"], where=str(file))
+    spec = spec.model_copy(
+        update={"name": _checked(spec.name if name is None else name), "storage": Storage()}
+    )
+    folder = home / spec.name
+    if folder.exists():
+        raise StudyError(f"{folder}: is there already; give the restored study another name with --name")
+    home.mkdir(parents=True, exist_ok=True)
+    refuse_network(folder)
+    with TemporaryDirectory(prefix=".restore-", dir=home) as made:
+        whole = Path(made) / spec.name
+        whole.mkdir()
+        copyfile(file, whole / FILE)
+        _begin_again(whole / FILE, spec)
+        put_spec(spec, whole)
+        whole.rename(folder)
+    return folder
+
+
+# --- copying ---------------------------------------------------------------------------------------------
+
+
+def _copy_file(source: Path, copy: Path) -> None:
+    """SQLite's own online backup, all pages in one step: a run that writes meanwhile is not waited for."""
+    with (
+        closing(sqlite3.connect(source, timeout=30)) as reading,
+        closing(sqlite3.connect(copy)) as writing,
+    ):
+        reading.backup(writing)
+
+
+def _copy_rows(folder: Path, copy: Path) -> None:
+    """The rows of the study and its confirmation, numbered as they are, from one snapshot of PostgreSQL."""
+    (source, name), target = opened(folder), empty(copy)
+    theirs, ours = sa.MetaData(), sa.MetaData()
+    ours.reflect(target.engine)
+    unchanging = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with (
+        source.engine.connect().execution_options(**unchanging) as reading,
+        target.engine.begin() as writing,
+    ):
+        theirs.reflect(reading, only=list(ours.tables))
+        studies = theirs.tables["studies"].c
+        named = sa.select(studies.study_id).where(studies.study_name.in_([name, name + CONFIRM]))
+        wanted = reading.execute(named).scalars().all()
+        for table in theirs.sorted_tables:
+            if (rows := _rows(table, theirs.tables["trials"], wanted)) is not None:
+                found = reading.execute(rows.execution_options(yield_per=BATCH)).mappings()
+                for batch in found.partitions():
+                    writing.execute(ours.tables[table.name].insert(), [dict(row) for row in batch])
+    let_go(source)
+    let_go(target)
+
+
+def _rows(table: sa.Table, trials: sa.Table, studies: Sequence[int]) -> sa.Select[tuple[object, ...]] | None:
+    """What a table has of these studies; None where it is not about studies."""
+    column = table.c
+    if "study_id" in column:
+        return sa.select(table).where(column.study_id.in_(studies))
+    if "study" in column:
+        return sa.select(table).where(column.study.in_(studies))
+    if "trial_id" in column:
+        of = sa.select(trials.c.trial_id).where(trials.c.study_id.in_(studies))
+        return sa.select(table).where(column.trial_id.in_(of))
+    return None
+
+
+# --- the file --------------------------------------------------------------------------------------------
+
+
+def _seal(copy: Path, spec: str) -> None:
+    """Make a backup of a copied record: one file, no owner, and what restoring it needs."""
+    facts = {"schema": str(SCHEMA), "version": version("pareto-study"), "spec": spec}
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        with connection:
+            connection.execute("UPDATE runs SET ended = renewed, reason = ? WHERE ended IS NULL", (LEFT,))
+            connection.execute("CREATE TABLE backup (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            connection.executemany("INSERT INTO backup VALUES (?, ?)", facts.items())
+
+
+def _put(made: Path, file: Path) -> None:
+    """Put what is made in its place, whole and on the disk; that may be any file system."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with made.open("rb") as source, beside.open("wb") as sink:
+            copyfileobj(source, sink)
+            sink.flush()
+            os.fsync(sink.fileno())
+        beside.rename(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _facts(file: Path) -> Mapping[str, str]:
+    """What a backup says of itself. StudyError where it is none, is damaged, or has another schema."""
+    if not file.is_file():
+        raise StudyError(f"{file}: there is no such file; name one that `study backup` wrote")
+    try:
+        where = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(where, uri=True)) as connection:
+            facts = dict(connection.execute("SELECT key, value FROM backup").fetchall())
+            found = connection.execute("PRAGMA quick_check").fetchone()
+    except sqlite3.Error as error:
+        raise StudyError(f"{file}: is no backup of a study: {error}; name one that is") from error
+    if facts.keys() != {"schema", "version", "spec"}:
+        raise StudyError(f"{file}: is no backup of a study: it does not say of which; name one that is")
+    if facts["schema"] != str(SCHEMA):
+        raise StudyError(
+            f"{file}: was written with schema {facts['schema']} by pareto-study {facts['version']}, this "
+            f"version reads {SCHEMA}; use the one that wrote it"
+        )
+    if found != ("ok",):
+        raise StudyError(f"{file}: is damaged: {found[0]}; restore another backup")
+    return facts
+
+
+# --- the restored study ----------------------------------------------------------------------------------
+
+
+def _begin_again(record: Path, spec: StudySpec) -> None:
+    """Make the record of a study called as `spec` says of a backup of one."""
+    changed = spec.model_dump(mode="json", include={"name", "storage"})
+    with closing(sqlite3.connect(record)) as connection, connection:
+        connection.execute("DROP TABLE backup")
+        for study, name in connection.execute("SELECT study_id, study_name FROM studies").fetchall():
+            now = spec.name + (CONFIRM if name.endswith(CONFIRM) else "")
+            connection.execute("UPDATE studies SET study_name = ? WHERE study_id = ?", (now, study))
+        specs = "SELECT study_user_attribute_id, value_json FROM study_user_attributes WHERE key = 'spec'"
+        for attribute, text in connection.execute(specs).fetchall():
+            connection.execute(
+                "UPDATE study_user_attributes SET value_json = ? WHERE study_user_attribute_id = ?",
+                (json.dumps(json.loads(text) | changed), attribute),
+            )
+
+
+def _checked(name: str) -> str:
+    try:
+        return study_name(name)
+    except ValueError as error:
+        raise SpecError(f"--name: {error}") from None

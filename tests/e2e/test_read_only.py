@@ -1,0 +1,30 @@
+"""A studies folder that is read-only, as a disk is after a fault: said in a line, and nothing is lost."""
+
+from pathlib import Path
+
+from command import prepare, study
+from elsewhere import read_only
+from formula import BASELINE
+
+from study.ledger import Ledger
+from study.spec import StudySpec
+
+READ_ONLY = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
+SAID = {
+    ("run", "tiny.toml"): READ_ONLY,
+    ("run", "tiny.toml", "--set", "name=new"): "studies/new: Read-only file system",
+    ("status", "tiny"): READ_ONLY,
+}
+
+
+def test_it_is_said_in_a_line_and_nothing_is_lost(tmp_path: Path):
+    """Catches: a traceback, and advice to delete what is whole."""
+    here = prepare(tmp_path / "here")
+    folder = here / "studies/tiny"
+    Ledger.open(StudySpec.load(here / "tiny.toml"), folder, BASELINE).close()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for command, said in SAID.items():
+        ended = study(*command, cwd=here, within=read_only(here / "studies"))
+        assert (ended.code, ended.err.count("\n"), said in ended.err) == (2, 1, True), ended
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert study("status", "tiny", cwd=here).code == 0

@@ -1,0 +1,53 @@
+"""Two `study run` of one study in one PostgreSQL, on two hosts: one drives, the other is told who does."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from socket import gethostname
+
+import pytest
+import sqlalchemy as sa
+from command import ENDLESS, prepare, started, study, until, with_pid
+from elsewhere import host
+from postgres import Server
+
+from study.ledger import Ledger
+from study.record import SILENT_RUN_S, runs
+
+VARIABLE = "STUDY_TEST_DATABASE"
+
+
+@pytest.fixture
+def homes(tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Path]:
+    """A working folder on each host."""
+    monkeypatch.setenv(VARIABLE, postgres.database())
+    return {name: prepare(tmp_path / name) for name in ("one", "other")}
+
+
+@pytest.mark.postgres
+def test_the_second_is_refused_until_the_first_is_silent(homes: Mapping[str, Path]):
+    """Catches: two that drive at once; a study that a cut-off host keeps for ever, or takes back."""
+    there = host("elsewhere")
+    run = (*ENDLESS, "--set", f"storage.url=env:{VARIABLE}")
+    with started(*run, cwd=homes["one"]) as first:
+        until(lambda: first.said("member-epochs"), "the first measurement")
+        refused = study(*run, cwd=homes["other"], within=there)
+        owner = f"tiny: already being run by process {first.process.pid} on {gethostname()}; "
+        assert (refused.code, refused.err.count("\n")) == (2, 1), refused
+        assert owner in refused.err
+        assert "should it be gone, the study is free 60 s after its last word" in refused.err
+
+        os.kill(first.process.pid, signal.SIGSTOP)  # as a host that is cut off
+        ledger = Ledger.read(homes["one"] / "studies/tiny")
+        with ledger._engine.begin() as connection:
+            connection.execute(sa.update(runs).values(heard=runs.c.heard - SILENT_RUN_S))
+        with started(*run, cwd=homes["other"], within=there):
+            until(lambda: len(ledger.runs()) == 2, "the second run")
+            with_pid(first.process.pid, signal.SIGCONT)
+            ended = first.wait()
+            assert ended.code == 1, ended
+            assert "another run of this study took it over" in ended.out
+            assert [r.alive for r in ledger.runs()] == [False, True]
+            assert [r.owner.host for r in ledger.runs()] == [gethostname(), "elsewhere"]
+    ledger.close()

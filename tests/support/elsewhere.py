@@ -1,0 +1,30 @@
+"""Commands that run a command in a namespace of its own: on another host, over a folder that is read-only."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def host(name: str) -> list[str]:
+    """As on a host of this name; skips where this machine allows no namespace, fails in CI."""
+    return _within("--uts", f"hostname {name}")
+
+
+def read_only(folder: Path) -> list[str]:
+    """With `folder`, which must be there, mounted read-only; skips where this machine allows no namespace,
+    fails in CI.
+    """
+    return _within("--mount", f"mount --bind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}'")
+
+
+def _within(namespace: str, before: str) -> list[str]:
+    command = ["unshare", namespace, "sh", "-ec", f'{before}; exec "$@"', "sh"]
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        reason = f"no namespace of its own for a command here: {tried.stderr.strip()}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return command
