@@ -63,8 +63,8 @@ class Job:
     slots: int | Literal["auto"] = "auto"
     gpu_share: float | None = None
     save_every_s: float | None = None
-    by_user: bool = False
     marker: Path | None = None
+    by_user: bool = False
     origin: Origin = field(default_factory=Origin.here)
 
     @property

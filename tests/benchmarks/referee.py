@@ -16,7 +16,8 @@ from epochs import CONFIG
 from timing import milliseconds, number, table
 
 from study.ledger import Ledger
-from study.referee import LEASE_S, Referee
+from study.referee import Referee
+from study.roster import LEASE_S
 from study.runtime.actor import RefereeActor
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
