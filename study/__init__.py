@@ -1,20 +1,22 @@
-"""What to run, where, and the record of it. From Python: `from study import StudySpec, load_model, run`.
+"""What to run, where, and the record of it: `from study import Client, StudySpec, load_model, run`.
 
 What it offers is imported when it is first asked for, so that each costs only what it needs: `load_model`
-NumPy and safetensors, `StudySpec` neither Optuna, torch nor Ray.
+NumPy and safetensors, `StudySpec` and `Client` neither Optuna, torch nor Ray.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from study.client import Client
     from study.runtime import run
     from study.spec import StudySpec
     from trainable.artifact import load_model
 
-__all__ = ["StudySpec", "load_model", "run"]
+__all__ = ["Client", "StudySpec", "load_model", "run"]
 
 _PLACES = {
+    "Client": "study.client:Client",
     "StudySpec": "study.spec:StudySpec",
     "load_model": "trainable.artifact:load_model",
     "run": "study.runtime:run",

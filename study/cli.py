@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.objective import AnalysisError
+from study.service import commands
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
@@ -369,6 +370,12 @@ def report(
     page = _report(list(map(_folder, names)), out) if address is None else _fetched(names, out, address)
     if open_:
         typer.launch(page.as_uri())
+
+
+# --- serving ---------------------------------------------------------------------------------------------
+
+app.command()(commands.serve)
+app.add_typer(commands.tokens, name="token")
 
 
 # --- the rest --------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ may hold a password, so it is resolved where it is used and kept nowhere.
 
 import os
 import sqlite3
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,9 @@ NETWORK_FILE_SYSTEMS = (
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
 
+TICK_NS = 2_000_000_000
+"""A file that was written this long ago or more has another stamp when it is written again."""
+
 _LOCK = 0x5EED
 """Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
 
@@ -73,10 +77,28 @@ def studies(home: Path) -> list[Path]:
     return sorted(folder for folder in home.glob("*/") if holds_study(folder))
 
 
+def mark(folder: Path) -> tuple[object, ...] | None:
+    """What is another once the record in `folder` has changed; costs microseconds.
+
+    None where it cannot be told: the record is in PostgreSQL, or a file that was written so lately that its
+    next stamp may be the same.
+    """
+    stamps = []
+    for name in (FILE, f"{FILE}-wal"):
+        try:
+            found = (folder / name).stat()
+        except FileNotFoundError:
+            continue
+        if found.st_size:  # a reader alone leaves an empty log for as long as it reads
+            stamps.append((name, found.st_ino, found.st_size, found.st_mtime_ns))
+    newest = max((stamp[-1] for stamp in stamps), default=time.time_ns())
+    return tuple(stamps) if time.time_ns() - newest > TICK_NS else None
+
+
 def opened(folder: Path) -> tuple[RDBStorage, str]:
     """The storage of the study in `folder`, and its name there. StudyError where there is none."""
     if (folder / FILE).is_file():
-        return _from_file(folder / FILE)
+        return _from_file(folder / FILE, made=True)
     if (url := _named_url(folder)) is None:
         raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
     storage, name = _postgres(_resolved(url)), StudySpec.load(folder / SPEC).name
@@ -118,10 +140,17 @@ def _named_url(folder: Path) -> str | None:
     return StudySpec.load(folder / SPEC).storage.url
 
 
-def _from_file(path: Path) -> tuple[RDBStorage, str]:
-    """The storage in a SQLite file, and the name of the study there. StudyError where it holds none."""
-    storage = _sqlite(path)
-    names = [n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM)]
+def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
+    """The storage in a SQLite file, and the name of the study there. StudyError where it holds none.
+
+    With `made` Optuna's tables are taken for granted: whoever drives the study has looked at them, which
+    costs three times what reading does.
+    """
+    storage = _sqlite(path, made=made)
+    try:
+        names = [n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM)]
+    except StorageInternalError as error:
+        raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder") from error
     if not names:
         raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
     tables.create_all(storage.engine)  # those that a record of an earlier version lacks
@@ -187,7 +216,7 @@ def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
         optuna_study.set_user_attr(key, value)
 
 
-def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
+def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStorage:
     """Optuna's storage on a SQLite file; in WAL mode readers never wait, and a commit costs no full sync."""
     refuse_network(path)
     try:
@@ -199,7 +228,7 @@ def _sqlite(path: Path, *, journal: str = "WAL") -> RDBStorage:
         if not os.access(path.parent, os.W_OK):
             mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
         raise StudyError(f"{path}: cannot be opened as a study's record: {error}; {mend}") from error
-    storage = _storage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}})
+    storage = _storage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}}, made=made)
 
     @sa.event.listens_for(storage.engine, "connect")
     def _(connection: sqlite3.Connection, _record: object) -> None:
@@ -242,9 +271,9 @@ def _postgres(url: sa.URL) -> RDBStorage:
     return storage
 
 
-def _storage(url: str, options: dict[str, Any]) -> RDBStorage:
+def _storage(url: str, options: dict[str, Any], *, made: bool = False) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
-    return RDBStorage(url, engine_kwargs=options)
+    return RDBStorage(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
 
 
 def _resolved(text: str) -> sa.URL:

@@ -5,7 +5,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
@@ -30,32 +30,48 @@ TRIAL = (
 PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
 
 
-def export(ledger: Ledger, folder: Path) -> None:
-    """Write `tables/`, `front.csv` and `manifest.json` into `folder`, as the Ledger has them now.
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of a study, what they were made of, and the hypervolume of their front."""
 
-    Each file is replaced whole: a reader never sees half of one.
-    """
+    trials: pd.DataFrame
+    points: pd.DataFrame
+    measurements: pd.DataFrame
+    records: Mapping[int, Record]
+    hypervolume: float
+
+
+def tables(ledger: Ledger) -> Tables:
+    """The tables as the Ledger has them now."""
     records = {r.trial: r for r in ledger.records()}
     measurements = pd.DataFrame(map(attrgetter(*MEASURED), ledger.measurements()), columns=list(MEASURED))
-    points = ledger.points()
+    points = [p for p in ledger.points() if p.trial in records]
     chosen = candidates(points, records, ledger.spec)
     best = front(chosen, ledger.spec, reference(ledger.baseline, ledger.spec))
     table = _points(points, measurements, ledger.spec.search.replicates)
     for name, some in (("candidate", chosen), ("front", best.points)):
         keys = {(p.trial, p.epoch) for p in some}
         table[name] = [(p.trial, p.epoch) in keys for p in points]
-    trials = _trials(records, table, measurements)
+    return Tables(_trials(records, table, measurements), table, measurements, records, best.hypervolume)
 
+
+def export(ledger: Ledger, folder: Path) -> None:
+    """Write `tables/`, `front.csv` and `manifest.json` into `folder`, as the Ledger has them now.
+
+    Each file is replaced whole: a reader never sees half of one.
+    """
+    made = tables(ledger)
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    for name, rows in (("measurements", measurements), ("points", table), ("trials", trials)):
-        _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
+    for name in ("measurements", "points", "trials"):
+        _replace(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
     if (confirmation := ledger.confirmation()) is not None and confirmation.fixed:
         for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
             _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
-    rows = table[table["front"]].merge(trials[["trial", *CONFIG]], on="trial")
+    rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
     columns = ["trial", "epoch", *CONFIG, *METRICS, *SPREADS, "replicates"]
     _replace(folder / "front.csv", rows[columns].to_csv(index=False).encode())
-    text = json.dumps(manifest(ledger, records.values(), best.hypervolume), indent=2, ensure_ascii=False)
+    said = manifest(ledger, made.records.values(), made.hypervolume)
+    text = json.dumps(said, indent=2, ensure_ascii=False)
     _replace(folder / "manifest.json", text.encode())
 
 

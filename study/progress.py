@@ -24,7 +24,7 @@ from study.database import DATABASE_ERRORS
 from study.forms import Range
 from study.front import Front, candidates, front, reference
 from study.ledger import Ledger
-from study.record import Record, Run, State
+from study.record import Point, Record, Run, State
 from study.runtime.interrupt import Interrupt
 from study.spec import StudySpec
 
@@ -66,7 +66,8 @@ class Confirmation:
 class Snapshot:
     """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess).
 
-    `reason` says why it stands so, in words; `lanes` counts those that train right now.
+    `reason` says why it stands so, in words; `lanes` counts those that train right now. `points` are all that
+    were measured, and `reference` has what the trivial models reach, by metric.
     """
 
     spec: StudySpec
@@ -81,12 +82,15 @@ class Snapshot:
     left_s: float | None
     front: Front
     confirmation: Confirmation | None
+    points: Sequence[Point]
+    reference: Mapping[str, float]
 
 
 def snapshot(ledger: Ledger) -> Snapshot:
-    """The study as the record has it now."""
-    spec, points, runs = ledger.spec, ledger.points(), ledger.runs()
+    """The study as the record has it now; of a trial that has ended, all points are there."""
+    spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
     records = {r.trial: r for r in ledger.records()}
+    points = [p for p in ledger.points() if p.trial in records]
     reached = {p.trial: p.epoch for p in points}
     epochs = {n: reached.get(n, 0) if r.state == "running" else r.epochs for n, r in records.items()}
     counts = Counter(r.state for r in records.values())
@@ -108,8 +112,10 @@ def snapshot(ledger: Ledger) -> Snapshot:
         share=share,
         wall_s=wall_s,
         left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
-        front=front(chosen, spec, reference(ledger.baseline, spec)),
+        front=front(chosen, spec, reference(baseline, spec)),
         confirmation=_confirmation(ledger),
+        points=points,
+        reference=baseline.reference,
     )
 
 

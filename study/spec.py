@@ -162,6 +162,18 @@ class StudySpec(Part):
         _anchor(given.values, folder or Path.cwd())
         given = given.override(overrides)
         _anchor(given.values, Path.cwd())
+        return cls._checked(given)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str) -> "StudySpec":
+        """The spec that a JSON text gives: the keys of the TOML. A data file in it is named in full.
+
+        SpecError, with a line for each mistake.
+        """
+        return cls._checked(SpecText.parse_json(text, where=where))
+
+    @classmethod
+    def _checked(cls, given: SpecText) -> "StudySpec":
         try:
             return cls.model_validate(given.values)
         except ValidationError as error:

@@ -1,5 +1,6 @@
 """The text of a spec: TOML read and overridden, and mistakes in it said with the line they stand on."""
 
+import json
 import re
 import tomllib
 from collections.abc import Container, Mapping, Sequence
@@ -68,9 +69,19 @@ class SpecText:
             values = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # too many digits, too deep: tomllib lets these through
             raise SpecError(f"{where}: is not valid TOML: {error}") from error
-        if _too_deep(values):
-            raise SpecError(f"{where}: is nested {_DEEPEST} deep; a spec has parts, and keys in them")
-        return cls(where, values, _lines(text))
+        return cls(where, _flat(values, where), _lines(text))
+
+    @classmethod
+    def parse_json(cls, text: str | bytes, *, where: str) -> "SpecText":
+        """The values of a JSON text that came from `where`. SpecError where it is no JSON object."""
+        try:
+            values = json.loads(text, parse_constant=_no_number)
+            json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError) as error:
+            raise SpecError(f"{where}: is not valid JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise SpecError(f'{where}: is no JSON object; write {{"name": …, "data": …, "budget": …}}')
+        return cls(where, _flat(values, where), {})
 
     def override(self, overrides: Sequence[str]) -> "SpecText":
         """The same with each `section.key=value` put in: TOML, or a word where it is none. Else SpecError."""
@@ -131,6 +142,17 @@ class SpecText:
             if line := self.lines.get(path[:length]):
                 return f"{self.where}:{line}"
         return self.where
+
+
+def _flat(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """The values; SpecError where they lie too deep in one another."""
+    if _too_deep(values):
+        raise SpecError(f"{where}: is nested {_DEEPEST} deep; a spec has parts, and keys in them")
+    return values
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _lines(text: str) -> dict[KeyPath, int]:

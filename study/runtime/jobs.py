@@ -59,6 +59,15 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Last:
+    """The last job that ran a study: Ray's word for how it is (as "PENDING"), and Ray's reason."""
+
+    id: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     """A job as Ray lists it, if it runs a study."""
 
@@ -152,6 +161,21 @@ class Head:
             self._client.stop_job(live.id)
             return Answer(0, f"{study}: job {live.id} stopped before it had begun\n", "", {})
         return answer
+
+    def last(self, study: str) -> Last | None:
+        """The last job that was to run a study; None where there was none."""
+        jobs = self._jobs(study)
+        if not jobs:
+            return None
+        details = self._details(jobs[-1].id)
+        return Last(jobs[-1].id, str(details.status.value), details.message or "")
+
+    def cancel(self, study: str) -> bool:
+        """End the live job of a study itself, as a signal would; whether there was one."""
+        live = self._live(study)
+        if live is not None:
+            self._client.stop_job(live.id)
+        return live is not None
 
     def nodes(self) -> list[Node]:
         """The machines of the cluster."""

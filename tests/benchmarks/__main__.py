@@ -2,8 +2,8 @@
 
 Each section is written into the page as soon as it is measured. `sizes` and `gpu` need torch, NumPy,
 numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study`,
-`asks`, `records` and `referee` all that a study needs; `replays`, `samplers` and `live` also the recorded
-curves that they name.
+`asks`, `records`, `referee` and `service` all that a study needs; `replays`, `samplers` and `live` also the
+recorded curves that they name.
 """
 
 import argparse
@@ -35,6 +35,7 @@ TITLES = {
     "asks": "What an ask costs",
     "records": "What a long record costs",
     "referee": "How many lanes a referee feeds",
+    "service": "What the service costs",
     "sizes": "What size costs",
     "gpu": "On a GPU",
     "replays": "Searching recorded curves",
@@ -95,6 +96,14 @@ def _records(quick: bool, _large: bool) -> str:
     return records.section(trials=200 if quick else 10_000)
 
 
+def _service(quick: bool, _large: bool) -> str:
+    import service
+
+    if quick:
+        return service.section(trials=16, rounds=1, studies=50)
+    return service.section(trials=120, rounds=5, studies=1_000)
+
+
 def _referee(quick: bool, _large: bool) -> str:
     import referee
 
@@ -151,6 +160,7 @@ MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "asks": _asks,
     "records": _records,
     "referee": _referee,
+    "service": _service,
     "sizes": _sizes,
     "gpu": _gpu,
     "replays": _replays,

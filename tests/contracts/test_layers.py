@@ -73,8 +73,9 @@ ORDER = {
         spec ← answer ← runtime
         database, runtime ← relay
         runtime ← doctor
-        backup, doctor, export, pick, progress, relay ← cli ← __main__
-        runtime ← __init__
+        export, progress ← service ← client
+        backup, doctor, export, pick, progress, relay, service ← cli ← __main__
+        client, runtime ← __init__
     """,
 }
 """A ← B: B may import A and whatever A may. A folder counts as one; inside it only a circle is forbidden.
@@ -93,32 +94,44 @@ ABROAD = {
     "study.samplers": ("trainable.streams",),
     "study.runtime": ("trainable.job", "trainable.session", "trainable.trivial", "trainable.tune"),
     "study.cli": ("analysis.report",),
+    "study.service": ("analysis.report",),
 }
 """What a module may import from the other two packages. The other two never import from one another."""
 
 OUTSIDE = {
-    "jinja2": ("analysis.page",),
+    "fastapi": ("study.service",),
+    "jinja2": ("analysis.page", "study.service.pages"),
     "markupsafe": ("analysis",),
     "matplotlib": ("analysis",),
     "moocore": ("analysis.front", "analysis.attainment"),
     "numba": ("trainable.engines",),
     "numpy": PACKAGES,
     "optuna": ("study.space", "study.samplers", "study.database", "study.ledger"),
-    "pandas": ("analysis", "study.export"),
+    "pandas": ("analysis", "study.export", "study.service.tables"),
     "platformdirs": ("trainable.data",),
     "pyarrow": ("trainable.data",),
-    "pydantic": ("study.forms", "study.parts", "study.spec", "study.spec_text"),
+    "pydantic": (
+        "study.forms",
+        "study.parts",
+        "study.spec",
+        "study.spec_text",
+        "study.service.answers",
+        "study.service.notes",
+        "study.client",
+    ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
+    "rich": ("study.progress", "study.cli", "study.service.commands", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": ("analysis.compare", "analysis.confirmation", "study.samplers.qmc", "trainable.engines"),
     "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup"),
     "sqlite3": ("study.database", "study.backup"),
+    "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),
-    "typer": ("study.cli",),
+    "typer": ("study.cli", "study.service.commands"),
+    "uvicorn": ("study.service.serve",),
 }
 """A library, and the only modules that may import it; the standard library's others are free."""
 
@@ -204,7 +217,8 @@ def test_dependencies_are_declared_if_and_only_if_they_are_imported() -> None:
     declared = {re.split(r"[\[<>=]", line)[0].strip() for line in project["dependencies"]}
     makers, libraries = packages_distributions(), set(OUTSIDE) - sys.stdlib_module_names
     imported = {makers[library][0].lower().replace("_", "-") for library in libraries}
-    assert declared == imported - {"pydantic-core"}  # a part of pydantic
+    served = {re.split(r"[\[<>=]", line)[0] for line in project["optional-dependencies"]["service"]}
+    assert declared | served == imported - {"pydantic-core", "starlette"}  # parts of pydantic and fastapi
 
 
 # --- the walk --------------------------------------------------------------------------------------------

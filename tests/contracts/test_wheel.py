@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ABOUT = f"pareto_study-{version('pareto-study')}.dist-info"
 PACKAGES = ("analysis", "study", "trainable")
-KINDS = {".py", ".typed", ".toml", ".html", ".js", ".css"}
+KINDS = {".py", ".typed", ".toml", ".html", ".js", ".css", ".txt"}
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,8 @@ QUICK = [block for block in BLOCKS if block.kind in ("sh", "python")]
 SLOW = [block for block in BLOCKS if block.kind == "sh slow"]
 CLUSTER = [block for block in BLOCKS if block.kind == "sh cluster"]
 """What `test_submit.py` runs, on a cluster."""
+SERVICE = [block for block in BLOCKS if block.kind in ("sh service", "python service")]
+"""What `test_service.py` runs."""
 (SPEC,) = (block.text for block in BLOCKS if block.kind == "toml")
 
 
@@ -139,7 +141,7 @@ def test_the_spec_has_every_key() -> None:
 def test_every_command_has_its_line() -> None:
     lines = {
         line.split()[1]
-        for block in (*QUICK, *CLUSTER)
+        for block in (*QUICK, *CLUSTER, *SERVICE)
         for line in block.text.splitlines()
         if line.startswith("study ")
     }

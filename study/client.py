@@ -1,0 +1,261 @@
+"""A study service from Python: the verbs of its routes, with types.
+
+It needs the standard library and pydantic, so that who looks on from a notebook installs nothing more.
+
+What only looks is asked again while the service is away; what changes something is sent once, and its error
+is the caller's. Posting the same study again is safe.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from pydantic import ValidationError
+
+from study.service.answers import (
+    Answer,
+    Measured,
+    Measurements,
+    News,
+    Study,
+    Summaries,
+    Summary,
+    Trial,
+    Trials,
+)
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+AWAY_S, FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 0.25, 4.0
+"""How long a look is tried; each time twice as long is waited for, up to a limit."""
+
+SILENCE_S = 60.0
+"""After so long without a word a service is taken for away; on a stream it says something every 15 s."""
+
+GATEWAYS = (502, 503, 504)
+"""Statuses of a service that is away."""
+
+PAGE = 1000
+
+A = TypeVar("A", bound=Answer)
+
+
+class ServiceError(StudyError):
+    """What the service refused, in its own words; `status` is HTTP's, None where it did not answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """The service at `url`, as in "https://studies.example.org"; `token` is one of `study token create`."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise StudyError(f"{url!r} is no address of a service; use one as in http://127.0.0.1:8300")
+        self._url = url.rstrip("/")
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._opener = build_opener(_NoRedirect)
+
+    # --- what changes something ------------------------------------------------------------------------
+
+    def post(self, spec: StudySpec | Path | str) -> Study:
+        """The study of a spec, or of the TOML in a file or a text; begun where it was not yet.
+
+        ServiceError 409 where the study under this name asks another question, 422 where it is not valid.
+        """
+        if isinstance(spec, Path):
+            spec = spec.read_text(encoding="utf-8")
+        if isinstance(spec, str):
+            return self._changed("/studies", spec.encode(), "application/toml")
+        values = spec.model_dump(mode="json", exclude_none=True)
+        return self._changed("/studies", json.dumps(values).encode(), "application/json")
+
+    def stop(self, name: str) -> Study:
+        """The study, asked to stop."""
+        return self._changed(f"{_path(name)}/stop")
+
+    def resume(self, name: str) -> Study:
+        """The study, going on where it was. ServiceError 409 where it is complete."""
+        return self._changed(f"{_path(name)}/resume")
+
+    # --- what only looks -------------------------------------------------------------------------------
+
+    def studies(self) -> list[Summary]:
+        """Every study, by name: how each stands."""
+        found: list[Summary] = []
+        while True:
+            page = self._asked("/studies", Summaries, offset=len(found), limit=PAGE)
+            found += page.studies
+            if not page.studies or len(found) >= page.total:
+                return found
+
+    def study(self, name: str) -> Study:
+        """One study: state, budget, front, hypervolume."""
+        return self._asked(_path(name), Study)
+
+    def trials(self, name: str) -> Iterator[Trial]:
+        """The rows of the table of trials."""
+        offset = 0
+        while True:
+            page = self._asked(f"{_path(name)}/trials", Trials, offset=offset, limit=PAGE)
+            yield from page.rows
+            offset += len(page.rows)
+            if not page.rows or offset >= page.total:
+                return
+
+    def measurements(self, name: str) -> Iterator[Measured]:
+        """The rows of the table of measurements."""
+        offset = 0
+        while True:
+            page = self._asked(f"{_path(name)}/measurements", Measurements, offset=offset, limit=PAGE)
+            yield from page.rows
+            offset += len(page.rows)
+            if not page.rows or offset >= page.total:
+                return
+
+    def table(
+        self, name: str, which: Literal["trials", "measurements"], form: Literal["csv", "parquet"]
+    ) -> bytes:
+        """A whole table as a file, of at most 10,000 rows."""
+        accept = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}[form]
+        return self._read(f"{_path(name)}/{which}?limit=10000", accept)
+
+    def report(self, name: str) -> str:
+        """The page of the report."""
+        return self._read(f"{_path(name)}/report/", "text/html").decode()
+
+    def events(self, name: str, *, after: str = "0", follow: bool = True) -> Iterator[News | Study]:
+        """What happens in a study, from `after` on, until nobody drives it any more.
+
+        Each piece of news comes once, however often the connection is lost. Without `follow` it ends with
+        what is on record now.
+        """
+        cursor, patience = after, _Patience()
+        while True:
+            query = urlencode({"after": cursor, "follow": str(follow).lower()})
+            try:
+                with self._open(f"{_path(name)}/events?{query}", "text/event-stream") as answer:
+                    for event in _events(answer):
+                        patience, cursor = _Patience(), event.get("id", cursor)
+                        if event["event"] == "news":
+                            yield _parsed(News, event["data"])
+                        else:
+                            study = _parsed(Study, event["data"])
+                            yield study
+                            if follow and _over(study):
+                                return
+                if not follow:
+                    return
+            except (OSError, HTTPException) as error:
+                patience.wait(error)
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _asked(self, path: str, kind: type[A], **query: int) -> A:
+        text = self._read(f"{path}?{urlencode(query)}" if query else path, "application/json")
+        return _parsed(kind, text)
+
+    def _read(self, path: str, accept: str) -> bytes:
+        """The body of an answer; asked for again while the service is away."""
+        patience = _Patience()
+        while True:
+            try:
+                with self._open(path, accept) as answer:
+                    body: bytes = answer.read()
+                    return body
+            except (OSError, HTTPException) as error:
+                patience.wait(error)
+
+    def _changed(self, path: str, body: bytes = b"", kind: str = "application/json") -> Study:
+        """The study after a change; sent once."""
+        try:
+            with self._open(path, "application/json", body, kind) as answer:
+                return _parsed(Study, answer.read())
+        except (OSError, HTTPException) as error:
+            raise _refused(error) from error
+
+    def _open(
+        self, path: str, accept: str, body: bytes | None = None, kind: str | None = None
+    ) -> HTTPResponse:
+        headers = self._headers | {"Accept": accept} | ({} if kind is None else {"Content-Type": kind})
+        request = Request(self._url + path, body, headers)  # noqa: S310 - the address was checked
+        answer: HTTPResponse = self._opener.open(request, timeout=SILENCE_S)
+        return answer
+
+
+class _Patience:
+    """How long to wait before the next try."""
+
+    def __init__(self) -> None:
+        self._until, self._next_s = 0.0, FIRST_WAIT_S
+
+    def wait(self, error: OSError | HTTPException) -> None:
+        """Wait, longer each time. ServiceError where another try would not help, or it has been too long."""
+        refused = isinstance(error, HTTPError) and error.code not in GATEWAYS
+        self._until = self._until or time.monotonic() + AWAY_S
+        if refused or time.monotonic() > self._until:
+            raise _refused(error) from error
+        time.sleep(self._next_s)
+        self._next_s = min(LONGEST_WAIT_S, 2 * self._next_s)
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """A token is for the service it was given for, and goes nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _events(answer: HTTPResponse) -> Iterator[Mapping[str, str]]:
+    """The fields of each server-sent event."""
+    fields: dict[str, str] = {}
+    for line in answer:
+        text = line.decode().rstrip("\n")
+        if text:
+            name, _, value = text.partition(": ")
+            fields[name] = value
+        else:
+            if "data" in fields:
+                yield fields
+            fields = {}
+
+
+def _over(study: Study) -> bool:
+    """Whether nothing more will happen by itself."""
+    state, job = study.summary.state, study.job
+    begins = state == "not begun" if job is None else job.state in ("waiting", "running", "unknown")
+    return state != "running" and not begins
+
+
+def _refused(error: OSError | HTTPException) -> ServiceError:
+    if not isinstance(error, HTTPError):
+        reason = error.reason if isinstance(error, URLError) else error
+        return ServiceError(f"the service does not answer: {reason}")
+    text = error.read().decode(errors="replace")
+    try:
+        said = str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        said = text.strip().partition("\n")[0] or error.reason
+    return ServiceError(f"{error.code}: {said}", error.code)
+
+
+def _parsed(kind: type[A], text: str | bytes) -> A:
+    """An answer. ServiceError where the service is of a version that answers otherwise."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        what = f"{kind.__name__}: {error.errors(include_url=False)[0]['msg']}"
+        raise ServiceError(f"the service answers what this version does not know ({what})") from error
+
+
+def _path(name: str) -> str:
+    return f"/studies/{quote(name, safe='')}"

@@ -1,0 +1,126 @@
+"""The application: what surrounds its routes, and how mistakes are answered."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from threading import Thread
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from study.database import DATABASE_ERRORS
+from study.service import described, events, pages, routes
+from study.service.access import Access
+from study.service.cursor import CursorError
+from study.service.desk import CompleteError, Desk
+from study.service.guard import Guard
+from study.service.posting import TakenError
+from study.service.reports import Reports
+from study.service.runner import NoRunnerError, Runner
+from study.service.shelf import NoStudyError, Shelf
+from study.service.tables import Tables
+from study.service.tokens import Tokens
+from study.spec import SpecError
+from trainable.contract import StudyError
+
+STATUSES: dict[type[Exception], int] = {
+    NoStudyError: 404,
+    TakenError: 409,
+    CompleteError: 409,
+    CursorError: 422,
+    SpecError: 422,
+    NoRunnerError: 503,
+    StudyError: 503,
+    **dict.fromkeys(DATABASE_ERRORS, 503),
+}
+"""What an error is answered with; the class that is nearest counts."""
+
+
+def application(
+    home: Path,
+    runner: Runner,
+    *,
+    required: bool = False,
+    hosts: Collection[str] | None = None,
+    data: Path | None = None,
+    stream_s: float = events.LASTS_S,
+) -> FastAPI:
+    """The service of the studies in `home`, which `runner` runs.
+
+    With `required` nobody gets in without a token, else that holds once there is one. `hosts` are the names
+    it goes by until then, `data` the folder whose files a posted spec may name, `stream_s` how long events
+    last.
+    """
+    app = FastAPI(
+        title="pareto-study",
+        version=version("pareto-study"),
+        summary="Pareto studies of two-task recommenders: post one, watch it, read its report.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_warming,
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+    )
+    app.state.access = Access(Tokens(home), required=required)
+    app.state.desk = Desk(Shelf(home), runner, data=data)
+    app.state.tables, app.state.reports, app.state.stream_s = Tables(), Reports(), stream_s
+    app.openapi = partial(described.document, app)  # type: ignore[method-assign]
+    app.include_router(routes.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=str(files("study.service") / "static")), name="static")
+    app.add_middleware(Guard, hosts=hosts, locked=partial(_locked, app.state.access))
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    for kind, status in STATUSES.items():
+        app.add_exception_handler(kind, partial(_mendable, status=status))
+    return app
+
+
+def _locked(access: Access) -> bool:
+    """Whether nobody gets in without a token; where the tokens cannot be read nobody gets in at all."""
+    try:
+        return access.locked
+    except StudyError:
+        return True
+
+
+@asynccontextmanager
+async def _warming(app: FastAPI) -> AsyncIterator[None]:
+    """Every study is looked at once while the first requests come, so that lists answer quickly."""
+    shelf: Shelf = app.state.desk.shelf
+    Thread(
+        target=lambda: [shelf.summary(name) for name in shelf.names()], name="warming", daemon=True
+    ).start()
+    yield
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return _problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    lines = [f"{details['loc'][-1]}: {details['msg']}" for details in error.errors()]
+    return _problem(request, 422, "\n".join(lines))
+
+
+async def _mendable(request: Request, error: Exception, *, status: int) -> Response:
+    said = str(error) if isinstance(error, StudyError) else str(error).partition("\n")[0]
+    return _problem(request, status, said)
+
+
+def _problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """What went wrong: as a page for a browser, else as JSON."""
+    if pages.wanted(request):
+        return pages.problem(request, status, detail, headers or {})
+    return JSONResponse({"detail": detail}, status, headers)

@@ -1,0 +1,73 @@
+"""`study serve` and `study token`: one thin function a command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from study.service.tokens import SCOPES, Scope, Tokens, span
+from trainable.contract import StudyError
+
+STUDIES = Path("studies")
+PORT = 8300
+
+console = Console()
+tokens = typer.Typer(help="Tokens of the service here: who may read, who may write.", no_args_is_help=True)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Where to listen; beyond this machine only with tokens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = PORT,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Of a Ray dashboard, as http://head:8265; else one is started here."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Files of ratings that a posted spec may name.")
+    ] = None,
+) -> None:
+    """Serve the studies here over HTTP: post, watch, read the report."""
+    try:
+        from study.service.serve import serve
+    except ModuleNotFoundError as error:
+        raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
+    console.print(f"http://{host}:{port}", soft_wrap=True, highlight=False)
+    serve(STUDIES.absolute(), host=host, port=port, address=address, data=data)
+
+
+@tokens.command()
+def create(
+    scope: Annotated[str, typer.Option(help="read, or write: to post, stop and resume too.")],
+    expires: Annotated[str | None, typer.Option(metavar="TIME", help="As in 90m, 36h, 30d, 8w.")] = None,
+    label: Annotated[str, typer.Option(help="Whose it is, for the list.")] = "",
+) -> None:
+    """Make a token, and print it; it is not kept, and cannot be shown again."""
+    if scope not in SCOPES:
+        raise StudyError(f"--scope: {scope!r} is not known; use {' or '.join(SCOPES)}")
+    chosen: Scope = "write" if scope == "write" else "read"
+    print(Tokens(STUDIES).create(chosen, expires=None if expires is None else span(expires), label=label))
+
+
+@tokens.command("list")
+def list_() -> None:
+    """The tokens, without their secrets."""
+    table = Table("id", "scope", "created", "expires", "label", box=box.SIMPLE_HEAD)
+    for token in Tokens(STUDIES).all():
+        until = "never" if token.expires is None else token.expires + (" (expired)" if token.expired else "")
+        table.add_row(token.id, token.scope, token.created, until, token.label)
+    console.print(table)
+
+
+@tokens.command()
+def revoke(token: Annotated[str, typer.Argument(help="Its id, as `study token list` shows it.")]) -> None:
+    """Let a token open nothing any more."""
+    if not Tokens(STUDIES).revoke(token):
+        raise StudyError(f"{token!r} is no token here; `study token list` shows them")
+    console.print(f"{token}: revoked", highlight=False)

@@ -1,0 +1,45 @@
+"""Which form of an answer a client prefers, by its Accept header (RFC 9110, section 12.5.1)."""
+
+from collections.abc import Sequence
+
+JSON = "application/json"
+HTML = "text/html"
+CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
+
+
+def chosen(accept: str | None, offered: Sequence[str]) -> str | None:
+    """The offered media type that is preferred most, the first of equals; None where none is acceptable.
+
+    >>> chosen("text/csv;q=0.5, application/*", ["text/csv", "application/json"])
+    'application/json'
+    """
+    if not accept or not accept.strip():
+        return offered[0]
+    ranges = [_range(part) for part in accept.split(",") if part.strip()]
+    weights = [_weight(kind, ranges) for kind in offered]
+    best = max(weights)
+    return offered[weights.index(best)] if best > 0 else None
+
+
+def _range(part: str) -> tuple[str, float]:
+    """A media range and its weight; one whose weight is no number counts for nothing."""
+    kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    weight = 1.0
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                weight = min(1.0, max(0.0, float(value)))
+            except ValueError:
+                weight = 0.0
+    return kind, weight
+
+
+def _weight(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
+    """The weight of a media type: by the most specific range that it is in."""
+    for pattern in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
+        for found, weight in ranges:
+            if found == pattern:
+                return weight
+    return 0.0

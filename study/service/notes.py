@@ -1,0 +1,40 @@
+"""A summary beside the record that it was made of: a service that has just begun need not read them all.
+
+It names the record's stamps and our version, and holds while they do; delete it and it is made again.
+"""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from study.service.answers import Summary
+
+FILE = ".summary.json"
+
+
+def read(folder: Path, mark: tuple[object, ...] | None) -> Summary | None:
+    """The summary of the study in `folder` as its record is marked now; None where none holds."""
+    path = folder / FILE
+    if mark is None or not path.is_file():
+        return None
+    first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+    try:
+        return Summary.model_validate_json(rest) if first == _key(mark) else None
+    except ValidationError:  # written by a version that calls itself by the same number
+        return None
+
+
+def write(folder: Path, mark: tuple[object, ...], summary: Summary) -> None:
+    """Put the summary beside the record, whole."""
+    if not os.access(folder, os.W_OK):
+        return
+    beside = folder / f"{FILE}.{os.getpid()}"
+    beside.write_text(f"{_key(mark)}\n{summary.model_dump_json()}", encoding="utf-8")
+    beside.replace(folder / FILE)
+
+
+def _key(mark: tuple[object, ...]) -> str:
+    return json.dumps([version("pareto-study"), mark])

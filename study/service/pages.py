@@ -1,0 +1,179 @@
+"""Pages for people: made here whole, so that they can be read without scripts; with them they live."""
+
+from collections.abc import Mapping
+from functools import cache
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+
+from analysis.objective import objectives
+from study.progress import duration
+from study.record import Record
+from study.service.access import COOKIE, Access
+from study.service.answers import Study, Summaries
+from study.service.described import problems
+from study.service.desk import Desk
+from study.service.guard import SAFE
+from study.service.negotiate import HTML, JSON, chosen
+from study.service.shelf import Look
+from study.spec import StudySpec
+
+SHOWN = 50
+"""Trials that a page shows, the last ones; all are in the table."""
+
+DRAWN = 5000
+"""Points that a page draws beside the front, fetched as events; of a longer record only what is new."""
+
+SECONDS_SIGNED_IN = 30 * 24 * 3600
+
+router = APIRouter()
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("study.service"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.filters["duration"] = duration
+    return made
+
+
+def wanted(request: Request) -> bool:
+    """Whether whoever asks would rather have a page than JSON."""
+    return chosen(request.headers.get("accept"), (JSON, HTML)) == HTML
+
+
+def studies(request: Request, page: Summaries) -> Response:
+    """The list."""
+    return _page(request, "studies.html", page=page)
+
+
+def study(request: Request, desk: Desk, name: str) -> Response:
+    """One study, live."""
+    look, told = desk.shelf.look(name), desk.study(name)
+    count = sum(map(len, look.points.values()))
+    return _page(
+        request,
+        "study.html",
+        study=told,
+        seen=told.summary,
+        goals=objectives(look.spec.objectives),
+        trials=_trials(look),
+        trained=0 if look.seen is None else len(look.seen.records),
+        after="0" if count <= DRAWN else told.cursor,
+        toml=StudySpec.model_validate(told.spec).as_toml(),
+        can_stop=told.summary.state == "running" or (told.job is not None and _live(told)),
+        can_resume=told.summary.state in ("stopped", "failed", "died", "not begun") and not _live(told),
+    )
+
+
+def problem(request: Request, status: int, detail: str, headers: Mapping[str, str]) -> Response:
+    """What went wrong; the page to sign in where that would mend it."""
+    if status == 401 and request.method in SAFE:
+        return _signing_in(request, detail, here=request.url.path, status=401, headers=headers)
+    return _page(request, "problem.html", status=status, headers=headers, code=status, detail=detail)
+
+
+def back(name: str) -> Response:
+    """To the page of a study, after a form was sent."""
+    return RedirectResponse(f"/studies/{name}", 303)
+
+
+@router.get("/", status_code=307, response_class=RedirectResponse, responses=problems(400))
+def first() -> RedirectResponse:
+    """To the list."""
+    return RedirectResponse("/studies", 307)
+
+
+@router.get("/sign-in", response_class=HTMLResponse, responses=problems(400))
+def sign_in(request: Request) -> Response:
+    """The page to sign in: it keeps a token in a cookie that scripts cannot read."""
+    return _signing_in(request, "", here="/studies", status=200, headers={})
+
+
+@router.post(
+    "/sign-in",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses={**problems(400, 403, 413), 401: {"content": {HTML: {"schema": {"type": "string"}}}}},
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/x-www-form-urlencoded": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"token": {"type": "string"}, "here": {"type": "string"}},
+                    }
+                }
+            }
+        }
+    },
+)
+async def signed_in(request: Request) -> Response:
+    """Take the token and go where one was; 401 where it is not known, or has expired."""
+    form = parse_qs((await request.body()).decode("latin-1"))
+    token, here = form.get("token", [""])[0].strip(), _local(form.get("here", [""])[0])
+    access: Access = request.app.state.access
+    try:
+        request.state.token = await run_in_threadpool(access.check, token, "read")
+    except HTTPException as error:
+        return _signing_in(request, str(error.detail), here=here, status=401, headers=error.headers or {})
+    answer = RedirectResponse(here, 303)
+    if access.locked:
+        secure = request.url.scheme == "https"
+        answer.set_cookie(
+            COOKIE, token, max_age=SECONDS_SIGNED_IN, httponly=True, samesite="lax", secure=secure
+        )
+    return answer
+
+
+@router.post("/sign-out", status_code=303, response_class=RedirectResponse, responses=problems(400, 403, 413))
+def signed_out() -> RedirectResponse:
+    """Forget the token."""
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    return answer
+
+
+def _signing_in(
+    request: Request, detail: str, *, here: str, status: int, headers: Mapping[str, str]
+) -> Response:
+    return _page(request, "sign_in.html", status=status, headers=headers, detail=detail, here=_local(here))
+
+
+def _local(path: str) -> str:
+    """A path of this service; the list where it leads elsewhere."""
+    plain = path.isascii() and path.isprintable() and "\\" not in path
+    return path if plain and path.startswith("/") and not path.startswith("//") else "/studies"
+
+
+def _page(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **values: object,
+) -> Response:
+    text = _environment().get_template(template).render(signed_in=COOKIE in request.cookies, **values)
+    return HTMLResponse(text, status, {"Vary": "Accept, Cookie", **(headers or {})})
+
+
+def _live(told: Study) -> bool:
+    return told.job is not None and told.job.state in ("waiting", "running")
+
+
+def _trials(look: Look) -> list[tuple[Record, int]]:
+    """The last trials, the latest first, each with the epochs that are on record."""
+    records = {} if look.seen is None else look.seen.records
+    last = sorted(records, reverse=True)[:SHOWN]
+    reached = {n: look.points[n][-1].epoch if look.points.get(n) else 0 for n in last}
+    return [(records[n], reached[n] if records[n].state == "running" else records[n].epochs) for n in last]

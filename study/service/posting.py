@@ -1,0 +1,103 @@
+"""What may be posted: a spec as JSON or TOML, checked by the model that every spec is, and by what a server
+lets others name on its disks and in its network.
+"""
+
+import os
+from pathlib import Path
+
+from study.ledger import Ledger
+from study.parts import Runtime, is_file
+from study.service.shelf import POSTED, Look, Shelf
+from study.spec import SpecError, StudySpec
+from trainable.contract import StudyError
+
+JSON, TOML = "application/json", "application/toml"
+WHERE = "the request"
+OPERATORS = ("address", "home", "storage_path")
+"""Keys of [runtime] that are for whoever runs the service to say."""
+
+
+class TakenError(StudyError):
+    """There is a study of this name that asks another question."""
+
+
+def parsed(body: bytes, kind: str, *, data: Path | None) -> StudySpec:
+    """The spec in a request's body. SpecError where it is not valid, or names what it may not.
+
+    A data file is allowed inside the folder `data` only: a server's disk is not its users'. A database is
+    named by "env:NAME" only, for whoever posts a URL would have the server knock at any door.
+    """
+    if kind == JSON:
+        spec = StudySpec.from_json(body, where=WHERE)
+    else:
+        spec = StudySpec.from_text(_text(body), where=WHERE, folder=data)
+    if is_file(spec.data.source):
+        _inside(Path(spec.data.source), data)
+    if spec.storage.url is not None and not spec.storage.url.startswith("env:"):
+        raise SpecError(
+            "storage.url: a posted spec may not name a database by its URL; write 'env:NAME', the variable "
+            "on the server that holds it, or leave it out"
+        )
+    for key in OPERATORS:
+        if getattr(spec.runtime, key) != Runtime.model_fields[key].default:
+            raise SpecError(f"runtime.{key}: is for whoever runs the service to say; leave it out")
+    return spec
+
+
+def put(shelf: Shelf, spec: StudySpec) -> bool:
+    """Keep a spec as a study that waits for its first run; whether it is new. The same is left as it is.
+
+    Of two that post one name at the same moment one makes it and the other finds it, whatever instance they
+    ask. TakenError where the study under this name has another fingerprint.
+    """
+    folder = shelf.home / spec.name
+    if not shelf.holds(spec.name):
+        folder.mkdir(parents=True, exist_ok=True)
+        if _linked(folder / POSTED, spec.as_toml()):
+            return True
+    known: Look = shelf.look(spec.name)
+    if known.spec.fingerprint != spec.fingerprint:
+        changes = "; ".join(known.spec.differences(spec))
+        raise TakenError(
+            f"name: {spec.name!r} is a study with another spec ({changes}); give this one another name"
+        )
+    return False
+
+
+def ask_to_stop(folder: Path) -> bool:
+    """Ask whoever drives the study to stop; whether somebody does."""
+    ledger = Ledger.read(folder)
+    try:
+        return any(run.alive for run in ledger.runs()) and ledger.request_stop()
+    finally:
+        ledger.close()
+
+
+def _linked(path: Path, text: str) -> bool:
+    """Whether the file was made, whole, with this text; False where there is one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    beside.write_text(text, encoding="utf-8")
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
+    return True
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{WHERE}: is not UTF-8 text") from error
+
+
+def _inside(source: Path, data: Path | None) -> None:
+    if data is None:
+        raise SpecError(
+            "data.source: this service takes no data files; use a dataset's name, or have it started with "
+            "`study serve --data FOLDER`"
+        )
+    if not source.resolve().is_relative_to(data.resolve()):
+        raise SpecError("data.source: lies outside the folder for data of this service; name a file in it")

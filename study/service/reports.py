@@ -1,0 +1,88 @@
+"""The report of a study, made in a process of its own: figures take seconds, and would hold the events up.
+
+`python -m study.service.reports FOLDER` writes FOLDER/report. It is made beside its place and its files are
+moved there one by one, the page last, so two that make it at the same moment leave a whole one.
+"""
+
+import asyncio
+import re
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from analysis import report
+from analysis.objective import AnalysisError
+from study.database import FILE, holds_study
+from study.export import export
+from study.ledger import Ledger
+from study.service.shelf import NoStudyError
+from trainable.contract import StudyError
+
+PAGE = "report/index.html"
+STALE_S = 30.0
+"""How old a page may be that the record has gone on from."""
+
+_POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]+)"')
+
+
+class Reports:
+    """Makes reports, one at a time."""
+
+    def __init__(self) -> None:
+        self._one = asyncio.Lock()
+
+    async def page(self, folder: Path) -> str:
+        """The page, made anew where the record has gone on. NoStudyError before there is a record."""
+        if not holds_study(folder):
+            raise NoStudyError(f"{folder.name}: has no record yet, and so no report")
+        async with self._one:
+            if _stale(folder):
+                await _made(folder)
+        return (folder / PAGE).read_text(encoding="utf-8")
+
+
+def policy(page: str) -> str:
+    """The security policy of a report's page: its own, and no frame around it."""
+    found = _POLICY.search(page)
+    own = found[1].replace("&#39;", "'") if found else "default-src 'none'; style-src 'unsafe-inline'"
+    return f"{own}; frame-ancestors 'none'"
+
+
+def _stale(folder: Path) -> bool:
+    """Whether the record was written after the page, and the page is no longer new."""
+    page = folder / PAGE
+    if not page.is_file():
+        return True
+    made = page.stat().st_mtime
+    written = [p.stat().st_mtime for name in (FILE, f"{FILE}-wal") if (p := folder / name).is_file()]
+    return max(written, default=time.time()) > made and time.time() - made > STALE_S
+
+
+async def _made(folder: Path) -> None:
+    """Write the report. StudyError with what its process said where it cannot be made."""
+    command = (sys.executable, "-P", "-m", "study.service.reports", str(folder))
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines() or ["its process ended without a word"]
+        raise StudyError(f"{folder.name}: no report can be made: {lines[-1]}")
+
+
+def write(folder: Path) -> None:
+    """Export the study in `folder` and write its report."""
+    with closing(Ledger.read(folder)) as ledger:
+        export(ledger, folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as beside:
+        page = report.read(folder).save(Path(beside))
+        (folder / PAGE).parent.mkdir(exist_ok=True)
+        for file in sorted(page.parent.iterdir(), key=lambda file: file == page):
+            file.replace(folder / "report" / file.name)
+
+
+if __name__ == "__main__":
+    try:
+        write(Path(sys.argv[1]))
+    except (StudyError, AnalysisError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,297 @@
+"""The routes for programs: each a few lines over the record."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi import Path as InPath
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+
+from study.service import events, pages
+from study.service.access import needs
+from study.service.answers import Health, Measurements, Study, Summaries, Trials
+from study.service.cursor import LONGEST, Cursor
+from study.service.described import SPEC_BODY, problems
+from study.service.desk import Desk
+from study.service.negotiate import CSV, HTML, JSON, PARQUET, chosen
+from study.service.posting import JSON as JSON_SPEC
+from study.service.posting import TOML as TOML_SPEC
+from study.service.reports import policy
+from study.service.tables import Name as TableName
+from study.service.tables import as_answer, as_file
+from study.spec import NAME
+
+Name = Annotated[str, InPath(pattern=f"^{NAME.pattern}$", description="A study's name.", examples=["mine"])]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="Rows to leave out at the beginning.")]
+Limit = Annotated[int, Query(ge=1, le=10_000, description="Rows at most.")]
+Accept = Annotated[str | None, Header(include_in_schema=False)]
+
+ALWAYS = (400, 401, 403, 503)
+reads, writes = [Depends(needs("read"))], [Depends(needs("write"))]
+router = APIRouter()
+
+
+def desk(request: Request) -> Desk:
+    """The studies of this service."""
+    found: Desk = request.app.state.desk
+    return found
+
+
+def _html(more: str = "") -> dict[str, Any]:
+    return {"description": f"OK{more}", "content": {HTML: {"schema": {"type": "string"}}}}
+
+
+@router.get("/health", responses=problems(400))
+def health() -> Health:
+    """That the service is there; needs no token."""
+    return Health()
+
+
+@router.get("/openapi.json", dependencies=reads, responses=problems(*ALWAYS))
+def openapi(request: Request) -> dict[str, Any]:
+    """The description that one is reading."""
+    found: dict[str, Any] = request.app.openapi()
+    return found
+
+
+@router.get(
+    "/studies",
+    dependencies=reads,
+    response_model=Summaries,
+    responses={200: _html(), **problems(*ALWAYS, 406, 422)},
+)
+def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None) -> Response:
+    """The studies here, by name: how each stands. A page for a browser."""
+    shelf = desk(request).shelf
+    names = shelf.names()
+    page = Summaries(
+        total=len(names),
+        offset=offset,
+        limit=limit,
+        studies=[shelf.summary(name) for name in names[offset : offset + limit]],
+    )
+    if _form(accept, JSON, HTML) == HTML:
+        return pages.studies(request, page)
+    return _json(page.model_dump_json())
+
+
+@router.post(
+    "/studies",
+    dependencies=writes,
+    response_model=Study,
+    status_code=201,
+    responses={
+        200: {"model": Study, "description": "The study was here already; its job was begun if it was not."},
+        201: {"description": "The study is new, and its job begins."},
+        **problems(*ALWAYS, 409, 413, 415, 422),
+    },
+    openapi_extra=SPEC_BODY,
+)
+async def post(request: Request) -> Response:
+    """Post a study: its spec as JSON or TOML. The same spec again is the same study.
+
+    The same is what has the same name and fingerprint; budget, [confirm], [storage] and [runtime] of one that
+    is here already stay as they are.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (JSON_SPEC, TOML_SPEC):
+        raise HTTPException(415, f"Content-Type: send the spec as {JSON_SPEC} or {TOML_SPEC}")
+    body = await request.body()
+    study, new = await run_in_threadpool(desk(request).post, body, kind)
+    request.state.study = study.summary.name
+    where = {"Location": f"/studies/{study.summary.name}"}
+    return _json(study.model_dump_json(), 201 if new else 200, where)
+
+
+@router.get(
+    "/studies/{name}",
+    dependencies=reads,
+    response_model=Study,
+    responses={200: _html(), **problems(*ALWAYS, 404, 406, 422)},
+)
+def study(request: Request, name: Name, accept: Accept = None) -> Response:
+    """One study: state, budget, front, hypervolume. A page for a browser."""
+    if _form(accept, JSON, HTML) == HTML:
+        return pages.study(request, desk(request), name)
+    return _json(desk(request).line(desk(request).shelf.look(name)))
+
+
+@router.post(
+    "/studies/{name}/stop",
+    dependencies=writes,
+    response_model=Study,
+    responses=problems(*ALWAYS, 404, 413, 422),
+)
+def stop(request: Request, name: Name) -> Response:
+    """Ask a study to stop; one that does not run is left as it is. What it has is kept."""
+    request.state.study = name
+    stopped = desk(request).stop(name)
+    return pages.back(name) if pages.wanted(request) else _json(stopped.model_dump_json())
+
+
+@router.post(
+    "/studies/{name}/resume",
+    dependencies=writes,
+    response_model=Study,
+    responses=problems(*ALWAYS, 404, 409, 413, 422),
+)
+def resume(request: Request, name: Name) -> Response:
+    """Let a study go on where it was; one that runs is left as it is."""
+    request.state.study = name
+    resumed = desk(request).resume(name)
+    return pages.back(name) if pages.wanted(request) else _json(resumed.model_dump_json())
+
+
+TABLE = {
+    "description": "Rows, in the form that Accept names; Link leads to the next page.",
+    "content": {
+        CSV: {"schema": {"type": "string"}},
+        PARQUET: {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+@router.get(
+    "/studies/{name}/trials",
+    dependencies=reads,
+    response_model=Trials,
+    responses={200: TABLE, **problems(*ALWAYS, 404, 406, 422)},
+)
+def trials(
+    request: Request, name: Name, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None
+) -> Response:
+    """A row a trial: its configuration, how it ended and why, the point it stands for."""
+    return _table(request, name, "trials", offset, limit, accept)
+
+
+@router.get(
+    "/studies/{name}/measurements",
+    dependencies=reads,
+    response_model=Measurements,
+    responses={200: TABLE, **problems(*ALWAYS, 404, 406, 422)},
+)
+def measurements(
+    request: Request, name: Name, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None
+) -> Response:
+    """A row a measurement: one seed of one configuration after some epochs."""
+    return _table(request, name, "measurements", offset, limit, accept)
+
+
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["news", "study"]},
+        "id": {"type": "string", "description": "Of news: where to go on."},
+        "data": {
+            "type": "string",
+            "contentMediaType": JSON,
+            "description": "Of `news` points and ends of trials, each told once; of `study` how it stands: "
+            "the last one counts.",
+        },
+    },
+    "required": ["event", "data"],
+}
+
+
+@router.get(
+    "/studies/{name}/events",
+    dependencies=reads,
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": EVENT}}},
+        **problems(*ALWAYS, 404, 422),
+    },
+)
+def follow(
+    request: Request,
+    name: Name,
+    after: Annotated[str, Query(max_length=LONGEST, description="A study's `cursor`.")] = "0",
+    follow: Annotated[bool, Query(description="Go on as the study does.")] = True,
+    last_event_id: Annotated[str | None, Header(max_length=LONGEST)] = None,
+) -> Response:
+    """What happens in a study, as it happens. Come back with Last-Event-ID: no gap, nothing twice."""
+    here = desk(request)
+    here.shelf.look(name)
+    told = events.stream(
+        lambda: here.shelf.look(name),
+        here.line,
+        Cursor.parse(last_event_id or after),
+        follow=follow,
+        lasts_s=request.app.state.stream_s,
+    )
+    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/studies/{name}/report",
+    dependencies=reads,
+    status_code=307,
+    response_class=RedirectResponse,
+    responses=problems(*ALWAYS, 404, 422),
+)
+def report_of(request: Request, name: Name) -> RedirectResponse:
+    """The report: a page, and its figures beside it."""
+    desk(request).shelf.folder(name)
+    return RedirectResponse(f"/studies/{name}/report/", 307)
+
+
+@router.get(
+    "/studies/{name}/report/",
+    dependencies=reads,
+    response_class=Response,
+    responses={200: _html(), **problems(*ALWAYS, 404, 422)},
+)
+async def report(request: Request, name: Name) -> Response:
+    """The report's page."""
+    folder = await run_in_threadpool(desk(request).shelf.folder, name)
+    page = await request.app.state.reports.page(folder)
+    return Response(page, media_type=HTML, headers={"Content-Security-Policy": policy(page)})
+
+
+@router.get(
+    "/studies/{name}/report/{file}",
+    dependencies=reads,
+    response_class=FileResponse,
+    responses={200: {"content": {"*/*": {}}}, **problems(*ALWAYS, 404, 422)},
+)
+def figure(
+    request: Request,
+    name: Name,
+    file: Annotated[str, InPath(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\.(svg|pdf|png)$")],
+) -> FileResponse:
+    """A figure of the report."""
+    path = desk(request).shelf.folder(name) / "report" / file
+    if not path.is_file():
+        raise HTTPException(404, f"the report of {name} has no {file}")
+    return FileResponse(
+        path, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    )
+
+
+def _table(
+    request: Request, name: str, which: TableName, offset: int, limit: int, accept: str | None
+) -> Response:
+    form = _form(accept, JSON, CSV, PARQUET)
+    frame = request.app.state.tables.of(desk(request).shelf.folder(name), which)
+    total = 0 if frame is None else len(frame)
+    rows = None if frame is None else frame.iloc[offset : offset + limit]
+    headers = {"X-Total-Count": str(total)}
+    if offset + limit < total:
+        headers["Link"] = f'</studies/{name}/{which}?offset={offset + limit}&limit={limit}>; rel="next"'
+    if form == JSON:
+        page = as_answer(rows, which, total=total, offset=offset, limit=limit)
+        return _json(page.model_dump_json(), headers=headers)
+    if rows is None:
+        raise HTTPException(404, f"{name} has no record yet, and so no table")
+    return Response(as_file(rows, form), media_type=form, headers=headers | {"Vary": "Accept"})
+
+
+def _form(accept: str | None, *offered: str) -> str:
+    form = chosen(accept, offered)
+    if form is None:
+        raise HTTPException(406, f"Accept: use one of {', '.join(offered)}")
+    return form
+
+
+def _json(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(text, status, {"Vary": "Accept", **(headers or {})}, JSON)

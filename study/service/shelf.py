@@ -1,0 +1,182 @@
+"""The studies of one folder, each read again only where its record may have changed.
+
+What is kept in memory can be had again from the records at any time. A record that is a file is known by its
+stamps; another, and one that is being written, is believed for a moment.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from threading import Lock
+from typing import Generic, TypeVar
+
+from study.database import DATABASE_ERRORS, FILE, holds_study, mark, studies
+from study.ledger import Ledger
+from study.progress import Snapshot, snapshot
+from study.record import Point
+from study.service import notes
+from study.service.answers import Study, Summary
+from study.service.cursor import position
+from study.service.telling import study_of, summary_of, unreadable
+from study.spec import NAME, StudySpec
+from trainable.contract import StudyError
+
+POSTED = "posted.toml"
+"""A spec that was posted, until its first run has a record."""
+
+FRESH_S = 1.0
+"""How old a look at a study that changes may be, where looking does not take long."""
+
+UNREADABLE_S = 10.0
+"""How long a record that could not be read is left alone by a list."""
+
+ELSEWHERE_S = 10.0
+"""How long a study that nobody drives is believed to stand as it does, where its record is no file."""
+
+LOOKING = 9
+"""A study that changes is looked at again after so many times what the last look took."""
+
+KEPT = 16
+"""Studies that are kept in full; of the others only the summary."""
+
+T = TypeVar("T")
+
+
+class NoStudyError(StudyError):
+    """There is no study of this name."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A study at one moment. Of one that was posted and has no record yet, `seen` is None."""
+
+    spec: StudySpec
+    seen: Snapshot | None
+
+    @cached_property
+    def points(self) -> Mapping[int, Sequence[Point]]:
+        """The points of each trial, by epoch."""
+        points = () if self.seen is None else self.seen.points
+        return {trial: list(group) for trial, group in groupby(points, key=lambda point: point.trial)}
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What a list shows of it."""
+        return summary_of(self.spec, self.seen)
+
+    @cached_property
+    def study(self) -> Study:
+        """What is told of it, without the job."""
+        records = {} if self.seen is None else self.seen.records
+        return study_of(self.spec, self.seen, self.summary, self.points, position(records, self.points))
+
+    @cached_property
+    def line(self) -> str:
+        """The same as one line of JSON."""
+        return self.study.model_dump_json()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[T]):
+    """Something that was made of a record: while its mark lasts, or until a time on the monotonic clock."""
+
+    value: T
+    mark: tuple[object, ...] | None
+    until: float
+
+    def holds(self, now: tuple[object, ...] | None) -> bool:
+        return (self.mark is not None and self.mark == now) or time.monotonic() < self.until
+
+
+class Shelf:
+    """The studies in the folder `home`. May be asked from several threads."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._lock = Lock()
+        self._locks: dict[str, Lock] = {}
+        self._looks: OrderedDict[str, _Kept[Look]] = OrderedDict()
+        self._summaries: dict[str, _Kept[Summary]] = {}
+
+    def names(self) -> list[str]:
+        """Every study's name, those that were only posted too."""
+        posted = {path.parent.name for path in self.home.glob(f"*/{POSTED}")}
+        found = posted | {folder.name for folder in studies(self.home)}
+        return sorted(name for name in found if NAME.fullmatch(name))
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a study of this name."""
+        folder = self.home / name
+        return NAME.fullmatch(name) is not None and (holds_study(folder) or (folder / POSTED).is_file())
+
+    def folder(self, name: str) -> Path:
+        """The folder of a study. NoStudyError where there is none."""
+        if not self.holds(name):
+            raise NoStudyError(f"{name!r} is no study here; GET /studies lists those there are")
+        return self.home / name
+
+    def look(self, name: str) -> Look:
+        """The study as it stands. NoStudyError, or what a record that cannot be read raises."""
+        folder = self.folder(name)
+        with self._alone(name):
+            kept, now = self._looks.get(name), mark(folder)
+            if kept is None or not kept.holds(now):
+                kept = _kept(folder, now)
+                self._summaries[name] = _Kept(kept.value.summary, kept.mark, kept.until)
+                if kept.mark is not None:
+                    notes.write(folder, kept.mark, kept.value.summary)
+            with self._lock:
+                self._looks[name] = kept
+                self._looks.move_to_end(name)
+                if len(self._looks) > KEPT:
+                    self._looks.popitem(last=False)
+        return kept.value
+
+    def summary(self, name: str) -> Summary:
+        """What a list shows of a study."""
+        folder, kept = self.folder(name), self._summaries.get(name)
+        now = mark(folder)
+        if kept is not None and kept.holds(now):
+            return kept.value
+        if kept is None and (noted := notes.read(folder, now)) is not None:
+            self._summaries[name] = _Kept(noted, now, 0.0)
+            return noted
+        try:
+            return self.look(name).summary
+        except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
+            summary = unreadable(name, str(error).partition("\n")[0])
+        self._summaries[name] = _Kept(summary, None, time.monotonic() + UNREADABLE_S)
+        return summary
+
+    def forget(self, name: str) -> None:
+        """Read this study anew when it is next asked for: something was done to it."""
+        with self._alone(name):
+            self._looks.pop(name, None)
+            self._summaries.pop(name, None)
+
+    def _alone(self, name: str) -> Lock:
+        with self._lock:
+            return self._locks.setdefault(name, Lock())
+
+
+def _read(folder: Path) -> Look:
+    if not holds_study(folder):
+        return Look(StudySpec.load(folder / POSTED), None)
+    with closing(Ledger.read(folder)) as ledger:
+        seen = snapshot(ledger)
+    return Look(seen.spec, seen)
+
+
+def _kept(folder: Path, now: tuple[object, ...] | None) -> _Kept[Look]:
+    """A look with how long it holds: a study that runs may end without a word on record."""
+    began = time.monotonic()
+    look = _read(folder)
+    ended = time.monotonic()
+    settled = look.seen is not None and look.seen.state != "running"
+    fresh_s = FRESH_S if not settled or (folder / FILE).is_file() else ELSEWHERE_S
+    return _Kept(look, now if settled else None, ended + max(fresh_s, LOOKING * (ended - began)))

@@ -1,0 +1,125 @@
+// A study's page as the study goes on. Without this script it says the same, when it is loaded again.
+"use strict";
+(() => {
+  const root = document.getElementById("study");
+  const goals = [root.dataset.x, root.dataset.y];
+  const points = [[], []];
+  let told = null;
+
+  // --- charts ------------------------------------------------------------------------------------------
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const size = (box) => ({ width: box.clientWidth, height: box.clientHeight });
+  const stepped = (align) => uPlot.paths.stepped({ align });
+  const dots = { paths: () => null, points: { show: true, size: 5 } };
+  const axis = (label) => ({
+    label, stroke: colour("muted"), grid: { stroke: colour("rule"), width: 1 }, ticks: { stroke: colour("rule") },
+    font: "12px system-ui", labelFont: "12px system-ui", size: 58, labelSize: 18,
+  });
+  const chart = (box, xLabel, yLabel, series, x, y) => new uPlot({
+    ...size(box), legend: { show: false }, cursor: { show: false },
+    scales: { x: { time: false, range: x }, y: { range: y } },
+    axes: [{ ...axis(xLabel), size: 34 }, axis(yLabel)], series: [{}, ...series],
+  }, null, box);
+
+  // uPlot wants one row of x for all series, in order: what a series has nothing at is null there.
+  const joined = (...series) => {
+    const rows = series.flatMap(([xs, ys], at) => xs.map((x, i) => [x, ys[i], at])).sort((a, b) => a[0] - b[0]);
+    return [rows.map(([x]) => x), ...series.map((_, at) => rows.map(([, y, of]) => (of === at ? y : undefined)))];
+  };
+
+  // A model that has hardly begun may be far off: what is drawn is around the front and the trivial models.
+  let view = null;
+  const around = (all) => {
+    const [low, high] = [least(all), most(all)], room = 0.2 * (high - low || Math.abs(high) || 1);
+    return [low - room, high + room];
+  };
+  const inside = (value, axis) => !view || (view[axis][0] <= value && value <= view[axis][1]);
+  const least = (all) => all.reduce((one, other) => Math.min(one, other));
+  const most = (all) => all.reduce((one, other) => Math.max(one, other));
+
+  let charts = null;
+  const drawn = () => {
+    if (charts) for (const made of charts) made.destroy();
+    const line = { stroke: colour("accent"), width: 2, spanGaps: true };
+    const dashes = { stroke: colour("muted"), dash: [5, 5], width: 1, spanGaps: true, points: { show: false } };
+    charts = [
+      chart(document.getElementById("front-chart"), goals[0], goals[1], [
+        { ...dots, stroke: colour("dot"), points: { ...dots.points, fill: colour("dot"), stroke: colour("dot") } },
+        { ...line, paths: stepped(Number(root.dataset.step)), points: { show: true, size: 7, fill: colour("accent"), stroke: colour("paper") } },
+        dashes, dashes,
+      ], ...[0, 1].map((axis) => (_, low, high) => view?.[axis] ?? [low ?? 0, high ?? 1])),
+      chart(document.getElementById("growth-chart"), "seconds", "hypervolume", [
+        { ...line, paths: stepped(1), points: { show: false } },
+      ], (_, low, high) => [0, high || 1], (_, low, high) => [0, 1.05 * high || 1]),
+    ];
+    update();
+  };
+
+  const update = () => {
+    if (!charts || !told) return;
+    const front = goals.map((name) => told.front.map((point) => point[name]));
+    const across = [[], []], up = [[], []];
+    if (told.reference) {
+      const [x, y] = goals.map((name) => told.reference[name]);
+      view = [[...front[0], x], [...front[1], y]].map(around);
+      across[0] = view[0], across[1] = [y, y];
+      up[0] = [x, x], up[1] = view[1];
+    }
+    const seen = points[0].map((x, at) => at).filter((at) => inside(points[0][at], 0) && inside(points[1][at], 1));
+    charts[0].setData(joined(points.map((all) => seen.map((at) => all[at])), front, across, up));
+    charts[1].setData([[0, ...told.growth.map((step) => step.at_s)], [0, ...told.growth.map((step) => step.hypervolume)]]);
+  };
+
+  // --- what is said ------------------------------------------------------------------------------------
+
+  // The service writes the words of a page in one place, for those without scripts too: they are fetched.
+  let fetching = false, again = false;
+  const refresh = async () => {
+    if (fetching) { again = true; return; }
+    fetching = true;
+    try {
+      const answer = await fetch(root.dataset.page, { headers: { Accept: "text/html" } });
+      if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch { /* the service is away; its events will say when it is back */ }
+    setTimeout(() => { fetching = false; if (again) { again = false; refresh(); } }, 1500);
+  };
+  const same = (one, other) => one.tagName === other.tagName &&
+    (one.ariaLabel ? one.ariaLabel === other.ariaLabel : one.textContent === other.textContent);
+  const reachable = (box) => [...box.querySelectorAll("a, button, [tabindex]")];
+  const replace = (fresh) => {
+    for (const old of document.querySelectorAll("[data-live]")) {
+      const made = fresh.getElementById(old.id);
+      if (!made || made.innerHTML === old.innerHTML) continue;
+      const had = reachable(old).find((element) => element === document.activeElement);
+      old.replaceChildren(...made.childNodes);
+      if (had) reachable(old).find((element) => same(element, had))?.focus({ preventScroll: true });
+    }
+    document.title = fresh.title;
+  };
+  const say = (state) => {
+    const box = document.getElementById("said"), words = `${state.name}: ${state.state}`;
+    if (box.textContent !== words) box.textContent = words;
+  };
+
+  // --- events ------------------------------------------------------------------------------------------
+
+  const events = new EventSource(root.dataset.events); // it comes back by itself, with the last id
+  events.addEventListener("news", ({ data }) => {
+    for (const point of JSON.parse(data).points) goals.forEach((name, at) => points[at].push(point[name]));
+  });
+  events.addEventListener("study", ({ data }) => {
+    told = JSON.parse(data);
+    say(told.summary);
+    update();
+    refresh();
+  });
+  addEventListener("pagehide", () => events.close());
+
+  document.getElementById("charts").hidden = false;
+  drawn();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawn);
+  new ResizeObserver(() => {
+    for (const made of charts) made.setSize(size(made.root.parentElement));
+  }).observe(document.getElementById("charts"));
+})();

@@ -1,0 +1,84 @@
+"""The tables of trials and of measurements, a page at a time: as JSON, CSV or Parquet."""
+
+from collections import OrderedDict
+from contextlib import closing
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal
+
+from study.database import holds_study, mark
+from study.export import tables
+from study.ledger import Ledger
+from study.service.answers import Measured, Measurements, Trial, Trials
+from study.service.negotiate import CSV, PARQUET
+from study.service.shelf import FRESH_S, LOOKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Name = Literal["trials", "measurements"]
+Frames = dict[Name, "pd.DataFrame"]
+
+KEPT = 4
+"""Studies whose tables are kept; made of 10,000 trials they take some 10 MB."""
+
+
+class Tables:
+    """The tables of studies, made again where a record may have changed."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Path, tuple[object, float, Frames]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, folder: Path, name: Name) -> "pd.DataFrame | None":
+        """A table of the study in `folder`; None where it has no record yet."""
+        if not holds_study(folder):
+            return None
+        with self._lock:
+            known, until, frames = self._kept.get(folder, (None, 0.0, {}))
+            now = mark(folder)
+            if not (now is not None and known == now) and monotonic() >= until:
+                began = monotonic()
+                with closing(Ledger.read(folder)) as ledger:
+                    made = tables(ledger)
+                frames = {"trials": made.trials, "measurements": made.measurements}
+                ended = monotonic()
+                self._kept[folder] = (now, ended + max(FRESH_S, LOOKING * (ended - began)), frames)
+            self._kept.move_to_end(folder)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return frames[name]
+
+
+def as_file(rows: "pd.DataFrame", kind: str) -> bytes:
+    """The rows as a file of that media type."""
+    content: bytes
+    if kind == CSV:
+        content = rows.to_csv(index=False).encode()
+        return content
+    if kind == PARQUET:
+        content = rows.to_parquet(index=False)
+        return content
+    raise ValueError(f"{kind} is no form of a table")
+
+
+def as_answer(
+    rows: "pd.DataFrame | None", name: Name, *, total: int, offset: int, limit: int
+) -> Trials | Measurements:
+    """The rows as JSON has them."""
+    values = [] if rows is None else _records(rows)
+    if name == "trials":
+        trials = [Trial(**row) for row in values]
+        return Trials(total=total, offset=offset, limit=limit, rows=trials)
+    measured = [Measured(**row) for row in values]
+    return Measurements(total=total, offset=offset, limit=limit, rows=measured)
+
+
+def _records(rows: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The rows as dictionaries; what is missing is None, a moment is text."""
+    plain = rows.copy()
+    for column in plain.select_dtypes("datetimetz").columns:
+        plain[column] = plain[column].map(lambda at: at.isoformat(), na_action="ignore").astype(object)
+    plain = plain.astype(object).where(plain.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]

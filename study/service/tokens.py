@@ -1,0 +1,149 @@
+"""Tokens: who may read, who may write. A file beside the studies; only hashes of the secrets are in it.
+
+A token is `study_ID_SECRET`. The secret is 256 random bits, so one round of SHA-256 keeps it (a slow hash is
+for what people choose); it is shown once. The file is replaced whole, and every instance reads it anew when
+it has changed.
+"""
+
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal, get_args
+
+from trainable.contract import StudyError
+
+Scope = Literal["read", "write"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""What a token is for; one that may write may read."""
+
+FILE = ".tokens.json"
+_TOKEN = re.compile(r"study_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
+_NOBODY = sha256(b"").hexdigest()
+_SPAN = re.compile("([0-9]{1,5})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is kept of a token. Times are ISO 8601, UTC; without `expires` it never does."""
+
+    id: str
+    scope: Scope
+    hash: str
+    created: str
+    expires: str | None
+    label: str
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires is not None and datetime.now(UTC) >= datetime.fromisoformat(self.expires)
+
+    def may(self, scope: Scope) -> bool:
+        """Whether it is good for what needs `scope`."""
+        return SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+class Tokens:
+    """The tokens of the studies in the folder `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / FILE
+        self._stamp: tuple[int, ...] | None = None
+        self._known: Mapping[str, Token] = {}
+
+    def create(self, scope: Scope, *, expires: timedelta | None = None, label: str = "") -> str:
+        """A new token, durable; only its hash is kept."""
+        number, secret, now = secrets.token_hex(4), secrets.token_urlsafe(32), datetime.now(UTC)
+        until = None if expires is None else (now + expires).isoformat(timespec="seconds")
+        token = Token(number, scope, _hash(secret), now.isoformat(timespec="seconds"), until, label)
+        with self._changing() as tokens:
+            tokens[number] = token
+        return f"study_{number}_{secret}"
+
+    def revoke(self, number: str) -> bool:
+        """Forget the token with this id; whether there was one."""
+        with self._changing() as tokens:
+            return tokens.pop(number, None) is not None
+
+    def all(self) -> list[Token]:
+        """Every token, the oldest first; expired ones are kept until they are revoked."""
+        return sorted(self._read().values(), key=lambda token: token.created)
+
+    def find(self, text: str) -> Token | None:
+        """The token that `text` is, expired or not; None where it is none of these.
+
+        The secret is compared in constant time, and against nobody's where the id is unknown.
+        """
+        found = _TOKEN.fullmatch(text)
+        number, secret = found.groups() if found else ("", "")
+        token = self._read().get(number)
+        same = hmac.compare_digest(_hash(secret), _NOBODY if token is None else token.hash)
+        return token if same else None
+
+    def _read(self) -> Mapping[str, Token]:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            self._stamp, self._known = None, {}
+            return self._known
+        stamp = (
+            found.st_ino,
+            found.st_size,
+            found.st_mtime_ns,
+        )  # replaced whole: another file, another inode
+        if stamp != self._stamp:
+            self._stamp, self._known = stamp, self._parsed()
+        return self._known
+
+    def _parsed(self) -> dict[str, Token]:
+        try:
+            entries = json.loads(self._path.read_text(encoding="utf-8"))
+            return {entry["id"]: Token(**entry) for entry in entries}
+        except (ValueError, TypeError, KeyError) as error:
+            raise StudyError(
+                f"{self._path}: holds no tokens ({error}); restore it, or delete it and create new ones"
+            ) from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Token]]:
+        """The tokens, alone, to be changed and written."""
+        import fcntl  # not on every system, and every command imports this module
+
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            tokens = self._parsed() if self._path.is_file() else {}
+            yield tokens
+            beside = self._path.with_suffix(f".{os.getpid()}")
+            beside.unlink(missing_ok=True)
+            beside.touch(mode=0o600)
+            with beside.open("w", encoding="utf-8") as file:
+                json.dump([asdict(token) for token in tokens.values()], file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+
+
+def span(text: str) -> timedelta:
+    """How long "30d" is; m, h, d and w are minutes, hours, days and weeks. StudyError for anything else.
+
+    >>> span("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    found = _SPAN.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise StudyError(f"--expires: {text!r} is no time; write e.g. 90m, 36h, 30d or 8w")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _hash(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()

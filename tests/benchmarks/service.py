@@ -1,0 +1,189 @@
+"""What the service costs a study that runs beside it, and how fast it answers about a thousand studies."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from urllib.request import urlopen
+
+import numpy as np
+from timing import table
+
+from study.runtime import run
+from study.spec import StudySpec
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+from command import until
+from heads import free_port
+from serving import done
+
+STREAMS, READERS, EVERY_S = 20, 50, 1.0
+"""Pages that listen, and programs that ask once a second each."""
+
+SERVE = """
+import sys
+from pathlib import Path
+import uvicorn
+from serving import Notes
+from study.service.app import application
+uvicorn.run(application(Path(sys.argv[1]), Notes()), port=int(sys.argv[2]), log_level="critical")
+"""
+"""A service in a process of its own, which runs nothing."""
+
+SPEC = """
+name = "watched"
+[data]
+source = "synthetic"
+[train]
+epochs = 20
+[search]
+sampler = "random"
+[budget]
+trials = {trials}
+[runtime]
+address = "inline"
+engine = "numba"
+slots = 4
+"""
+
+ABOUT = """A study trains in this process (`inline`, one core; {trials} configurations of 20 epochs of
+synthetic ratings), alone and then with a service beside it that {streams} event streams listen to and
+{readers} readers ask for the study once a second each; in turn, {rounds} times. The list: {studies:,}
+complete studies of 6 trials, each with a SQLite record of its own."""
+
+
+def section(*, trials: int, rounds: int, studies: int) -> str:
+    """The two tables."""
+    about = ABOUT.format(trials=trials, streams=STREAMS, readers=READERS, rounds=rounds, studies=studies)
+    alone, watched, cores = [], [], []
+    _trained(2)  # what is compiled is compiled once
+    for _ in range(rounds):
+        alone.append(_trained(trials))
+        watched.append(_trained(trials, partial(_watched, cores=cores)))
+    ratio = np.median(np.divide(watched, alone))
+    rows = [
+        (f"{np.median(alone):.1f}", f"{np.median(watched):.1f}", f"{ratio:.3f}", f"{np.median(cores):.2f}")
+    ]
+    columns = ("alone, member-epochs/s", "watched", "ratio (median of the pairs)", "cores the service takes")
+    return "\n\n".join([about, table(columns, rows), _listed(studies)])
+
+
+def _trained(trials: int, beside: "Callable[[Path], object] | None" = None) -> float:
+    """Member-epochs a second of a study, with what goes on beside it."""
+    spec = StudySpec.from_text(SPEC.format(trials=trials), where="benchmark")
+    with TemporaryDirectory() as folder:
+        home = Path(folder) / "studies"
+        home.mkdir()
+        with (_nothing if beside is None else beside)(home):
+            began = time.perf_counter()
+            run(spec, home)
+            return trials * 20 / (time.perf_counter() - began)
+
+
+@contextmanager
+def _nothing(_home: Path) -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _watched(home: Path, cores: list[float]) -> Iterator[None]:
+    """A service with its listeners and readers; what it takes of the machine's cores is noted."""
+    port, ended = free_port(), Event()
+    with _service(home, port) as (url, pid), ThreadPoolExecutor(STREAMS + READERS) as pool:
+        for _ in range(STREAMS):
+            pool.submit(_listen, f"{url}/studies/watched/events", ended)
+        for number in range(READERS):
+            pool.submit(_ask, f"{url}/studies/watched", ended, number / READERS)
+        began, busy = time.perf_counter(), _busy_s(pid)
+        try:
+            yield
+        finally:
+            cores.append((_busy_s(pid) - busy) / (time.perf_counter() - began))
+            ended.set()
+
+
+@contextmanager
+def _service(home: Path, port: int) -> Iterator[tuple[str, int]]:
+    """Where a service listens, and its pid."""
+    support = Path(__file__).parents[1] / "support"
+    code = f"import sys; sys.path.insert(0, {str(support)!r}){SERVE}"
+    process = subprocess.Popen([sys.executable, "-c", code, str(home), str(port)])
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: _read(f"{url}/health") is not None, "the service")
+        yield url, process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _busy_s(pid: int) -> float:
+    """Seconds of processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _listen(url: str, ended: Event) -> None:
+    """One page's stream; it comes back where it was refused, as while the study has no record."""
+    while not ended.is_set():
+        try:
+            with urlopen(url, timeout=2) as answer:
+                while not ended.is_set() and answer.readline():
+                    pass
+        except OSError:
+            ended.wait(EVERY_S)
+
+
+def _ask(url: str, ended: Event, late: float) -> None:
+    ended.wait(late)
+    while not ended.is_set():
+        _read(url)
+        ended.wait(EVERY_S)
+
+
+def _read(url: str) -> bytes | None:
+    try:
+        with urlopen(url, timeout=10) as answer:
+            return bytes(answer.read())
+    except OSError:
+        return None
+
+
+def _listed(studies: int) -> str:
+    """How long a list of so many studies takes, from a service that has just been started and later."""
+    with TemporaryDirectory() as folder:
+        home = Path(folder) / "studies"
+        made = done(home, "s0000")
+        with closing(sqlite3.connect(made / "ledger.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for number in range(1, studies):
+            shutil.copytree(made, home / f"s{number:04}")
+        with _service(home, free_port()) as (url, _):
+            unread = _timed(f"{url}/studies")
+        with _service(home, free_port()) as (url, _):
+            first, *rest = [_timed(f"{url}/studies") for _ in range(11)]
+    took = (f"{1e3 * seconds:.0f} ms" for seconds in (np.median(rest), max(rest), first))
+    columns = (
+        "studies",
+        "a list (median of 10)",
+        "the slowest",
+        "the first after a start",
+        "no record ever read",
+    )
+    return table(columns, [(f"{studies:,}", *took, f"{unread:.1f} s")])
+
+
+def _timed(url: str) -> float:
+    began = time.perf_counter()
+    with urlopen(url, timeout=600) as answer:
+        answer.read()
+    return time.perf_counter() - began

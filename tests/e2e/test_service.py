@@ -1,0 +1,119 @@
+"""The service as it is used: a real `study serve`, studies as jobs on its Ray, a real Chromium, and kills."""
+
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from random import Random
+
+import pytest
+from browser import browser
+from command import DEADLINE_S, started, study, until, with_pid
+from heads import free_port
+
+from study import Client, StudySpec
+from study.ledger import Ledger
+from study.service.answers import News
+from study.service.serve import serve
+from trainable.contract import StudyError
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.browser
+@pytest.mark.timeout(900)
+def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path):
+    """Post a smoke study, watch it finish live, open the report; the service dies three times meanwhile. Then
+    the README's way.
+    """
+    port, chance = free_port(), Random(8)
+    (create,) = re.findall(r"^study (token create .+?) +#", README, re.MULTILINE)
+    token = study(*create.split(), cwd=tmp_path).out.strip()
+    client = Client(f"http://127.0.0.1:{port}", token)
+    serving = ("serve", "--port", str(port))
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        service = stack.enter_context(started(*serving, cwd=tmp_path))
+        until(lambda: answers(client), "the service", 120)
+        page = stack.enter_context(browser()).new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(1e3 * DEADLINE_S)
+        page.goto(f"http://127.0.0.1:{port}/studies")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+
+        spec = StudySpec.preset("smoke", ["name=watched", "runtime.lanes=1", "train.epochs=60"])
+        assert client.post(spec).summary.state == "not begun"
+        assert client.post(spec).job.id == "watched-1"
+        heard = pool.submit(lambda: list(client.events("watched")))
+        page.goto(f"http://127.0.0.1:{port}/studies/watched")
+        ledger = tmp_path / "studies" / "watched" / "ledger.db"
+        until(ledger.is_file, "the first run", 240)
+        for _ in range(3):
+            page.wait_for_timeout(chance.uniform(500, 3000))
+            with_pid(service.process.pid, signal.SIGKILL)
+            service.process.wait()
+            service = stack.enter_context(started(*serving, cwd=tmp_path))
+            until(lambda: answers(client), "the service again", 120)
+        until(lambda: page.title() == "watched: complete", "its end on the page", 400)
+        until(lambda: page.locator("#trials tbody tr").count() == 8, "all trials on the page")
+        page.screenshot(path=tmp_path / "complete.png", full_page=True)
+
+        events = heard.result(120)
+        page.get_by_role("link", name="Report").click()
+        assert page.locator(".kind").inner_text().lower() == "pareto report"
+        assert page.locator("figure svg").count() > 3
+        page.screenshot(path=tmp_path / "report.png")
+
+        with closing(Ledger.read(ledger.parent)) as record:
+            points = [(p.trial, p.epoch) for p in record.points()]
+            (run,) = record.runs()
+        assert run.reason == "trials: 8 of 8"
+        news = [event for event in events if isinstance(event, News)]
+        assert sorted((p.trial, p.epoch) for n in news for p in n.points) == points
+        assert sorted(end.trial for n in news for end in n.trials) == list(range(8))
+        assert len(points) == 8 * 60
+
+        (python,) = re.findall(r"^```python service\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+        exec(compile(python, "README.md", "exec"), {"url": f"http://127.0.0.1:{port}", "token": token})
+        assert client.study("smoke").summary.state == "complete"
+        assert [s.name for s in client.studies()] == ["smoke", "watched"]
+
+
+def answers(client: Client) -> bool:
+    """Whether the service lets us in."""
+    try:
+        client._open("/health", "application/json").close()
+    except OSError:
+        return False
+    return True
+
+
+def test_it_does_not_listen_to_others_without_a_token(tmp_path):
+    with pytest.raises(StudyError, match="there is no token to keep them out"):
+        serve(tmp_path, host="0.0.0.0", port=0, address=None, data=None)
+    with pytest.raises(StudyError, match="is no address of this machine"):
+        serve(tmp_path, host="no.such.host.invalid", port=0, address=None, data=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_extra_one_line_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['fastapi'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
+    ended = study("serve", cwd=tmp_path)
+    assert ended.code == 2
+    assert ended.err.strip() == "StudyError: study serve: needs fastapi; pip install 'pareto-study[service]'"
+
+
+def test_tokens_are_made_shown_and_revoked(tmp_path):
+    token = study("token", "create", "--scope", "read", "--expires", "30d", "--label", "CI", cwd=tmp_path).out
+    number = re.fullmatch(r"study_([0-9a-f]{8})_.{43}\n", token)[1]
+    shown = study("token", "list", cwd=tmp_path).out
+    assert number in shown
+    assert token.split("_")[2].strip() not in shown
+    assert study("token", "revoke", number, cwd=tmp_path).out == f"{number}: revoked\n"
+    again = study("token", "revoke", number, cwd=tmp_path)
+    assert (again.code, "is no token here" in again.err) == (2, True)
+    wrong = study("token", "create", "--scope", "all", cwd=tmp_path)
+    assert (wrong.code, "use read or write" in wrong.err) == (2, True)

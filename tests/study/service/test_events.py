@@ -1,0 +1,145 @@
+"""Events over HTTP and the Python client: nothing is missed or told twice while services come and go."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from heads import free_port
+from serving import Notes, done, driven, served
+
+from study import Client, StudySpec
+from study.client import ServiceError
+from study.service.answers import News, Study
+from trainable.contract import StudyError
+
+
+def test_a_listener_hears_everything_once_while_services_come_and_go(tmp_path):
+    home, port = tmp_path / "studies", free_port()
+    study = driven(home, "live", "budget.trials=10", slots=3)
+    study.step()
+    client = Client(f"http://127.0.0.1:{port}")
+    with ThreadPoolExecutor(1) as pool:
+        with served(home, port=port, stream_s=0.3):
+            heard = pool.submit(lambda: list(client.events("live")))
+            for _ in range(8):
+                study.step()
+        for _ in range(3):
+            study.step()  # while there is no service
+        with served(home, port=port):
+            study.finish()
+            events = heard.result(120)
+    news = [event for event in events if isinstance(event, News)]
+    points = [(point.trial, point.epoch) for piece in news for point in piece.points]
+    assert sorted(points) == [(trial, epoch) for trial in range(10) for epoch in range(1, 5)]
+    assert sorted(end.trial for piece in news for end in piece.trials) == list(range(10))
+    assert isinstance(events[-1], Study)
+    assert events[-1].summary.state == "complete"
+
+
+def test_a_listener_waits_for_a_run_that_is_to_come_and_not_for_one_that_failed(tmp_path):
+    home = tmp_path / "studies"
+    with served(home) as service, ThreadPoolExecutor(1) as pool:
+        client = Client(service.url)
+        client.post(StudySpec.preset("smoke"))
+        heard = client.events("smoke")
+        assert next(heard).job.state == "running"
+        rest = pool.submit(list, heard)
+        service.runner.stop("smoke")  # before it has begun
+        assert rest.result(60)[-1].job.state == "stopped"
+
+
+def test_events_go_on_after_any_id_and_after_a_page(service, client):
+    def told(**headers):
+        text = client.get("/studies/done/events?follow=false", headers=headers).text
+        blocks = [dict(line.split(": ", 1) for line in b.splitlines()) for b in text.split("\n\n") if b]
+        return [block for block in blocks if block.get("event") == "news"]
+
+    (all_,) = told()
+    assert all_["id"] == "6"
+    assert len(json.loads(all_["data"])["trials"]) == 6
+    (rest,) = told(**{"Last-Event-ID": "2_3.2"})
+    points = [(p["trial"], p["epoch"]) for p in json.loads(rest["data"])["points"]]
+    assert points[:4] == [(2, 1), (2, 2), (2, 3), (2, 4)]
+    assert [p for p in points if p[0] == 3] == [(3, 3), (3, 4)]
+    assert told(**{"Last-Event-ID": client.get("/studies/done").json()["cursor"]}) == []
+    refused = client.get("/studies/done/events", headers={"Last-Event-ID": "what"})
+    assert (refused.status_code, "no cursor" in refused.json()["detail"]) == (422, True)
+
+
+def test_the_client_has_every_verb(tmp_path):
+    home, notes = tmp_path / "studies", Notes()
+    done(home, "done", "budget.trials=3")
+    with served(home, runner=notes) as service:
+        client = Client(service.url)
+        posted = client.post(StudySpec.preset("smoke"))
+        assert client.post(StudySpec.preset("smoke").as_toml()) == posted
+        path = tmp_path / "spec.toml"
+        path.write_text(StudySpec.preset("smoke").as_toml())
+        assert client.post(path).job.id == "smoke-1"
+        assert [s.name for s in client.studies()] == ["done", "smoke"]
+        assert client.study("done").summary.state == "complete"
+        assert [row.trial for row in client.trials("done")] == [0, 1, 2]
+        assert len(list(client.measurements("done"))) == 12
+        assert client.table("done", "trials", "csv").startswith(b"trial,state,")
+        assert client.stop("smoke").job.state == "stopped"
+        assert client.resume("smoke").job.id == "smoke-2"
+        with pytest.raises(ServiceError, match=r"409: done: is complete") as refused:
+            client.resume("done")
+        assert refused.value.status == 409
+        with pytest.raises(ServiceError, match=r"404|422") as refused:
+            client.study("no/such")
+    with pytest.raises(StudyError, match="is no address of a service"):
+        Client("file:///etc/passwd")
+
+
+def test_only_what_looks_is_asked_again():
+    """A service that fails twice: a look is answered, a change is sent once and its failure told."""
+    with failing(times=2) as (url, asked):
+        assert Client(url).studies() == []
+        assert asked == ["GET", "GET", "GET"]
+    with failing(times=2) as (url, asked):
+        for change in (Client(url).stop, Client(url).resume):
+            with pytest.raises(ServiceError, match="503"):
+                change("x")
+        with pytest.raises(ServiceError, match="this version does not know"):
+            Client(url).post(StudySpec.preset("smoke"))
+        assert asked == ["POST", "POST", "POST"]
+
+
+def test_a_token_goes_to_no_other_place():
+    with failing(times=9, status=307) as (url, asked), pytest.raises(ServiceError, match="307"):
+        Client(url, "study_x").studies()
+    assert asked == ["GET"]
+
+
+@contextmanager
+def failing(*, times: int, status: int = 503):
+    """A server that refuses so many requests with that status, then has no studies; and what it was asked."""
+    asked = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.command)
+            text = b'{"total": 0, "offset": 0, "limit": 1000, "studies": []}'
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status if len(asked) <= times else 200)
+            self.send_header("Location", "http://elsewhere.invalid/")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()

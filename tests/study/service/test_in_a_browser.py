@@ -1,0 +1,166 @@
+"""The pages in a real Chromium: read, watched as a study goes on, and used by keyboard."""
+
+from contextlib import ExitStack
+from itertools import product
+
+import pytest
+from browser import axe, browser
+from command import until
+from serving import done, driven, served
+
+from study.service.tokens import Tokens
+
+pytestmark = pytest.mark.browser
+
+CUT = """() => {
+  const wide = document.documentElement.clientWidth, cut = [];
+  if (document.documentElement.scrollWidth > wide) cut.push(`page: ${document.documentElement.scrollWidth}`);
+  for (const element of document.querySelectorAll("h1, h2, p, a, button, dd, figcaption, summary, canvas")) {
+    const box = element.getBoundingClientRect();
+    if (!element.closest(".wide, .skip, pre") && (box.right > wide + 1 || box.left < -1) && box.width > 1)
+      cut.push(element.outerHTML.slice(0, 200));
+  }
+  return cut;
+}"""
+"""What of a page cannot be read: beyond the window."""
+
+INK = """() => [...document.querySelectorAll("canvas")].map((canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(data.buffer)).size;
+})"""
+"""Colours on each chart."""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A complete study, and one that runs and has trials that a rule stopped."""
+    home = tmp_path_factory.mktemp("pages") / "studies"
+    done(home, "done", "budget.trials=12")
+    rule = ("stopping.rule=pareto-asha", "stopping.min_epochs=2", "train.epochs=12", "budget.trials=40")
+    running = driven(home, "running", *rule, "space.learning_rate={log=[5e-4, 4e-3]}")
+    while len(running.ledger.records()) < 14:
+        running.step()
+    return home
+
+
+@pytest.fixture
+def serve():
+    """Serves a folder until the test has ended and its pages are closed."""
+    with ExitStack() as stack:
+        yield lambda home: stack.enter_context(served(home)).url
+
+
+@pytest.fixture
+def opened(chromium, serve):
+    """Opens a page as a reader has it; what the console complains of ends the test."""
+    contexts, said = [], []
+
+    def made(url, *, width=1280, scheme="light", scripts=True, cookies=()):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
+        )
+        contexts.append(context)
+        context.add_cookies(list(cookies))
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield made
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def serious(page):
+    """What axe-core finds that keeps people out, with the elements it finds it in."""
+    found = page.evaluate(f"async () => {{ {axe()}; return (await axe.run()).violations; }}")
+    return [
+        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [*product((1280, 390), ("light", "dark"))])
+def test_pages_can_be_read_by_everybody(home, serve, opened, tmp_path, width, scheme):
+    url = serve(home)
+    for name, path in {"list": "/studies", "done": "/studies/done", "running": "/studies/running"}.items():
+        page = opened(url + path, width=width, scheme=scheme)
+        if name != "list":
+            until(lambda page=page: min(page.evaluate(INK), default=0) > 3, "both charts")
+        page.screenshot(path=tmp_path / f"{name}-{scheme}-{width}.png", full_page=True)
+        assert page.evaluate(CUT) == []
+        assert serious(page) == []
+
+
+def test_a_page_says_the_same_without_scripts(home, serve, opened):
+    url = serve(home)
+    page = opened(f"{url}/studies/done", scripts=False)
+    plain = page.locator("[data-live]").all_inner_texts()
+    lively = opened(f"{url}/studies/done").locator("[data-live]").all_inner_texts()
+    assert plain == lively
+    rows = page.locator("#trials tbody tr")
+    assert rows.count() == 12
+    assert "trained its 4 epochs" in rows.first.inner_text()
+    assert page.locator("#front tbody tr").count() >= 1
+
+
+def test_a_page_goes_on_with_its_study(tmp_path, serve, opened):
+    home = tmp_path / "studies"
+    study = driven(home, "live", "budget.trials=6")
+    study.step()
+    page = opened(f"{serve(home)}/studies/live")
+    assert page.title() == "live: running"
+    page.get_by_role("button", name="Stop").focus()
+    while len(study.ledger.records()) < 5:
+        study.step()
+    until(lambda: page.locator("#trials tbody tr").count() >= 5, "its trials")
+    assert page.evaluate("document.activeElement.textContent") == "Stop"
+    study.finish()
+    until(lambda: page.title() == "live: complete", "its end")
+    assert "6 completed" in page.locator("#standing").inner_text()
+    assert page.get_by_role("status").inner_text() == "live: complete"
+    assert page.get_by_role("button", name="Stop").count() == 0
+
+
+def test_signing_in_and_using_it_by_keyboard(tmp_path, serve, opened):
+    home = tmp_path / "studies"
+    study = driven(home, "live", "budget.trials=6")
+    study.step()
+    token = Tokens(home).create("write")
+    url = serve(home)
+    page = opened(f"{url}/sign-in")
+    page.get_by_label("Token").focus()
+    page.keyboard.type(token)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/studies")
+    assert serious(page) == []
+    page.goto(f"{url}/studies/live")
+    page.get_by_role("button", name="Stop").focus()
+    page.keyboard.press("Enter")
+    until(lambda: study.ledger.stop_requested(study.run), "the wish to stop")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    assert page.context.cookies() == []
+
+
+def test_names_and_reasons_are_text_and_never_markup(tmp_path, serve, opened):
+    """A reason may be what an exception said; a page shows it letter by letter."""
+    home = tmp_path / "studies"
+    study = driven(home, "live", "budget.trials=6")
+    study.step()
+    reason = "failed: <img src=x onerror=alert(1)> </td>{{ 7 * 7 }}"
+    study.ledger.release(study.run, reason)
+    url = serve(home)
+    for path in ("/studies", "/studies/live"):
+        page = opened(url + path)
+        assert reason in page.locator("main").inner_text()
+        assert page.locator("img").count() == 0

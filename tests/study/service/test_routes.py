@@ -1,0 +1,259 @@
+"""What the routes tell agrees with the record, in every form; what they do is done once."""
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import httpx
+import pandas as pd
+import pytest
+from command import until
+from pandas.testing import assert_frame_equal
+from serving import Notes, done, driven, served
+
+from study import progress
+from study.export import tables
+from study.ledger import Ledger
+from study.service.posting import parsed
+from study.spec import SpecError, StudySpec
+
+SPEC = {"name": "posted", "data": {"source": "synthetic"}, "budget": {"trials": 4}}
+TOML = StudySpec.model_validate(SPEC).as_toml()
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A service of an empty folder, and a way in."""
+    with served(tmp_path / "studies") as running, running.client() as asking:
+        yield running, asking
+
+
+def as_toml(text):
+    return {"content": text, "headers": {"Content-Type": "application/toml"}}
+
+
+# --- what is told ----------------------------------------------------------------------------------------
+
+
+def test_a_study_is_told_as_the_record_has_it(home, client):
+    told = client.get("/studies/done").json()
+    with closing(Ledger.read(home / "done")) as ledger:
+        status = progress.as_dict(progress.snapshot(ledger))
+    assert told["front"] == status["front"]
+    same = ("name", "fingerprint", "state", "reason", "counts", "member_epochs", "share", "hypervolume")
+    assert {key: told["summary"][key] for key in same} == {key: status[key] for key in same}
+    assert (told["job"], told["lanes"], told["summary"]["left_s"]) == (None, [], None)
+    assert told["growth"][-1]["hypervolume"] == status["hypervolume"]
+    volumes = [step["hypervolume"] for step in told["growth"]]
+    assert volumes == sorted(volumes)
+    assert len(volumes) == sum(status["counts"].values())
+    assert StudySpec.model_validate(told["spec"]).fingerprint == status["fingerprint"]
+    assert client.get("/studies").json()["studies"] == [told["summary"]]
+
+
+@pytest.mark.parametrize("name", ["trials", "measurements"])
+def test_a_table_is_that_of_the_export_in_every_form(home, client, name):
+    with closing(Ledger.read(home / "done")) as ledger:
+        frame = getattr(tables(ledger), name)
+    pages = [client.get(f"/studies/done/{name}?limit=4&offset={at}") for at in range(0, len(frame), 4)]
+    links = [page.links.get("next", {}).get("url") for page in pages]
+    assert links == [
+        *(f"/studies/done/{name}?offset={at}&limit=4" for at in range(4, len(frame), 4)),
+        None,
+    ]
+    rows = [row for page in pages for row in page.json()["rows"]]
+    told = pd.DataFrame(rows, columns=frame.columns)
+    for column in frame.select_dtypes("datetimetz"):
+        told[column] = pd.to_datetime(told[column], utc=True)
+    assert_frame_equal(told.astype(frame.dtypes.to_dict()), frame)
+    assert {page.json()["total"] for page in pages} == {len(frame)}
+
+    parquet = client.get(f"/studies/done/{name}", headers={"Accept": "application/vnd.apache.parquet"})
+    assert_frame_equal(pd.read_parquet(io.BytesIO(parquet.content)), frame)
+    csv = client.get(f"/studies/done/{name}", headers={"Accept": "text/csv;q=0.9, application/json;q=0.1"})
+    assert csv.text == frame.to_csv(index=False)
+    assert csv.headers["x-total-count"] == str(len(frame))
+
+
+def test_a_form_that_there_is_not_is_refused(client):
+    for path in ("/studies", "/studies/done", "/studies/done/trials"):
+        answer = client.get(path, headers={"Accept": "image/png"})
+        assert (answer.status_code, "use one of" in answer.json()["detail"]) == (406, True)
+
+
+def test_lists_are_paged_by_name(tmp_path):
+    home = tmp_path / "studies"
+    for name in ("b", "a", "c"):
+        done(home, name, "budget.trials=1")
+    (home / "broken").mkdir()
+    (home / "broken" / "ledger.db").write_text("nothing")
+    (home / "no-study").mkdir()
+    with served(home) as service, service.client() as client:
+        page = client.get("/studies?offset=1&limit=2").json()
+        assert (page["total"], [s["name"] for s in page["studies"]]) == (4, ["b", "broken"])
+        broken = page["studies"][1]
+        assert (broken["state"], broken["fingerprint"]) == ("unreadable", None)
+        assert client.get("/studies/broken").status_code == 503
+        assert client.get("/studies/no-study").status_code == 404
+
+
+def test_a_study_that_goes_on_is_told_anew(tmp_path):
+    home = tmp_path / "studies"
+    study = driven(home, "live", "budget.trials=8")
+    while len(study.ledger.records()) < 4:
+        study.step()
+    with served(home) as service, service.client() as client:
+        told = client.get("/studies/live").json()
+        assert told["summary"]["state"] == "running"
+        assert [lane["lane"] for lane in told["lanes"]] == [study.lane.name]
+        held = {h["trial"]: h["of"] for h in told["lanes"][0]["trials"]}
+        assert held == dict.fromkeys(study.lane.leases, 4)
+        study.finish()
+
+        def state():
+            return client.get("/studies/live").json()["summary"]
+
+        until(lambda: state()["state"] == "complete", "the end")
+        assert state()["counts"]["completed"] == 8
+
+
+# --- what is done ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [{"json": SPEC}, as_toml(TOML)], ids=["json", "toml"])
+def test_posting_is_idempotent(fresh, body):
+    service, client = fresh
+    first, second = client.post("/studies", **body), client.post("/studies", **body)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.headers["location"] == "/studies/posted"
+    assert first.json() == second.json() == client.get("/studies/posted").json()
+    assert first.json()["summary"]["state"] == "not begun"
+    assert first.json()["job"]["id"] == "posted-1"
+    assert service.runner.started == ["posted"]
+
+    other = client.post("/studies", json=SPEC | {"train": {"epochs": 3}})
+    assert other.status_code == 409
+    assert "train.epochs: 20 → 3" in other.json()["detail"]
+    larger = client.post("/studies", json=SPEC | {"budget": {"trials": 9}})
+    assert (larger.status_code, larger.json()["spec"]["budget"]) == (200, {"trials": 4})
+
+
+def test_of_many_that_post_at_once_one_makes_it(fresh):
+    service, _ = fresh
+    with served(service.home, runner=service.runner) as another, ThreadPoolExecutor(8) as pool:
+        urls = [service.url, another.url] * 8
+        answers = list(pool.map(lambda url: httpx.post(f"{url}/studies", json=SPEC, timeout=60), urls))
+    assert sorted(answer.status_code for answer in answers) == [200] * 15 + [201]
+    assert service.runner.started == ["posted"]
+
+
+def test_a_post_whose_job_did_not_begin_is_mended_by_the_next(fresh):
+    service, client = fresh
+    service.runner.away = True
+    assert client.post("/studies", json=SPEC).status_code == 503
+    told = client.get("/studies/posted").json()
+    assert (told["summary"]["state"], told["job"]["state"]) == ("not begun", "unknown")
+    service.runner.away = False
+    assert client.post("/studies", json=SPEC).status_code == 200
+    assert service.runner.started == ["posted"]
+
+
+def test_stop_and_resume(tmp_path):
+    home = tmp_path / "studies"
+    study = driven(home, "live", "budget.trials=50")
+    study.step()
+    with served(home) as service, service.client() as client:
+        assert client.post("/studies/live/stop").status_code == 200
+        assert study.ledger.stop_requested(study.run)
+        while study.step():
+            pass
+        study.finish()
+        told = client.post("/studies/live/stop")
+        assert (told.status_code, told.json()["summary"]["state"]) == (200, "stopped")
+        resumed = client.post("/studies/live/resume")
+        assert (resumed.status_code, service.runner.started) == (200, ["live"])
+        client.post("/studies/live/resume")
+        assert service.runner.started == ["live"]
+
+
+def test_a_study_that_has_not_begun_is_stopped_with_its_job(fresh):
+    service, client = fresh
+    client.post("/studies", json=SPEC)
+    told = client.post("/studies/posted/stop").json()
+    assert (service.runner.live, told["job"]["state"]) == (set(), "stopped")
+    assert client.post("/studies/posted/resume").status_code == 200
+    assert service.runner.started == ["posted", "posted"]
+
+
+def test_a_complete_study_is_not_resumed(service, client):
+    answer = client.post("/studies/done/resume")
+    assert (answer.status_code, "is complete" in answer.json()["detail"]) == (409, True)
+    assert service.runner.started == []
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "name: missing"),
+        (SPEC | {"trian": {}}, "trian: unknown key"),
+        (SPEC | {"name": "../up"}, "cannot be a study's name"),
+        (SPEC | {"name": "a/b"}, "cannot be a study's name"),
+        (SPEC | {"name": "<b>"}, "cannot be a study's name"),
+        (SPEC | {"name": "a\r\nSet-Cookie: x=y"}, "cannot be a study's name"),
+        (SPEC | {"name": ".tokens"}, "cannot be a study's name"),
+        (SPEC | {"data": {"source": "/etc/passwd.csv"}}, "takes no data files"),
+        (SPEC | {"storage": {"url": "postgresql://inside:5432/x"}}, "may not name a database by its URL"),
+        (SPEC | {"runtime": {"storage_path": "/etc"}}, "runtime.storage_path: is for whoever runs"),
+        (SPEC | {"runtime": {"home": "/etc"}}, "runtime.home: is for whoever runs"),
+        (SPEC | {"runtime": {"address": "inline"}}, "runtime.address: is for whoever runs"),
+        ([], "is no JSON object"),
+    ],
+)
+def test_a_spec_that_will_not_do_is_refused_in_words(fresh, body, said):
+    service, client = fresh
+    answer = client.post("/studies", json=body)
+    assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
+    assert not service.home.exists() or not any(service.home.iterdir())
+    assert service.runner.started == []
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"name": NaN}', '"\\ud800"', '{"name": "\\ud800"}', "[" * 50_000, "1" * 6000, "null"]
+)
+def test_what_is_no_json_is_refused(client, text):
+    answer = client.post("/studies", content=text, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"name = ", b"a = " + b"[" * 5000])
+def test_what_is_no_toml_is_refused(client, content):
+    assert client.post("/studies", **as_toml(content)).status_code == 422
+
+
+def test_another_kind_of_body_is_refused(client):
+    assert client.post("/studies", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert client.post("/studies", content="{}").status_code == 415
+
+
+def test_files_are_for_the_folder_that_is_named(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "data-of-others.csv").touch()
+    (data / "way-out.csv").symlink_to(tmp_path / "data-of-others.csv")
+    inside = json.dumps(SPEC | {"data": {"source": str(data / "mine.csv")}})
+    assert parsed(inside.encode(), "application/json", data=data).data.source == str(data / "mine.csv")
+    relative = TOML.replace('"synthetic"', '"mine.csv"').encode()
+    assert parsed(relative, "application/toml", data=data).data.source == str(data / "mine.csv")
+    for name in ("data-of-others.csv", "data/../data-of-others.csv", "data/way-out.csv"):
+        body = json.dumps(SPEC | {"data": {"source": str(tmp_path / name)}})
+        with pytest.raises(SpecError, match="outside the folder"):
+            parsed(body.encode(), "application/json", data=data)
+
+
+def test_a_runner_that_is_away_leaves_everything_readable(home):
+    with served(home, runner=Notes(away=True)) as service, service.client() as client:
+        assert client.get("/studies/done").status_code == 200

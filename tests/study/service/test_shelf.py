@@ -1,0 +1,126 @@
+"""A record is read again when, and only when, it may have changed; a report's page keeps its own policy."""
+
+import os
+import time
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+from serving import done, driven
+
+from analysis.page import page
+from study.service import shelf
+from study.service.negotiate import chosen
+from study.service.reports import policy
+from study.service.shelf import NoStudyError, Shelf
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The names of the studies that are read."""
+    names, real = [], shelf._read
+    monkeypatch.setattr(shelf, "_read", lambda folder: names.append(folder.name) or real(folder))
+    monkeypatch.setattr(shelf, "FRESH_S", 0.0)
+    monkeypatch.setattr(shelf, "LOOKING", 0)
+    return names
+
+
+def aged(folder, seconds):
+    """As if the record had been written so long ago."""
+    then = time.time() - seconds
+    os.utime(folder / "ledger.db", (then, then))
+
+
+def test_a_record_that_did_not_change_is_read_once(tmp_path, reads):
+    folder = done(tmp_path, "done")
+    aged(folder, 60)
+    kept = Shelf(tmp_path)
+    first = kept.look("done")
+    assert kept.look("done") is first
+    assert kept.summary("done") is first.summary
+    assert reads == ["done"]
+    aged(folder, 30)  # written since
+    assert kept.look("done") is not first
+    assert reads == ["done", "done"]
+
+
+def test_a_stamp_of_this_moment_is_not_trusted(tmp_path, reads):
+    done(tmp_path, "done")
+    kept = Shelf(tmp_path)
+    kept.look("done")
+    kept.look("done")
+    assert reads == ["done", "done"]
+
+
+def test_a_study_that_runs_is_looked_at_again_for_it_may_die_without_a_word(tmp_path, reads):
+    study = driven(tmp_path, "live")
+    study.step()
+    study.ledger.close()
+    aged(tmp_path / "live", 60)
+    kept = Shelf(tmp_path)
+    assert kept.look("live").summary.state == "running"
+    kept.look("live")
+    assert reads == ["live", "live"]
+
+
+def test_only_the_last_studies_are_kept_in_full(tmp_path, reads, monkeypatch):
+    monkeypatch.setattr(shelf, "KEPT", 1)
+    for name in ("a", "b"):
+        aged(done(tmp_path, name, "budget.trials=1"), 60)
+    kept = Shelf(tmp_path)
+    for name in ("a", "b", "a"):
+        kept.look(name)
+    assert reads == ["a", "b", "a"]
+    assert [kept.summary(name).name for name in ("a", "b")] == ["a", "b"]
+    assert reads == ["a", "b", "a"]
+
+
+def test_a_service_that_has_just_begun_reads_only_what_changed(tmp_path, reads):
+    """What an earlier one noted holds while the record's stamps do."""
+    folders = [done(tmp_path, name, "budget.trials=1") for name in ("a", "b")]
+    for folder in folders:
+        aged(folder, 60)
+    told = [Shelf(tmp_path).look(name).summary for name in ("a", "b")]
+    assert [Shelf(tmp_path).summary(name) for name in ("a", "b")] == told
+    assert reads == ["a", "b"]
+    aged(folders[1], 30)
+    assert [Shelf(tmp_path).summary(name) for name in ("a", "b")] == told
+    assert reads == ["a", "b", "b"]
+    (folders[0] / ".summary.json").write_text("torn")
+    assert Shelf(tmp_path).summary("a") == told[0]
+    assert reads == ["a", "b", "b", "a"]
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "nothing", ".hidden", "a\0"])
+def test_what_is_no_study_has_no_folder(tmp_path, name):
+    with pytest.raises(NoStudyError):
+        Shelf(tmp_path).folder(name)
+
+
+def test_the_policy_of_a_report_is_its_own():
+    text = page("mine", [])
+    (script,) = (part.partition("</script>")[0] for part in text.split("<script>")[1:])
+    said = policy(text)
+    assert said.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
+    assert said.endswith("; frame-ancestors 'none'")
+    assert b64encode(sha256(script.encode()).digest()).decode() in said
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (None, "application/json"),
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("text/html", "text/html"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html"),
+        ("text/*;q=0.5, application/json;q=0.4", "text/html"),
+        ("text/html;q=0, */*", "application/json"),
+        ("TEXT/HTML; Q=1", "text/html"),
+        ("image/png", None),
+        ("application/json;q=what", None),
+        (",,;", None),
+    ],
+)
+def test_the_preferred_form_is_chosen(accept, form):
+    assert chosen(accept, ("application/json", "text/html")) == form

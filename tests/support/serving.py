@@ -1,0 +1,113 @@
+"""The service over a real socket, on studies that a formula trains and a runner that only takes notes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import uvicorn
+from command import until
+from formula import BASELINE, SPEC, FormulaLane
+
+from study.ledger import Ledger
+from study.referee import Referee
+from study.service.answers import Job
+from study.service.app import application
+from study.service.runner import NoRunnerError
+from study.spec import StudySpec
+
+
+@dataclass
+class Notes:
+    """A runner that runs nothing: what it was asked for, by study; `away` makes it refuse."""
+
+    started: list[str] = field(default_factory=list)
+    live: set[str] = field(default_factory=set)
+    away: bool = False
+
+    def start(self, spec: StudySpec) -> Job:
+        if self.away:
+            raise NoRunnerError("no Ray answers")
+        if spec.name not in self.live:
+            self.started.append(spec.name)
+            self.live.add(spec.name)
+        return Job(id=f"{spec.name}-{self.started.count(spec.name)}", state="running", said="")
+
+    def last(self, name: str) -> Job | None:
+        if self.away:
+            raise NoRunnerError("no Ray answers")
+        count = self.started.count(name)
+        state = "running" if name in self.live else "stopped"
+        return Job(id=f"{name}-{count}", state=state, said="") if count else None
+
+    def stop(self, name: str) -> None:
+        self.live.discard(name)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service: where it is, and what stands behind it."""
+
+    url: str
+    home: Path
+    runner: Notes
+
+    def client(self, **options: object) -> httpx.Client:
+        """A browser's or a program's way in; it follows no redirect."""
+        return httpx.Client(base_url=self.url, timeout=60, **options)
+
+
+@contextmanager
+def served(home: Path, *, port: int = 0, **options: object) -> Iterator[Served]:
+    """A service of the studies in `home`, in a thread, until the block ends."""
+    runner = options.pop("runner", None) or Notes()
+    app = application(home, runner, **options)
+    config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, name="service")
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive(), "the service")
+        (socket,) = server.servers[0].sockets
+        yield Served(f"http://127.0.0.1:{socket.getsockname()[1]}", home, runner)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@dataclass
+class Driven:
+    """A study that is driven by hand: `step` is one exchange of its one lane."""
+
+    ledger: Ledger
+    run: int
+    referee: Referee
+    lane: FormulaLane
+
+    def step(self) -> bool:
+        """Whether there was something left to do."""
+        if self.referee.over is None:
+            self.lane.advance(self.referee.exchange)
+        return self.referee.over is None
+
+    def finish(self) -> None:
+        while self.step():
+            pass
+        self.ledger.release(self.run, self.referee.over)
+        self.ledger.close()
+
+
+def driven(home: Path, name: str, *overrides: str, slots: int = 2) -> Driven:
+    """A formula study called `name` in `home`, begun."""
+    spec = StudySpec.from_text(SPEC, where="test", overrides=(f"name={name}", *overrides))
+    ledger = Ledger.open(spec, home / name, BASELINE)
+    run = ledger.claim()
+    return Driven(ledger, run, Referee(ledger, run), FormulaLane(f"{run}.0", slots))
+
+
+def done(home: Path, name: str, *overrides: str) -> Path:
+    """The folder of a formula study that is complete."""
+    driven(home, name, *overrides).finish()
+    return home / name
