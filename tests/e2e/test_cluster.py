@@ -56,6 +56,7 @@ def until(fact, study):
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_node_joins_late_and_is_killed(cluster, tmp_path):
     """Catches: pending lanes that never start, trials of a dead node waited for or trained twice."""
     spec = StudySpec.from_text(SPEC, where="test")

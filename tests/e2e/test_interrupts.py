@@ -95,6 +95,7 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
 
 @linux
 @pytest.mark.ray
+@pytest.mark.slow
 def test_the_same_on_ray_and_no_process_is_left(here: Path):
     with training(here, *RAY) as run:
         assert len(run.descendants()) > 3

@@ -63,6 +63,7 @@ def run(block: Block, folder: Path, home: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", QUICK, ids=[block.text.split("\n")[0] for block in QUICK])
@@ -70,6 +71,7 @@ def test_a_block_runs(block: Block, folder: Path) -> None:
     assert run(block, folder, home=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_the_columns_are_those_of_the_tables(folder: Path) -> None:
     written = re.findall(

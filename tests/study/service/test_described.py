@@ -1,5 +1,6 @@
 """The OpenAPI document holds: nothing that is asked fails, and no answer is one that it does not name."""
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
@@ -24,6 +25,7 @@ LOOKS = settings(
 )
 
 
+@pytest.mark.slow
 def test_every_answer_is_described(tmp_path):
     """Requests that the document allows, and some that it does not, to every route."""
     done(tmp_path / "studies", "done", "budget.trials=2")
