@@ -7,7 +7,7 @@ explain, noise of the seed included, is a share of its own. How rich the polynom
 configurations decides, and where they lie; never their results, which would spoil the intervals.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import nan
@@ -143,11 +143,25 @@ class Terms:
 
     def variances(self, squares: Floats) -> dict[Key, Floats]:
         """The variance over the range of each group, from squared coefficients (…, p)."""
-        ends = np.cumsum([1, *(columns.shape[1] for columns, _ in self.groups.values())])
-        return {
-            key: part * squares[..., start:end].sum(axis=-1)
-            for (key, (_, part)), start, end in zip(self.groups.items(), ends, ends[1:], strict=False)
-        }
+        return {key: part * squares[..., own].sum(axis=-1) for key, part, own in self._own()}
+
+    def less(self, coefficients: Floats, noise: Floats) -> Floats:
+        """Coefficients (p,), those of each group made smaller together, so that their squares sum to what the
+        sum was without the noise in it.
+        """
+        smaller = coefficients.copy()
+        for _, _, own in self._own():
+            squares = float((coefficients[own] ** 2).sum())
+            if squares > 0:
+                smaller[own] *= max(0.0, 1 - float(noise[own].sum()) / squares) ** 0.5
+        return smaller
+
+    def _own(self) -> Iterator[tuple[Key, float, slice]]:
+        """Each group, its part of the range, and where its coefficients are."""
+        start = 1
+        for key, (columns, part) in self.groups.items():
+            yield key, part, slice(start, start + columns.shape[1])
+            start += columns.shape[1]
 
 
 def _terms(found: Varied) -> Terms | None:
@@ -201,8 +215,9 @@ def _leverage(design: Floats) -> Floats:
 def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
     """Shares of the variance of values (n,), with intervals from a wild bootstrap of the residuals.
 
-    A squared coefficient is too large by its variance, which is taken off (White 1980, in the form HC3); in
-    the bootstrap, whose coefficients scatter about the fitted ones, twice. Sources: Wu 1986 (doi
+    A squared coefficient is too large by its variance, which is taken off (White 1980, in the form HC3). In
+    the bootstrap, coefficients scatter about ones that lack it already: about the fitted ones, whose noise
+    would scatter once more, intervals cover 97 to 98 %. Sources: Wu 1986 (doi
     10.1214/aos/1176350142), Davidson & Flachaire 2008 (doi 10.1016/j.jeconom.2008.08.003).
     """
     design = terms.design
@@ -217,9 +232,9 @@ def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
     unexplained = float(residuals @ residuals / (n - p))
     rng = np.random.default_rng(0)
     size = int(np.clip(DRAWN // n, FEWEST_DRAWS, DRAWS)), n
-    drawn = fitted + (rng.choice([-1.0, 1.0], size=size) * left_out) @ inverse.T
+    drawn = terms.less(fitted, noise) + (rng.choice([-1.0, 1.0], size=size) * left_out) @ inverse.T
     scatter = (residuals[rng.integers(0, n, size=size)] ** 2).sum(axis=1) / (n - p)
-    variances, draws = terms.variances(fitted**2 - noise), terms.variances(drawn**2 - 2 * noise)
+    variances, draws = terms.variances(fitted**2 - noise), terms.variances(drawn**2 - noise)
     total, totals = float(sum(variances.values())) + unexplained, sum(draws.values()) + scatter
 
     def share(names: Key, keys: Sequence[Key]) -> Share:

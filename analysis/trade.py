@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from analysis.compare import BOOTSTRAP_FROM, bootstrap
 from analysis.objective import Floats
@@ -73,17 +74,9 @@ def spearman(pairs: Floats) -> float:
     >>> spearman(np.array([[1.0, 5.0], [2.0, 7.0], [3.0, 6.0]]))
     0.5
     """
-    one, two = (_ranks(column) for column in pairs.T)
+    one, two = (rankdata(column) - (len(column) + 1) / 2 for column in pairs.T)
     spread = float(np.sqrt((one @ one) * (two @ two)))
     return float(one @ two) / spread if spread > 0 else 0.0
-
-
-def _ranks(values: Floats) -> Floats:
-    """Ranks (n,) about their mean; equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks: Floats = (ends - (counts - 1) / 2)[place] - (len(values) + 1) / 2
-    return ranks
 
 
 def medians(weights: Floats, values: Floats) -> Floats:

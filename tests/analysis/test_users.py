@@ -64,12 +64,12 @@ def test_users_with_many_ratings_weigh_more_in_the_mse(written):
 
 def test_as_many_users_again_make_the_interval_narrower(written):
     points = pd.DataFrame({"trial": [0.0], "epoch": [3.0]})
-    few, many = (np.ptp(intervals(written(users(n)), points)["mrr"][0]) for n in (100, 1600))
+    few, many = (np.ptp(intervals(written(users(n)), points)["mrr"][0]) for n in (200, 3200))
     assert few / many == pytest.approx(4, rel=0.25)
 
 
 def test_too_few_users_and_other_points_have_none(written):
-    ends = intervals(written(users(29)), pd.DataFrame({"trial": [0.0, 7.0], "epoch": [3.0, 3.0]}))
+    ends = intervals(written(users(199)), pd.DataFrame({"trial": [0.0, 7.0], "epoch": [3.0, 3.0]}))
     assert np.isnan(ends["mrr"]).all()
 
 
