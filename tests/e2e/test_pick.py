@@ -124,6 +124,6 @@ def test_importing_study_costs_nothing_until_it_is_used():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines() == [
-        "['StudySpec', 'load_model', 'run'] run load_model StudySpec",
+        "['Client', 'StudySpec', 'load_model', 'run'] run load_model StudySpec",
         "module 'study' has no attribute 'nonsense'",
     ]
