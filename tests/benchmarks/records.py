@@ -28,8 +28,8 @@ from postgres import server
 VARIABLE = "STUDY_BENCHMARK_DATABASE"
 OVERRIDES = ("space.learning_rate={ log = [5e-4, 2e-3] }", "space.weight_decay={ log = [1e-2, 1.0] }")
 SLOTS = 4
-AHEAD = 8
-"""Asks of TPE that are waited for, while two lanes go on."""
+AHEAD = 2 * SLOTS + 2
+"""Asks of TPE that are waited for: two lanes' slots, and one more for each lane while all of them train."""
 
 
 def section(*, trials: int) -> str:
