@@ -178,18 +178,11 @@ class Head:
         return live is not None
 
     def nodes(self) -> list[Node]:
-        """The machines of the cluster."""
-        answer = self._client.get("/api/v0/nodes?limit=10000&detail=1")
-        return [
-            Node(
-                node["node_id"],
-                node["node_ip"],
-                node["resources_total"].get("CPU", 0.0),
-                node["resources_total"].get("GPU", 0.0),
-            )
-            for node in answer["data"]["result"]["result"]
-            if node["state"] == "ALIVE"
-        ]
+        """The machines of the cluster. Its head is one: where there is none it has just been started."""
+        began = time.monotonic()
+        while not (found := self._alive()) and time.monotonic() - began < READY_S:
+            time.sleep(LOOK_S)
+        return found
 
     # --- short jobs ------------------------------------------------------------------------------------
 
@@ -225,6 +218,19 @@ class Head:
         return answer
 
     # --- inside ----------------------------------------------------------------------------------------
+
+    def _alive(self) -> list[Node]:
+        answer = self._client.get("/api/v0/nodes?limit=10000&detail=1")
+        return [
+            Node(
+                node["node_id"],
+                node["node_ip"],
+                node["resources_total"].get("CPU", 0.0),
+                node["resources_total"].get("GPU", 0.0),
+            )
+            for node in answer["data"]["result"]["result"]
+            if node["state"] == "ALIVE"
+        ]
 
     def _start(self, name: str, entrypoint: str, metadata: dict[str, str], folder: str | None) -> bool:
         """Start a job in a copy of `folder`; False where somebody else has its name now."""
