@@ -1,12 +1,14 @@
 """The page in a real Chromium, from disk and without a network: read, operated, and printed."""
 
 import json
+import shutil
 from itertools import product
 
+import numpy as np
 import pytest
 from browser import axe, browser
 
-from analysis.report import write
+from analysis.report import read_several, write
 
 pytestmark = pytest.mark.browser
 
@@ -51,10 +53,10 @@ def axe_source():
 
 @pytest.fixture
 def opened(chromium):
-    """Opens a study's page as a reader has it; whatever the console says ends the test."""
+    """Opens the page of a study, or of several, as readers have it; what the console says ends the test."""
     contexts, said = [], []
 
-    def made(folder, *, width=1280, scheme="light", scripts=True):
+    def made(*folders, width=1280, scheme="light", scripts=True):
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts,
             offline=True,
@@ -64,13 +66,35 @@ def opened(chromium):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("requestfailed", lambda request: said.append(request.url))
-        page.goto(write(folder).as_uri())
+        several = folders[1:] and read_several(folders).save(folders[0].parent / "together")
+        page.goto((several or write(*folders)).as_uri())
         return page
 
     yield made
     for context in contexts:
         context.close()
     assert said == []
+
+
+@pytest.fixture
+def several(study, tmp_path):
+    """Four studies: three seeds of one sampler, and one with a long name of another sampler."""
+    sharings, made = ["none", "users", "items", "both"], []
+    for name, sampler, seed in [("tpe-0", "tpe", 0), ("tpe-1", "tpe", 1), ("tpe-2", "tpe", 2),
+                                ("a-study-" * 7 + "of-random", "random", 0)]:  # fmt: skip
+        rng = np.random.default_rng(len(made))
+        trials = [
+            {"trial": t, "sharing": sharings[t % 4], "finished": f"2025-01-01T00:{t:02}:00+00:00"}
+            for t in range(8)
+        ]
+        measured = [
+            {"trial": t, "replicate": 0, "epoch": e, "mrr": 0.25 + 0.01 * t + 0.02 * rng.random() * e,
+             "mse": 0.7 + 0.02 * t + 0.15 * rng.random()}
+            for t in range(8) for e in (1, 2, 3)
+        ]  # fmt: skip
+        spec = {"name": name, "search": {"sampler": sampler, "seed": seed}}
+        made.append(shutil.copytree(study(trials, measured, name=name, spec=spec), tmp_path / name))
+    return made
 
 
 def serious(page, source):
@@ -92,6 +116,15 @@ def test_a_page_can_be_read_by_everybody(confirmed_search, opened, axe_source, t
     assert serious(page, axe_source) == []
     page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
     page.screenshot(path=tmp_path / f"{scheme}-{width}-unfolded.png", full_page=True)
+    assert page.evaluate(CUT) == []
+    assert serious(page, axe_source) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [*product(WIDTHS, SCHEMES)])
+def test_several_studies_can_be_read_on_one_page(several, opened, axe_source, tmp_path, width, scheme):
+    page = opened(*several, width=width, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
+    page.screenshot(path=tmp_path / f"{scheme}-{width}-together.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
 
