@@ -71,10 +71,10 @@ ORDER = {
         ledger ← backup, models
         front, models ← pick
         spec ← answer ← runtime
-        database, runtime ← relay
+        progress ← relay
         runtime ← doctor
         export, progress ← service ← client
-        backup, doctor, export, pick, progress, relay, service ← cli ← __main__
+        backup, doctor, export, pick, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
 }
@@ -121,7 +121,7 @@ OUTSIDE = {
     ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.progress", "study.cli", "study.service.commands", "trainable.data.fetch"),
+    "rich": ("study.progress", "study.relay", "study.cli", "study.service.commands", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.compare",
