@@ -61,5 +61,5 @@ def search(grown: pd.DataFrame) -> Drawing:
         f"Dotted: half of the way.{thinned}",
         reading=READING,
         description=f"Three step curves that rise from 0 to {last:.3g}. After "
-        f"{text.count(int(half['trials']), 'trial')} it is {half['hypervolume']:.3g}.",
+        f"{text.count(int(half['trials']), 'trial')} it is {text.volume(half['hypervolume'])}.",
     )

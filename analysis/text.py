@@ -118,6 +118,15 @@ def p_value(value: float) -> Number:
     return Number("< 0.001" if value < 0.001 else f"{value:.3f}", value)
 
 
+def volume(value: float) -> Number:
+    """A hypervolume, in the product of the objectives' units, with five decimals wherever it is said.
+
+    >>> volume(0.00427), volume(5.676e-05)
+    ('0.00427', '0.00006')
+    """
+    return fixed(value, 5)
+
+
 def percent(share: float) -> Number:
     """A share in percent, with one decimal below ten.
 

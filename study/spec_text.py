@@ -113,7 +113,10 @@ class SpecText:
             if details["type"] == "default_factory_not_called":  # the mistake that it waits for has a line
                 continue
             found.setdefault(self._path(details), []).append(details)
-        return SpecError("\n".join(self._line(path, details, model) for path, details in found.items()))
+        # what is wrong inside a value says what its other forms would say of the whole
+        around = {path[:length] for path in found for length in range(len(path))}
+        lines = [self._line(path, details, model) for path, details in found.items() if path not in around]
+        return SpecError("\n".join(lines))
 
     def _path(self, details: ErrorDetails) -> KeyPath:
         """The error's path as the user wrote it, without the names that pydantic gives to alternatives."""
@@ -244,7 +247,8 @@ def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     node: Mapping[str, Any] = schema
     for step in path:
         node = node["items"] if isinstance(step, int) else node["properties"][step]
-        node = node.get("anyOf", [node])[0]  # a part that may be left out: itself, or null
+        ways = node.get("anyOf", [node])  # a part that may be left out, or given as a value: itself, or that
+        node = next((way for way in ways if "$ref" in way), ways[0])
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
     return list(node["properties"])

@@ -41,8 +41,8 @@ def search(tables: Tables) -> Section:
     spent = float(grown["epochs"].iloc[-1])
     half, late = (at_epochs(grown, np.array([0.5, 0.75]) * spent) / last).tolist()
     said = (
-        f"Half of the member-epochs gave {text.percent(half)} of the final hypervolume, {last:.3g}; the last "
-        f"quarter added {text.percent(1 - late)} of it"
+        f"Half of the member-epochs gave {text.percent(half)} of the final hypervolume, {text.volume(last)}; "
+        f"the last quarter added {text.percent(1 - late)} of it"
     )
     if len(grown) < ENOUGH:
         said += f", but {text.count(len(grown), 'trial')} show no trend."
@@ -64,7 +64,7 @@ def _data(grown: pd.DataFrame) -> Grid:
             text.whole(row["trials"]),
             text.whole(row["epochs"]),
             text.duration(row["wall_s"]),
-            text.general(row["hypervolume"]),
+            text.volume(row["hypervolume"]),
         )
         for row in rows.to_dict("records")
     ]

@@ -76,7 +76,7 @@ def _grid(tables: Tables, ways: list[Attained]) -> Grid:
             NAMED[way.sharing],
             text.whole(way.configurations),
             text.whole(way.on_front),
-            text.general(way.hypervolume),
+            text.volume(way.hypervolume),
             text.general(way.equal),
             text.Number(
                 f"{text.general(way.low)} to {text.general(way.high)}", {"low": way.low, "high": way.high}

@@ -37,11 +37,11 @@ def _pooled(comparison: Comparison) -> Section:
     numbers = {"points": len(comparison.pooled), "hypervolume": comparison.hypervolume}
     answer = (
         f"{text.count(len(comparison.pooled), 'point')} non-dominated among the fronts of {len(measures)} "
-        f"studies, on {first.split}. Hypervolume {comparison.hypervolume:.3g} against the reference "
+        f"studies, on {first.split}. Hypervolume {text.volume(comparison.hypervolume)} against the reference "
         f"({reference(first)}). "
     )
     if most["alone"] > 0:
-        answer += f"Most would be lost without {most['study']}: {most['alone']:.3g}."
+        answer += f"Most would be lost without {most['study']}: {text.volume(most['alone'])}."
         numbers["lost without the best"] = float(most["alone"])
     blocks: list[Block] = [Text(answer, "answer"), Text(CURSE, "warning")]
     if not first.manifest["data"]["has_validation"]:
@@ -58,8 +58,8 @@ def _contributions(comparison: Comparison) -> Grid:
             row["study"],
             comparison.groups[row["group"]].name,
             text.whole(row["points"]),
-            text.general(row["hypervolume"]),
-            text.general(row["alone"]),
+            text.volume(row["hypervolume"]),
+            text.volume(row["alone"]),
             text.fixed(row["epsilon"]),
             text.fixed(row["igd_plus"]),
         ]
@@ -111,7 +111,7 @@ def _growth(comparison: Comparison) -> Section:
     rows = [
         [row["study"], comparison.groups[row["group"]].name,
          *(text.whole(row[name]) for name in ("seed", "trials", "epochs")),
-         *(text.general(row[name]) for name in ("at_budget", "hypervolume"))]
+         *(text.volume(row[name]) for name in ("at_budget", "hypervolume"))]
         for row in comparison.measures.to_dict("records")
     ]  # fmt: skip
     at_budget = f"hypervolume after {comparison.budget:,.0f}"

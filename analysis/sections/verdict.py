@@ -62,7 +62,7 @@ def _answer(tables: Tables) -> str:
     return (
         f"{text.count(len(front), 'point')} non-dominated among the {len(points):,} evaluated "
         f"({text.count(points['trial'].nunique(), 'configuration')}), {ends}, on {tables.split}. "
-        f"Hypervolume {tables.hypervolume:.3g} against the reference ({reference(tables)})."
+        f"Hypervolume {text.volume(tables.hypervolume)} against the reference ({reference(tables)})."
     )
 
 

@@ -169,7 +169,7 @@ def test_the_report_says_the_same_numbers_in_every_form(several):
     )
     said = json.loads(report.json())["sections"]
     assert list(said) == ["pooled", "attainment", "growth", "studies"]
-    volume = f"Hypervolume {said['pooled']['numbers']['hypervolume']:.3g}"
+    volume = f"Hypervolume {said['pooled']['numbers']['hypervolume']:.5f}"
     assert volume in report.html()
     assert volume in report.markdown()
     assert report.name == "s0 + s1 + s2"

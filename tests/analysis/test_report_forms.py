@@ -96,7 +96,7 @@ def test_the_numbers_of_the_sentences_are_those_of_the_tables(search):
     column = front["columns"].index("MSE")
     assert [row[column]["mean"] for row in front["values"]] == tables.front["mse"].tolist()
     for said in (report.html(), report.markdown()):
-        assert f"Hypervolume {numbers['hypervolume']:.3g} against the reference" in said
+        assert f"Hypervolume {numbers['hypervolume']:.5f} against the reference" in said
 
 
 def test_findings_are_in_full(four_cells):

@@ -60,7 +60,7 @@ def test_the_section_says_what_the_growth_gives(study):
     half, end = grown["epochs"].iloc[-1] / 2, grown["hypervolume"].iloc[-1]
     before = grown.loc[grown["epochs"] <= half, "hypervolume"].iloc[-1]
     assert made.numbers["at_half"] == pytest.approx(before / end)
-    assert f"gave {text.percent(before / end)} of the final hypervolume, {end:.3g}" in made.blocks[0].text
+    assert f"gave {text.percent(before / end)} of the final hypervolume, {end:.5f}" in made.blocks[0].text
 
 
 @pytest.mark.parametrize(

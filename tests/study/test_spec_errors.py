@@ -49,6 +49,7 @@ def refusal(text: str, *overrides: str) -> str:
         ),
         (7, "[confirm]\npoint = 9", "confirm.point: unknown key; use points, replicates"),
         (6, "plateau = { trial = 9 }", "budget.plateau.trial: unknown key; use trials, gain"),
+        (7, "[runtime]\nslots = { tpu = 9 }", "runtime.slots.tpu: unknown key; use cpu, gpu"),
         (
             7,
             "[search]\ninitial = [{ lambda = 9 }]",

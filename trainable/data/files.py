@@ -62,7 +62,7 @@ def read_parquet(path: Path) -> Interactions:
             columns = _columns(file, source.schema_arrow.names)
             table = source.read(columns=columns)
             table.validate(full=True)  # reading takes the file's word for it: text may be no UTF-8
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:  # names of columns may be no UTF-8 either
         raise _unreadable(path, error) from error
     return _interactions(file, table)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from fuzz import ODD_NUMBERS, damaged, odd, patiently, refusal
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -95,6 +95,7 @@ PARQUET = as_parquet(GOOD)
 
 
 @patiently
+@example(PARQUET.replace(b"user", b"\xf5ser"))
 @given(damaged(PARQUET, as_parquet(GOOD, compression="none")) | st.binary())
 def test_any_parquet(tmp_path: Path, content: bytes):
     check(tmp_path / "ratings.parquet", content)
