@@ -16,7 +16,7 @@ from study.record import Record
 from study.service.access import COOKIE, Access
 from study.service.answers import Study, Summaries
 from study.service.described import problems
-from study.service.desk import Desk
+from study.service.desk import LIVE, Desk
 from study.service.guard import SAFE
 from study.service.negotiate import HTML, JSON, chosen
 from study.service.shelf import Look
@@ -59,7 +59,7 @@ def studies(request: Request, page: Summaries) -> Response:
 def study(request: Request, desk: Desk, name: str) -> Response:
     """One study, live."""
     look, told = desk.shelf.look(name), desk.study(name)
-    count = sum(map(len, look.points.values()))
+    count, waits = sum(map(len, look.points.values())), told.job is not None and told.job.state in LIVE
     return _page(
         request,
         "study.html",
@@ -70,8 +70,8 @@ def study(request: Request, desk: Desk, name: str) -> Response:
         trained=0 if look.seen is None else len(look.seen.records),
         after="0" if count <= DRAWN else told.cursor,
         toml=StudySpec.model_validate(told.spec).as_toml(),
-        can_stop=told.summary.state == "running" or (told.job is not None and _live(told)),
-        can_resume=told.summary.state in ("stopped", "failed", "died", "not begun") and not _live(told),
+        can_stop=request.state.writes and (told.summary.state == "running" or waits),
+        can_resume=request.state.writes and not waits and _unfinished(told, look),
     )
 
 
@@ -123,7 +123,8 @@ async def signed_in(request: Request) -> Response:
     token, here = form.get("token", [""])[0].strip(), _local(form.get("here", [""])[0])
     access: Access = request.app.state.access
     try:
-        request.state.token = await run_in_threadpool(access.check, token, "read")
+        known = await run_in_threadpool(access.check, token, "read")
+        request.state.token = None if known is None else known.id
     except HTTPException as error:
         return _signing_in(request, str(error.detail), here=here, status=401, headers=error.headers or {})
     answer = RedirectResponse(here, 303)
@@ -167,8 +168,12 @@ def _page(
     return HTMLResponse(text, status, {"Vary": "Accept, Cookie", **(headers or {})})
 
 
-def _live(told: Study) -> bool:
-    return told.job is not None and told.job.state in ("waiting", "running")
+def _unfinished(told: Study, look: Look) -> bool:
+    """Whether nobody drives a study that has something left to do."""
+    if told.summary.state != "complete":
+        return told.summary.state != "running"
+    confirmed = told.confirmation is not None and told.confirmation.ended == told.confirmation.planned
+    return look.spec.confirm is not None and not confirmed
 
 
 def _trials(look: Look) -> list[tuple[Record, int]]:

@@ -60,6 +60,7 @@ ORDER = {
         owner ← record
         record, spec ← database
         database, samplers ← ledger
+        database ← marks
         record, spec ← front
         front, ledger ← confirm, plateau
         plateau ← budget
@@ -73,7 +74,7 @@ ORDER = {
         spec ← answer ← runtime
         progress ← relay
         runtime ← doctor
-        export, progress ← service ← client
+        export, marks, progress ← service ← client
         backup, doctor, export, pick, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
@@ -130,7 +131,7 @@ OUTSIDE = {
         "study.samplers.qmc",
         "trainable.engines",
     ),
-    "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup"),
+    "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup", "study.marks"),
     "sqlite3": ("study.database", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
