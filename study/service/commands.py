@@ -1,5 +1,6 @@
 """`study serve` and `study token`: one thin function a command."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Where to listen; beyond this machine only with tokens.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 is a free one.")] = PORT,
     address: Annotated[
         str | None,
         typer.Option(
@@ -38,8 +39,8 @@ def serve(
         from study.service.serve import serve
     except ModuleNotFoundError as error:
         raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
-    console.print(f"http://{host}:{port}", soft_wrap=True, highlight=False)
-    serve(STUDIES.absolute(), host=host, port=port, address=address, data=data)
+    said = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    serve(STUDIES.absolute(), host=host, port=port, address=address, data=data, said=said)
 
 
 @tokens.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
@@ -28,6 +29,9 @@ SHOWN = 50
 DRAWN = 5000
 """Points that a page draws beside the front, fetched as events; of a longer record only what is new."""
 
+EVERY_S = 10
+"""How often an open list is fetched anew."""
+
 SECONDS_SIGNED_IN = 30 * 24 * 3600
 
 router = APIRouter()
@@ -53,7 +57,9 @@ def wanted(request: Request) -> bool:
 
 def studies(request: Request, page: Summaries) -> Response:
     """The list."""
-    return _page(request, "studies.html", page=page)
+    locked = request.app.state.access.locked
+    url = str(request.base_url).rstrip("/")
+    return _page(request, "studies.html", page=page, every_s=EVERY_S, locked=locked, url=url)
 
 
 def study(request: Request, desk: Desk, name: str) -> Response:
@@ -79,7 +85,10 @@ def problem(request: Request, status: int, detail: str, headers: Mapping[str, st
     """What went wrong; the page to sign in where that would mend it."""
     if status == 401 and request.method in SAFE:
         return _signing_in(request, detail, here=request.url.path, status=401, headers=headers)
-    return _page(request, "problem.html", status=status, headers=headers, code=status, detail=detail)
+    phrase = HTTPStatus(status).phrase
+    return _page(
+        request, "problem.html", status=status, headers=headers, code=status, phrase=phrase, detail=detail
+    )
 
 
 def back(name: str) -> Response:

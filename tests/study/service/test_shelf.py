@@ -116,7 +116,7 @@ def test_a_study_whose_spec_cannot_be_read_is_listed_with_the_reason(tmp_path):
     torn, whole = kept.summaries(kept.names())
     assert (torn.name, torn.state, whole.state) == ("torn", "unreadable", "complete")
     assert "torn/study.toml" in torn.reason
-    with pytest.raises(StudyError, match="study.toml"):
+    with pytest.raises(StudyError, match=r"study\.toml"):
         kept.look("torn")
 
 
