@@ -151,9 +151,10 @@ class Ledger:
     def confirmation(self) -> "Ledger | None":
         """The record of this search's confirmation; None where the test set was not opened."""
         name = self._optuna.study_name + CONFIRM
-        if name not in optuna.get_all_study_names(self._storage):
+        try:
+            optuna_study = optuna.load_study(study_name=name, storage=self._storage)
+        except KeyError:
             return None
-        optuna_study = optuna.load_study(study_name=name, storage=self._storage)
         if "plan" not in optuna_study.user_attrs:
             return None
         return Ledger(self._storage, optuna_study, owner=self._owner)

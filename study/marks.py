@@ -66,6 +66,11 @@ class Marks:
             found |= self._asked(url, names)
         return found
 
+    def close(self) -> None:
+        """Let go of every database."""
+        for engine in self._engines.values():
+            engine.dispose()
+
     def _asked(self, url: str, names: Mapping[Path, str]) -> Mapping[Path, Mark | StudyError | None]:
         until, error = self._away.get(url, (0.0, None))
         if error is not None and time.monotonic() < until:
