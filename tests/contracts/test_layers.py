@@ -121,7 +121,7 @@ OUTSIDE = {
     ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.progress", "study.cli", "study.service.commands", "trainable.data.fetch"),
+    "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.compare",
@@ -136,7 +136,7 @@ OUTSIDE = {
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),
-    "typer": ("study.cli", "study.service.commands"),
+    "typer": ("study.cli",),
     "uvicorn": ("study.service.serve",),
 }
 """A library, and the only modules that may import it; the standard library's others are free."""
@@ -207,6 +207,14 @@ def test_what_looks_at_a_study_needs_neither_torch_nor_ray() -> None:
         "import analysis.report, study.cli, study.export, study.progress, trainable.data"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_the_command_answers_before_it_imports_what_takes_time() -> None:
+    code = "import sys, study.cli; print(*{module.partition('.')[0] for module in sys.modules})"
+    done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
+    assert {*done.stdout.split()}.isdisjoint(
+        {"torch", "numba", "ray", "pandas", "matplotlib", "optuna", "pydantic"}
+    )
 
 
 def test_the_tables_name_nothing_that_is_not_there() -> None:
