@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "restore": keeping.restore,
     "list": looking.list_,
     "status": looking.status,
+    "logs": looking.logs,
     "front": looking.front,
     "pick": looking.pick,
     "export": reporting.export,

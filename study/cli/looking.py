@@ -1,9 +1,9 @@
-"""Looking at studies: list, status, front, pick."""
+"""Looking at studies: list, status, logs, front, pick."""
 
 import json
 import sys
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -14,6 +14,9 @@ from study.cli import here, there
 from study.cli.arguments import Address, AsJson, Name
 from study.cli.terminal import console, first_line, say, show_front
 from trainable.contract import StudyError
+
+if TYPE_CHECKING:
+    from study.ledger import Ledger
 
 
 def list_(as_json: AsJson = False, address: Address = None) -> None:
@@ -71,6 +74,40 @@ def status(
     for record in seen.records.values():
         if record.state in ("stopped", "failed"):
             say(f"trial {record.trial} {record.state}: {record.reason}")
+
+
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as the study does, until it ends.")] = False,
+    as_json: AsJson = False,
+    address: Address = None,
+) -> None:
+    """What happened in a study, a line an event: lanes, asks, leases, trials that went back or ended."""
+    if address is not None:
+        if follow:
+            raise StudyError(
+                "logs: --follow goes on where the log is written, and --address asks once; leave one out, or "
+                "use `study submit SPEC --address URL`, which follows a study there"
+            )
+        there.ask(address, ["logs", name, *there.flag("--json", as_json)])
+        return
+    from study import logs
+    from study.events import LOG
+
+    folder, show = here.folder(name), logs.printable if as_json else logs.in_words
+    if not follow and not (folder / LOG).exists():
+        print(f"{name}: has no log yet; a run writes it", file=sys.stderr)
+    over = partial(_over, here.ledger(name)) if follow else lambda: True
+    for line in logs.lines(folder, over=over):
+        print(show(line), flush=follow)
+    if follow and not as_json:
+        say(f"{name}: nobody runs it any more; `study status {name}` shows how it stands")
+
+
+def _over(ledger: "Ledger") -> bool:
+    """Whether a study was run, and nobody runs it now."""
+    runs = ledger.runs()
+    return bool(runs) and not runs[-1].alive
 
 
 def front(name: Name, as_json: AsJson = False) -> None:

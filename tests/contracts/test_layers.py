@@ -68,13 +68,14 @@ ORDER = {
         budget, events, roster, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
+        events ← logs
         ledger ← backup, models
         front, models ← pick
         spec ← answer ← runtime
         database, runtime ← relay
         runtime ← doctor
         export, progress ← service ← client
-        backup, doctor, export, pick, progress, relay, service ← cli ← __main__
+        backup, doctor, export, logs, pick, progress, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
 }
