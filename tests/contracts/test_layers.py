@@ -59,17 +59,20 @@ ORDER = {
         parts, spec_text ← spec ← space ← samplers
         owner ← record
         record, spec ← database
-        database, samplers ← ledger
+        database ← reader
+        reader, samplers ← ledger
         record, spec ← front
-        front, ledger ← confirm, plateau
-        plateau ← budget
+        front, ledger ← confirm
+        front, reader ← plateau
+        plateau, samplers ← budget
         spec ← rules
         ledger ← roster
         budget, events, roster, rules ← referee
         confirm, referee ← runtime ← progress
         budget ← export
         events ← logs
-        ledger ← backup, models
+        ledger ← backup
+        reader ← models
         front, models ← pick
         spec ← answer ← runtime
         database, runtime ← relay
@@ -107,7 +110,7 @@ OUTSIDE = {
     "moocore": ("analysis.front", "analysis.attainment"),
     "numba": ("trainable.engines",),
     "numpy": PACKAGES,
-    "optuna": ("study.space", "study.samplers", "study.database", "study.ledger"),
+    "optuna": ("study.space", "study.samplers", "study.database", "study.reader", "study.ledger"),
     "pandas": ("analysis", "study.export", "study.service.tables"),
     "platformdirs": ("trainable.data",),
     "pyarrow": ("trainable.data",),
@@ -131,7 +134,7 @@ OUTSIDE = {
         "study.samplers.qmc",
         "trainable.engines",
     ),
-    "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup"),
+    "sqlalchemy": ("study.record", "study.database", "study.reader", "study.ledger", "study.backup"),
     "sqlite3": ("study.database", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
