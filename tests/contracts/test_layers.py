@@ -66,8 +66,9 @@ ORDER = {
         front, reader ← plateau
         plateau, samplers ← budget
         spec ← rules
+        front, ledger, rules ← judge
         ledger ← roster
-        budget, events, roster, rules ← referee
+        budget, events, judge, roster ← referee
         confirm, referee ← runtime ← progress
         budget ← export
         events ← logs
