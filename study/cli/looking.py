@@ -63,17 +63,18 @@ def status(
         list_(as_json)
         return
     from study import progress
+    from study.logs import printable
 
     seen = progress.snapshot(here.ledger(name))
     if as_json:
         print(json.dumps(progress.as_dict(seen), indent=2))
         return
     say("\n".join(progress.lines(seen)))
-    say(f"{seen.state}: {seen.reason}")
+    say(printable(f"{seen.state}: {seen.reason}"))
     show_front(seen)
     for record in seen.records.values():
         if record.state in ("stopped", "failed"):
-            say(f"trial {record.trial} {record.state}: {record.reason}")
+            say(printable(f"trial {record.trial} {record.state}: {record.reason}"))
 
 
 def logs(

@@ -16,8 +16,9 @@ from study.cli import app
 from study.events import LOG, Event, Log
 from study.ledger import Ledger
 from study.logs import Tail, in_words, lines, printable
-from study.referee import Referee
+from study.referee import STARTS, Referee
 from study.spec import StudySpec
+from trainable.contract import Fault, Held
 
 HOSTILE = "CUDA\x1b]0;owned\x07\x1b[2J \x9b2J \u202egnp.exe\nnext line λ"
 
@@ -175,6 +176,23 @@ def test_a_study_without_a_log_says_so(study_):
     asked = CliRunner().invoke(app, ["logs", "formula", "--json"])
     assert (asked.exit_code, asked.stdout) == (0, "")
     assert asked.stderr == "formula: has no log yet; a run writes it\n"
+
+
+def test_no_command_that_looks_lets_what_a_trial_raised_steer_the_terminal(study_):
+    spec = StudySpec.from_text(SPEC, where="test", overrides=["budget.trials=7"])
+    with closing(Ledger.open(spec, study_, BASELINE)) as ledger:
+        written, lane = Log(study_, stage="search", run=2), FormulaLane("2.0")
+        referee = Referee(ledger, ledger.claim(), notify=written)
+        lane.advance(referee.exchange)
+        (trial,) = lane.leases
+        for attempt in range(1, STARTS["error"] + 1):
+            raised = Held(trial, attempt, 0, Fault("error", HOSTILE))
+            referee.exchange(lane.name, lane.incarnation, (raised,), (), 1)
+        written.close()
+    for words in (["logs", "formula"], ["logs", "formula", "--json"], ["status", "formula"]):
+        shown = CliRunner().invoke(app, words).output
+        assert "gnp.exe" in shown
+        assert shown.replace("\n", "").isprintable()
 
 
 def test_what_cannot_be_shown_is_refused(study_):
