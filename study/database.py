@@ -250,10 +250,13 @@ def refuse_network(path: Path) -> None:
 
 def _postgres(url: sa.URL) -> RDBStorage:
     """Optuna's storage in a PostgreSQL database, all tables there; a broken connection is replaced."""
-    options: dict[str, Any] = {
-        "connect_args": {"connect_timeout": CONNECT_S, "tcp_user_timeout": SILENCE_MS, "keepalives_idle": 10},
-        "pool_pre_ping": True,
+    arguments = {
+        "connect_timeout": CONNECT_S,
+        "tcp_user_timeout": SILENCE_MS,
+        "keepalives_idle": 10,
+        "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
     }
+    options: dict[str, Any] = {"connect_args": arguments, "pool_pre_ping": True}
     where = f"{url.host or 'this machine'}, database {url.database}"
     try:
         engine = sa.create_engine(url, **options)

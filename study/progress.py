@@ -1,5 +1,6 @@
 """A study as it goes on: a snapshot of the record, a live view in the terminal, a log line elsewhere."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,9 @@ HEADERS = {
     "hidden": "hidden",
 }
 """Values that a front shows beside the weight and the sharing where they are searched, by a short name."""
+
+PROGRESS = re.compile(r"\S+: (\d+)% in .*; \d+ member-epochs; front: ")
+"""What only a `line` says in one line: how much of the budget is spent, and what came of it."""
 
 SHOWN, BAR = 8, 68
 """What the live view has room for: points of the front, columns of the bar."""
@@ -182,6 +186,13 @@ def lines(seen: Snapshot) -> tuple[str, ...]:
     )
 
 
+def retold(said: str) -> Group | None:
+    """The live view, without the front, of a `line` that another process has said; None of other words."""
+    if (told := PROGRESS.match(said)) is None:
+        return None
+    return Group(_bar(int(told[1]) / 100), *map(Text, said.split("; ")))
+
+
 def _confirmed(seen: Confirmation | None) -> Iterator[str]:
     if seen is not None:
         yield (
@@ -276,9 +287,12 @@ def _short(value: float | str) -> str:
 
 
 def _view(seen: Snapshot) -> Group:
-    bar = Padding(ProgressBar(total=1.0, completed=seen.share, width=BAR), expand=False)
     table = [front_table(seen, most=SHOWN)] if seen.front.points else []
-    return Group(bar, *map(Text, lines(seen)), *table)
+    return Group(_bar(seen.share), *map(Text, lines(seen)), *table)
+
+
+def _bar(share: float) -> Padding:
+    return Padding(ProgressBar(total=1.0, completed=share, width=BAR), expand=False)
 
 
 # --- while it runs ---------------------------------------------------------------------------------------

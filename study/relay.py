@@ -2,10 +2,14 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.live import Live
+
+from study import progress
 from study.answer import Answer
 from study.database import holds_study
 from study.spec import StudySpec
@@ -31,13 +35,35 @@ def submit(spec: StudySpec, address: str, say: Say, *, with_package: bool, detac
         say(_back(spec.name, address))
         return 0
     try:
-        for piece in head.follow(job):
-            print(piece, end="", flush=True)
+        _show(head.follow(job), Console())
         ended = head.ended(job)
     except KeyboardInterrupt:
         say(f"\ndetached; the study goes on. {_back(spec.name, address)}")
         return 0
     return 1 if ended is None else _ending(spec.name, address, ended, say)
+
+
+def _show(pieces: Iterable[str], console: Console) -> None:
+    """Print what a job says, as it comes; in a terminal how far it is stays in place, below all else."""
+    if not console.is_terminal:
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for said in _whole_lines(pieces):
+            if (view := progress.retold(said)) is not None:
+                live.update(view, refresh=True)
+            else:
+                console.print(said, soft_wrap=True, highlight=False, markup=False)
+
+
+def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    rest = ""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split("\n")
+        yield from whole
+    if rest:
+        yield rest
 
 
 def _ending(name: str, address: str, ended: "Ended", say: Say) -> int:

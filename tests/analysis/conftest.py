@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
+from analysis import report
+
 # First calls import and compile for seconds on a busy machine: no deadline for single examples.
 settings.register_profile("analysis", deadline=None)
 settings.load_profile("analysis")
 
+SHARINGS = ["none", "users", "items", "both"]
 METRICS = ["mrr", "mrr_all", "mse"]
 LOSSES = ["ranking_loss", "rating_loss", "joint_loss"]
 TRIAL: dict[str, Any] = {
@@ -98,13 +101,11 @@ def study(tmp_path: Path) -> Write:
     return partial(write, tmp_path / "study")
 
 
-@pytest.fixture
-def search(study: Write) -> Path:
+def searched(study: Write) -> Path:
     """Twelve trials over all sharings, three epochs each, one replicate."""
     rng = np.random.default_rng(1)
-    sharings = ["none", "users", "items", "both"]
     trials = [
-        {"trial": t, "sharing": sharings[t % 4], "weight": None if t % 4 == 0 else 1 - 0.5 ** (1 + t / 2)}
+        {"trial": t, "sharing": SHARINGS[t % 4], "weight": None if t % 4 == 0 else 1 - 0.5 ** (1 + t / 2)}
         for t in range(12)
     ]
     measured = [
@@ -115,9 +116,9 @@ def search(study: Write) -> Path:
     return study(trials, measured)
 
 
-@pytest.fixture
-def confirmed_search(search: Path, study: Write) -> Path:
+def confirmed(study: Write) -> Path:
     """The same, its front confirmed with five fresh seeds, and one trial stopped and one failed."""
+    search = searched(study)
     trials = pd.read_parquet(search / "tables" / "trials.parquet")
     points = pd.read_parquet(search / "tables" / "points.parquet")
     rng = np.random.default_rng(2)
@@ -135,6 +136,46 @@ def confirmed_search(search: Path, study: Write) -> Path:
                 "finished": f"2025-01-01T00:{row['trial'] + 1:02}:00+00:00"}  # fmt: skip
     measured = pd.read_parquet(search / "tables" / "measurements.parquet").to_dict("records")
     return study(rows, measured, again)
+
+
+@pytest.fixture
+def search(study: Write) -> Path:
+    """A search without a confirmation."""
+    return searched(study)
+
+
+@pytest.fixture
+def confirmed_search(study: Write) -> Path:
+    """A search and its confirmation."""
+    return confirmed(study)
+
+
+@pytest.fixture(scope="module")
+def confirmed_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a search and its confirmation; drawing it takes seconds."""
+    return report.write(confirmed(partial(write, tmp_path_factory.mktemp("confirmed") / "study")))
+
+
+@pytest.fixture(scope="module")
+def page_of_several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of four studies: three seeds of one sampler, and one with a long name of another sampler."""
+    folder, made = tmp_path_factory.mktemp("several"), []
+    question = [("tpe-0", "tpe", 0), ("tpe-1", "tpe", 1), ("tpe-2", "tpe", 2),
+                ("a-study-" * 7 + "of-random", "random", 0)]  # fmt: skip
+    for name, sampler, seed in question:
+        rng = np.random.default_rng(len(made))
+        trials = [
+            {"trial": t, "sharing": SHARINGS[t % 4], "finished": f"2025-01-01T00:{t:02}:00+00:00"}
+            for t in range(8)
+        ]
+        measured = [
+            {"trial": t, "replicate": 0, "epoch": e, "mrr": 0.25 + 0.01 * t + 0.02 * rng.random() * e,
+             "mse": 0.7 + 0.02 * t + 0.15 * rng.random()}
+            for t in range(8) for e in (1, 2, 3)
+        ]  # fmt: skip
+        spec = {"name": name, "search": {"sampler": sampler, "seed": seed}}
+        made.append(write(folder / name, trials, measured, name=name, spec=spec))
+    return report.read_several(made).save(folder / "together")
 
 
 CELLS = {

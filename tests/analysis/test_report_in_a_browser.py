@@ -51,10 +51,10 @@ def axe_source():
 
 @pytest.fixture
 def opened(chromium):
-    """Opens a study's page as a reader has it; whatever the console says ends the test."""
+    """Opens a page as a reader has it; whatever the console says ends the test."""
     contexts, said = [], []
 
-    def made(folder, *, width=1280, scheme="light", scripts=True):
+    def made(file, *, width=1280, scheme="light", scripts=True):
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts,
             offline=True,
@@ -64,7 +64,7 @@ def opened(chromium):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("requestfailed", lambda request: said.append(request.url))
-        page.goto(write(folder).as_uri())
+        page.goto(file.as_uri())
         return page
 
     yield made
@@ -85,8 +85,8 @@ def serious(page, source):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [*product(WIDTHS, SCHEMES)])
-def test_a_page_can_be_read_by_everybody(confirmed_search, opened, axe_source, tmp_path, width, scheme):
-    page = opened(confirmed_search, width=width, scheme=scheme)
+def test_a_page_can_be_read_by_everybody(confirmed_page, opened, axe_source, tmp_path, width, scheme):
+    page = opened(confirmed_page, width=width, scheme=scheme)
     page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
@@ -96,8 +96,19 @@ def test_a_page_can_be_read_by_everybody(confirmed_search, opened, axe_source, t
     assert serious(page, axe_source) == []
 
 
-def test_what_keeps_people_out_is_found(confirmed_search, opened, axe_source):
-    page = opened(confirmed_search, width=390)
+@pytest.mark.parametrize(("width", "scheme"), [*product(WIDTHS, SCHEMES)])
+def test_several_studies_can_be_read_on_one_page(
+    page_of_several, opened, axe_source, tmp_path, width, scheme
+):
+    page = opened(page_of_several, width=width, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
+    page.screenshot(path=tmp_path / f"{scheme}-{width}-together.png", full_page=True)
+    assert page.evaluate(CUT) == []
+    assert serious(page, axe_source) == []
+
+
+def test_what_keeps_people_out_is_found(confirmed_page, opened, axe_source):
+    page = opened(confirmed_page, width=390)
     page.evaluate(
         """() => {
         const add = (tag) => document.querySelector("main").appendChild(document.createElement(tag));
@@ -112,14 +123,14 @@ def test_what_keeps_people_out_is_found(confirmed_search, opened, axe_source):
 
 
 def test_a_page_without_points_can_be_read(study, opened, axe_source, tmp_path):
-    page = opened(study([], []), width=390)
+    page = opened(write(study([], [])), width=390)
     page.screenshot(path=tmp_path / "empty.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
 
 
-def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_search, opened, tmp_path):
-    page = opened(confirmed_search)
+def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_page, opened, tmp_path):
+    page = opened(confirmed_page)
     figure = page.locator("figure", has=page.locator("a[href='front.svg']"))
     card, buttons = figure.locator(".card"), figure.locator(".spots button")
     spots = json.loads(figure.locator("script.spots").text_content())
@@ -139,9 +150,9 @@ def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_search, opened, t
     assert [button.get_attribute("tabindex") for button in buttons.all()].count("0") == 1
 
 
-def test_spots_lie_on_the_marks(confirmed_search, opened):
+def test_spots_lie_on_the_marks(confirmed_page, opened):
     """The first and the last point of the front, against where the page's SVG has their staircase's axes."""
-    page = opened(confirmed_search)
+    page = opened(confirmed_page)
     figure = page.locator("figure", has=page.locator("a[href='front.svg']"))
     box = figure.locator("svg").bounding_box()
     spots = json.loads(figure.locator("script.spots").text_content())
@@ -151,9 +162,9 @@ def test_spots_lie_on_the_marks(confirmed_search, opened):
         assert at["y"] + at["height"] / 2 == pytest.approx(box["y"] + spot["y"] * box["height"], abs=1)
 
 
-def test_the_page_is_complete_without_scripts(confirmed_search, opened):
-    with_scripts = opened(confirmed_search).locator("main section").all_inner_texts()
-    page = opened(confirmed_search, scripts=False)
+def test_the_page_is_complete_without_scripts(confirmed_page, opened):
+    with_scripts = opened(confirmed_page).locator("main section").all_inner_texts()
+    page = opened(confirmed_page, scripts=False)
     without = page.locator("main section").all_inner_texts()
     assert len(with_scripts) == len(without)
     hint = "Point at a mark"
@@ -163,8 +174,8 @@ def test_the_page_is_complete_without_scripts(confirmed_search, opened):
         assert kept.split() == other.split()
 
 
-def test_on_paper_a_page_is_white_and_nothing_is_cut(confirmed_search, opened, tmp_path):
-    page = opened(confirmed_search, scheme="dark", width=688)  # A4 less the margins
+def test_on_paper_a_page_is_white_and_nothing_is_cut(confirmed_page, opened, tmp_path):
+    page = opened(confirmed_page, scheme="dark", width=688)  # A4 less the margins
     page.emulate_media(media="print", color_scheme="dark")
     wide = page.evaluate(BEYOND)
     assert wide == []

@@ -76,10 +76,10 @@ ORDER = {
         reader ← models
         front, models ← pick
         spec ← answer ← runtime
-        database, runtime ← relay
+        progress ← relay
         runtime ← doctor
         export, progress ← service ← client
-        backup, doctor, export, logs, pick, progress, relay, service ← cli ← __main__
+        backup, doctor, export, logs, pick, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
 }
@@ -126,7 +126,7 @@ OUTSIDE = {
     ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.progress", "study.cli", "trainable.data.fetch"),
+    "rich": ("study.progress", "study.relay", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.compare",

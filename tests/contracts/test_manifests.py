@@ -69,22 +69,23 @@ def test_compose_refuses_what_it_does_not_know() -> None:
 
 
 def test_every_node_of_compose_asks_for_the_token_and_reads_it_from_a_file(services: dict[str, Any]) -> None:
-    assert {*services} == {"postgres", "head", "worker", "gpu-worker"}
-    for name in ("head", "worker", "gpu-worker"):
+    nodes = {"head", "worker", "gpu-worker", "service"}
+    assert {*services} == nodes | {"postgres"}
+    for name in nodes:
         assert services[name]["environment"]["RAY_AUTH_MODE"] == "token"
         sources = {secret["source"]: secret["target"] for secret in services[name]["secrets"]}
         assert services[name]["environment"]["RAY_AUTH_TOKEN_PATH"] == sources["ray_token"]
-    assert [name for name in services if "STUDY_DATABASE" in str(services[name])] == ["head"]
+    assert {name for name in services if "STUDY_DATABASE" in str(services[name])} == {"head", "service"}
     assert not [word for word in SECRETS.values() if word in json.dumps(services)]
 
 
-def test_compose_publishes_the_dashboard_on_this_machine_alone(services: dict[str, Any]) -> None:
+def test_compose_publishes_on_this_machine_alone(services: dict[str, Any]) -> None:
     published = {
         (name, port["host_ip"], port["published"])
         for name, service in services.items()
         for port in service.get("ports", ())
     }
-    assert published == {("head", "127.0.0.1", "8265")}
+    assert published == {("head", "127.0.0.1", "8265"), ("service", "127.0.0.1", "8300")}
 
 
 # --- ray up ----------------------------------------------------------------------------------------------

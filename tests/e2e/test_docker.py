@@ -26,8 +26,22 @@ VARIABLES = {
     "RAY_AUTH_TOKEN": TOKEN,
     "POSTGRES_PASSWORD": PASSWORD,
 }
-HEAD = "http://127.0.0.1:8265"
+HEAD, SERVICE = "http://127.0.0.1:8265", "http://127.0.0.1:8300"
 LAPTOP = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+DATABASE = "storage.url=env:STUDY_DATABASE"
+
+POST = f"""
+import sys
+from pathlib import Path
+from study import Client
+from study.spec import resolve
+
+client = Client({SERVICE!r}, sys.argv[1])
+client.post(resolve("smoke", ["name=posted", {DATABASE!r}], Path("studies")))
+*_, last = client.events("posted")
+assert "posted" in client.report("posted")
+print(last.summary.state, last.summary.counts.completed)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +71,8 @@ class Cluster:
 
     engine: Engine
     folder: Path
+    token: str
+    """One of the service's, to write with."""
 
     def study(self, *arguments: str, **variables: str) -> str:
         """What `study` says on the laptop."""
@@ -75,19 +91,22 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(built: tuple[Engine, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """PostgreSQL, a head and a worker, all healthy."""
+    """PostgreSQL, a head, a worker and the service, all healthy."""
     engine, _ = built
+    up = ("up", "--detach", "--wait", "--no-build", "--pull=never")
+    create = ("study", "token", "create", "--scope=write", "--expires=1h")
     with engine.running(isolated=True):
-        engine.compose("up", "--detach", "--wait", "--no-build", "--pull=never", variables=VARIABLES)
         try:
-            yield Cluster(engine, tmp_path_factory.mktemp("laptop"))
+            engine.compose(*up, variables=VARIABLES)
+            token = engine.compose("run", "--rm", "--no-deps", "service", *create, variables=VARIABLES)
+            engine.compose("--profile=service", *up, variables=VARIABLES)
+            yield Cluster(engine, tmp_path_factory.mktemp("laptop"), token.strip())
         finally:
-            engine.compose("down", "--volumes", "--timeout=5", variables=VARIABLES)
+            engine.compose("--profile=service", "down", "--volumes", "--timeout=5", variables=VARIABLES)
 
 
 def test_a_study_goes_through_jobs_to_its_report(cluster: Cluster) -> None:
-    database = "storage.url=env:STUDY_DATABASE"
-    cluster.study("submit", "smoke", "--address", HEAD, "--set", database)
+    cluster.study("submit", "smoke", "--address", HEAD, "--set", DATABASE)
     (seen,) = json.loads(cluster.study("list", "--address", HEAD, "--json"))
     assert (seen["name"], seen["state"], seen["counts"]["completed"]) == ("smoke", "complete", 8)
 
@@ -103,6 +122,11 @@ def test_a_study_goes_through_jobs_to_its_report(cluster: Cluster) -> None:
     assert int(counted) == 64
 
 
+def test_a_study_is_posted_to_the_service_and_watched_there(cluster: Cluster) -> None:
+    command = [sys.executable, "-c", POST, cluster.token]
+    assert cluster.engine.near(command, {}, cluster.folder).split() == ["complete", "8"]
+
+
 def test_no_node_runs_open(cluster: Cluster) -> None:
     """Catches: a dashboard without the token, and an image that starts Ray without one."""
     assert cluster.asked({}) == 401
@@ -113,12 +137,13 @@ def test_no_node_runs_open(cluster: Cluster) -> None:
 
 def test_secrets_are_in_no_image_and_on_no_command_line(cluster: Cluster) -> None:
     containers = cluster.engine.docker("ps", "--quiet").split()
-    assert len(containers) == 3
+    assert len(containers) == 4
     lines = [cluster.engine.docker("top", name, "-eo", "pid,args") for name in containers]
     said = "".join([*lines, cluster.engine.docker("inspect", IMAGE, *containers)])
     assert "ray start" in said
     assert TOKEN not in said
     assert PASSWORD not in said
+    assert cluster.token not in said
     layers = cluster.engine.docker("history", "--no-trunc", IMAGE)
     assert "constraints.txt" not in layers  # the stage that installs stays behind, and pip.conf with it
     assert "127.0.0.1:" not in layers.replace("127.0.0.1:52365", "")

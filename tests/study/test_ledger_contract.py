@@ -306,6 +306,16 @@ class TestPostgreSQL(LedgerContract):
         postgres.start()
         assert len(ledger.records()) == 1
 
+    def test_a_database_without_an_encoding_serves_too(self, open_, postgres, monkeypatch):
+        """Catches: bytes where text was written, which psycopg gives of a database in SQL_ASCII."""
+        monkeypatch.setenv(VARIABLE, postgres.database(encoding="SQL_ASCII"))
+        ledger = open_()
+        self.drive(ledger)
+        assert open_().spec == ledger.spec
+        assert [r.state for r in ledger.records()] == ["completed"] * len(ledger.records())
+        ledger.release(ledger.claim(), "λ ≥ ½")
+        assert open_().runs()[-1].reason == "λ ≥ ½"
+
     def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(self, open_, monkeypatch):
         """Catches: a study without its facts that is taken for one."""
         url = os.environ[VARIABLE]

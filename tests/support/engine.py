@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 
@@ -136,7 +137,8 @@ def wheels(folder: Path) -> Iterator[str]:
     This machine's own pip has fetched it, by whatever indexes and certificates it is set up with.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needs = [*project["dependencies"], *project["optional-dependencies"]["postgres"], "hatchling"]
+    extras = [project["optional-dependencies"][extra] for extra in ("postgres", "service")]
+    needs = [*project["dependencies"], *chain(*extras), "hatchling"]
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--constraint", ROOT / "constraints.txt"]
     subprocess.run([*download, "--dest", folder, *needs], check=True)
     handler = partial(Quiet, directory=str(folder))

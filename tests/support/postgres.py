@@ -80,12 +80,13 @@ class Server:
         """All that it has logged: errors, deadlocks and statements that failed among it."""
         return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def database(self) -> str:
+    def database(self, *, encoding: str = "UTF8") -> str:
         """The URL of a new, empty database, password and all."""
         name = f"test_{uuid4().hex[:12]}"
         environment = os.environ | {"PGPASSWORD": PASSWORD}
-        command = [self._programs / "createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tester", name]
-        subprocess.run(command, env=environment, check=True)
+        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "tester")
+        kind = (f"--encoding={encoding}", "--locale=C", "--template=template0")
+        subprocess.run([self._programs / "createdb", *where, *kind, name], env=environment, check=True)
         return f"postgresql://tester:{PASSWORD}@127.0.0.1:{self.port}/{name}"
 
     def _run(self, program: str, *arguments: object) -> None:
