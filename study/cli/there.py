@@ -1,5 +1,6 @@
 """The same commands on a cluster: asked of its head, said here."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -7,8 +8,6 @@ import typer
 from study.cli import here
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from study.answer import Answer
 
 
@@ -16,7 +15,7 @@ def ask(
     address: str,
     arguments: list[str],
     *,
-    files: "Sequence[str]" = (),
+    files: Sequence[str] = (),
     quiet: bool = False,
     mixed: bool = False,
 ) -> "Answer":
