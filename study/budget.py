@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from study.ledger import Ledger
 from study.plateau import Plateau
+from study.reader import Reader
 from study.record import Record
 from study.samplers.grid import grid_of
 from study.spec import StudySpec
@@ -49,7 +49,7 @@ def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
     return None
 
 
-def complete(ledger: Ledger, records: Collection[Record] | None = None) -> str | None:
+def complete(ledger: Reader, records: Collection[Record] | None = None) -> str | None:
     """Why the study on record needs no further run, or None: budget spent, and no trial without an end.
 
     `records` are all trials, where they were read already.

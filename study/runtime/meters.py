@@ -17,8 +17,8 @@ from ray.util.metrics import Counter, Gauge, Histogram
 from study.database import DATABASE_ERRORS
 from study.events import Event
 from study.front import candidates, front, reference
-from study.ledger import Ledger, Stage
-from study.record import State
+from study.ledger import Ledger
+from study.record import Stage, State
 
 LABELS = ("study", "stage")
 EVERY_S = 5.0

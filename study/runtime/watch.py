@@ -8,8 +8,8 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from study.database import DATABASE_ERRORS
-from study.ledger import Ledger, Stage
-from study.record import Place
+from study.ledger import Ledger
+from study.record import Place, Stage
 from trainable.contract import StudyError
 
 SETUP_FAILURES = 3

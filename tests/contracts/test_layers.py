@@ -59,22 +59,27 @@ ORDER = {
         parts, spec_text ← spec ← space ← samplers
         owner ← record
         record, spec ← database
-        database, samplers ← ledger
+        database ← reader
+        reader, samplers ← ledger
         record, spec ← front
-        front, ledger ← confirm, plateau
-        plateau ← budget
+        front, ledger ← confirm
+        front, reader ← plateau
+        plateau, samplers ← budget
         spec ← rules
+        front, ledger, rules ← judge
         ledger ← roster
-        budget, events, roster, rules ← referee
+        budget, events, judge, roster ← referee
         confirm, referee ← runtime ← progress
         budget ← export
-        ledger ← backup, models
+        events ← logs
+        ledger ← backup
+        reader ← models
         front, models ← pick
         spec ← answer ← runtime
         progress ← relay
         runtime ← doctor
         export, progress ← service ← client
-        backup, doctor, export, pick, relay, service ← cli ← __main__
+        backup, doctor, export, logs, pick, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
 }
@@ -106,7 +111,7 @@ OUTSIDE = {
     "moocore": ("analysis.front", "analysis.attainment"),
     "numba": ("trainable.engines",),
     "numpy": PACKAGES,
-    "optuna": ("study.space", "study.samplers", "study.database", "study.ledger"),
+    "optuna": ("study.space", "study.samplers", "study.database", "study.reader", "study.ledger"),
     "pandas": ("analysis", "study.export", "study.service.tables"),
     "platformdirs": ("trainable.data",),
     "pyarrow": ("trainable.data",),
@@ -121,7 +126,7 @@ OUTSIDE = {
     ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.progress", "study.relay", "study.cli", "study.service.commands", "trainable.data.fetch"),
+    "rich": ("study.progress", "study.relay", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.compare",
@@ -130,13 +135,13 @@ OUTSIDE = {
         "study.samplers.qmc",
         "trainable.engines",
     ),
-    "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup"),
+    "sqlalchemy": ("study.record", "study.database", "study.reader", "study.ledger", "study.backup"),
     "sqlite3": ("study.database", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),
-    "typer": ("study.cli", "study.service.commands"),
+    "typer": ("study.cli",),
     "uvicorn": ("study.service.serve",),
 }
 """A library, and the only modules that may import it; the standard library's others are free."""
@@ -207,6 +212,14 @@ def test_what_looks_at_a_study_needs_neither_torch_nor_ray() -> None:
         "import analysis.report, study.cli, study.export, study.progress, trainable.data"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_the_command_answers_before_it_imports_what_takes_time() -> None:
+    code = "import sys, study.cli; print(*{module.partition('.')[0] for module in sys.modules})"
+    done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
+    assert {*done.stdout.split()}.isdisjoint(
+        {"torch", "numba", "ray", "pandas", "matplotlib", "optuna", "pydantic"}
+    )
 
 
 def test_the_tables_name_nothing_that_is_not_there() -> None:
