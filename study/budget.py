@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from study.parts import Budget
 from study.plateau import Plateau
 from study.reader import Reader
 from study.record import Record
@@ -47,6 +48,21 @@ def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
     if limit is not None and spent.wall_s >= limit:
         return f"wall time: {spent.wall_s:.0f} s of {limit:g} s"
     return None
+
+
+def exceeds(spec: StudySpec, other: StudySpec) -> bool:
+    """Whether `spec` may go on where `other` ends: a limit is higher or gone, or a confirmation has come."""
+    limits = zip(_limits(spec.budget), _limits(other.budget), strict=True)
+    if any(was is not None and (now is None or now > was) for now, was in limits):
+        return True
+    return spec.confirm is not None and other.confirm is None
+
+
+def _limits(budget: Budget) -> tuple[float | None, ...]:
+    """What ends a study, each the later the larger it is."""
+    rest = budget.plateau
+    plateau = (None, None) if rest is None else (rest.trials, -rest.gain)
+    return budget.trials, budget.member_epochs, budget.wall_time_s, *plateau
 
 
 def complete(ledger: Reader, records: Collection[Record] | None = None) -> str | None:

@@ -7,6 +7,7 @@ is the caller's. Posting the same study again is safe.
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException, HTTPResponse
@@ -29,11 +30,11 @@ from study.service.answers import (
     Trial,
     Trials,
 )
-from study.spec import StudySpec
+from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
 
-AWAY_S, FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 0.25, 4.0
-"""How long a look is tried; each time twice as long is waited for, up to a limit."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 4.0
+"""How long is waited before a look is tried again, at first and at most; each time twice as long."""
 
 SILENCE_S = 60.0
 """After so long without a word a service is taken for away; on a stream it says something every 15 s."""
@@ -55,13 +56,19 @@ class ServiceError(StudyError):
 
 
 class Client:
-    """The service at `url`, as in "https://studies.example.org"; `token` is one of `study token create`."""
+    """The service at `url`, as in "https://studies.example.org"; `token` is one of `study token create`.
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    A look is tried for `patience_s` seconds while the service is away. Every method raises ServiceError for
+    what the service refuses: 401 without a good token, 403 where it may only read, 404 where there is no such
+    study, and what the method names.
+    """
+
+    def __init__(self, url: str, token: str | None = None, *, patience_s: float = 60.0) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise StudyError(f"{url!r} is no address of a service; use one as in http://127.0.0.1:8300")
         self._url = url.rstrip("/")
+        self._patience_s = patience_s
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._opener = build_opener(_NoRedirect)
 
@@ -70,11 +77,17 @@ class Client:
     def post(self, spec: StudySpec | Path | str) -> Study:
         """The study of a spec, or of the TOML in a file or a text; begun where it was not yet.
 
-        ServiceError 409 where the study under this name asks another question, 422 where it is not valid.
+        With a larger budget than it had, a study that has ended goes on. ServiceError 409 where the study
+        under this name asks another question, or runs with a smaller budget; 422 where the spec is not valid.
+        SpecError where the file cannot be read.
         """
         if isinstance(spec, Path):
-            spec = spec.read_text(encoding="utf-8")
+            spec = _text(spec)
         if isinstance(spec, str):
+            if "\n" not in spec and spec.endswith(".toml"):
+                raise SpecError(
+                    f"post: {spec!r} is TOML itself, or a file's name? For a file write Path({spec!r})"
+                )
             return self._changed("/studies", spec.encode(), "application/toml")
         values = spec.model_dump(mode="json", exclude_none=True)
         return self._changed("/studies", json.dumps(values).encode(), "application/json")
@@ -84,13 +97,21 @@ class Client:
         return self._changed(f"{_path(name)}/stop")
 
     def resume(self, name: str) -> Study:
-        """The study, going on where it was. ServiceError 409 where it is complete."""
+        """The study, going on where it was. ServiceError 409: it is complete, or its job has not ended."""
         return self._changed(f"{_path(name)}/resume")
 
     # --- what only looks -------------------------------------------------------------------------------
 
     def studies(self) -> list[Summary]:
-        """Every study, by name: how each stands."""
+        """Every study, by name: how each stands. A service that has yet to read some is asked again."""
+        until = time.monotonic() + self._patience_s
+        while True:
+            found = self._listed()
+            if all(study.state != "unread" for study in found) or time.monotonic() > until:
+                return found
+            time.sleep(FIRST_WAIT_S)
+
+    def _listed(self) -> list[Summary]:
         found: list[Summary] = []
         while True:
             page = self._asked("/studies", Summaries, offset=len(found), limit=PAGE)
@@ -123,11 +144,22 @@ class Client:
                 return
 
     def table(
-        self, name: str, which: Literal["trials", "measurements"], form: Literal["csv", "parquet"]
+        self,
+        name: str,
+        which: Literal["trials", "measurements"],
+        form: Literal["csv", "parquet"],
+        *,
+        offset: int = 0,
+        limit: int = 10_000,
     ) -> bytes:
-        """A whole table as a file, of at most 10,000 rows."""
+        """A table as a file: `limit` rows of it, at most 10,000, from row `offset` on.
+
+        `trials` and `measurements` give all rows, whatever their number. ServiceError 404 where the study has
+        no record yet.
+        """
         accept = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}[form]
-        return self._read(f"{_path(name)}/{which}?limit=10000", accept)
+        query = urlencode({"offset": offset, "limit": limit})
+        return self._read(f"{_path(name)}/{which}?{query}", accept)
 
     def report(self, name: str) -> str:
         """The page of the report."""
@@ -139,13 +171,13 @@ class Client:
         Each piece of news comes once, however often the connection is lost. Without `follow` it ends with
         what is on record now.
         """
-        cursor, patience = after, _Patience()
+        cursor, patience = after, self._patience()
         while True:
             query = urlencode({"after": cursor, "follow": str(follow).lower()})
             try:
                 with self._open(f"{_path(name)}/events?{query}", "text/event-stream") as answer:
                     for event in _events(answer):
-                        patience, cursor = _Patience(), event.get("id", cursor)
+                        patience, cursor = self._patience(), event.get("id", cursor)
                         if event["event"] == "news":
                             yield _parsed(News, event["data"])
                         else:
@@ -166,7 +198,7 @@ class Client:
 
     def _read(self, path: str, accept: str) -> bytes:
         """The body of an answer; asked for again while the service is away."""
-        patience = _Patience()
+        patience = self._patience()
         while True:
             try:
                 with self._open(path, accept) as answer:
@@ -181,7 +213,10 @@ class Client:
             with self._open(path, "application/json", body, kind) as answer:
                 return _parsed(Study, answer.read())
         except (OSError, HTTPException) as error:
-            raise _refused(error) from error
+            raise _refused(error, self._url) from error
+
+    def _patience(self) -> "_Patience":
+        return _Patience(self._url, self._patience_s)
 
     def _open(
         self, path: str, accept: str, body: bytes | None = None, kind: str | None = None
@@ -193,17 +228,18 @@ class Client:
 
 
 class _Patience:
-    """How long to wait before the next try."""
+    """How long to wait before the next try of what a service did not answer."""
 
-    def __init__(self) -> None:
-        self._until, self._next_s = 0.0, FIRST_WAIT_S
+    def __init__(self, url: str, for_s: float) -> None:
+        self._url, self._for_s = url, for_s
+        self._until, self._next_s = math.inf, FIRST_WAIT_S
 
     def wait(self, error: OSError | HTTPException) -> None:
         """Wait, longer each time. ServiceError where another try would not help, or it has been too long."""
         refused = isinstance(error, HTTPError) and error.code not in GATEWAYS
-        self._until = self._until or time.monotonic() + AWAY_S
-        if refused or time.monotonic() > self._until:
-            raise _refused(error) from error
+        self._until = min(self._until, time.monotonic() + self._for_s)
+        if refused or time.monotonic() >= self._until:
+            raise _refused(error, self._url) from error
         time.sleep(self._next_s)
         self._next_s = min(LONGEST_WAIT_S, 2 * self._next_s)
 
@@ -236,10 +272,12 @@ def _over(study: Study) -> bool:
     return state != "running" and not begins
 
 
-def _refused(error: OSError | HTTPException) -> ServiceError:
+def _refused(error: OSError | HTTPException, url: str) -> ServiceError:
     if not isinstance(error, HTTPError):
         reason = error.reason if isinstance(error, URLError) else error
-        return ServiceError(f"the service does not answer: {reason}")
+        if isinstance(reason, OSError) and reason.strerror:
+            reason = reason.strerror
+        return ServiceError(f"{url}: no service answers there: {reason or type(error).__name__}")
     text = error.read().decode(errors="replace")
     try:
         said = str(json.loads(text)["detail"])
@@ -255,6 +293,15 @@ def _parsed(kind: type[A], text: str | bytes) -> A:
     except ValidationError as error:
         what = f"{kind.__name__}: {error.errors(include_url=False)[0]['msg']}"
         raise ServiceError(f"the service answers what this version does not know ({what})") from error
+
+
+def _text(path: Path) -> str:
+    """What a file holds. SpecError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
 
 
 def _path(name: str) -> str:

@@ -6,11 +6,11 @@ may hold a password, so it is resolved where it is used and kept nowhere.
 
 import os
 import sqlite3
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from optuna.study import StudyDirection
 
 from analysis.objective import objectives
 from study.record import Baseline, tables
-from study.spec import StudySpec
+from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
 
 SCHEMA = 3
@@ -60,16 +60,29 @@ NETWORK_FILE_SYSTEMS = (
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
 
-TICK_NS = 2_000_000_000
-"""A file that was written this long ago or more has another stamp when it is written again."""
+_POSTGRES_OPTIONS: Mapping[str, Any] = {
+    "connect_args": {
+        "connect_timeout": CONNECT_S,
+        "tcp_user_timeout": SILENCE_MS,
+        "keepalives_idle": 10,
+        "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
+    },
+    "pool_pre_ping": True,
+}
 
 _LOCK = 0x5EED
 """Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
 
 
 def holds_study(folder: Path) -> bool:
-    """Whether `folder` is a study's: it has a record, or a spec that names a database for one."""
-    return (folder / FILE).is_file() or _named_url(folder) is not None
+    """Whether `folder` is a study's: it has a record, or a spec that names a database for one.
+
+    So is one whose spec cannot be read: where its record is cannot be told, and reading it says why.
+    """
+    try:
+        return (folder / FILE).is_file() or place(folder) is not None
+    except SpecError:
+        return True
 
 
 def studies(home: Path) -> list[Path]:
@@ -77,33 +90,18 @@ def studies(home: Path) -> list[Path]:
     return sorted(folder for folder in home.glob("*/") if holds_study(folder))
 
 
-def mark(folder: Path) -> tuple[object, ...] | None:
-    """What is another once the record in `folder` has changed; costs microseconds.
-
-    None where it cannot be told: the record is in PostgreSQL, or a file that was written so lately that its
-    next stamp may be the same.
-    """
-    stamps = []
-    for name in (FILE, f"{FILE}-wal"):
-        try:
-            found = (folder / name).stat()
-        except FileNotFoundError:
-            continue
-        if found.st_size:  # a reader alone leaves an empty log for as long as it reads
-            stamps.append((name, found.st_ino, found.st_size, found.st_mtime_ns))
-    newest = max((stamp[-1] for stamp in stamps), default=time.time_ns())
-    return tuple(stamps) if time.time_ns() - newest > TICK_NS else None
-
-
 def opened(folder: Path) -> tuple[RDBStorage, str]:
     """The storage of the study in `folder`, and its name there. StudyError where there is none."""
     if (folder / FILE).is_file():
         return _from_file(folder / FILE, made=True)
-    if (url := _named_url(folder)) is None:
+    if (found := place(folder)) is None:
         raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
-    storage, name = _postgres(_resolved(url)), StudySpec.load(folder / SPEC).name
-    if name not in optuna.get_all_study_names(storage):
-        raise StudyError(f"{name}: the database that {folder / SPEC} names holds no such study")
+    url, name = found
+    storage = _postgres(url, made=True)
+    try:
+        storage.get_study_id_from_name(name)
+    except KeyError:
+        raise StudyError(f"{name}: the database that {folder / SPEC} names holds no such study") from None
     return storage, name
 
 
@@ -113,9 +111,9 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
     StudyError where the record of the study in `folder` is elsewhere.
     """
     url = spec.storage.url
-    if holds_study(folder) and url != _named_url(folder):
+    if holds_study(folder) and url != (there := (place(folder) or (None, ""))[0]):
         raise StudyError(
-            f"storage.url: the record of {spec.name} is in {_named_url(folder) or folder / FILE}; leave it "
+            f"storage.url: the record of {spec.name} is in {there or folder / FILE}; leave it "
             "there, or give the spec another name"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +121,7 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
         if not (folder / FILE).is_file():
             _create_file(spec, folder / FILE, baseline)
         return _from_file(folder / FILE)[0]
-    storage = _postgres(_resolved(url))
+    storage = _postgres(url)
     try:
         with _alone(storage.engine):
             _begin(storage, spec, baseline)
@@ -133,11 +131,25 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
     return storage
 
 
-def _named_url(folder: Path) -> str | None:
-    """The database that the spec in `folder` names, as the spec has it; None where the record is a file."""
-    if (folder / FILE).is_file() or not (folder / SPEC).is_file():
+def place(folder: Path) -> tuple[str, str] | None:
+    """The database that the spec in `folder` names, as the spec has it, and the study's name there.
+
+    None where the record is a file.
+    """
+    if (folder / FILE).is_file():
         return None
-    return StudySpec.load(folder / SPEC).storage.url
+    try:
+        found = (folder / SPEC).stat()
+    except FileNotFoundError:
+        return None
+    return _place(folder / SPEC, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=10_000)
+def _place(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, str] | None:
+    """The same, by a spec that is replaced whole: another is another file."""
+    spec = StudySpec.load(path)
+    return None if spec.storage.url is None else (spec.storage.url, spec.name)
 
 
 def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
@@ -248,35 +260,50 @@ def refuse_network(path: Path) -> None:
         )
 
 
-def _postgres(url: sa.URL) -> RDBStorage:
-    """Optuna's storage in a PostgreSQL database, all tables there; a broken connection is replaced."""
-    arguments = {
-        "connect_timeout": CONNECT_S,
-        "tcp_user_timeout": SILENCE_MS,
-        "keepalives_idle": 10,
-        "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
-    }
-    options: dict[str, Any] = {"connect_args": arguments, "pool_pre_ping": True}
-    where = f"{url.host or 'this machine'}, database {url.database}"
-    try:
-        engine = sa.create_engine(url, **options)
-        with _alone(engine):
-            storage = _storage(url.render_as_string(hide_password=False), options)
-            tables.create_all(storage.engine)
-    except ImportError as error:
-        raise StudyError(
-            "storage.url: PostgreSQL needs psycopg; pip install 'pareto-study[postgres]'"
-        ) from error
-    except sa.exc.OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise AwayError(f"storage.url: the PostgreSQL server at {where} does not answer: {reason}") from error
+def _postgres(text: str, *, made: bool = False) -> RDBStorage:
+    """Optuna's storage in the PostgreSQL database that a spec's `text` means, all tables there.
+
+    With `made` they are taken for granted where ours are there: they were made last.
+    """
+    engine = postgres_engine(text)
+    with answering(engine):
+        there = made and set(tables.tables) <= set(sa.inspect(engine).get_table_names())
+        with nullcontext() if there else _alone(engine):
+            storage = _storage(
+                engine.url.render_as_string(hide_password=False), _POSTGRES_OPTIONS, made=there
+            )
+            if not there:
+                tables.create_all(storage.engine)
     engine.dispose()
     return storage
 
 
-def _storage(url: str, options: dict[str, Any], *, made: bool = False) -> RDBStorage:
+def postgres_engine(text: str) -> sa.Engine:
+    """The engine of the PostgreSQL database that a spec's `text` means; a broken connection is replaced."""
+    try:
+        return sa.create_engine(_resolved(text), **_POSTGRES_OPTIONS)
+    except ImportError as error:
+        raise StudyError(
+            "storage.url: PostgreSQL needs psycopg; pip install 'pareto-study[postgres]'"
+        ) from error
+
+
+@contextmanager
+def answering(engine: sa.Engine) -> Iterator[None]:
+    """AwayError, without a password, where the PostgreSQL server of this engine does not answer."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        where = f"{engine.url.host or 'this machine'}, database {engine.url.database}"
+        reason = str(error.orig).strip().splitlines()[0]
+        raise AwayError(f"storage.url: the PostgreSQL server at {where} does not answer: {reason}") from error
+
+
+def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
-    return RDBStorage(url, engine_kwargs=options, skip_compatibility_check=made, skip_table_creation=made)
+    return RDBStorage(
+        url, engine_kwargs=dict(options), skip_compatibility_check=made, skip_table_creation=made
+    )
 
 
 def _resolved(text: str) -> sa.URL:

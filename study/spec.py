@@ -165,12 +165,14 @@ class StudySpec(Part):
         return cls._checked(given)
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, where: str) -> "StudySpec":
-        """The spec that a JSON text gives: the keys of the TOML. A data file in it is named in full.
+    def from_json(cls, text: str | bytes, *, where: str, folder: Path | None = None) -> "StudySpec":
+        """The spec that a JSON text gives: the keys of the TOML. A relative data file starts at `folder`.
 
         SpecError, with a line for each mistake.
         """
-        return cls._checked(SpecText.parse_json(text, where=where))
+        given = SpecText.parse_json(text, where=where)
+        _anchor(given.values, folder or Path.cwd())
+        return cls._checked(given)
 
     @classmethod
     def _checked(cls, given: SpecText) -> "StudySpec":

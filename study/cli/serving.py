@@ -21,7 +21,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Where to listen; beyond this machine only with tokens.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 is a free one.")] = PORT,
     address: Annotated[
         str | None,
         typer.Option(
@@ -37,8 +37,8 @@ def serve(
         from study.service.serve import serve
     except ModuleNotFoundError as error:
         raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
-    say(f"http://{host}:{port}")
-    serve(here.STUDIES.absolute(), host=host, port=port, address=address, data=data)
+    home = here.STUDIES.absolute()
+    serve(home, host=host, port=port, address=address, data=data, said=say)
 
 
 @tokens.command()

@@ -78,8 +78,8 @@ def _claimed(
     ledger: Ledger, split: Split, folder: Path, asked: Confirm | None, *, watch: Watch, search: bool
 ) -> Outcome:
     """Drive what is left of the search, and of the confirmation that is asked for, as its one owner."""
-    if (done := _done(ledger, asked, search=search)) is not None:
-        return Outcome(folder, done, complete=True, trained=False)
+    if (enough := done(ledger, asked, search=search)) is not None:
+        return Outcome(folder, enough, complete=True, trained=False)
     number = ledger.claim()
     interrupt, reason = Interrupt(), "failed"
     try:
@@ -102,20 +102,20 @@ def _claimed(
     return Outcome(
         folder,
         reason,
-        complete=_done(ledger, asked, search=search) is not None,
+        complete=done(ledger, asked, search=search) is not None,
         trained=True,
         interrupted=interrupt.asked.is_set(),
     )
 
 
-def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
-    """Why nothing is left to drive, or None."""
-    done = complete(ledger) if search else "search not asked for"
-    if done is None or asked is None:
-        return done
+def done(ledger: Ledger, asked: Confirm | None, *, search: bool = True) -> str | None:
+    """Why nothing is left to drive of a search and the confirmation that is asked for, or None."""
+    enough = complete(ledger) if search else "search not asked for"
+    if enough is None or asked is None:
+        return enough
     confirmation = ledger.confirmation()
     confirmed = None if confirmation is None else complete(confirmation)
-    return confirmed and f"{done}; confirmed"
+    return confirmed and f"{enough}; confirmed"
 
 
 def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:

@@ -42,11 +42,15 @@ PYTHON = "python -P -m"
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job that runs a study: begun just now, or found; `same` says whether with the very same spec."""
+    """The job that runs a study: begun just now, or found; `same` says whether with the very same spec.
+
+    `at` is when one that was found began, in seconds since 1970 by the head's clock; None where it waits.
+    """
 
     job: str
     begun: bool
     same: bool
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,8 @@ class Head:
                 f"name: {spec.name!r} runs there with another spec, as job {live.id}; give this one another "
                 f"name, or `study stop {spec.name} --address {self.address}` first"
             )
-        return Submitted(live.id, begun=False, same=live.metadata["spec"] == metadata["spec"])
+        same = live.metadata["spec"] == metadata["spec"]
+        return Submitted(live.id, begun=False, same=same, at=live.started / 1e3 if live.started else None)
 
     def follow(self, job: str) -> Iterator[str]:
         """What a job says, piece by piece, until it has ended; AwayError where its head stays away."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from study.service.tokens import Scope, Tokens
+from study.service.tokens import Scope, Token, Tokens
 
 COOKIE = "study_token"
 
@@ -25,8 +25,8 @@ class Access:
         """Whether nobody gets in without a token."""
         return self._required or bool(self.tokens.all())
 
-    def check(self, text: str | None, scope: Scope) -> str | None:
-        """The id of the token, None where none is needed. HTTPException 401 or 403 where it is not enough."""
+    def check(self, text: str | None, scope: Scope) -> Token | None:
+        """The token, None where none is needed. HTTPException 401 or 403 where it is not enough."""
         if not self.locked:
             return None
         if not text:
@@ -38,7 +38,7 @@ class Access:
             raise _unknown(f"this token expired at {token.expires}; ask for a new one")
         if not token.may(scope):
             raise HTTPException(403, f"this token may {token.scope}, and this needs one that may {scope}")
-        return token.id
+        return token
 
 
 def needs(scope: Scope) -> Callable[..., None]:
@@ -51,7 +51,9 @@ def needs(scope: Scope) -> Callable[..., None]:
     ) -> None:
         access: Access = request.app.state.access
         text = cookie if bearer is None else bearer.credentials
-        request.state.token = access.check(text, scope)
+        token = access.check(text, scope)
+        request.state.token = None if token is None else token.id
+        request.state.writes = token is None or token.may("write")
 
     return check
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from study.parts import SamplerName
 from trainable.contract import RankingLoss, Sharing
 
-State = Literal["running", "complete", "stopped", "failed", "died", "not begun", "unreadable"]
+State = Literal["running", "complete", "stopped", "failed", "died", "not begun", "unreadable", "unread"]
 JobState = Literal["waiting", "running", "ended", "failed", "stopped", "unknown"]
 
 
@@ -31,7 +31,7 @@ class Summary(Answer):
 
     name: str
     fingerprint: str | None
-    """16 hexadecimal digits; equal where the question is the same. Null where the record cannot be read."""
+    """16 hexadecimal digits; equal where the question is the same. Null where the record is not read."""
     state: State
     reason: str
     """Why it stands so, in words."""

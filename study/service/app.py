@@ -18,7 +18,7 @@ from study.database import DATABASE_ERRORS
 from study.service import described, events, pages, routes
 from study.service.access import Access
 from study.service.cursor import CursorError
-from study.service.desk import CompleteError, Desk
+from study.service.desk import BusyError, CompleteError, Desk
 from study.service.guard import Guard
 from study.service.posting import TakenError
 from study.service.reports import Reports
@@ -33,10 +33,12 @@ STATUSES: dict[type[Exception], int] = {
     NoStudyError: 404,
     TakenError: 409,
     CompleteError: 409,
+    BusyError: 409,
     CursorError: 422,
     SpecError: 422,
     NoRunnerError: 503,
     StudyError: 503,
+    OSError: 503,
     **dict.fromkeys(DATABASE_ERRORS, 503),
 }
 """What an error is answered with; the class that is nearest counts."""
@@ -69,8 +71,10 @@ def application(
         redirect_slashes=False,
     )
     app.state.access = Access(Tokens(home), required=required)
-    app.state.desk = Desk(Shelf(home), runner, data=data)
-    app.state.tables, app.state.reports, app.state.stream_s = Tables(), Reports(), stream_s
+    shelf = Shelf(home)
+    app.state.desk = Desk(shelf, runner, data=data)
+    app.state.tables, app.state.reports = Tables(shelf.marks), Reports(shelf.marks)
+    app.state.stream_s = stream_s
     app.openapi = partial(described.document, app)  # type: ignore[method-assign]
     app.include_router(routes.router)
     app.include_router(pages.router)
@@ -95,9 +99,7 @@ def _locked(access: Access) -> bool:
 async def _warming(app: FastAPI) -> AsyncIterator[None]:
     """Every study is looked at once while the first requests come, so that lists answer quickly."""
     shelf: Shelf = app.state.desk.shelf
-    Thread(
-        target=lambda: [shelf.summary(name) for name in shelf.names()], name="warming", daemon=True
-    ).start()
+    Thread(target=shelf.warm, name="warming", daemon=True).start()
     yield
 
 
@@ -116,6 +118,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _mendable(request: Request, error: Exception, *, status: int) -> Response:
     said = str(error) if isinstance(error, StudyError) else str(error).partition("\n")[0]
+    if isinstance(error, OSError) and error.filename is not None:
+        said = f"{Path(error.filename).name}: {error.strerror}"  # where it lies here is nobody's business
     return _problem(request, status, said)
 
 

@@ -4,22 +4,27 @@ import time
 from pathlib import Path
 from threading import Lock
 
+from study.budget import exceeds
 from study.service import posting
 from study.service.answers import Job, Study
-from study.service.runner import NoRunnerError, Runner
+from study.service.runner import Begun, NoRunnerError, Runner
 from study.service.shelf import Look, Shelf
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
-ASKED_S = 1.0
-"""How old what is known of a job may be."""
+ASKED_S, AWAY_S = 1.0, 10.0
+"""How old what is known of a job may be; how long what runs studies is left alone where it did not answer."""
 
-DRIVEN = ("running", "complete")
-"""States in which the record says all; in the others the last job may say more."""
+LIVE = ("waiting", "running")
+"""States of a job that has not ended."""
 
 
 class CompleteError(StudyError):
     """A study that has nothing left to do."""
+
+
+class BusyError(StudyError):
+    """A study of which something has to end before it goes on."""
 
 
 class Desk:
@@ -31,28 +36,59 @@ class Desk:
         self._lock = Lock()
 
     def study(self, name: str) -> Study:
-        """All that is told of a study. Where what runs studies does not answer, the job is not told."""
+        """All that is told of a study, with the last job where the record does not say all.
+
+        Where what runs studies does not answer, the job is "unknown".
+        """
         return self._told(self.shelf.look(name))
 
     def line(self, look: Look) -> str:
-        """The same as JSON, of one look at the record; made once for each where the job is not asked for."""
-        return look.line if look.summary.state in DRIVEN else self._told(look).model_dump_json()
+        """The same as JSON, of one look at the record; made once for each where the record says all."""
+        told = self._told(look)
+        return look.line if told is look.study else told.model_dump_json()
 
-    def post(self, body: bytes, kind: str) -> tuple[Study, bool]:
-        """The study that a body describes, and whether it is new; begun if it was not.
+    def parsed(self, body: bytes, kind: str) -> StudySpec:
+        """The spec in a request's body. SpecError where it is not valid, or names what it may not."""
+        return posting.parsed(body, kind, data=self._data)
 
-        Repeating it changes nothing, and mends a post that was cut off before its job had begun.
+    def post(self, spec: StudySpec) -> tuple[Study, bool]:
+        """The study of a spec, and whether it is new; begun if it was not, and going on if it may go further.
+
+        Repeating it changes nothing, and mends a post that was cut off before its job had begun. TakenError
+        where the name asks another question, BusyError where a job goes by less than this spec allows.
         """
-        spec = posting.parsed(body, kind, data=self._data)
         new = posting.put(self.shelf, spec)
-        if self.shelf.look(spec.name).summary.state == "not begun":
-            self._start(self.shelf.look(spec.name).spec)
+        look = self.shelf.look(spec.name)
+        if look.summary.state == "not begun":
+            self._begin(spec, look.spec)
+        elif exceeds(spec, look.spec):
+            self._go_further(spec, look)
         return self.study(spec.name), new
+
+    def _begin(self, spec: StudySpec, known: StudySpec) -> None:
+        """Let a study begin by the spec that was posted last, unless it begins already."""
+        begun = self._start(spec)
+        if begun.same and spec != known:
+            posting.replace(self.shelf.home / spec.name, spec)
+        elif not begun.same and exceeds(spec, known):
+            raise _busy(spec, begun.job)
+
+    def _go_further(self, spec: StudySpec, look: Look) -> None:
+        """Let a study that has ended go on by a spec that may go further, if that leaves anything to do."""
+        if look.summary.state == "running":
+            raise _busy(spec, None)
+        if spec.storage != (there := look.spec.storage):
+            raise posting.TakenError(
+                f"storage.url: the record of {spec.name} is in {there.url or 'its folder'}; leave it there, "
+                "or give this study another name"
+            )
+        if posting.left(self.shelf.home / spec.name, spec) and not (begun := self._start(spec)).same:
+            raise _busy(spec, begun.job)
 
     def stop(self, name: str) -> Study:
         """The study, asked to stop. One that does not run is left as it is."""
         folder, look = self.shelf.folder(name), self.shelf.look(name)
-        if look.summary.state == "complete":
+        if look.summary.state == "complete" and self.study(name).job is None:
             return self.study(name)
         if look.seen is None or not posting.ask_to_stop(folder):
             self._runner.stop(name)
@@ -61,24 +97,37 @@ class Desk:
         return self.study(name)
 
     def resume(self, name: str) -> Study:
-        """The study, going on where it was. CompleteError where nothing is left to do."""
-        look = self.shelf.look(name)
-        if look.summary.state == "complete":
-            raise CompleteError(f"{name}: is complete ({look.summary.reason})")
+        """The study, going on where it was. CompleteError where nothing is left to do, BusyError where its
+        job has yet to end.
+        """
+        folder, look = self.shelf.folder(name), self.shelf.look(name)
+        if look.summary.state == "complete" and not posting.left(folder, look.spec):
+            raise CompleteError(
+                f"{name}: is complete ({look.summary.reason}); post it with a larger budget to go on"
+            )
         if look.summary.state != "running":
-            self._start(look.spec)
+            begun = self._start(look.spec)
+            if begun.at is not None and look.seen is not None and posting.driven_since(folder, begun.at):
+                raise BusyError(f"{name}: job {begun.job.id} writes its report yet; ask again in a moment")
         return self.study(name)
 
     def _told(self, look: Look) -> Study:
-        if look.summary.state in DRIVEN:
+        if look.summary.state == "running":
             return look.study
-        return look.study.model_copy(update={"job": self._job(look.spec.name)})
+        job = self._job(look.spec.name)
+        if look.summary.state == "complete" and (job is None or job.state not in LIVE):
+            return look.study
+        return look.study.model_copy(update={"job": job})
 
-    def _start(self, spec: StudySpec) -> None:
-        job = self._runner.start(spec)
-        with self._lock:
-            self._jobs[spec.name] = (time.monotonic() + ASKED_S, job)
+    def _start(self, spec: StudySpec) -> Begun:
+        begun = self._runner.start(spec)
+        self._know(spec.name, begun.job, ASKED_S)
         self.shelf.forget(spec.name)
+        return begun
+
+    def _know(self, name: str, job: Job | None, for_s: float) -> None:
+        with self._lock:
+            self._jobs[name] = (time.monotonic() + for_s, job)
 
     def _forget(self, name: str) -> None:
         with self._lock:
@@ -90,9 +139,16 @@ class Desk:
         if time.monotonic() < until:
             return job
         try:
-            job = self._runner.last(name)
+            job, for_s = self._runner.last(name), ASKED_S
         except NoRunnerError as error:
-            return Job(id="", state="unknown", said=str(error))
-        with self._lock:
-            self._jobs[name] = (time.monotonic() + ASKED_S, job)
+            job, for_s = Job(id="", state="unknown", said=str(error)), AWAY_S
+        self._know(name, job, for_s)
         return job
+
+
+def _busy(spec: StudySpec, job: Job | None) -> BusyError:
+    what = "it runs" if job is None else f"job {job.id} is there"
+    return BusyError(
+        f"{spec.name}: {what} with a smaller budget or without [confirm]; post this again once that has "
+        f"ended, or stop it first (POST /studies/{spec.name}/stop)"
+    )

@@ -42,7 +42,7 @@ async def stream(
     while True:
         try:
             seen, said = await asyncio.to_thread(_seen, look, line)
-        except (StudyError, *DATABASE_ERRORS):  # whoever comes back is told why, with a status
+        except (StudyError, OSError, *DATABASE_ERRORS):  # whoever comes back is told why, with a status
             return
         if seen is not known:
             known, records = seen, {} if seen.seen is None else seen.seen.records

@@ -46,16 +46,18 @@ class Guard:
         self._app, self._locked, self._hosts = app, locked, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse; a write leaves a line."""
+        """Answer, or refuse; a write leaves a line, before its answer leaves."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
+        noted = scope["method"] in SAFE
 
         async def dressed(message: Message) -> None:
-            nonlocal status
+            nonlocal noted
             if message["type"] == "http.response.start":
-                status = message["status"]
+                if not noted:
+                    noted = True
+                    _note(scope, message["status"])
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -65,8 +67,8 @@ class Guard:
         try:
             await self._answered(scope, receive, dressed)
         finally:
-            if scope["method"] not in SAFE:
-                _note(scope, status)
+            if not noted:  # it raised, or who asked had gone before its body was here
+                _note(scope, 500)
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (refusal := self._refusal(scope)) is not None:

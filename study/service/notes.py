@@ -4,18 +4,22 @@ It names the record's stamps and our version, and holds while they do; delete it
 """
 
 import json
+import logging
 import os
 from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from study.marks import Mark
 from study.service.answers import Summary
 
 FILE = ".summary.json"
 
+log = logging.getLogger("study.service")
 
-def read(folder: Path, mark: tuple[object, ...] | None) -> Summary | None:
+
+def read(folder: Path, mark: Mark | None) -> Summary | None:
     """The summary of the study in `folder` as its record is marked now; None where none holds."""
     path = folder / FILE
     if mark is None or not path.is_file():
@@ -27,14 +31,15 @@ def read(folder: Path, mark: tuple[object, ...] | None) -> Summary | None:
         return None
 
 
-def write(folder: Path, mark: tuple[object, ...], summary: Summary) -> None:
-    """Put the summary beside the record, whole."""
-    if not os.access(folder, os.W_OK):
-        return
-    beside = folder / f"{FILE}.{os.getpid()}"
-    beside.write_text(f"{_key(mark)}\n{summary.model_dump_json()}", encoding="utf-8")
-    beside.replace(folder / FILE)
+def write(folder: Path, mark: Mark, summary: Summary) -> None:
+    """Put the summary beside the record, whole; where it cannot be put the next service reads the record."""
+    beside = folder / f"{FILE}.{os.getpid()}.{os.urandom(4).hex()}"
+    try:
+        beside.write_text(f"{_key(mark)}\n{summary.model_dump_json()}", encoding="utf-8")
+        beside.replace(folder / FILE)
+    except OSError as error:
+        log.warning("%s: %s", beside, error.strerror)
 
 
-def _key(mark: tuple[object, ...]) -> str:
+def _key(mark: Mark) -> str:
     return json.dumps([version("pareto-study"), mark])

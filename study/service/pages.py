@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
@@ -16,7 +17,7 @@ from study.record import Record
 from study.service.access import COOKIE, Access
 from study.service.answers import Study, Summaries
 from study.service.described import problems
-from study.service.desk import Desk
+from study.service.desk import LIVE, Desk
 from study.service.guard import SAFE
 from study.service.negotiate import HTML, JSON, chosen
 from study.service.shelf import Look
@@ -27,6 +28,9 @@ SHOWN = 50
 
 DRAWN = 5000
 """Points that a page draws beside the front, fetched as events; of a longer record only what is new."""
+
+EVERY_S = 10
+"""How often an open list is fetched anew."""
 
 SECONDS_SIGNED_IN = 30 * 24 * 3600
 
@@ -53,13 +57,15 @@ def wanted(request: Request) -> bool:
 
 def studies(request: Request, page: Summaries) -> Response:
     """The list."""
-    return _page(request, "studies.html", page=page)
+    locked = request.app.state.access.locked
+    url = str(request.base_url).rstrip("/")
+    return _page(request, "studies.html", page=page, every_s=EVERY_S, locked=locked, url=url)
 
 
 def study(request: Request, desk: Desk, name: str) -> Response:
     """One study, live."""
     look, told = desk.shelf.look(name), desk.study(name)
-    count = sum(map(len, look.points.values()))
+    count, waits = sum(map(len, look.points.values())), told.job is not None and told.job.state in LIVE
     return _page(
         request,
         "study.html",
@@ -70,8 +76,8 @@ def study(request: Request, desk: Desk, name: str) -> Response:
         trained=0 if look.seen is None else len(look.seen.records),
         after="0" if count <= DRAWN else told.cursor,
         toml=StudySpec.model_validate(told.spec).as_toml(),
-        can_stop=told.summary.state == "running" or (told.job is not None and _live(told)),
-        can_resume=told.summary.state in ("stopped", "failed", "died", "not begun") and not _live(told),
+        can_stop=request.state.writes and (told.summary.state == "running" or waits),
+        can_resume=request.state.writes and not waits and _unfinished(told, look),
     )
 
 
@@ -79,7 +85,10 @@ def problem(request: Request, status: int, detail: str, headers: Mapping[str, st
     """What went wrong; the page to sign in where that would mend it."""
     if status == 401 and request.method in SAFE:
         return _signing_in(request, detail, here=request.url.path, status=401, headers=headers)
-    return _page(request, "problem.html", status=status, headers=headers, code=status, detail=detail)
+    phrase = HTTPStatus(status).phrase
+    return _page(
+        request, "problem.html", status=status, headers=headers, code=status, phrase=phrase, detail=detail
+    )
 
 
 def back(name: str) -> Response:
@@ -123,7 +132,8 @@ async def signed_in(request: Request) -> Response:
     token, here = form.get("token", [""])[0].strip(), _local(form.get("here", [""])[0])
     access: Access = request.app.state.access
     try:
-        request.state.token = await run_in_threadpool(access.check, token, "read")
+        known = await run_in_threadpool(access.check, token, "read")
+        request.state.token = None if known is None else known.id
     except HTTPException as error:
         return _signing_in(request, str(error.detail), here=here, status=401, headers=error.headers or {})
     answer = RedirectResponse(here, 303)
@@ -167,8 +177,12 @@ def _page(
     return HTMLResponse(text, status, {"Vary": "Accept, Cookie", **(headers or {})})
 
 
-def _live(told: Study) -> bool:
-    return told.job is not None and told.job.state in ("waiting", "running")
+def _unfinished(told: Study, look: Look) -> bool:
+    """Whether nobody drives a study that has something left to do."""
+    if told.summary.state != "complete":
+        return told.summary.state != "running"
+    confirmed = told.confirmation is not None and told.confirmation.ended == told.confirmation.planned
+    return look.spec.confirm is not None and not confirmed
 
 
 def _trials(look: Look) -> list[tuple[Record, int]]:

@@ -3,10 +3,12 @@ lets others name on its disks and in its network.
 """
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 from study.ledger import Ledger
 from study.parts import Runtime, is_file
+from study.runtime import done
 from study.service.shelf import POSTED, Look, Shelf
 from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
@@ -28,7 +30,7 @@ def parsed(body: bytes, kind: str, *, data: Path | None) -> StudySpec:
     named by "env:NAME" only, for whoever posts a URL would have the server knock at any door.
     """
     if kind == JSON:
-        spec = StudySpec.from_json(body, where=WHERE)
+        spec = StudySpec.from_json(body, where=WHERE, folder=data)
     else:
         spec = StudySpec.from_text(_text(body), where=WHERE, folder=data)
     if is_file(spec.data.source):
@@ -45,7 +47,7 @@ def parsed(body: bytes, kind: str, *, data: Path | None) -> StudySpec:
 
 
 def put(shelf: Shelf, spec: StudySpec) -> bool:
-    """Keep a spec as a study that waits for its first run; whether it is new. The same is left as it is.
+    """Keep a spec as a study that waits for its first run; whether it is new. One that is here stays so.
 
     Of two that post one name at the same moment one makes it and the other finds it, whatever instance they
     ask. TakenError where the study under this name has another fingerprint.
@@ -64,19 +66,34 @@ def put(shelf: Shelf, spec: StudySpec) -> bool:
     return False
 
 
+def replace(folder: Path, spec: StudySpec) -> None:
+    """Keep another spec of a study that waits for its first run."""
+    beside = _beside(folder / POSTED, spec.as_toml())
+    beside.replace(folder / POSTED)
+
+
+def left(folder: Path, spec: StudySpec) -> bool:
+    """Whether a run of `spec` would have anything to do in the study on record."""
+    with closing(Ledger.read(folder)) as ledger:
+        ledger.spec = spec
+        return done(ledger, spec.confirm) is None
+
+
+def driven_since(folder: Path, at: float) -> bool:
+    """Whether the last run of the study on record began after that, in seconds since 1970."""
+    with closing(Ledger.read(folder)) as ledger:
+        return any(run.started >= at for run in ledger.runs()[-1:])
+
+
 def ask_to_stop(folder: Path) -> bool:
     """Ask whoever drives the study to stop; whether somebody does."""
-    ledger = Ledger.read(folder)
-    try:
+    with closing(Ledger.read(folder)) as ledger:
         return any(run.alive for run in ledger.runs()) and ledger.request_stop()
-    finally:
-        ledger.close()
 
 
 def _linked(path: Path, text: str) -> bool:
     """Whether the file was made, whole, with this text; False where there is one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    beside.write_text(text, encoding="utf-8")
+    beside = _beside(path, text)
     try:
         path.hardlink_to(beside)
     except FileExistsError:
@@ -84,6 +101,13 @@ def _linked(path: Path, text: str) -> bool:
     finally:
         beside.unlink()
     return True
+
+
+def _beside(path: Path, text: str) -> Path:
+    """A file of this text beside `path`, which nobody else knows."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    beside.write_text(text, encoding="utf-8")
+    return beside
 
 
 def _text(body: bytes) -> str:

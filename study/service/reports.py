@@ -5,6 +5,7 @@ moved there one by one, the page last, so two that make it at the same moment le
 """
 
 import asyncio
+import json
 import re
 import sys
 import tempfile
@@ -17,10 +18,14 @@ from analysis.objective import AnalysisError
 from study.database import FILE, holds_study
 from study.export import export
 from study.ledger import Ledger
+from study.marks import Mark, Marks
 from study.service.shelf import NoStudyError
 from trainable.contract import StudyError
 
 PAGE = "report/index.html"
+MARK = "report/.mark"
+"""What the record was marked with when the service made the page."""
+
 STALE_S = 30.0
 """How old a page may be that the record has gone on from."""
 
@@ -30,7 +35,8 @@ _POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]+)"')
 class Reports:
     """Makes reports, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
         self._one = asyncio.Lock()
 
     async def page(self, folder: Path) -> str:
@@ -38,8 +44,10 @@ class Reports:
         if not holds_study(folder):
             raise NoStudyError(f"{folder.name}: has no record yet, and so no report")
         async with self._one:
-            if _stale(folder):
+            mark = await asyncio.to_thread(self._marks.of, folder)
+            if _stale(folder, mark):
                 await _made(folder)
+                (folder / MARK).write_text(json.dumps(mark), encoding="utf-8")
         return (folder / PAGE).read_text(encoding="utf-8")
 
 
@@ -50,12 +58,14 @@ def policy(page: str) -> str:
     return f"{own}; frame-ancestors 'none'"
 
 
-def _stale(folder: Path) -> bool:
-    """Whether the record was written after the page, and the page is no longer new."""
+def _stale(folder: Path, mark: Mark | None) -> bool:
+    """Whether the record, marked so now, has gone on from the page, and the page is no longer new."""
     page = folder / PAGE
     if not page.is_file():
         return True
-    made = page.stat().st_mtime
+    made, known = page.stat().st_mtime, folder / MARK
+    if mark is not None and known.is_file() and known.read_text(encoding="utf-8") == json.dumps(mark):
+        return False
     written = [p.stat().st_mtime for name in (FILE, f"{FILE}-wal") if (p := folder / name).is_file()]
     return max(written, default=time.time()) > made and time.time() - made > STALE_S
 

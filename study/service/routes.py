@@ -68,7 +68,7 @@ def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: A
         total=len(names),
         offset=offset,
         limit=limit,
-        studies=[shelf.summary(name) for name in names[offset : offset + limit]],
+        studies=shelf.summaries(names[offset : offset + limit]),
     )
     if _form(accept, JSON, HTML) == HTML:
         return pages.studies(request, page)
@@ -81,24 +81,29 @@ def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: A
     response_model=Study,
     status_code=201,
     responses={
-        200: {"model": Study, "description": "The study was here already; its job was begun if it was not."},
+        200: {
+            "model": Study,
+            "description": "The study was here already; it begins, or goes on, if that is asked.",
+        },
         201: {"description": "The study is new, and its job begins."},
         **problems(*ALWAYS, 409, 413, 415, 422),
     },
     openapi_extra=SPEC_BODY,
 )
 async def post(request: Request) -> Response:
-    """Post a study: its spec as JSON or TOML. The same spec again is the same study.
+    """Post a study: its spec as JSON or TOML. The same spec again is the same study, and changes nothing.
 
-    The same is what has the same name and fingerprint; budget, [confirm], [storage] and [runtime] of one that
-    is here already stay as they are.
+    The same is what has the same name and fingerprint. With a larger budget, or [confirm] where there was
+    none, a study that has ended goes on; where it still runs, that is answered with 409. A smaller budget
+    and other changes of [confirm], [storage] and [runtime] leave a study that has begun as it is.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (JSON_SPEC, TOML_SPEC):
         raise HTTPException(415, f"Content-Type: send the spec as {JSON_SPEC} or {TOML_SPEC}")
     body = await request.body()
-    study, new = await run_in_threadpool(desk(request).post, body, kind)
-    request.state.study = study.summary.name
+    spec = await run_in_threadpool(desk(request).parsed, body, kind)
+    request.state.study = spec.name
+    study, new = await run_in_threadpool(desk(request).post, spec)
     where = {"Location": f"/studies/{study.summary.name}"}
     return _json(study.model_dump_json(), 201 if new else 200, where)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,10 +27,23 @@ class NoRunnerError(StudyError):
     """What runs studies does not answer now, or refuses."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The job that runs a study: begun `now`, or found; `same` says whether with the very same spec.
+
+    `at` is when one that was found began, in seconds since 1970; None where it waits.
+    """
+
+    job: Job
+    now: bool
+    same: bool
+    at: float | None = None
+
+
 class Runner(Protocol):
     """Runs studies elsewhere. Every method may raise NoRunnerError."""
 
-    def start(self, spec: StudySpec) -> Job:
+    def start(self, spec: StudySpec) -> Begun:
         """The job that runs the study: the live one if there is one, else one that begins now."""
         ...
 
@@ -49,12 +63,13 @@ class Jobs:
         self._address, self._home = address, home
         self._known: Head | None = None
 
-    def start(self, spec: StudySpec) -> Job:
+    def start(self, spec: StudySpec) -> Begun:
         """The live job, or one that begins now; of two that start one at once, one finds the other's."""
         runtime = spec.runtime.model_copy(update={"home": str(self._home.parent)})
         with self._head() as head:
             submitted = head.submit(spec.model_copy(update={"runtime": runtime}))
-        return Job(id=submitted.job, state="waiting", said="")
+        job = Job(id=submitted.job, state="running" if submitted.at else "waiting", said="")
+        return Begun(job, submitted.begun, submitted.same, submitted.at)
 
     def last(self, name: str) -> Job | None:
         """The last job of the study."""

@@ -1,15 +1,19 @@
 """`study serve`: the service over a socket, with its audit on stderr."""
 
 import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from socket import gaierror, getaddrinfo
+from threading import Thread
 
 import uvicorn
 
 from study.runtime import local
 from study.service.app import application
-from study.service.runner import Jobs
+from study.service.runner import Jobs, NoRunnerError
 from study.service.tokens import Tokens
 from trainable.contract import StudyError
 
@@ -17,44 +21,89 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 ENDING_S = 2
 """How long open streams may take to end; their clients go on where they were."""
 
+log = logging.getLogger("study.service")
 
-def serve(home: Path, *, host: str, port: int, address: str | None, data: Path | None) -> None:
+
+def serve(
+    home: Path,
+    *,
+    host: str,
+    port: int,
+    address: str | None,
+    data: Path | None,
+    said: Callable[[str], None],
+) -> None:
     """Serve the studies in `home` until a signal ends it; they run on the Ray at `address`, else on one here.
 
-    StudyError where it would listen beyond this machine with nobody kept out.
+    `said` is told what goes on: first that Ray starts, then the URL, when it answers. StudyError where it
+    would listen beyond this machine with nobody kept out, or cannot listen there.
     """
-    outside = not _loopback(host)
+    addresses = _addresses(host)
+    outside = not all(ip_address(found.partition("%")[0]).is_loopback for _, found in addresses)
     if outside and not Tokens(home).all():
         raise StudyError(
             f"--host: {host} is open to others, and there is no token to keep them out; "
             "`study token create --scope write` makes one, or listen on 127.0.0.1"
         )
+    if address is not None and address != "auto" and not address.startswith(("http://", "https://")):
+        raise StudyError(
+            f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265"
+        )
+    sockets = _listening(addresses, host, port)
     home.mkdir(parents=True, exist_ok=True)
-    url = local.dashboard(home) if address is None else address
-    app = application(
-        home,
-        Jobs(url, home),
-        required=outside,
-        hosts=None if outside else (*LOCAL_NAMES, host),
-        data=data,
-    )
     logging.basicConfig(format="%(message)s")
     logging.getLogger("study").setLevel(logging.INFO)
-    uvicorn.run(
+    if address is None:
+        said("starting a Ray on this machine, unless the one of these studies runs …")
+    jobs = Jobs(local.dashboard(home) if address is None else address, home)
+    app = application(
+        home, jobs, required=outside, hosts=None if outside else (*LOCAL_NAMES, host), data=data
+    )
+    config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         access_log=False,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=ENDING_S,
     )
+    name = f"[{host}]" if ":" in host else host
+    said(f"http://{name}:{sockets[0].getsockname()[1]}")
+    Thread(target=_greeted, args=(jobs,), name="greeting", daemon=True).start()
+    with suppress(KeyboardInterrupt):  # uvicorn ends in order, and passes the signal on
+        uvicorn.Server(config).run(sockets=sockets)
 
 
-def _loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on `host`. StudyError where it is no name of one."""
+def _greeted(jobs: Jobs) -> None:
+    """Say so where what runs studies does not answer: what is here can be read all the same."""
     try:
-        found = {entry[4][0] for entry in getaddrinfo(host, None)}
-    except gaierror as error:
-        raise StudyError(f"--host: {host!r} is no address of this machine: {error.strerror}") from error
-    return all(ip_address(str(address).partition("%")[0]).is_loopback for address in found)
+        jobs.last("")
+    except NoRunnerError as error:
+        log.warning("%s; studies here can be read, and none begins until it answers", error)
+
+
+def _addresses(host: str) -> list[tuple[int, str]]:
+    """The addresses of `host`, each with its family. StudyError where it is no name of this machine."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no name"
+        raise StudyError(f"--host: {host!r} is no address of this machine: {reason}") from error
+    return list(dict.fromkeys((int(family), str(where[0])) for family, *_, where in found))
+
+
+def _listening(addresses: list[tuple[int, str]], host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen there, all on one port: who comes while Ray starts waits."""
+    made: list[socket.socket] = []
+    try:
+        for family, address in addresses:
+            made.append(socket.create_server((address, port), family=family, backlog=2048))
+            port = made[0].getsockname()[1]
+    except OSError as error:
+        for each in made:
+            each.close()
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StudyError(
+            f"--port: {host}:{port} cannot be listened on ({reason}); is another service there? `--port 0` "
+            "takes a free one"
+        ) from error
+    return made

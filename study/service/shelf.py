@@ -1,9 +1,10 @@
 """The studies of one folder, each read again only where its record may have changed.
 
-What is kept in memory can be had again from the records at any time. A record that is a file is known by its
-stamps; another, and one that is being written, is believed for a moment.
+What is kept in memory can be had again from the records at any time. It holds while the record's mark does;
+one that is being written has none, and is believed for a moment.
 """
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -15,14 +16,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
 
-from study.database import DATABASE_ERRORS, FILE, holds_study, mark, studies
+from study.database import DATABASE_ERRORS, holds_study, studies
 from study.ledger import Ledger
+from study.marks import Mark, Marks
 from study.progress import Snapshot, snapshot
 from study.record import Point
 from study.service import notes
 from study.service.answers import Study, Summary
 from study.service.cursor import position
-from study.service.telling import study_of, summary_of, unreadable
+from study.service.telling import study_of, summary_of, unread, unreadable
 from study.spec import NAME, StudySpec
 from trainable.contract import StudyError
 
@@ -35,8 +37,8 @@ FRESH_S = 1.0
 UNREADABLE_S = 10.0
 """How long a record that could not be read is left alone by a list."""
 
-ELSEWHERE_S = 10.0
-"""How long a study that nobody drives is believed to stand as it does, where its record is no file."""
+LISTING_S = 0.1
+"""How long a list reads records, whatever there are."""
 
 LOOKING = 9
 """A study that changes is looked at again after so many times what the last look took."""
@@ -86,10 +88,10 @@ class _Kept(Generic[T]):
     """Something that was made of a record: while its mark lasts, or until a time on the monotonic clock."""
 
     value: T
-    mark: tuple[object, ...] | None
+    mark: Mark | None
     until: float
 
-    def holds(self, now: tuple[object, ...] | None) -> bool:
+    def holds(self, now: Mark | None) -> bool:
         return (self.mark is not None and self.mark == now) or time.monotonic() < self.until
 
 
@@ -98,6 +100,7 @@ class Shelf:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.marks = Marks()
         self._lock = Lock()
         self._locks: dict[str, Lock] = {}
         self._looks: OrderedDict[str, _Kept[Look]] = OrderedDict()
@@ -124,7 +127,7 @@ class Shelf:
         """The study as it stands. NoStudyError, or what a record that cannot be read raises."""
         folder = self.folder(name)
         with self._alone(name):
-            kept, now = self._looks.get(name), mark(folder)
+            kept, now = self._looks.get(name), self.marks.of(folder)
             if kept is None or not kept.holds(now):
                 kept = _kept(folder, now)
                 self._summaries[name] = _Kept(kept.value.summary, kept.mark, kept.until)
@@ -137,21 +140,50 @@ class Shelf:
                     self._looks.popitem(last=False)
         return kept.value
 
-    def summary(self, name: str) -> Summary:
-        """What a list shows of a study."""
-        folder, kept = self.folder(name), self._summaries.get(name)
-        now = mark(folder)
-        if kept is not None and kept.holds(now):
-            return kept.value
-        if kept is None and (noted := notes.read(folder, now)) is not None:
+    def summaries(self, names: Sequence[str], *, within_s: float = LISTING_S) -> list[Summary]:
+        """What a list shows of these studies.
+
+        What may have changed is read again, the longest known first, and then what nobody has read yet. Where
+        that takes longer than `within_s` the rest is told as it was, or as "unread".
+        """
+        ends, marks = time.monotonic() + within_s, self.marks.all(self.home / name for name in names)
+        told = {name: self._known(name, marks[self.home / name]) for name in names}
+        old = {name: kept.until for name in names if (kept := self._summaries.get(name)) is not None}
+        for name in sorted((n for n in names if told[n] is None), key=lambda n: old.get(n, math.inf)):
+            if time.monotonic() < ends:
+                told[name] = self._read(name)
+        return [told[name] or self._before(name) for name in names]
+
+    def warm(self) -> None:
+        """Read every study once, so that lists need not."""
+        for name in self.names():
+            self.summaries([name])
+
+    def _known(self, name: str, now: Mark | StudyError | None) -> Summary | None:
+        """What a list shows of a study whose mark is `now`; None where it has to be read for that."""
+        if isinstance(now, StudyError):
+            return unreadable(name, str(now))
+        kept = self._summaries.get(name)
+        if kept is not None:
+            return kept.value if kept.holds(now) else None
+        noted = notes.read(self.home / name, now)
+        if noted is not None:
             self._summaries[name] = _Kept(noted, now, 0.0)
-            return noted
+        return noted
+
+    def _read(self, name: str) -> Summary:
+        """What a list shows of a study, read where it may have changed; why not, where it cannot be read."""
         try:
             return self.look(name).summary
-        except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
+        except (StudyError, OSError, *DATABASE_ERRORS) as error:  # the others are still worth a line
             summary = unreadable(name, str(error).partition("\n")[0])
         self._summaries[name] = _Kept(summary, None, time.monotonic() + UNREADABLE_S)
         return summary
+
+    def _before(self, name: str) -> Summary:
+        """What a list showed of a study when it was last read."""
+        kept = self._summaries.get(name)
+        return unread(name) if kept is None else kept.value
 
     def forget(self, name: str) -> None:
         """Read this study anew when it is next asked for: something was done to it."""
@@ -172,11 +204,11 @@ def _read(folder: Path) -> Look:
     return Look(seen.spec, seen)
 
 
-def _kept(folder: Path, now: tuple[object, ...] | None) -> _Kept[Look]:
+def _kept(folder: Path, now: Mark | None) -> _Kept[Look]:
     """A look with how long it holds: a study that runs may end without a word on record."""
     began = time.monotonic()
     look = _read(folder)
     ended = time.monotonic()
     settled = look.seen is not None and look.seen.state != "running"
-    fresh_s = FRESH_S if not settled or (folder / FILE).is_file() else ELSEWHERE_S
-    return _Kept(look, now if settled else None, ended + max(fresh_s, LOOKING * (ended - began)))
+    until = ended + max(FRESH_S, LOOKING * (ended - began))
+    return _Kept(look, now if settled else None, until)

@@ -7,9 +7,10 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
-from study.database import holds_study, mark
+from study.database import holds_study
 from study.export import tables
 from study.ledger import Ledger
+from study.marks import Marks
 from study.service.answers import Measured, Measurements, Trial, Trials
 from study.service.negotiate import CSV, PARQUET
 from study.service.shelf import FRESH_S, LOOKING
@@ -27,7 +28,8 @@ KEPT = 4
 class Tables:
     """The tables of studies, made again where a record may have changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
         self._kept: OrderedDict[Path, tuple[object, float, Frames]] = OrderedDict()
         self._lock = Lock()
 
@@ -37,7 +39,7 @@ class Tables:
             return None
         with self._lock:
             known, until, frames = self._kept.get(folder, (None, 0.0, {}))
-            now = mark(folder)
+            now = self._marks.of(folder)
             if not (now is not None and known == now) and monotonic() >= until:
                 began = monotonic()
                 with closing(Ledger.read(folder)) as ledger:

@@ -53,6 +53,11 @@ def unreadable(name: str, reason: str) -> Summary:
     return Summary(name=name, fingerprint=None, state="unreadable", reason=reason)
 
 
+def unread(name: str) -> Summary:
+    """A study whose record was not read yet."""
+    return Summary(name=name, fingerprint=None, state="unread", reason="not read yet; ask again in a moment")
+
+
 def study_of(
     spec: StudySpec,
     seen: Snapshot | None,

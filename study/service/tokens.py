@@ -57,8 +57,7 @@ class Tokens:
 
     def __init__(self, home: Path) -> None:
         self._path = home / FILE
-        self._stamp: tuple[int, ...] | None = None
-        self._known: Mapping[str, Token] = {}
+        self._known: tuple[tuple[int, ...] | None, Mapping[str, Token]] = (None, {})
 
     def create(self, scope: Scope, *, expires: timedelta | None = None, label: str = "") -> str:
         """A new token, durable; only its hash is kept."""
@@ -93,21 +92,23 @@ class Tokens:
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            self._stamp, self._known = None, {}
-            return self._known
-        stamp = (
-            found.st_ino,
-            found.st_size,
-            found.st_mtime_ns,
-        )  # replaced whole: another file, another inode
-        if stamp != self._stamp:
-            self._stamp, self._known = stamp, self._parsed()
-        return self._known
+            return {}
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)  # replaced whole: another file
+        known, tokens = self._known
+        if stamp != known:
+            tokens = self._parsed()
+            self._known = stamp, tokens
+        return tokens
 
     def _parsed(self) -> dict[str, Token]:
         try:
             entries = json.loads(self._path.read_text(encoding="utf-8"))
             return {entry["id"]: Token(**entry) for entry in entries}
+        except OSError as error:
+            raise StudyError(
+                f"{self._path}: cannot be read ({error.strerror}), so nobody is let in; make it readable "
+                "for whoever runs the service"
+            ) from error
         except (ValueError, TypeError, KeyError) as error:
             raise StudyError(
                 f"{self._path}: holds no tokens ({error}); restore it, or delete it and create new ones"

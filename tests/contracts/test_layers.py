@@ -61,6 +61,7 @@ ORDER = {
         record, spec ← database
         database ← reader
         reader, samplers ← ledger
+        database ← marks
         record, spec ← front
         front, ledger ← confirm
         front, reader ← plateau
@@ -78,7 +79,7 @@ ORDER = {
         spec ← answer ← runtime
         progress ← relay
         runtime ← doctor
-        export, progress ← service ← client
+        export, marks, progress ← service ← client
         backup, doctor, export, logs, pick, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
@@ -135,7 +136,14 @@ OUTSIDE = {
         "study.samplers.qmc",
         "trainable.engines",
     ),
-    "sqlalchemy": ("study.record", "study.database", "study.reader", "study.ledger", "study.backup"),
+    "sqlalchemy": (
+        "study.record",
+        "study.database",
+        "study.reader",
+        "study.ledger",
+        "study.backup",
+        "study.marks",
+    ),
     "sqlite3": ("study.database", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),

@@ -1,7 +1,9 @@
 """The service as it is used: a real `study serve`, studies as jobs on its Ray, a real Chromium, and kills."""
 
+import json
 import re
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -9,10 +11,12 @@ from random import Random
 
 import pytest
 from browser import browser
-from command import DEADLINE_S, started, study, until, with_pid
+from command import DEADLINE_S, _content, started, study, until, with_pid
 from heads import free_port
+from serving import done
 
 from study import Client, StudySpec
+from study.client import ServiceError
 from study.ledger import Ledger
 from study.service.answers import News
 from study.service.serve import serve
@@ -91,11 +95,46 @@ def answers(client: Client) -> bool:
 
 
 def test_it_does_not_listen_to_others_without_a_token(tmp_path):
-    with pytest.raises(StudyError, match="there is no token to keep them out"):
-        serve(tmp_path, host="0.0.0.0", port=0, address=None, data=None)
-    with pytest.raises(StudyError, match="is no address of this machine"):
-        serve(tmp_path, host="no.such.host.invalid", port=0, address=None, data=None)
+    refused = {
+        "0.0.0.0": "there is no token to keep them out",
+        "::": "there is no token to keep them out",
+        "no.such.host.invalid": "is no address of this machine",
+        "a..b": "is no address of this machine",
+    }
+    for host, said in refused.items():
+        with pytest.raises(StudyError, match=said):
+            serve(tmp_path, host=host, port=0, address=None, data=None, said=print)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_it_cannot_listen_one_line_says_so_before_a_ray_is_started(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = study("serve", "--port", port, cwd=tmp_path)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
+    assert f"--port: 127.0.0.1:{port} cannot be listened on (Address already in use)" in ended.err
+    wrong = study("serve", "--port", "0", "--address", "head:8265", cwd=tmp_path)
+    assert (wrong.code, "'head:8265' is no URL of a Ray dashboard" in wrong.err) == (2, True)
+    assert not (tmp_path / "studies").exists()
+
+
+def test_a_head_that_is_away_is_said_and_what_is_here_can_be_read(tmp_path):
+    done(tmp_path / "studies", "done")
+    away = f"http://127.0.0.1:{free_port()}"
+    with started("serve", "--port", "0", "--address", away, cwd=tmp_path) as service:
+        until(lambda: service.said("http://127.0.0.1:"), "its address")
+        url = _content(service.out).strip()
+        client = Client(url, patience_s=0)
+        assert client.study("done").summary.state == "complete"
+        with pytest.raises(ServiceError, match=f"503: {away}: no Ray answers there"):
+            client.post(StudySpec.preset("smoke"))
+        assert client.study("smoke").job.state == "unknown"
+        until(lambda: "none begins until it answers" in _content(service.err), "its warning")
+        service.send(signal.SIGTERM)
+        ended = service.wait()
+    assert "Traceback" not in ended.err
+    audit = [json.loads(line) for line in ended.err.splitlines() if line.startswith("{")]
+    assert [(line["path"], line["study"], line["status"]) for line in audit] == [("/studies", "smoke", 503)]
 
 
 def test_without_the_extra_one_line_says_what_to_install(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The service over a real socket, on studies that a formula trains and a runner that only takes notes."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from study.ledger import Ledger
 from study.referee import Referee
 from study.service.answers import Job
 from study.service.app import application
-from study.service.runner import NoRunnerError
+from study.service.runner import Begun, NoRunnerError
 from study.spec import StudySpec
 
 
@@ -24,16 +25,18 @@ class Notes:
     """A runner that runs nothing: what it was asked for, by study; `away` makes it refuse."""
 
     started: list[str] = field(default_factory=list)
-    live: set[str] = field(default_factory=set)
+    live: dict[str, tuple[StudySpec, float]] = field(default_factory=dict)
     away: bool = False
 
-    def start(self, spec: StudySpec) -> Job:
+    def start(self, spec: StudySpec) -> Begun:
         if self.away:
             raise NoRunnerError("no Ray answers")
-        if spec.name not in self.live:
+        if new := spec.name not in self.live:
             self.started.append(spec.name)
-            self.live.add(spec.name)
-        return Job(id=f"{spec.name}-{self.started.count(spec.name)}", state="running", said="")
+            self.live[spec.name] = spec, time.time()
+        by, at = self.live[spec.name]
+        job = Job(id=f"{spec.name}-{self.started.count(spec.name)}", state="running", said="")
+        return Begun(job, now=new, same=by == spec, at=None if new else at)
 
     def last(self, name: str) -> Job | None:
         if self.away:
@@ -43,7 +46,7 @@ class Notes:
         return Job(id=f"{name}-{count}", state=state, said="") if count else None
 
     def stop(self, name: str) -> None:
-        self.live.discard(name)
+        self.live.pop(name, None)
 
 
 @dataclass(frozen=True)

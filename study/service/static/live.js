@@ -78,24 +78,8 @@
   const refresh = async () => {
     if (fetching) { again = true; return; }
     fetching = true;
-    try {
-      const answer = await fetch(root.dataset.page, { headers: { Accept: "text/html" } });
-      if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch { /* the service is away; its events will say when it is back */ }
+    await living.refresh(root.dataset.page);
     setTimeout(() => { fetching = false; if (again) { again = false; refresh(); } }, 1500);
-  };
-  const same = (one, other) => one.tagName === other.tagName &&
-    (one.ariaLabel ? one.ariaLabel === other.ariaLabel : one.textContent === other.textContent);
-  const reachable = (box) => [...box.querySelectorAll("a, button, [tabindex]")];
-  const replace = (fresh) => {
-    for (const old of document.querySelectorAll("[data-live]")) {
-      const made = fresh.getElementById(old.id);
-      if (!made || made.innerHTML === old.innerHTML) continue;
-      const had = reachable(old).find((element) => element === document.activeElement);
-      old.replaceChildren(...made.childNodes);
-      if (had) reachable(old).find((element) => same(element, had))?.focus({ preventScroll: true });
-    }
-    document.title = fresh.title;
   };
   const say = (state) => {
     const box = document.getElementById("said"), words = `${state.name}: ${state.state}`;

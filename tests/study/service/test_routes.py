@@ -9,6 +9,7 @@ import httpx
 import pandas as pd
 import pytest
 from command import until
+from formula import SPEC as FORMULA
 from pandas.testing import assert_frame_equal
 from serving import Notes, done, driven, served
 
@@ -135,8 +136,23 @@ def test_posting_is_idempotent(fresh, body):
     other = client.post("/studies", json=SPEC | {"train": {"epochs": 3}})
     assert other.status_code == 409
     assert "train.epochs: 20 → 3" in other.json()["detail"]
-    larger = client.post("/studies", json=SPEC | {"budget": {"trials": 9}})
-    assert (larger.status_code, larger.json()["spec"]["budget"]) == (200, {"trials": 4})
+
+
+def test_a_study_that_begins_is_not_changed_and_one_that_did_not_goes_by_the_last_post(fresh):
+    service, client = fresh
+
+    def posted(trials):
+        answer = client.post("/studies", json=SPEC | {"budget": {"trials": trials}})
+        return answer.status_code, answer.json().get("spec", {}).get("budget")
+
+    assert posted(4) == (201, {"trials": 4})
+    assert posted(9) == (409, None)  # a job is there, which goes by 4
+    assert posted(2) == (200, {"trials": 4})
+    service.runner.stop("posted")  # before it had begun
+    assert posted(9) == (200, {"trials": 9})
+    assert posted(9) == (200, {"trials": 9})
+    assert service.runner.started == ["posted", "posted"]
+    assert service.runner.live["posted"][0].budget.trials == 9
 
 
 def test_of_many_that_post_at_once_one_makes_it(fresh):
@@ -177,11 +193,94 @@ def test_stop_and_resume(tmp_path):
         assert service.runner.started == ["live"]
 
 
+def formula(name, *overrides):
+    """The body of a formula study."""
+    return as_toml(
+        StudySpec.from_text(FORMULA, where="test", overrides=(f"name={name}", *overrides)).as_toml()
+    )
+
+
+def test_a_larger_budget_goes_on_with_a_study_that_has_ended_and_nothing_else_does(tmp_path):
+    """As `study run` does; the same post again changes nothing, before its job, during it and after it."""
+    home = tmp_path / "studies"
+    done(home, "done")  # 6 trials, budget spent
+    with served(home) as service, service.client() as client:
+
+        def posted(*overrides):
+            answer = client.post("/studies", **formula("done", *overrides))
+            return answer.status_code, list(service.runner.started), answer.json()
+
+        for less in ("budget.trials=6", "budget.trials=5", "runtime.lanes=3", "budget.member_epochs=9"):
+            assert posted(less)[:2] == (200, []), less
+        more = "budget.trials=8"
+        status, started, told = posted(more)
+        assert (status, started, told["summary"]["state"]) == (200, ["done"], "complete")
+        assert (told["job"]["id"], told["spec"]["budget"]) == ("done-1", {"trials": 6})
+        assert service.runner.live["done"][0].budget.trials == 8
+        assert posted(more)[:2] == (200, ["done"])
+        status, _, said = posted("budget.trials=9")
+        assert (status, "with a smaller budget" in said["detail"]) == (409, True)
+
+        going = driven(home, "done", more)  # what the job does: the record goes by the larger budget now
+        going.step()
+        until(lambda: posted(more)[2]["summary"]["state"] == "running", "the run")
+        assert posted("budget.trials=9")[0] == 409
+        going.finish()
+        service.runner.live.clear()
+        until(lambda: client.get("/studies/done").json()["summary"]["state"] == "complete", "its end")
+        status, started, told = posted(more)
+        assert (status, started, told["spec"]["budget"]) == (200, ["done"], {"trials": 8})
+        assert sum(told["summary"]["counts"].values()) == 8
+        assert posted("budget.trials=8", "confirm={}")[:2] == (200, ["done", "done"])
+        service.runner.live.clear()
+        status, _, said = posted("budget.trials=9", "storage.url=env:ELSEWHERE")
+        assert (status, "leave it there" in said["detail"]) == (409, True)
+
+
+def test_a_study_that_was_stopped_goes_on_by_a_larger_budget_and_not_by_the_same(tmp_path):
+    home = tmp_path / "studies"
+    study = driven(home, "live", "budget.trials=50")
+    study.step()
+    study.ledger.release(study.run, "stopped by a user")
+    with served(home) as service, service.client() as client:
+        assert client.post("/studies", **formula("live", "budget.trials=50")).status_code == 200
+        assert service.runner.started == []
+        assert client.post("/studies", **formula("live", "budget.trials=60")).status_code == 200
+        assert service.runner.started == ["live"]
+        assert client.post("/studies/live/stop").json()["job"]["state"] == "stopped"  # before it has begun
+
+
+def test_a_confirmation_that_was_cut_off_goes_on(tmp_path):
+    home = tmp_path / "studies"
+    done(home, "done", "confirm={}")
+    with served(home) as service, service.client() as client:
+        page = client.get("/studies/done", headers={"Accept": "text/html"}).text
+        assert "/studies/done/resume" in page
+        assert client.post("/studies/done/resume").status_code == 200
+        assert service.runner.started == ["done"]
+
+
+def test_a_study_does_not_go_on_while_its_last_job_has_yet_to_end(tmp_path):
+    """After its run a job writes a report. A resume then would find it, and nothing would go on."""
+    home = tmp_path / "studies"
+    with served(home) as service, service.client() as client:
+        service.runner.start(StudySpec.from_text(FORMULA, where="test", overrides=["name=live"]))
+        study = driven(home, "live", "budget.trials=50")
+        study.step()
+        study.ledger.release(study.run, "stopped by a user")
+        answer = client.post("/studies/live/resume")
+        assert (answer.status_code, "ask again in a moment" in answer.json()["detail"]) == (409, True)
+        service.runner.live.clear()
+        assert client.post("/studies/live/resume").status_code == 200
+        assert service.runner.started == ["live", "live"]
+        assert client.post("/studies/live/resume").status_code == 200  # its job has yet to begin
+
+
 def test_a_study_that_has_not_begun_is_stopped_with_its_job(fresh):
     service, client = fresh
     client.post("/studies", json=SPEC)
     told = client.post("/studies/posted/stop").json()
-    assert (service.runner.live, told["job"]["state"]) == (set(), "stopped")
+    assert (service.runner.live, told["job"]["state"]) == ({}, "stopped")
     assert client.post("/studies/posted/resume").status_code == 200
     assert service.runner.started == ["posted", "posted"]
 

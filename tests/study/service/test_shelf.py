@@ -13,6 +13,7 @@ from study.service import shelf
 from study.service.negotiate import chosen
 from study.service.reports import policy
 from study.service.shelf import NoStudyError, Shelf
+from trainable.contract import StudyError
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_a_record_that_did_not_change_is_read_once(tmp_path, reads):
     kept = Shelf(tmp_path)
     first = kept.look("done")
     assert kept.look("done") is first
-    assert kept.summary("done") is first.summary
+    assert kept.summaries(["done"]) == [first.summary]
     assert reads == ["done"]
     aged(folder, 30)  # written since
     assert kept.look("done") is not first
@@ -71,7 +72,7 @@ def test_only_the_last_studies_are_kept_in_full(tmp_path, reads, monkeypatch):
     for name in ("a", "b", "a"):
         kept.look(name)
     assert reads == ["a", "b", "a"]
-    assert [kept.summary(name).name for name in ("a", "b")] == ["a", "b"]
+    assert [summary.name for summary in kept.summaries(["a", "b"])] == ["a", "b"]
     assert reads == ["a", "b", "a"]
 
 
@@ -81,14 +82,49 @@ def test_a_service_that_has_just_begun_reads_only_what_changed(tmp_path, reads):
     for folder in folders:
         aged(folder, 60)
     told = [Shelf(tmp_path).look(name).summary for name in ("a", "b")]
-    assert [Shelf(tmp_path).summary(name) for name in ("a", "b")] == told
+    assert Shelf(tmp_path).summaries(["a", "b"]) == told
     assert reads == ["a", "b"]
     aged(folders[1], 30)
-    assert [Shelf(tmp_path).summary(name) for name in ("a", "b")] == told
+    assert Shelf(tmp_path).summaries(["a", "b"]) == told
     assert reads == ["a", "b", "b"]
     (folders[0] / ".summary.json").write_text("torn")
-    assert Shelf(tmp_path).summary("a") == told[0]
+    assert Shelf(tmp_path).summaries(["a"]) == told[:1]
     assert reads == ["a", "b", "b", "a"]
+
+
+def test_a_list_tells_what_it_has_when_its_time_is_over(tmp_path, reads):
+    """What was never read is "unread"; of what is known the longest known is read first."""
+    for name in ("a", "b"):
+        done(tmp_path, name, "budget.trials=1")  # just now, so no stamp is trusted
+    kept = Shelf(tmp_path)
+    assert [s.state for s in kept.summaries(["a", "b"], within_s=0.0)] == ["unread", "unread"]
+    assert reads == []
+    kept.look("b")
+    kept.look("a")
+    assert [s.state for s in kept.summaries(["a", "b"], within_s=0.0)] == ["complete", "complete"]
+    assert reads == ["b", "a"]
+    kept.summaries(["a", "b"])
+    assert reads == ["b", "a", "b", "a"]
+
+
+def test_a_study_whose_spec_cannot_be_read_is_listed_with_the_reason(tmp_path):
+    """Its record may be in a database that nothing else names."""
+    done(tmp_path, "whole", "budget.trials=1")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "study.toml").write_text("name = ")
+    kept = Shelf(tmp_path)
+    torn, whole = kept.summaries(kept.names())
+    assert (torn.name, torn.state, whole.state) == ("torn", "unreadable", "complete")
+    assert "torn/study.toml" in torn.reason
+    with pytest.raises(StudyError, match=r"study\.toml"):
+        kept.look("torn")
+
+
+def test_where_nothing_can_be_written_everything_can_be_read(tmp_path, reads, monkeypatch, caplog):
+    aged(done(tmp_path, "a"), 60)
+    (tmp_path / "a" / ".summary.json").mkdir()  # as good as a disk that is full
+    assert Shelf(tmp_path).look("a").summary.state == "complete"
+    assert ".summary.json" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "nothing", ".hidden", "a\0"])

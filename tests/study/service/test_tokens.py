@@ -1,6 +1,9 @@
 """Who gets in where: every route against every kind of token, and what is kept of one."""
 
+import hmac
+import inspect
 import json
+import logging
 import re
 import stat
 from datetime import timedelta
@@ -10,8 +13,12 @@ import pytest
 from serving import done, served
 from starlette.routing import Mount
 
+from study.service import tokens as token_module
 from study.service.app import application
+from study.service.posting import put
+from study.service.shelf import Shelf
 from study.service.tokens import FILE, Tokens, span
+from study.spec import StudySpec
 from trainable.contract import StudyError
 
 OPEN = {("GET", "/health"), ("GET", "/"), ("GET", "/sign-in"), ("POST", "/sign-in"), ("POST", "/sign-out")}
@@ -51,6 +58,7 @@ def locked(tmp_path_factory):
     """A service with tokens, and one of each kind."""
     home = tmp_path_factory.mktemp("locked") / "studies"
     done(home, "done")
+    put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
     tokens = Tokens(home)
     given = {
         "none": None,
@@ -168,6 +176,20 @@ def test_a_token_is_good_for_every_instance_at_once(tmp_path):
     assert there.find(token) is None
 
 
+def test_every_secret_is_compared_once_and_in_constant_time(tmp_path, monkeypatch):
+    """A known id, an unknown one and no token at all cost one comparison each, of hashes of one length."""
+    compared, real = [], hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or real(a, b))
+    tokens = Tokens(tmp_path)
+    good = tokens.create("read")
+    for text in (good, good[:-1], good[:-1] + "!", "study_00000000_" + "A" * 43, "", "x" * 10_000):
+        tokens.find(text)
+    assert compared == [(64, 64)] * 6
+    source = inspect.getsource(token_module)
+    assert " == token.hash" not in source
+    assert "hash ==" not in source
+
+
 @pytest.mark.parametrize("text", ["", "0d", "30", "d", "-1d", "1.5h", "1y", "30 d", "999999d"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(StudyError, match="--expires"):
@@ -178,5 +200,36 @@ def test_a_file_that_holds_no_tokens_locks_everybody_out(tmp_path):
     with served(tmp_path) as service, service.client() as client:
         (tmp_path / FILE).write_text("[{}]")
         answer = client.get("/studies")
-    assert answer.status_code == 503
-    assert "holds no tokens" in answer.json()["detail"]
+        assert answer.status_code == 503
+        assert "holds no tokens" in answer.json()["detail"]
+        (tmp_path / FILE).unlink()
+        (tmp_path / FILE).mkdir()  # as good as one that nobody may read
+        for path in ("/studies", "/sign-in"):
+            answer = client.post(path) if path == "/sign-in" else client.get(path)
+            assert (answer.status_code, "nobody is let in" in answer.text) == (503, True)
+
+
+def test_who_may_only_read_sees_no_buttons_to_write_with(locked):
+    service, given = locked
+    pages = {}
+    for scope in ("read", "write"):
+        headers = {"Accept": "text/html", "Authorization": f"Bearer {given[scope]}"}
+        with service.client(headers=headers) as browser:
+            pages[scope] = browser.get("/studies/waits").text
+    assert 'action="/studies/waits/resume"' in pages["write"]
+    assert "/resume" not in pages["read"]
+
+
+def test_the_audit_names_the_token_and_never_its_secret(locked, caplog):
+    service, given = locked
+    caplog.set_level(logging.INFO, "study.audit")
+    with service.client() as client:
+        for kind in ("read", "write", "expired", "other"):
+            headers = {"Authorization": f"Bearer {given[kind]}"}
+            client.post("/studies/done/resume", headers=headers)
+    lines = [json.loads(message) for message in caplog.messages]
+    own = {kind: given[kind].split("_")[1] for kind in ("read", "write")}
+    assert [(line["token"], line["status"]) for line in lines] == [
+        (None, 403), (own["write"], 409), (None, 401), (None, 401)
+    ]  # fmt: skip
+    assert not any(token.split("_")[2] in caplog.text for token in given.values() if token)
