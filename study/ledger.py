@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import CONFIRM, SCHEMA, create, opened, put_spec
+from study.database import CONFIRM, put_spec
 from study.owner import Owner
 from study.reader import Reader
 from study.record import (
@@ -33,7 +33,6 @@ from study.record import (
     Plan,
     Point,
     Run,
-    Stage,
     by_user,
     judgements,
     measurements,
@@ -42,6 +41,7 @@ from study.record import (
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
+from study.storage import create, opened
 from trainable.contract import Config, FaultKind, Lease, Measurement, StudyError, Verdict
 
 
@@ -51,11 +51,13 @@ class Ledger(Reader):
     Opened for driving by `open`, for reading by `read`.
     """
 
-    def __init__(self, storage: RDBStorage, optuna_study: optuna.Study, *, owner: int | None = None) -> None:
-        super().__init__(storage, optuna_study, owner=owner)
+    def __init__(self, storage: RDBStorage, name: str, *, search: int | None = None) -> None:
+        super().__init__(storage.engine, name, search=search)
+        self._storage = storage
         self._skew = time.time() - time.monotonic()
         self._space = SearchSpace(self.spec)
-        self._optuna.sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
+        sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
+        self._optuna = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
 
     # --- opening ---------------------------------------------------------------------------------------
 
@@ -66,7 +68,7 @@ class Ledger(Reader):
         SpecError where one exists under this name with another fingerprint, StudyError where its data
         changed or its record is elsewhere.
         """
-        ledger = cls._of(create(spec, folder, baseline), spec.name)
+        ledger = cls(create(spec, folder, baseline), spec.name)
         try:
             ledger.check(spec, baseline)
         except StudyError:
@@ -78,25 +80,11 @@ class Ledger(Reader):
         return ledger
 
     @classmethod
-    def read(cls, folder: Path, *, stage: Stage = "search") -> "Ledger":
-        """The ledger in `folder`, of the search or of its confirmation. StudyError where there is none."""
-        ledger = cls._of(*opened(folder))
-        if stage == "search":
-            return ledger
-        if (confirmation := ledger.confirmation()) is None:
-            name = ledger.spec.name
-            raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
-        return confirmation
+    def _in(cls, folder: Path) -> "Ledger":
+        return cls(*opened(folder))
 
-    @classmethod
-    def _of(cls, storage: RDBStorage, name: str) -> "Ledger":
-        optuna_study = optuna.load_study(study_name=name, storage=storage)
-        if (schema := optuna_study.user_attrs.get("schema")) != SCHEMA:
-            raise StudyError(
-                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
-                "version of pareto-study that wrote it"
-            )
-        return cls(storage, optuna_study)
+    def _beside(self, name: str) -> "Ledger":
+        return Ledger(self._storage, name, search=self._search)
 
     def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
         """SpecError where `spec` asks another question than the study under this name; StudyError where its
@@ -116,13 +104,13 @@ class Ledger(Reader):
 
     def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
         """The record of a confirmation that begins now, with `spec`: the test set is open from here on."""
-        name = self._optuna.study_name + CONFIRM
+        name = self._name + CONFIRM
         optuna_study = optuna.create_study(
             storage=self._storage, study_name=name, directions=self._optuna.directions, load_if_exists=True
         )
         optuna_study.set_user_attr("spec", spec.model_dump(mode="json"))
         optuna_study.set_user_attr("plan", plan.as_dict())  # the last: without it nothing has begun
-        return Ledger(self._storage, optuna_study, owner=self._owner)
+        return self._beside(name)
 
     def fix(self, baseline: Baseline) -> None:
         """Fix what is fixed before the first trial."""
@@ -220,7 +208,7 @@ class Ledger(Reader):
             if run.ended is None and not run.alive:
                 self.release(run.run, "died", ended=run.renewed)
         row = asdict(Owner.here()) | {
-            "study": self._owner,
+            "study": self._search,
             "started": self._time(),
             "renewed": self._time(),
             "heard": self._shared_time,
@@ -256,7 +244,7 @@ class Ledger(Reader):
 
     def request_stop(self) -> bool:
         """Ask whoever drives the study to stop; whether somebody does."""
-        query = sa.update(runs).where(runs.c.study == self._owner, runs.c.ended.is_(None)).values(stop=True)
+        query = sa.update(runs).where(runs.c.study == self._search, runs.c.ended.is_(None)).values(stop=True)
         with self._engine.begin() as connection:
             return connection.execute(query).rowcount > 0
 

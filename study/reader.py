@@ -1,19 +1,18 @@
 """What a study's record says: all that is read of it, and nothing that changes it.
 
-Status, lists and points are plain SQL over Optuna's tables and ours: Optuna's own `get_trials` takes seconds
-once there are thousands of trials.
+It is plain SQL over Optuna's tables and ours, and needs no Optuna, which takes longer to import than a study
+of thousands of trials to read; its own `get_trials` takes seconds of one.
 """
 
 import json
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self
 
-import optuna
 import sqlalchemy as sa
-from optuna.storages import RDBStorage
 
-from study.database import CONFIRM
+from study.database import ATTRIBUTES, CONFIRM, SCHEMA, connected, study_id
 from study.owner import Owner
 from study.record import (
     ENDED,
@@ -33,25 +32,47 @@ from study.record import (
     runs,
 )
 from study.spec import StudySpec
-from trainable.contract import METRICS, Config, Decision, Measurement
+from trainable.contract import METRICS, Config, Decision, Measurement, StudyError
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
-_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
+_TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
 
 
 class Reader:
     """The record of one study, of its search or of its confirmation, to be read."""
 
-    def __init__(self, storage: RDBStorage, optuna_study: optuna.Study, *, owner: int | None = None) -> None:
-        self._storage = storage
-        self._engine = storage.engine
-        self._optuna = optuna_study
-        self._id: int = storage.get_study_id_from_name(optuna_study.study_name)
-        self._owner = self._id if owner is None else owner
-        attributes = optuna_study.user_attrs
-        self.spec = StudySpec.model_validate(attributes["spec"])
-        self.plan: Plan | None = Plan.from_dict(attributes["plan"]) if "plan" in attributes else None
+    def __init__(self, engine: sa.Engine, name: str, *, search: int | None = None) -> None:
+        self._engine = engine
+        self._name = name
+        if (found := study_id(engine, name)) is None:
+            raise RuntimeError(f"{name}: is not in its database")
+        self._id = found
+        self._search = found if search is None else search
+        """The number of the search: it is what a run drives, whatever is trained."""
+        facts = self._facts()
+        if search is None and (schema := facts.get("schema")) != SCHEMA:
+            raise StudyError(
+                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
+                "version of pareto-study that wrote it"
+            )
+        self.spec = StudySpec.model_validate(facts["spec"])
+        self.plan: Plan | None = Plan.from_dict(facts["plan"]) if "plan" in facts else None
         """What is confirmed; None in a search."""
+
+    @classmethod
+    def read(cls, folder: Path, *, stage: Stage = "search") -> Self:
+        """The record in `folder`, of the search or of its confirmation. StudyError where there is none."""
+        reader = cls._in(folder)
+        if stage == "search":
+            return reader
+        if (confirmation := reader.confirmation()) is None:
+            name = reader.spec.name
+            raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
+        return confirmation
+
+    @classmethod
+    def _in(cls, folder: Path) -> Self:
+        return cls(*connected(folder))
 
     @property
     def stage(self) -> Stage:
@@ -61,22 +82,30 @@ class Reader:
     @property
     def baseline(self) -> Baseline:
         """What was fixed before the first trial."""
-        return Baseline(**self._optuna.user_attrs["baseline"])
+        return Baseline(**self._facts()["baseline"])
 
     @property
     def fixed(self) -> bool:
         """Whether its baseline is there: a confirmation gets it after its plan, and a kill may be between."""
-        return "baseline" in self._optuna.user_attrs
+        return "baseline" in self._facts()
 
     def confirmation(self) -> Self | None:
         """The record of this search's confirmation; None where the test set was not opened."""
-        name = self._optuna.study_name + CONFIRM
-        if name not in optuna.get_all_study_names(self._storage):
-            return None
-        optuna_study = optuna.load_study(study_name=name, storage=self._storage)
-        if "plan" not in optuna_study.user_attrs:
-            return None
-        return type(self)(self._storage, optuna_study, owner=self._owner)
+        name = self._name + CONFIRM
+        found = study_id(self._engine, name)
+        return None if found is None or "plan" not in self._facts(found) else self._beside(name)
+
+    def _beside(self, name: str) -> Self:
+        """Another record in the same database, of the same study."""
+        return type(self)(self._engine, name, search=self._search)
+
+    def _facts(self, study: int | None = None) -> dict[str, Any]:
+        """What is fixed for the study, or for another one, and what is known of its lanes."""
+        attributes = ATTRIBUTES.c
+        query = sa.select(attributes.key, attributes.value_json)
+        query = query.where(attributes.study_id == (self._id if study is None else study))
+        with self._engine.connect() as connection:
+            return {key: json.loads(value) for key, value in connection.execute(query)}
 
     def close(self) -> None:
         """Let go of the database."""
@@ -86,17 +115,17 @@ class Reader:
 
     def records(self) -> list[Record]:
         """Every trial, by number."""
-        trials, attribute = _TRIALS.c, _ATTRIBUTES.c
-        joined = _TRIALS.outerjoin(_ATTRIBUTES, attribute.trial_id == trials.trial_id)
+        trials, attribute = _TRIALS.c, _TRIAL_ATTRIBUTES.c
+        joined = _TRIALS.outerjoin(_TRIAL_ATTRIBUTES, attribute.trial_id == trials.trial_id)
         query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
         query = query.where(trials.study_id == self._id)
-        attributes: dict[int, dict[str, Any]] = {}
         with self._engine.connect() as connection:
-            for number, key, value in connection.execute(query.order_by(trials.number)):
-                entry = attributes.setdefault(number, {})
-                if key is not None:
-                    entry[key] = json.loads(value)
-        return [_record(number, entry) for number, entry in attributes.items()]
+            rows = connection.execute(query.order_by(trials.number)).all()
+        values = json.loads(f"[{','.join(value or 'null' for _, _, value in rows)}]")  # one call for all
+        entries: dict[int, dict[str, Any]] = {}
+        for (number, key, _), value in zip(rows, values, strict=True):
+            entries.setdefault(number, {})[key] = value  # a trial without attributes has one without a key
+        return [_record(number, entry) for number, entry in entries.items()]
 
     # --- measurements ------------------------------------------------------------------------------------
 
@@ -148,13 +177,12 @@ class Reader:
 
     def lane(self, name: str) -> dict[str, int]:
         """What is known of a lane: its incarnation, and how often it started since its last measurement."""
-        known: dict[str, int] = self._optuna.user_attrs.get(f"lane/{name}", {"incarnation": 0, "starts": 0})
+        known: dict[str, int] = self._facts().get(f"lane/{name}", {"incarnation": 0, "starts": 0})
         return known
 
     def places(self) -> list[Place]:
         """Where each lane was in each of its incarnations, as they were noted."""
-        attributes = self._optuna.user_attrs
-        found = [Place(**value) for key, value in attributes.items() if key.startswith("place/")]
+        found = [Place(**value) for key, value in self._facts().items() if key.startswith("place/")]
         return sorted(found, key=lambda place: (place.lane, place.incarnation))
 
     def owned(self, run: int) -> bool:
@@ -173,7 +201,7 @@ class Reader:
         r = runs.c
         owner = (r.host, r.kernel, r.pid, r.born)
         driven = (r.started, r.renewed, r.stop, r.ended, r.reason, self._shared_time - r.heard)
-        query = sa.select(r.run, *owner, *driven).where(r.study == self._owner).order_by(r.run)
+        query = sa.select(r.run, *owner, *driven).where(r.study == self._search).order_by(r.run)
         with self._engine.connect() as connection:
             return [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
 

@@ -70,6 +70,6 @@ def _refuse(message: str) -> NoReturn:
 
 def _database_errors() -> tuple[type[Exception], ...]:
     """Asked for only when something was raised: the ledger takes a second to import."""
-    from study.database import DATABASE_ERRORS
+    from study.storage import STORAGE_ERRORS
 
-    return DATABASE_ERRORS
+    return STORAGE_ERRORS

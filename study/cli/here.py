@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
-    from study.ledger import Ledger
+    from study.reader import Reader
 
 STUDIES = Path("studies")
 """Where all commands look for studies, and put them."""
@@ -23,8 +23,8 @@ def folder(name: str) -> Path:
     return STUDIES / name
 
 
-def ledger(name: str) -> "Ledger":
+def record(name: str) -> "Reader":
     """The record of a study, to be read."""
-    from study.ledger import Ledger
+    from study.reader import Reader
 
-    return Ledger.read(folder(name))
+    return Reader.read(folder(name))

@@ -16,7 +16,7 @@ from study.cli.terminal import console, first_line, say, show_front
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
-    from study.ledger import Ledger
+    from study.reader import Reader
 
 
 def list_(as_json: AsJson = False, address: Address = None) -> None:
@@ -26,12 +26,12 @@ def list_(as_json: AsJson = False, address: Address = None) -> None:
         return
     from study import progress
     from study.database import DATABASE_ERRORS, studies
-    from study.ledger import Ledger
+    from study.reader import Reader
 
     seen: list[progress.Snapshot] = []
     for folder in studies(here.STUDIES):
         try:
-            seen.append(progress.snapshot(Ledger.read(folder)))
+            seen.append(progress.snapshot(Reader.read(folder)))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
             print(f"{folder.name}: {first_line(error)}", file=sys.stderr)
     if as_json:
@@ -62,14 +62,14 @@ def status(
     if name is None:
         list_(as_json)
         return
-    from study import progress
+    from study import progress, view
     from study.logs import printable
 
-    seen = progress.snapshot(here.ledger(name))
+    seen = progress.snapshot(here.record(name))
     if as_json:
         print(json.dumps(progress.as_dict(seen), indent=2))
         return
-    say("\n".join(progress.lines(seen)))
+    say("\n".join(view.lines(seen)))
     say(printable(f"{seen.state}: {seen.reason}"))
     show_front(seen)
     for record in seen.records.values():
@@ -98,16 +98,16 @@ def logs(
     folder, show = here.folder(name), logs.printable if as_json else logs.in_words
     if not follow and not (folder / LOG).exists():
         print(f"{name}: has no log yet; a run writes it", file=sys.stderr)
-    over = partial(_over, here.ledger(name)) if follow else lambda: True
+    over = partial(_over, here.record(name)) if follow else lambda: True
     for line in logs.lines(folder, over=over):
         print(show(line), flush=follow)
     if follow and not as_json:
         say(f"{name}: nobody runs it any more; `study status {name}` shows how it stands")
 
 
-def _over(ledger: "Ledger") -> bool:
+def _over(record: "Reader") -> bool:
     """Whether a study was run, and nobody runs it now."""
-    runs = ledger.runs()
+    runs = record.runs()
     return bool(runs) and not runs[-1].alive
 
 
@@ -115,7 +115,7 @@ def front(name: Name, as_json: AsJson = False) -> None:
     """The front: every non-dominated point, with its configuration and its epochs."""
     from study import progress
 
-    seen = progress.snapshot(here.ledger(name))
+    seen = progress.snapshot(here.record(name))
     if as_json:
         print(json.dumps(progress.as_dict(seen)["front"], indent=2))
     else:
@@ -143,7 +143,7 @@ def pick(
         track, description="training", console=errors, disable=not errors.is_terminal, transient=True
     )
     picked = pick.pick(
-        here.ledger(name), here.folder(name), knee=knee, max_mse=max_mse, min_mrr=min_mrr, watch=show
+        here.record(name), here.folder(name), knee=knee, max_mse=max_mse, min_mrr=min_mrr, watch=show
     )
     if as_json:
         print(json.dumps(pick.as_dict(picked), indent=2))

@@ -25,7 +25,7 @@ def export(name: Name, address: Address = None) -> None:
         return
     from study.export import export
 
-    export(here.ledger(name), here.folder(name))
+    export(here.record(name), here.folder(name))
     say(f"{here.folder(name) / 'tables'}, front.csv and manifest.json written")
 
 
@@ -87,8 +87,8 @@ def _read(folders: list[Path]) -> "Report":
     """Export the studies and make their report."""
     from analysis import report
     from study.export import export
-    from study.ledger import Ledger
+    from study.reader import Reader
 
     for folder in folders:
-        export(Ledger.read(folder), folder)
+        export(Reader.read(folder), folder)
     return report.read(folders[0]) if len(folders) == 1 else report.read_several(folders)

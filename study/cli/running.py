@@ -25,7 +25,7 @@ def run(
     overrides: Overrides = None,
 ) -> None:
     """Run a study here; one that was begun goes on where it was. Ends with a report."""
-    from study import progress
+    from study import live
     from study.runtime import run
     from study.spec import resolve
 
@@ -35,7 +35,7 @@ def run(
     os.chdir(home)
     say(f"study {chosen.name} ({chosen.fingerprint}) in {home / here.STUDIES / chosen.name}")
     again = f"study run {chosen.name}"
-    _driven(lambda: run(chosen, here.STUDIES, watch=partial(progress.watch, console=console)), again)
+    _driven(lambda: run(chosen, here.STUDIES, watch=partial(live.watch, console=console)), again)
 
 
 def confirm(
@@ -45,24 +45,24 @@ def confirm(
     ] = False,
 ) -> None:
     """Train the front again with fresh seeds and open the test set, once. Ends with a report."""
-    from study import progress
+    from study import live
     from study.budget import complete
     from study.runtime import confirm
 
-    ledger = here.ledger(name)
-    if complete(ledger) is None and ledger.confirmation() is None and not unfinished:
+    record = here.record(name)
+    if complete(record) is None and record.confirmation() is None and not unfinished:
         raise StudyError(
             f"{name}: its search is not complete, and the test set is opened only once; "
             f"`study run {name}` goes on, --unfinished confirms the front as it stands"
         )
-    watch = partial(progress.watch, console=console)
+    watch = partial(live.watch, console=console)
     _driven(lambda: confirm(here.folder(name), watch=watch), f"study confirm {name}")
 
 
 def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
     """Drive a study, say how that went, and write its report; `again` is the command that goes on."""
-    from study import progress
-    from study.ledger import Ledger
+    from study import progress, view
+    from study.reader import Reader
 
     try:
         outcome = drive()
@@ -74,8 +74,8 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         say(f"complete ({outcome.reason}): nothing left to do{more}")
     elif not outcome.complete:
         say(f"{outcome.reason}; `{again}` goes on from here")
-    seen = progress.snapshot(Ledger.read(outcome.folder))
-    say("\n".join(progress.lines(seen)))
+    seen = progress.snapshot(Reader.read(outcome.folder))
+    say("\n".join(view.lines(seen)))
     show_front(seen)
     reporting.write([outcome.folder])
     if outcome.reason.startswith("failed"):
@@ -111,6 +111,8 @@ def stop(name: Name, address: Address = None) -> None:
 
         there.leave(relay.stop(name, address).code)
         return
-    ledger = here.ledger(name)
+    from study.ledger import Ledger
+
+    ledger = Ledger.read(here.folder(name))
     asked = any(run.alive for run in ledger.runs()) and ledger.request_stop()
     say(f"{name}: asked to stop" if asked else f"{name}: is not running")

@@ -12,7 +12,7 @@ console = Console()
 
 def show_front(seen: "Snapshot") -> None:
     """The front as a table."""
-    from study.progress import front_table
+    from study.view import front_table
 
     console.print(front_table(seen) if seen.front.points else "The front is empty: nothing is measured yet.")
 

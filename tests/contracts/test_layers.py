@@ -58,9 +58,8 @@ ORDER = {
         forms ← parts
         parts, spec_text ← spec ← space ← samplers
         owner ← record
-        record, spec ← database
-        database ← reader
-        reader, samplers ← ledger
+        record, spec ← database ← reader, storage
+        reader, samplers, storage ← ledger
         database ← marks
         record, spec ← front
         front, ledger ← confirm
@@ -70,17 +69,19 @@ ORDER = {
         front, ledger, rules ← judge
         ledger ← roster
         budget, events, judge, roster ← referee
-        confirm, referee ← runtime ← progress
+        confirm, interrupt, referee ← runtime
+        budget ← progress ← view ← relay
+        interrupt, ledger, view ← live
         budget ← export
         events ← logs
         ledger ← backup
         reader ← models
         front, models ← pick
         spec ← answer ← runtime
-        progress ← relay
+        runtime ← relay
         runtime ← doctor
-        export, marks, progress ← service ← client
-        backup, doctor, export, logs, pick, relay, service ← cli ← __main__
+        export, marks, runtime, view ← service ← client
+        backup, doctor, export, live, logs, pick, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
 }
@@ -112,7 +113,7 @@ OUTSIDE = {
     "moocore": ("analysis.front", "analysis.attainment"),
     "numba": ("trainable.engines",),
     "numpy": PACKAGES,
-    "optuna": ("study.space", "study.samplers", "study.database", "study.reader", "study.ledger"),
+    "optuna": ("study.space", "study.samplers", "study.storage", "study.ledger"),
     "pandas": ("analysis", "study.export", "study.service.tables"),
     "platformdirs": ("trainable.data",),
     "pyarrow": ("trainable.data",),
@@ -127,7 +128,7 @@ OUTSIDE = {
     ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.progress", "study.relay", "study.cli", "trainable.data.fetch"),
+    "rich": ("study.view", "study.live", "study.relay", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.compare",
@@ -139,12 +140,13 @@ OUTSIDE = {
     "sqlalchemy": (
         "study.record",
         "study.database",
+        "study.storage",
         "study.reader",
         "study.ledger",
         "study.backup",
         "study.marks",
     ),
-    "sqlite3": ("study.database", "study.backup"),
+    "sqlite3": ("study.database", "study.storage", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
@@ -219,6 +221,12 @@ def test_what_looks_at_a_study_needs_neither_torch_nor_ray() -> None:
         "import sys; sys.modules.update(torch=None, numba=None, ray=None)\n"
         "import analysis.report, study.cli, study.export, study.progress, trainable.data"
     )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_a_study_is_read_without_optuna() -> None:
+    """It takes longer to import than thousands of trials to read."""
+    code = "import sys; sys.modules.update(optuna=None)\nimport study.export, study.logs, study.view"
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
