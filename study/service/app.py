@@ -101,6 +101,7 @@ async def _warming(app: FastAPI) -> AsyncIterator[None]:
     shelf: Shelf = app.state.desk.shelf
     Thread(target=shelf.warm, name="warming", daemon=True).start()
     yield
+    shelf.close()
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -117,10 +118,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _mendable(request: Request, error: Exception, *, status: int) -> Response:
-    said = str(error) if isinstance(error, StudyError) else str(error).partition("\n")[0]
+    shelf: Shelf = request.app.state.desk.shelf
     if isinstance(error, OSError) and error.filename is not None:
-        said = f"{Path(error.filename).name}: {error.strerror}"  # where it lies here is nobody's business
-    return _problem(request, status, said)
+        error = StudyError(f"{error.filename}: {error.strerror}")
+    return _problem(request, status, shelf.told(error))
 
 
 def _problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

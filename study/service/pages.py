@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from analysis.objective import objectives
 from study.record import Record
 from study.service.access import COOKIE, Access
-from study.service.answers import Study, Summaries
+from study.service.answers import Counts, Study, Summaries
 from study.service.described import problems
 from study.service.desk import LIVE, Desk
 from study.service.guard import SAFE
@@ -46,8 +46,25 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    made.filters["duration"] = duration
+    made.filters |= {"duration": duration, "percent": _percent, "total": _total, "words": _words}
     return made
+
+
+def _percent(share: float) -> str:
+    """A share as people say it, all in one piece."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def _total(counts: Counts) -> int:
+    """Trials in all."""
+    return counts.completed + counts.stopped + counts.failed + counts.running
+
+
+def _words(counts: Counts) -> str:
+    """Trials by state, those that there are."""
+    named = counts.model_dump() | {"stopped early": counts.stopped}
+    order = ("completed", "stopped early", "failed", "running")
+    return ", ".join(f"{named[state]} {state}" for state in order if named[state]) or "none yet"
 
 
 def wanted(request: Request) -> bool:
@@ -84,6 +101,7 @@ def study(request: Request, desk: Desk, name: str) -> Response:
 def problem(request: Request, status: int, detail: str, headers: Mapping[str, str]) -> Response:
     """What went wrong; the page to sign in where that would mend it."""
     if status == 401 and request.method in SAFE:
+        detail = detail if COOKIE in request.cookies else "Sign in to see this page."
         return _signing_in(request, detail, here=request.url.path, status=401, headers=headers)
     phrase = HTTPStatus(status).phrase
     return _page(

@@ -162,10 +162,10 @@ class Shelf:
     def _known(self, name: str, now: Mark | StudyError | None) -> Summary | None:
         """What a list shows of a study whose mark is `now`; None where it has to be read for that."""
         if isinstance(now, StudyError):
-            return unreadable(name, str(now))
+            return unreadable(name, self.told(now))
         kept = self._summaries.get(name)
-        if kept is not None:
-            return kept.value if kept.holds(now) else None
+        if kept is not None and kept.holds(now):
+            return kept.value
         noted = notes.read(self.home / name, now)
         if noted is not None:
             self._summaries[name] = _Kept(noted, now, 0.0)
@@ -176,7 +176,7 @@ class Shelf:
         try:
             return self.look(name).summary
         except (StudyError, OSError, *DATABASE_ERRORS) as error:  # the others are still worth a line
-            summary = unreadable(name, str(error).partition("\n")[0])
+            summary = unreadable(name, self.told(error))
         self._summaries[name] = _Kept(summary, None, time.monotonic() + UNREADABLE_S)
         return summary
 
@@ -184,6 +184,15 @@ class Shelf:
         """What a list showed of a study when it was last read."""
         kept = self._summaries.get(name)
         return unread(name) if kept is None else kept.value
+
+    def told(self, error: Exception) -> str:
+        """What an error says, without where the studies lie on this machine."""
+        said = str(error) if isinstance(error, StudyError) else str(error).partition("\n")[0]
+        return said.replace(f"{self.home.parent}/", "")
+
+    def close(self) -> None:
+        """Let go of every database."""
+        self.marks.close()
 
     def forget(self, name: str) -> None:
         """Read this study anew when it is next asked for: something was done to it."""

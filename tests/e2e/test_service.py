@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from browser import browser
-from command import DEADLINE_S, _content, started, study, until, with_pid
+from command import DEADLINE_S, started, study, until, with_pid
 from heads import free_port
 from serving import done
 
@@ -30,8 +30,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 @pytest.mark.browser
 @pytest.mark.timeout(900)
 def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path):
-    """Post a smoke study, watch it finish live, open the report; the service dies three times meanwhile. Then
-    the README's way.
+    """Post a smoke study, watch it finish live, open the report; the service dies three times meanwhile. A
+    larger budget, posted to two services at once, goes on with it in one job. Then the README's way.
     """
     port, chance = free_port(), Random(8)
     (create,) = re.findall(r"^study (token create .+?) +#", README, re.MULTILINE)
@@ -79,6 +79,19 @@ def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path
         assert sorted(end.trial for n in news for end in n.trials) == list(range(8))
         assert len(points) == 8 * 60
 
+        until(lambda: client.study("watched").job is None, "the end of its job, which writes a report too")
+        other = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
+        until(lambda: other.said("http://"), "another service of the same folder")
+        another = Client(other.out_text.split()[-1], token)
+        larger = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": 10})})
+        with ThreadPoolExecutor(2) as both:
+            posted = list(both.map(lambda asked: asked.post(larger), (client, another)))
+        assert {study.job.id for study in posted} == {"watched-2"}
+        rest = list(another.events("watched", after=posted[0].cursor))
+        assert sorted(end.trial for n in rest if isinstance(n, News) for end in n.trials) == [8, 9]
+        assert rest[-1].summary.reason == "trials: 10 of 10"
+        assert client.post(larger).summary.state == "complete"
+
         (python,) = re.findall(r"^```python service\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
         exec(compile(python, "README.md", "exec"), {"url": f"http://127.0.0.1:{port}", "token": token})
         assert client.study("smoke").summary.state == "complete"
@@ -123,13 +136,13 @@ def test_a_head_that_is_away_is_said_and_what_is_here_can_be_read(tmp_path):
     away = f"http://127.0.0.1:{free_port()}"
     with started("serve", "--port", "0", "--address", away, cwd=tmp_path) as service:
         until(lambda: service.said("http://127.0.0.1:"), "its address")
-        url = _content(service.out).strip()
+        url = service.out_text.strip()
         client = Client(url, patience_s=0)
         assert client.study("done").summary.state == "complete"
         with pytest.raises(ServiceError, match=f"503: {away}: no Ray answers there"):
             client.post(StudySpec.preset("smoke"))
         assert client.study("smoke").job.state == "unknown"
-        until(lambda: "none begins until it answers" in _content(service.err), "its warning")
+        until(lambda: "none begins until it answers" in service.err_text, "its warning")
         service.send(signal.SIGTERM)
         ended = service.wait()
     assert "Traceback" not in ended.err

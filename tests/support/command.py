@@ -106,6 +106,16 @@ class Running:
         """Whether it has said these words on stdout."""
         return words in _content(self.out)
 
+    @property
+    def out_text(self) -> str:
+        """What it has said on stdout."""
+        return _content(self.out)
+
+    @property
+    def err_text(self) -> str:
+        """What it has said on stderr."""
+        return _content(self.err)
+
     def descendants(self) -> list[int]:
         """The pids of it and of all that it started and is still there."""
         wanted = f"{MARK}={self.token}".encode()

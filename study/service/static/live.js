@@ -38,6 +38,9 @@
   const least = (all) => all.reduce((one, other) => Math.min(one, other));
   const most = (all) => all.reduce((one, other) => Math.max(one, other));
 
+  // What has nothing to show yet is not shown: an empty chart says something that is not so.
+  const shown = (id, some) => { document.getElementById(id).parentElement.hidden = !some; };
+
   let charts = null;
   const drawn = () => {
     if (charts) for (const made of charts) made.destroy();
@@ -58,6 +61,8 @@
 
   const update = () => {
     if (!charts || !told) return;
+    shown("front-chart", told.front.length || points[0].length);
+    shown("growth-chart", told.growth.length);
     const front = goals.map((name) => told.front.map((point) => point[name]));
     const across = [[], []], up = [[], []];
     if (told.reference) {

@@ -8,7 +8,11 @@ from browser import axe, browser
 from command import until
 from serving import done, driven, served
 
+from study.service import pages
+from study.service.posting import put
+from study.service.shelf import Shelf
 from study.service.tokens import Tokens
+from study.spec import StudySpec
 
 pytestmark = pytest.mark.browser
 
@@ -25,6 +29,7 @@ CUT = """() => {
 """What of a page cannot be read: beyond the window."""
 
 INK = """() => [...document.querySelectorAll("canvas")].map((canvas) => {
+  if (!canvas.width) return 0;
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return new Set(new Uint32Array(data.buffer)).size;
 })"""
@@ -101,6 +106,34 @@ def test_pages_can_be_read_by_everybody(home, serve, opened, tmp_path, width, sc
         assert serious(page) == []
 
 
+def test_pages_with_nothing_to_show_say_so_and_draw_nothing(tmp_path, serve, opened):
+    """An empty chart would say something that is not so."""
+    home = tmp_path / "studies"
+    page = opened(serve(home), width=390, scheme="dark")
+    assert "There are no studies yet" in page.locator("main").inner_text()
+    assert (page.evaluate(CUT), serious(page)) == ([], [])
+    failed = driven(home, "failed")
+    failed.ledger.release(failed.run, "failed: lanes: no node has 4 GPUs")
+    put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
+    url = serve(home)
+    for name, said in {"failed": "lanes: no node has 4 GPUs", "waits": "no run has begun"}.items():
+        page = opened(f"{url}/studies/{name}", width=390, scheme="dark")
+        until(lambda page=page, name=name: name in page.get_by_role("status").inner_text(), "its events")
+        assert said in page.locator("#standing").inner_text()
+        assert page.locator("canvas:visible").count() == 0
+        assert (page.evaluate(CUT), serious(page)) == ([], [])
+
+
+def test_a_list_goes_on_with_its_studies(tmp_path, serve, opened, monkeypatch):
+    monkeypatch.setattr(pages, "EVERY_S", 1)
+    home = tmp_path / "studies"
+    study = driven(home, "live", "budget.trials=2")
+    page = opened(f"{serve(home)}/studies")
+    assert "running" in page.locator("tbody").inner_text()
+    study.finish()
+    until(lambda: "complete" in page.locator("tbody").inner_text(), "its end in the list")
+
+
 def test_a_page_says_the_same_without_scripts(home, serve, opened):
     url = serve(home)
     page = opened(f"{url}/studies/done", scripts=False)
@@ -162,5 +195,5 @@ def test_names_and_reasons_are_text_and_never_markup(tmp_path, serve, opened):
     url = serve(home)
     for path in ("/studies", "/studies/live"):
         page = opened(url + path)
-        assert reason in page.locator("main").inner_text()
+        assert reason.removeprefix("failed: ") in page.locator("main").inner_text()
         assert page.locator("img").count() == 0
