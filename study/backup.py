@@ -18,10 +18,11 @@ from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
-from study.database import CONFIRM, FILE, SCHEMA, SPEC, empty, let_go, opened, put_spec, refuse_network
-from study.ledger import Ledger
+from study.database import CONFIRM, FILE, SCHEMA, SPEC, connected, put_spec, refuse_network
 from study.parts import Storage
+from study.reader import Reader
 from study.spec import SpecError, StudySpec, study_name
+from study.storage import empty, let_go
 from trainable.contract import StudyError
 
 BATCH = 10_000
@@ -37,7 +38,7 @@ def backup(folder: Path, file: Path) -> None:
     """
     if file.exists():
         raise StudyError(f"{file}: is there already; name another file, or remove it")
-    Ledger.read(folder).close()  # refuses what is no study of this schema
+    Reader.read(folder).close()  # refuses what is no study of this schema
     with TemporaryDirectory() as made:
         copy = Path(made) / FILE
         if (folder / FILE).is_file():
@@ -88,12 +89,12 @@ def _copy_file(source: Path, copy: Path) -> None:
 
 def _copy_rows(folder: Path, copy: Path) -> None:
     """The rows of the study and its confirmation, numbered as they are, from one snapshot of PostgreSQL."""
-    (source, name), target = opened(folder), empty(copy)
+    (source, name), target = connected(folder), empty(copy)
     theirs, ours = sa.MetaData(), sa.MetaData()
     ours.reflect(target.engine)
     unchanging = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with (
-        source.engine.connect().execution_options(**unchanging) as reading,
+        source.connect().execution_options(**unchanging) as reading,
         target.engine.begin() as writing,
     ):
         theirs.reflect(reading, only=list(ours.tables))
@@ -105,7 +106,7 @@ def _copy_rows(folder: Path, copy: Path) -> None:
                 found = reading.execute(rows.execution_options(yield_per=BATCH)).mappings()
                 for batch in found.partitions():
                     writing.execute(ours.tables[table.name].insert(), [dict(row) for row in batch])
-    let_go(source)
+    source.dispose()
     let_go(target)
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from study.ledger import Ledger
 from study.parts import Budget
 from study.plateau import Plateau
+from study.reader import Reader
 from study.record import Record
-from study.samplers.grid import grid_of
 from study.spec import StudySpec
 
 
@@ -27,7 +26,7 @@ class Spent:
 def spent_out(spec: StudySpec, spent: Spent) -> str | None:
     """Why no further trial begins, or None while there is budget. Whichever limit comes first."""
     budget = spec.budget
-    if spec.search.sampler == "grid" and spent.trials >= (size := len(grid_of(spec))):
+    if (size := _grid(spec)) is not None and spent.trials >= size:
         return f"grid: all {size} configurations"
     if budget.trials is not None and spent.trials >= budget.trials:
         return f"trials: {spent.trials} of {budget.trials}"
@@ -38,8 +37,17 @@ def spent_out(spec: StudySpec, spent: Spent) -> str | None:
 
 def most_trials(spec: StudySpec) -> int | None:
     """Trials that a study can come to, by its budget and its grid; None where neither says."""
-    grid = len(grid_of(spec)) if spec.search.sampler == "grid" else None
-    return min((limit for limit in (spec.budget.trials, grid) if limit is not None), default=None)
+    limits = (spec.budget.trials, _grid(spec))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _grid(spec: StudySpec) -> int | None:
+    """How many trials a grid has; None where the study is none."""
+    if spec.search.sampler != "grid":
+        return None
+    from study.samplers.grid import grid_of  # with Optuna, which takes longer to import than most to answer
+
+    return len(grid_of(spec))
 
 
 def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
@@ -65,7 +73,7 @@ def _limits(budget: Budget) -> tuple[float | None, ...]:
     return budget.trials, budget.member_epochs, budget.wall_time_s, *plateau
 
 
-def complete(ledger: Ledger, records: Collection[Record] | None = None) -> str | None:
+def complete(ledger: Reader, records: Collection[Record] | None = None) -> str | None:
     """Why the study on record needs no further run, or None: budget spent, and no trial without an end.
 
     `records` are all trials, where they were read already.

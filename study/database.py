@@ -1,4 +1,4 @@
-"""The database behind a Ledger: where it is, how it is opened, and how a record is made, whole or not at all.
+"""The database that holds a study's record: where it is, and how it is connected to.
 
 A study's record is a SQLite file in its folder, or part of a PostgreSQL database that the spec names. A URL
 may hold a password, so it is resolved where it is used and kept nowhere.
@@ -6,22 +6,15 @@ may hold a password, so it is resolved where it is used and kept nowhere.
 
 import os
 import sqlite3
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import optuna
 import sqlalchemy as sa
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, StorageInternalError
-from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 
-from analysis.objective import objectives
-from study.record import Baseline, tables
+from study.record import tables
 from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
 
@@ -39,8 +32,8 @@ class AwayError(StudyError):
     """The database does not answer."""
 
 
-DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, StorageInternalError, AwayError)
-"""What a database that is damaged, full, locked or away raises from any method of a Ledger."""
+DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, AwayError)
+"""What a database that is damaged, full, locked or away raises from any method of a Reader."""
 
 NETWORK_FILE_SYSTEMS = (
     "nfs",
@@ -60,7 +53,12 @@ NETWORK_FILE_SYSTEMS = (
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
 
-_POSTGRES_OPTIONS: Mapping[str, Any] = {
+STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
+ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
+"""Optuna's tables of studies and of what is fixed for each."""
+
+SQLITE_OPTIONS: Mapping[str, Any] = {"connect_args": {"timeout": 30}}
+POSTGRES_OPTIONS: Mapping[str, Any] = {
     "connect_args": {
         "connect_timeout": CONNECT_S,
         "tcp_user_timeout": SILENCE_MS,
@@ -69,9 +67,6 @@ _POSTGRES_OPTIONS: Mapping[str, Any] = {
     },
     "pool_pre_ping": True,
 }
-
-_LOCK = 0x5EED
-"""Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
 
 
 def holds_study(folder: Path) -> bool:
@@ -90,45 +85,61 @@ def studies(home: Path) -> list[Path]:
     return sorted(folder for folder in home.glob("*/") if holds_study(folder))
 
 
-def opened(folder: Path) -> tuple[RDBStorage, str]:
-    """The storage of the study in `folder`, and its name there. StudyError where there is none."""
+def connected(folder: Path) -> tuple[sa.Engine, str]:
+    """A connection to the record of the study in `folder`, and the study's name there. StudyError where there
+    is none.
+    """
     if (folder / FILE).is_file():
-        return _from_file(folder / FILE, made=True)
+        path = folder / FILE
+        prepare(path)
+        engine = sa.create_engine(f"sqlite:///{path}", **SQLITE_OPTIONS)
+        name = named(engine, path)
+        tables.create_all(engine)  # those that a record of an earlier version lacks
+        return engine, name
+    url, name = elsewhere(folder)
+    engine = postgres_engine(url)
+    with answering(engine):
+        if not ours(engine) or study_id(engine, name) is None:
+            raise unknown(folder, name)
+    return engine, name
+
+
+def named(engine: sa.Engine, path: Path) -> str:
+    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none."""
+    search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
+    try:
+        with engine.connect() as connection:
+            name = connection.execute(search).scalars().first()
+    except sa.exc.DatabaseError:
+        name = None
+    if name is None:
+        engine.dispose()
+        raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
+    return str(name)
+
+
+def study_id(engine: sa.Engine, name: str) -> int | None:
+    """The number of a study in its database; None where there is none of this name."""
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar()
+
+
+def ours(engine: sa.Engine) -> bool:
+    """Whether a database has our tables, which were made last."""
+    return set(tables.tables) <= set(sa.inspect(engine).get_table_names())
+
+
+def elsewhere(folder: Path) -> tuple[str, str]:
+    """As `place`. StudyError where the folder holds no study."""
     if (found := place(folder)) is None:
         raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
-    url, name = found
-    storage = _postgres(url, made=True)
-    try:
-        storage.get_study_id_from_name(name)
-    except KeyError:
-        raise StudyError(f"{name}: the database that {folder / SPEC} names holds no such study") from None
-    return storage, name
+    return found
 
 
-def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
-    """The storage of a study, made whole or not at all where there is none.
-
-    StudyError where the record of the study in `folder` is elsewhere.
-    """
-    url = spec.storage.url
-    if holds_study(folder) and url != (there := (place(folder) or (None, ""))[0]):
-        raise StudyError(
-            f"storage.url: the record of {spec.name} is in {there or folder / FILE}; leave it "
-            "there, or give the spec another name"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    if url is None:
-        if not (folder / FILE).is_file():
-            _create_file(spec, folder / FILE, baseline)
-        return _from_file(folder / FILE)[0]
-    storage = _postgres(url)
-    try:
-        with _alone(storage.engine):
-            _begin(storage, spec, baseline)
-    except BaseException:
-        storage.engine.dispose()
-        raise
-    return storage
+def unknown(folder: Path, name: str) -> StudyError:
+    """That the database that a folder's spec names does not hold the study."""
+    return StudyError(f"{name}: the database that {folder / SPEC} names holds no such study")
 
 
 def place(folder: Path) -> tuple[str, str] | None:
@@ -152,53 +163,6 @@ def _place(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, str] | None:
     return None if spec.storage.url is None else (spec.storage.url, spec.name)
 
 
-def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
-    """The storage in a SQLite file, and the name of the study there. StudyError where it holds none.
-
-    With `made` Optuna's tables are taken for granted: whoever drives the study has looked at them, which
-    costs three times what reading does.
-    """
-    storage = _sqlite(path, made=made)
-    try:
-        names = [n for n in optuna.get_all_study_names(storage) if not n.endswith(CONFIRM)]
-    except StorageInternalError as error:
-        raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder") from error
-    if not names:
-        raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
-    tables.create_all(storage.engine)  # those that a record of an earlier version lacks
-    return storage, names[0]
-
-
-def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
-    """Make a record beside its place and link it there: a kill leaves nothing that looks like a study, and of
-    two that begin the same study at the same moment one finds the other's.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    storage = empty(beside)
-    _begin(storage, spec, baseline)
-    let_go(storage)
-    try:
-        path.hardlink_to(beside)
-    except FileExistsError:
-        return
-    finally:
-        beside.unlink()
-
-
-def empty(path: Path) -> RDBStorage:
-    """The storage in a new SQLite file that nobody else knows: all tables, no study, no file beside it."""
-    storage = _sqlite(path, journal="DELETE")
-    tables.create_all(storage.engine)
-    return storage
-
-
-def let_go(storage: RDBStorage) -> None:
-    """Close every connection of a storage."""
-    storage.remove_session()
-    storage.engine.dispose()
-
-
 def put_spec(spec: StudySpec, folder: Path) -> None:
     """Put a study's spec into its folder, where it is always whole."""
     beside = folder / f".{SPEC}.{os.getpid()}"
@@ -206,30 +170,8 @@ def put_spec(spec: StudySpec, folder: Path) -> None:
     beside.replace(folder / SPEC)
 
 
-def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
-    """Write down a study with all that is fixed before its first trial, the schema last: it says that all is
-    there.
-    """
-    directions = [
-        StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
-        for o in objectives(spec.objectives)
-    ]
-    try:
-        optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
-    except DuplicatedStudyError:
-        optuna_study = optuna.load_study(study_name=spec.name, storage=storage)
-        if "schema" in optuna_study.user_attrs:
-            return
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
-        optuna_study.set_metric_names(list(spec.objectives))
-    facts = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline), "schema": SCHEMA}
-    for key, value in facts.items():
-        optuna_study.set_user_attr(key, value)
-
-
-def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStorage:
-    """Optuna's storage on a SQLite file; in WAL mode readers never wait, and a commit costs no full sync."""
+def prepare(path: Path, *, journal: str = "WAL") -> None:
+    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened."""
     refuse_network(path)
     try:
         with sqlite3.connect(path) as connection:
@@ -240,14 +182,6 @@ def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStora
         if not os.access(path.parent, os.W_OK):
             mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
         raise StudyError(f"{path}: cannot be opened as a study's record: {error}; {mend}") from error
-    storage = _storage(f"sqlite:///{path}", {"connect_args": {"timeout": 30}}, made=made)
-
-    @sa.event.listens_for(storage.engine, "connect")
-    def _(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    storage.engine.dispose()
-    return storage
 
 
 def refuse_network(path: Path) -> None:
@@ -260,38 +194,10 @@ def refuse_network(path: Path) -> None:
         )
 
 
-def _postgres(text: str, *, made: bool = False) -> RDBStorage:
-    """Optuna's storage in the PostgreSQL database that a spec's `text` means, all tables there.
-
-    With `made` they are looked for first: making sure of them costs four times what that does.
-    """
-    engine = postgres_engine(text)
-    if made and (storage := _made(engine)) is not None:
-        return storage
-    with answering(engine), _alone(engine):
-        storage = _storage(engine.url.render_as_string(hide_password=False), _POSTGRES_OPTIONS)
-        tables.create_all(storage.engine)
-    engine.dispose()
-    return storage
-
-
-def _made(engine: sa.Engine) -> RDBStorage | None:
-    """The storage in a PostgreSQL database that has all tables; None where it lacks some."""
-    url = engine.url.render_as_string(hide_password=False)
-    try:
-        storage = _storage(url, _POSTGRES_OPTIONS, made=True)
-    except StorageInternalError as error:
-        if isinstance(error.__cause__, sa.exc.OperationalError):
-            with answering(engine):
-                raise error.__cause__ from None
-        return None
-    return storage if set(tables.tables) <= set(sa.inspect(storage.engine).get_table_names()) else None
-
-
 def postgres_engine(text: str) -> sa.Engine:
     """The engine of the PostgreSQL database that a spec's `text` means; a broken connection is replaced."""
     try:
-        return sa.create_engine(_resolved(text), **_POSTGRES_OPTIONS)
+        return sa.create_engine(_resolved(text), **POSTGRES_OPTIONS)
     except ImportError as error:
         raise StudyError(
             "storage.url: PostgreSQL needs psycopg; pip install 'pareto-study[postgres]'"
@@ -309,13 +215,6 @@ def answering(engine: sa.Engine) -> Iterator[None]:
         raise AwayError(f"storage.url: the PostgreSQL server at {where} does not answer: {reason}") from error
 
 
-def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
-    return RDBStorage(
-        url, engine_kwargs=dict(options), skip_compatibility_check=made, skip_table_creation=made
-    )
-
-
 def _resolved(text: str) -> sa.URL:
     """The URL that a spec means, password and all. StudyError where its variable does not hold one."""
     if text.startswith("env:"):
@@ -325,14 +224,6 @@ def _resolved(text: str) -> sa.URL:
             what = "is not set" if not text else "does not hold a postgresql:// URL"
             raise StudyError(f"storage.url: the environment variable {name} {what} on this machine")
     return sa.make_url(text).set(drivername="postgresql+psycopg")
-
-
-@contextmanager
-def _alone(engine: sa.Engine) -> Iterator[None]:
-    """Nobody else makes tables or studies in this PostgreSQL database meanwhile."""
-    with engine.connect() as connection, connection.begin():
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        yield
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:

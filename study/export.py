@@ -16,8 +16,8 @@ import pandas as pd
 
 from study.budget import complete
 from study.front import candidates, front, reference
-from study.ledger import MEASURED, Ledger
-from study.record import Point, Record, State
+from study.reader import Reader
+from study.record import MEASURED, Point, Record, State
 from trainable.contract import METRICS, UserMetrics
 
 SCHEMA = 1
@@ -41,7 +41,7 @@ class Tables:
     hypervolume: float
 
 
-def tables(ledger: Ledger) -> Tables:
+def tables(ledger: Reader) -> Tables:
     """The tables as the Ledger has them now."""
     records = {r.trial: r for r in ledger.records()}
     measurements = pd.DataFrame(map(attrgetter(*MEASURED), ledger.measurements()), columns=list(MEASURED))
@@ -55,7 +55,7 @@ def tables(ledger: Ledger) -> Tables:
     return Tables(_trials(records, table, measurements), table, measurements, records, best.hypervolume)
 
 
-def export(ledger: Ledger, folder: Path) -> None:
+def export(ledger: Reader, folder: Path) -> None:
     """Write `tables/`, `front.csv` and `manifest.json` into `folder`, as the Ledger has them now.
 
     Each file is replaced whole: a reader never sees half of one.
@@ -75,7 +75,7 @@ def export(ledger: Ledger, folder: Path) -> None:
     _replace(folder / "manifest.json", text.encode())
 
 
-def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) -> dict[str, Any]:
+def manifest(ledger: Reader, records: Collection[Record], hypervolume: float) -> dict[str, Any]:
     """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
     states = Counter(r.state for r in records)
@@ -119,7 +119,7 @@ def manifest(ledger: Ledger, records: Collection[Record], hypervolume: float) ->
     }
 
 
-def _confirmed(confirmation: Ledger) -> pd.DataFrame:
+def _confirmed(confirmation: Reader) -> pd.DataFrame:
     """A row a fresh seed of each point that is confirmed; trial and epoch are those of the search."""
     points = () if confirmation.plan is None else confirmation.plan.points
     return pd.DataFrame(
@@ -137,7 +137,7 @@ def _confirmed(confirmation: Ledger) -> pd.DataFrame:
     )
 
 
-def _users(confirmation: Ledger) -> pd.DataFrame:
+def _users(confirmation: Reader) -> pd.DataFrame:
     """The same user by user: a row for each that has test items; empty where the record does not have it."""
     points = () if confirmation.plan is None else confirmation.plan.points
     names = [f.name for f in fields(UserMetrics)]
@@ -145,7 +145,7 @@ def _users(confirmation: Ledger) -> pd.DataFrame:
     return table.assign(trial=table["trial"].map({n: p.trial for n, p in enumerate(points)}))
 
 
-def _confirmation(confirmation: Ledger | None) -> dict[str, Any] | None:
+def _confirmation(confirmation: Reader | None) -> dict[str, Any] | None:
     """What was to be confirmed and why, how each of it ended, and the trivial models on the test set."""
     if confirmation is None or confirmation.plan is None or not confirmation.fixed:
         return None

@@ -6,13 +6,12 @@ stopping rule said, in order) and `runs` (who drives the study, one open row at 
 is durable before it is acted on, so whatever dies, the next run reads here what there is to do.
 """
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 import sqlalchemy as sa
@@ -21,10 +20,11 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import CONFIRM, SCHEMA, create, opened, put_spec
+from study.database import CONFIRM, put_spec
 from study.owner import Owner
+from study.reader import Reader
 from study.record import (
-    ENDED,
+    MEASURED,
     SILENT_RUN_S,
     Baseline,
     Holder,
@@ -32,7 +32,6 @@ from study.record import (
     Place,
     Plan,
     Point,
-    Record,
     Run,
     by_user,
     judgements,
@@ -42,33 +41,23 @@ from study.record import (
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
-from trainable.contract import METRICS, Config, Decision, FaultKind, Lease, Measurement, StudyError, Verdict
-
-Stage = Literal["search", "confirm"]
-
-MEASURED = tuple(c.name for c in measurements.c if c.name != "study")
-"""What a row of the record says of a measurement."""
-
-_TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
-_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
+from study.storage import create, opened
+from trainable.contract import Config, FaultKind, Lease, Measurement, StudyError, Verdict
 
 
-class Ledger:
-    """The record of one study. Opened for driving by `open`, for reading by `read`."""
+class Ledger(Reader):
+    """The record of one study: what a Reader reads of it, and all that is written.
 
-    def __init__(self, storage: RDBStorage, optuna_study: optuna.Study, *, owner: int | None = None) -> None:
+    Opened for driving by `open`, for reading by `read`.
+    """
+
+    def __init__(self, storage: RDBStorage, name: str, *, search: int | None = None) -> None:
+        super().__init__(storage.engine, name, search=search)
         self._storage = storage
-        self._engine = storage.engine
-        self._optuna = optuna_study
-        self._id: int = storage.get_study_id_from_name(optuna_study.study_name)
-        self._owner = self._id if owner is None else owner
-        attributes = optuna_study.user_attrs
         self._skew = time.time() - time.monotonic()
-        self.spec = StudySpec.model_validate(attributes["spec"])
         self._space = SearchSpace(self.spec)
-        self.plan: Plan | None = Plan.from_dict(attributes["plan"]) if "plan" in attributes else None
-        """What is confirmed; None in a search."""
-        self._optuna.sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
+        sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
+        self._optuna = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
 
     # --- opening ---------------------------------------------------------------------------------------
 
@@ -79,7 +68,7 @@ class Ledger:
         SpecError where one exists under this name with another fingerprint, StudyError where its data
         changed or its record is elsewhere.
         """
-        ledger = cls._of(create(spec, folder, baseline), spec.name)
+        ledger = cls(create(spec, folder, baseline), spec.name)
         try:
             ledger.check(spec, baseline)
         except StudyError:
@@ -91,25 +80,11 @@ class Ledger:
         return ledger
 
     @classmethod
-    def read(cls, folder: Path, *, stage: Stage = "search") -> "Ledger":
-        """The ledger in `folder`, of the search or of its confirmation. StudyError where there is none."""
-        ledger = cls._of(*opened(folder))
-        if stage == "search":
-            return ledger
-        if (confirmation := ledger.confirmation()) is None:
-            name = ledger.spec.name
-            raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
-        return confirmation
+    def _in(cls, folder: Path) -> "Ledger":
+        return cls(*opened(folder))
 
-    @classmethod
-    def _of(cls, storage: RDBStorage, name: str) -> "Ledger":
-        optuna_study = optuna.load_study(study_name=name, storage=storage)
-        if (schema := optuna_study.user_attrs.get("schema")) != SCHEMA:
-            raise StudyError(
-                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
-                "version of pareto-study that wrote it"
-            )
-        return cls(storage, optuna_study)
+    def _beside(self, name: str) -> "Ledger":
+        return Ledger(self._storage, name, search=self._search)
 
     def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
         """SpecError where `spec` asks another question than the study under this name; StudyError where its
@@ -127,47 +102,19 @@ class Ledger:
                 "with; give the spec another name, or restore the data"
             )
 
-    @property
-    def stage(self) -> Stage:
-        """Which of the two records this is."""
-        return "search" if self.plan is None else "confirm"
-
-    @property
-    def baseline(self) -> Baseline:
-        """What was fixed before the first trial."""
-        return Baseline(**self._optuna.user_attrs["baseline"])
-
-    @property
-    def fixed(self) -> bool:
-        """Whether its baseline is there: a confirmation gets it after its plan, and a kill may be between."""
-        return "baseline" in self._optuna.user_attrs
-
-    def fix(self, baseline: Baseline) -> None:
-        """Fix what is fixed before the first trial."""
-        self._set(baseline=asdict(baseline))
-
-    # --- confirmation ----------------------------------------------------------------------------------
-
-    def confirmation(self) -> "Ledger | None":
-        """The record of this search's confirmation; None where the test set was not opened."""
-        name = self._optuna.study_name + CONFIRM
-        try:
-            optuna_study = optuna.load_study(study_name=name, storage=self._storage)
-        except KeyError:
-            return None
-        if "plan" not in optuna_study.user_attrs:
-            return None
-        return Ledger(self._storage, optuna_study, owner=self._owner)
-
     def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
         """The record of a confirmation that begins now, with `spec`: the test set is open from here on."""
-        name = self._optuna.study_name + CONFIRM
+        name = self._name + CONFIRM
         optuna_study = optuna.create_study(
             storage=self._storage, study_name=name, directions=self._optuna.directions, load_if_exists=True
         )
         optuna_study.set_user_attr("spec", spec.model_dump(mode="json"))
         optuna_study.set_user_attr("plan", plan.as_dict())  # the last: without it nothing has begun
-        return Ledger(self._storage, optuna_study, owner=self._owner)
+        return self._beside(name)
+
+    def fix(self, baseline: Baseline) -> None:
+        """Fix what is fixed before the first trial."""
+        self._set(baseline=asdict(baseline))
 
     # --- trials ----------------------------------------------------------------------------------------
 
@@ -227,20 +174,6 @@ class Ledger:
         else:
             self._optuna.tell(number, values=outcome["values"], state=TrialState.COMPLETE)
 
-    def records(self) -> list[Record]:
-        """Every trial, by number."""
-        trials, attribute = _TRIALS.c, _ATTRIBUTES.c
-        joined = _TRIALS.outerjoin(_ATTRIBUTES, attribute.trial_id == trials.trial_id)
-        query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
-        query = query.where(trials.study_id == self._id)
-        attributes: dict[int, dict[str, Any]] = {}
-        with self._engine.connect() as connection:
-            for number, key, value in connection.execute(query.order_by(trials.number)):
-                entry = attributes.setdefault(number, {})
-                if key is not None:
-                    entry[key] = json.loads(value)
-        return [_record(number, entry) for number, entry in attributes.items()]
-
     # --- measurements ----------------------------------------------------------------------------------
 
     def record(self, batch: Sequence[Measurement]) -> None:
@@ -253,60 +186,11 @@ class Ledger:
         ]
         self._append({measurements: named, by_user: users})
 
-    def measurements(self) -> Iterator[Measurement]:
-        """Every measurement, by trial, replicate and epoch."""
-        m = measurements.c
-        query = sa.select(*(m[name] for name in MEASURED)).where(m.study == self._id)
-        query = query.order_by(m.trial, m.replicate, m.epoch)
-        with self._engine.connect() as connection:
-            for row in connection.execute(query):
-                yield Measurement(**row._mapping)
-
-    def by_user(self) -> list[dict[str, Any]]:
-        """The measurements user by user, where they came so: trial, replicate, epoch, and `UserMetrics`."""
-        names = [c for c in by_user.c if c.name != "study"]
-        query = sa.select(*names).where(by_user.c.study == self._id).order_by(*by_user.primary_key.columns)
-        with self._engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
-
-    def points(
-        self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
-    ) -> list[Point]:
-        """Every point whose replicates are all in, by trial and epoch; of one trial, at or up to an epoch."""
-        m = measurements.c
-        query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
-        query = query.where(m.study == self._id).group_by(m.trial, m.epoch).order_by(m.trial, m.epoch)
-        query = query.having(sa.func.count() == self.spec.search.replicates)
-        if trial is not None:
-            query = query.where(m.trial == trial)
-        if epoch is not None:
-            query = query.where(m.epoch == epoch)
-        if until is not None:
-            query = query.where(m.epoch <= until)
-        with self._engine.connect() as connection:
-            return [
-                Point(number, epoch, dict(zip(METRICS, values, strict=True)))
-                for number, epoch, *values in connection.execute(query)
-            ]
-
     def judge(self, judgement: Judgement) -> None:
         """Put what the stopping rule said on record, durable, after all it said before: the first wins."""
         self._append({judgements: [asdict(judgement.decision) | {"epoch": judgement.epoch}]})
 
-    def judgements(self) -> list[Judgement]:
-        """What the stopping rule said, in the order it said it."""
-        j = judgements.c
-        query = sa.select(j.epoch, j.trial, j.verdict, j.reason).where(j.study == self._id)
-        with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(j.judgement))
-            return [Judgement(epoch, Decision(*decision)) for epoch, *decision in rows]
-
     # --- lanes and runs --------------------------------------------------------------------------------
-
-    def lane(self, name: str) -> dict[str, int]:
-        """What is known of a lane: its incarnation, and how often it started since its last measurement."""
-        known: dict[str, int] = self._optuna.user_attrs.get(f"lane/{name}", {"incarnation": 0, "starts": 0})
-        return known
 
     def note_lane(self, name: str, known: Mapping[str, int]) -> None:
         """Put what is known of a lane on record."""
@@ -316,12 +200,6 @@ class Ledger:
         """Put on record where a lane is in one of its incarnations."""
         self._set(**{f"place/{place.lane}/{place.incarnation}": asdict(place)})
 
-    def places(self) -> list[Place]:
-        """Where each lane was in each of its incarnations, as they were noted."""
-        attributes = self._optuna.user_attrs
-        found = [Place(**value) for key, value in attributes.items() if key.startswith("place/")]
-        return sorted(found, key=lambda place: (place.lane, place.incarnation))
-
     def claim(self) -> int:
         """The number of a run by this process that drives the study from now on. StudyError where another
         one does.
@@ -330,7 +208,7 @@ class Ledger:
             if run.ended is None and not run.alive:
                 self.release(run.run, "died", ended=run.renewed)
         row = asdict(Owner.here()) | {
-            "study": self._owner,
+            "study": self._search,
             "started": self._time(),
             "renewed": self._time(),
             "heard": self._shared_time,
@@ -364,31 +242,11 @@ class Ledger:
         """End a run, with its reason."""
         self._update_run(run, ended=ended or self._time(), reason=reason)
 
-    def owned(self, run: int) -> bool:
-        """Whether this run still has the study; False where it was ended, for somebody took it for dead."""
-        query = sa.select(runs.c.ended).where(runs.c.run == run)
-        with self._engine.connect() as connection:
-            return connection.execute(query).scalar_one() is None
-
-    def stop_requested(self, run: int) -> bool:
-        """Whether somebody asked this run to stop."""
-        with self._engine.connect() as connection:
-            return bool(connection.execute(sa.select(runs.c.stop).where(runs.c.run == run)).scalar_one())
-
     def request_stop(self) -> bool:
         """Ask whoever drives the study to stop; whether somebody does."""
-        query = sa.update(runs).where(runs.c.study == self._owner, runs.c.ended.is_(None)).values(stop=True)
+        query = sa.update(runs).where(runs.c.study == self._search, runs.c.ended.is_(None)).values(stop=True)
         with self._engine.begin() as connection:
             return connection.execute(query).rowcount > 0
-
-    def runs(self) -> list[Run]:
-        """Every run of the study, in order."""
-        r = runs.c
-        owner = (r.host, r.kernel, r.pid, r.born)
-        driven = (r.started, r.renewed, r.stop, r.ended, r.reason, self._shared_time - r.heard)
-        query = sa.select(r.run, *owner, *driven).where(r.study == self._owner).order_by(r.run)
-        with self._engine.connect() as connection:
-            return [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
 
     def erase(self) -> None:
         """Delete the study, its confirmation and all that was recorded of them."""
@@ -400,10 +258,6 @@ class Ledger:
                 connection.execute(sa.delete(table).where(table.c.study.in_(ids)))
         for study_id in reversed(ids):
             self._storage.delete_study(study_id)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
 
     # --- inside ----------------------------------------------------------------------------------------
 
@@ -433,15 +287,6 @@ class Ledger:
         """The same as text, for the record."""
         return datetime.fromtimestamp(self._time(), UTC).isoformat(timespec="milliseconds")
 
-    @property
-    def _shared_time(self) -> sa.ColumnElement[float]:
-        """Seconds since 1970 by the one clock of all who open this database: its server's, or this
-        machine's.
-        """
-        if self._engine.dialect.name == "sqlite":
-            return sa.literal(time.time())
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
-
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
@@ -453,20 +298,3 @@ class Ledger:
     def _set(self, **attributes: Any) -> None:
         for key, value in attributes.items():
             self._optuna.set_user_attr(key, value)
-
-
-def _record(number: int, entry: Mapping[str, Any]) -> Record:
-    lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
-    return Record(
-        trial=number,
-        config=Config.from_dict(entry["config"]) if "config" in entry else None,
-        state=ENDED[outcome["verdict"]] if outcome else "running",
-        reason=outcome.get("reason"),
-        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
-        attempt=lease.get("attempt", 0),
-        epochs=outcome.get("epochs", 0),
-        epoch=outcome.get("epoch"),
-        started=lease.get("at"),
-        finished=outcome.get("at"),
-        faults=entry.get("faults", {}),
-    )

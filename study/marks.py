@@ -12,7 +12,7 @@ from threading import Lock
 
 import sqlalchemy as sa
 
-from study.database import DATABASE_ERRORS, FILE, answering, place, postgres_engine
+from study.database import ATTRIBUTES, DATABASE_ERRORS, FILE, STUDIES, answering, place, postgres_engine
 from study.record import runs
 from study.spec import SpecError
 from trainable.contract import StudyError
@@ -24,9 +24,6 @@ TICK_NS = 2_000_000_000
 
 AWAY_S = 10.0
 """How long a database that did not answer is left alone."""
-
-_STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
-_ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
 
 
 class Marks:
@@ -106,9 +103,9 @@ def _of_file(folder: Path) -> Mark | None:
 
 def _of_database(engine: sa.Engine, names: Sequence[str]) -> Mapping[str, Mark]:
     """The marks of studies in a PostgreSQL database, by name; not of one that nobody has driven yet."""
-    s, a, r = _STUDIES.c, _ATTRIBUTES.c, runs.c
+    s, a, r = STUDIES.c, ATTRIBUTES.c, runs.c
     last = sa.select(r.study, sa.func.max(r.run).label("run")).group_by(r.study).subquery()
-    begun = _STUDIES.join(_ATTRIBUTES, (a.study_id == s.study_id) & (a.key == "spec"))
+    begun = STUDIES.join(ATTRIBUTES, (a.study_id == s.study_id) & (a.key == "spec"))
     driven = begun.join(last, last.c.study == s.study_id).join(runs, r.run == last.c.run)
     query = sa.select(s.study_name, s.study_id, sa.func.md5(a.value_json), r.run, r.ended, r.heard)
     query = query.select_from(driven).where(s.study_name.in_(names))

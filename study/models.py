@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.ledger import Ledger
+from study.reader import Reader
 from study.record import Point
 from trainable.artifact import Card, Model, load_model
 from trainable.contract import METRICS, StudyError
@@ -33,7 +33,7 @@ Watch = Callable[[range], Iterable[int]]
 """What shows how far the training is: it yields the epochs of a range, as `rich.progress.track` does."""
 
 
-def source(ledger: Ledger, point: Point) -> tuple[Ledger, int]:
+def source(ledger: Reader, point: Point) -> tuple[Reader, int]:
     """The record of a point's model, and its trial's number there.
 
     That is the study's confirmation where the point was confirmed to its end, else the search.
@@ -47,7 +47,7 @@ def source(ledger: Ledger, point: Point) -> tuple[Ledger, int]:
     return ledger, point.trial
 
 
-def card_of(record: Ledger, number: int, epoch: int, *, replicate: int = 0) -> Card:
+def card_of(record: Reader, number: int, epoch: int, *, replicate: int = 0) -> Card:
     """The card of a replicate of trial `number` in a search or a confirmation, with what is on record."""
     config, both = record.records()[number].config, record.baseline.data["has_validation"]
     measured = next(
@@ -72,7 +72,7 @@ def card_of(record: Ledger, number: int, epoch: int, *, replicate: int = 0) -> C
     )
 
 
-def fold_of(record: Ledger) -> Fold:
+def fold_of(record: Reader) -> Fold:
     """What a record is trained and measured on; StudyError where the ratings are not those it began with."""
     data = record.spec.data
     split = load(data.source, split=data.split, split_seed=data.split_seed)

@@ -245,7 +245,7 @@ def _of_a_gpu(gpus: Literal["auto"] | float) -> Literal["auto"] | float:
     """GPUs as asked for: none, whole ones, or one k-th of one as Ray counts it, in ten-thousandths."""
     if gpus == "auto" or gpus == int(gpus):
         return gpus
-    k = round(1 / gpus) if gpus < 1 else 0
+    k = round(1 / max(gpus, GRAIN)) if gpus < 1 else 0
     if k < 2 or k > MOST_LANES or abs(gpus - 1 / k) > GRAIN:
         near = sorted({1.0, *(_grain(k) for k in range(2, MOST_LANES + 1))}, key=lambda g: abs(g - gpus))[:2]
         words = " or ".join(f"{g:g}" for g in near)

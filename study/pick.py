@@ -11,7 +11,7 @@ from analysis import front as fronts
 from analysis.objective import OBJECTIVES
 from study import models
 from study.front import candidates, front, losses, reference
-from study.ledger import Ledger
+from study.reader import Reader
 from study.record import Point
 from study.spec import StudySpec
 from trainable.artifact import Model
@@ -43,7 +43,7 @@ class Picked:
 
 
 def pick(
-    ledger: Ledger,
+    ledger: Reader,
     folder: Path,
     *,
     knee: bool = False,

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.front import hypervolume, non_dominated
 from study.front import Floats, candidates, losses, reference
-from study.ledger import Ledger
+from study.reader import Reader
 from study.record import Point
 from study.spec import StudySpec
 
@@ -30,7 +30,7 @@ class Plateau:
         self.reached: str | None = None
 
     @classmethod
-    def of(cls, ledger: Ledger) -> "Plateau":
+    def of(cls, ledger: Reader) -> "Plateau":
         """What the trials on record brought, in the order in which they ended."""
         rest = cls(ledger.spec, reference(ledger.baseline, ledger.spec))
         if ledger.spec.budget.plateau is None:

@@ -12,6 +12,7 @@ from trainable.contract import Config, Decision, FaultKind
 SILENT_RUN_S = 60.0
 """A run whose process cannot be seen from here, and that has not renewed its row for so long, is dead."""
 
+Stage = Literal["search", "confirm"]
 State = Literal["completed", "stopped", "failed", "running"]
 ENDED: Mapping[str, State] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
 
@@ -23,6 +24,9 @@ measurements = sa.Table(
     *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
     *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
 )
+MEASURED = tuple(c.name for c in measurements.c if c.name != "study")
+"""What a row of the record says of a measurement."""
+
 by_user = sa.Table(
     "by_user",
     tables,

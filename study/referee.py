@@ -12,22 +12,13 @@ from dataclasses import dataclass, field
 from study.budget import Spent, out_of_time, spent_out
 from study.events import Event, Notify, unheard
 from study.forms import largest
-from study.front import losses, reference, stands_for
+from study.front import reference, stands_for
+from study.judge import Judge
 from study.ledger import Ledger
 from study.plateau import Plateau
-from study.record import Holder, Judgement, Point
+from study.record import Holder
 from study.roster import LEASE_S, Roster, Seen
-from study.rules import Candidate, rule
-from trainable.contract import (
-    Answer,
-    Config,
-    Decision,
-    Fault,
-    FaultKind,
-    Held,
-    Lease,
-    Measurement,
-)
+from trainable.contract import Answer, Config, Decision, Fault, FaultKind, Held, Lease, Measurement
 
 FRUITLESS_STARTS = 3
 """Starts of a lane in a row, without one measurement, after which the study ends."""
@@ -91,7 +82,6 @@ class Referee:
         self.run = run
         self._clock = clock
         self._corner = reference(ledger.baseline, self.spec)
-        self._rule = rule(self.spec.stopping)
         self._replicates = self.spec.search.replicates
         self._roster = Roster(ledger, lease_s, clock)
         self._ahead = ahead
@@ -115,10 +105,9 @@ class Referee:
                 config = record.config or self.ledger.settle(record.trial)
                 faults = dict(record.faults)
                 self._running[record.trial] = Running(config, record.attempt, record.holder, faults=faults)
-        self._judged: dict[tuple[int, int], Decision] = {}
-        for said in self.ledger.judgements():
-            self._judged[said.epoch, said.decision.trial] = said.decision
-            if said.decision.verdict == "stop" and said.decision.trial in self._running:
+        self._judge = Judge(self.ledger, self._corner)
+        for said in self._judge.stopped():
+            if said.decision.trial in self._running:
                 self._end(said.decision, said.epoch)
 
     # --- the one call ----------------------------------------------------------------------------------
@@ -221,7 +210,8 @@ class Referee:
             return self._faulted(held.trial, held.fault)
         trial.epoch = held.epoch
         now = [m for m in measurements if m.trial == held.trial and m.epoch == held.epoch]
-        decision = self._verdict(held, trial.config, now)
+        late = out_of_time(self.spec, self._spent())
+        decision = self._judge.verdict(held, trial.config, now, late=late)
         if decision.verdict == "drop":
             trial.holder = None
         elif decision.verdict != "go":
@@ -241,41 +231,6 @@ class Referee:
         decision = Decision(number, "fail", reason)
         self._end(decision, trial.epoch)
         return decision
-
-    def _verdict(self, held: Held, config: Config, now: Sequence[Measurement]) -> Decision:
-        for m in now:
-            if m.not_finite:
-                what = f"{', '.join(m.not_finite)} not finite (epoch {m.epoch}, replicate {m.replicate})"
-                return Decision(held.trial, "fail", what)
-        if held.epoch and config.measured_at(held.epoch):
-            if len(now) < self._replicates:
-                return Decision(held.trial, "drop", f"came without its measurements of epoch {held.epoch}")
-            if held.epoch >= config.epochs:
-                return Decision(held.trial, "complete", f"trained its {config.epochs} epochs")
-        late = out_of_time(self.spec, self._spent())
-        if late is not None:
-            return Decision(held.trial, "stop", late)
-        if not now or not self._rule.judges(held.epoch):
-            return Decision(held.trial, "go", "no rung at this epoch")
-        return self._judgement(held)
-
-    def _judgement(self, held: Held) -> Decision:
-        """The stopping rule's word on the point that was just measured: said once, on record, and kept."""
-        key = held.epoch, held.trial
-        if key not in self._judged:
-            rung = {p.trial: p for p in self.ledger.points(epoch=held.epoch)}
-            before = [rung[trial] for epoch, trial in self._judged if epoch == held.epoch]
-            *own, candidate = self._candidates(self.ledger.points(trial=held.trial, until=held.epoch))
-            decision = self._rule.judge(
-                tuple(self._corner.tolist()), self._candidates(before), own, candidate
-            )
-            self.ledger.judge(Judgement(held.epoch, decision))
-            self._judged[key] = decision
-        return self._judged[key]
-
-    def _candidates(self, points: Sequence[Point]) -> list[Candidate]:
-        rows = losses(points, self.spec).tolist()
-        return [Candidate(p.trial, p.epoch, tuple(row)) for p, row in zip(points, rows, strict=True)]
 
     def _end(self, decision: Decision, epochs: int) -> None:
         """Put a trial's end on record, with the point it stands for.

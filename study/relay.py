@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
-from study import progress
+from study import view
 from study.answer import Answer
 from study.database import holds_study
 from study.spec import StudySpec
@@ -51,8 +51,8 @@ def _show(pieces: Iterable[str], console: Console) -> None:
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for said in _whole_lines(pieces):
-            if (view := progress.retold(said)) is not None:
-                live.update(view, refresh=True)
+            if (shown := view.retold(said)) is not None:
+                live.update(shown, refresh=True)
             else:
                 console.print(said, soft_wrap=True, highlight=False, markup=False)
 

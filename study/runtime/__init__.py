@@ -8,12 +8,12 @@ from pathlib import Path
 from study.budget import complete
 from study.confirm import begin
 from study.database import holds_study
+from study.interrupt import Interrupt
 from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Baseline
 from study.runtime import inline
 from study.runtime.heartbeat import beating
-from study.runtime.interrupt import Interrupt
 from study.spec import StudySpec
 from trainable.data import describe, load
 from trainable.data.interactions import Fold, Split

@@ -8,7 +8,8 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from study.events import Event, Log
-from study.ledger import Ledger, Stage
+from study.ledger import Ledger
+from study.record import Stage
 from study.referee import Referee
 from study.runtime.ahead import Ahead
 from study.runtime.meters import Heard

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from study.database import DATABASE_ERRORS
 from study.ledger import Ledger
+from study.storage import STORAGE_ERRORS
 
 BEAT_S = 1.0
 """From one renewal to the next: what the wall time of a killed run may lack; far less than silence is."""
@@ -21,9 +21,7 @@ def beating(ledger: Ledger, run: int, *, every_s: float = BEAT_S) -> Iterator[No
             try:
                 if not ledger.renew(run):
                     return  # somebody took it for dead, which the referee sees as well and says
-            except (
-                DATABASE_ERRORS
-            ):  # a referee has patience with them, and ends the run when it is at its end
+            except STORAGE_ERRORS:  # a referee has patience with them, and ends the run when it is at its end
                 continue
 
     heart = Thread(target=beat, name="heartbeat", daemon=True)

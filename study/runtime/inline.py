@@ -5,9 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 from study.events import Log
+from study.interrupt import Interrupt
 from study.ledger import Ledger
 from study.referee import Referee
-from study.runtime.interrupt import Interrupt
 from study.runtime.steady import Steady
 from trainable.job import Job
 from trainable.session import Session

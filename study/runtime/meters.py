@@ -17,8 +17,8 @@ from ray.util.metrics import Counter, Gauge, Histogram
 from study.database import DATABASE_ERRORS
 from study.events import Event
 from study.front import candidates, front, reference
-from study.ledger import Ledger, Stage
-from study.record import State
+from study.reader import Reader
+from study.record import Stage, State
 
 LABELS = ("study", "stage")
 EVERY_S = 5.0
@@ -60,7 +60,7 @@ class Recorded:
         for meter in (self._trials, self._epochs, self._volume):
             meter.set_default_tags(labels)
 
-    def show(self, ledger: Ledger) -> None:
+    def show(self, ledger: Reader) -> None:
         """Set the gauges to what the record says now."""
         spec, points = ledger.spec, ledger.points()
         records = {record.trial: record for record in ledger.records()}
@@ -88,7 +88,7 @@ def shown(folder: Path, stage: Stage) -> Iterator[None]:
 
 def _show(folder: Path, recorded: Recorded, stage: Stage, ended: Flag) -> None:
     """Show the record now and then; one that is away for a moment is shown when it is back."""
-    with closing(Ledger.read(folder, stage=stage)) as ledger:
+    with closing(Reader.read(folder, stage=stage)) as ledger:
         last = False
         while not last:
             began, last = time.monotonic(), ended.is_set()

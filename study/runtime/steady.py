@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 
-from study.database import DATABASE_ERRORS
 from study.referee import Referee
 from study.runtime.ahead import Ahead
+from study.storage import STORAGE_ERRORS
 from trainable.contract import Answer, Decision, Held, Measurement, Unreachable
 
 AWAY_S = 600.0
@@ -49,7 +49,7 @@ class Steady:
         try:
             self._referee = self._referee or self._open()
             answer = self._referee.exchange(lane, incarnation, held, measurements, free)
-        except DATABASE_ERRORS as error:
+        except STORAGE_ERRORS as error:
             if self._referee is not None:
                 self._referee.close()
             self._referee = None

@@ -22,12 +22,12 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.budget import complete
+from study.interrupt import Interrupt
 from study.ledger import Ledger
 from study.parts import Runtime
 from study.roster import LEASE_S
 from study.runtime import preflight
 from study.runtime.actor import RayExchange, RefereeActor
-from study.runtime.interrupt import Interrupt
 from study.runtime.meters import shown
 from study.runtime.placement import Node, Seat, Share, seats
 from study.runtime.watch import Watch

@@ -7,9 +7,9 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from study.database import DATABASE_ERRORS
-from study.ledger import Ledger, Stage
-from study.record import Place
+from study.ledger import Ledger
+from study.record import Place, Stage
+from study.storage import STORAGE_ERRORS
 from trainable.contract import StudyError
 
 SETUP_FAILURES = 3
@@ -45,7 +45,7 @@ class Watch(tune.Stopper, tune.Callback):
         try:
             with closing(Ledger.read(folder, stage=stage)) as ledger:
                 ledger.note_place(place)
-        except DATABASE_ERRORS:
+        except STORAGE_ERRORS:
             return
         self._noted.add(key)
 

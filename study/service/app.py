@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from study.database import DATABASE_ERRORS
 from study.service import described, events, pages, routes
 from study.service.access import Access
 from study.service.cursor import CursorError
@@ -27,6 +26,7 @@ from study.service.shelf import NoStudyError, Shelf
 from study.service.tables import Tables
 from study.service.tokens import Tokens
 from study.spec import SpecError
+from study.storage import STORAGE_ERRORS
 from trainable.contract import StudyError
 
 STATUSES: dict[type[Exception], int] = {
@@ -39,7 +39,7 @@ STATUSES: dict[type[Exception], int] = {
     NoRunnerError: 503,
     StudyError: 503,
     OSError: 503,
-    **dict.fromkeys(DATABASE_ERRORS, 503),
+    **dict.fromkeys(STORAGE_ERRORS, 503),
 }
 """What an error is answered with; the class that is nearest counts."""
 

@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from analysis.objective import objectives
-from study.progress import duration
 from study.record import Record
 from study.service.access import COOKIE, Access
 from study.service.answers import Counts, Study, Summaries
@@ -22,6 +21,7 @@ from study.service.guard import SAFE
 from study.service.negotiate import HTML, JSON, chosen
 from study.service.shelf import Look
 from study.spec import StudySpec
+from study.view import duration
 
 SHOWN = 50
 """Trials that a page shows, the last ones; all are in the table."""

@@ -17,8 +17,8 @@ from analysis import report
 from analysis.objective import AnalysisError
 from study.database import FILE, holds_study
 from study.export import export
-from study.ledger import Ledger
 from study.marks import Mark, Marks
+from study.reader import Reader
 from study.service.shelf import NoStudyError
 from trainable.contract import StudyError
 
@@ -82,7 +82,7 @@ async def _made(folder: Path) -> None:
 
 def write(folder: Path) -> None:
     """Export the study in `folder` and write its report."""
-    with closing(Ledger.read(folder)) as ledger:
+    with closing(Reader.read(folder)) as ledger:
         export(ledger, folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as beside:
         page = report.read(folder).save(Path(beside))

@@ -17,9 +17,9 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from study.database import DATABASE_ERRORS, holds_study, studies
-from study.ledger import Ledger
 from study.marks import Mark, Marks
 from study.progress import Snapshot, snapshot
+from study.reader import Reader
 from study.record import Point
 from study.service import notes
 from study.service.answers import Study, Summary
@@ -211,7 +211,7 @@ class Shelf:
 def _read(folder: Path) -> Look:
     if not holds_study(folder):
         return Look(StudySpec.load(folder / POSTED), None)
-    with closing(Ledger.read(folder)) as ledger:
+    with closing(Reader.read(folder)) as ledger:
         seen = snapshot(ledger)
     return Look(seen.spec, seen)
 

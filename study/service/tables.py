@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from study.database import holds_study
 from study.export import tables
-from study.ledger import Ledger
 from study.marks import Marks
+from study.reader import Reader
 from study.service.answers import Measured, Measurements, Trial, Trials
 from study.service.negotiate import CSV, PARQUET
 from study.service.shelf import FRESH_S, LOOKING
@@ -42,7 +42,7 @@ class Tables:
             now = self._marks.of(folder)
             if not (now is not None and known == now) and monotonic() >= until:
                 began = monotonic()
-                with closing(Ledger.read(folder)) as ledger:
+                with closing(Reader.read(folder)) as ledger:
                     made = tables(ledger)
                 frames = {"trials": made.trials, "measurements": made.measurements}
                 ended = monotonic()

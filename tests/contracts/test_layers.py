@@ -58,24 +58,30 @@ ORDER = {
         forms ← parts
         parts, spec_text ← spec ← space ← samplers
         owner ← record
-        record, spec ← database
-        database, samplers ← ledger
+        record, spec ← database ← reader, storage
+        reader, samplers, storage ← ledger
         database ← marks
         record, spec ← front
-        front, ledger ← confirm, plateau
-        plateau ← budget
+        front, ledger ← confirm
+        front, reader ← plateau
+        plateau, samplers ← budget
         spec ← rules
+        front, ledger, rules ← judge
         ledger ← roster
-        budget, events, roster, rules ← referee
-        confirm, referee ← runtime ← progress
+        budget, events, judge, roster ← referee
+        confirm, interrupt, referee ← runtime
+        budget ← progress ← view ← relay
+        interrupt, ledger, view ← live
         budget ← export
-        ledger ← backup, models
+        events ← logs
+        ledger ← backup
+        reader ← models
         front, models ← pick
         spec ← answer ← runtime
-        progress ← relay
+        runtime ← relay
         runtime ← doctor
-        export, marks, progress ← service ← client
-        backup, doctor, export, pick, relay, service ← cli ← __main__
+        export, marks, runtime, view ← service ← client
+        backup, doctor, export, live, logs, pick, relay, service ← cli ← __main__
         client, runtime ← __init__
     """,
 }
@@ -107,7 +113,7 @@ OUTSIDE = {
     "moocore": ("analysis.front", "analysis.attainment"),
     "numba": ("trainable.engines",),
     "numpy": PACKAGES,
-    "optuna": ("study.space", "study.samplers", "study.database", "study.ledger"),
+    "optuna": ("study.space", "study.samplers", "study.storage", "study.ledger"),
     "pandas": ("analysis", "study.export", "study.service.tables"),
     "platformdirs": ("trainable.data",),
     "pyarrow": ("trainable.data",),
@@ -122,7 +128,7 @@ OUTSIDE = {
     ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.progress", "study.relay", "study.cli", "study.service.commands", "trainable.data.fetch"),
+    "rich": ("study.view", "study.live", "study.relay", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.compare",
@@ -131,13 +137,21 @@ OUTSIDE = {
         "study.samplers.qmc",
         "trainable.engines",
     ),
-    "sqlalchemy": ("study.record", "study.database", "study.ledger", "study.backup", "study.marks"),
-    "sqlite3": ("study.database", "study.backup"),
+    "sqlalchemy": (
+        "study.record",
+        "study.database",
+        "study.storage",
+        "study.reader",
+        "study.ledger",
+        "study.backup",
+        "study.marks",
+    ),
+    "sqlite3": ("study.database", "study.storage", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),
-    "typer": ("study.cli", "study.service.commands"),
+    "typer": ("study.cli",),
     "uvicorn": ("study.service.serve",),
 }
 """A library, and the only modules that may import it; the standard library's others are free."""
@@ -208,6 +222,20 @@ def test_what_looks_at_a_study_needs_neither_torch_nor_ray() -> None:
         "import analysis.report, study.cli, study.export, study.progress, trainable.data"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_a_study_is_read_without_optuna() -> None:
+    """It takes longer to import than thousands of trials to read."""
+    code = "import sys; sys.modules.update(optuna=None)\nimport study.export, study.logs, study.view"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_the_command_answers_before_it_imports_what_takes_time() -> None:
+    code = "import sys, study.cli; print(*{module.partition('.')[0] for module in sys.modules})"
+    done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
+    assert {*done.stdout.split()}.isdisjoint(
+        {"torch", "numba", "ray", "pandas", "matplotlib", "optuna", "pydantic"}
+    )
 
 
 def test_the_tables_name_nothing_that_is_not_there() -> None:

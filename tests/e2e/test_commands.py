@@ -142,8 +142,14 @@ def test_one_study_has_one_driver_and_can_be_stopped_from_elsewhere(tmp_path: Pa
         assert f"is being run by process {pid} on {host}; `study stop tiny` first" in deleted.err
         assert answer("status", "tiny", cwd=here)["state"] == "running"
 
-        assert study("stop", "tiny", cwd=here).out == "tiny: asked to stop\n"
-        ended = run.wait()
+        with started("logs", "tiny", "--follow", "--json", cwd=here) as follower:
+            until(lambda: follower.said("leased"), "what the log has by now")
+            assert study("stop", "tiny", cwd=here).out == "tiny: asked to stop\n"
+            ended = run.wait()
+            followed = follower.wait()
+        assert (followed.code, followed.err) == (0, "")
+        assert followed.out == (folder / "log.jsonl").read_text(encoding="utf-8")
+        assert json.loads(followed.out.splitlines()[-1])["words"] == "stopped on request"
     assert (ended.code, ended.err) == (0, "")
     assert "stopped on request; `study run tiny` goes on from here" in ended.out
     assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"

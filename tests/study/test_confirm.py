@@ -13,8 +13,9 @@ from study.export import export, manifest
 from study.front import candidates, front, reference
 from study.ledger import Ledger
 from study.parts import Confirm
-from study.progress import lines, snapshot
+from study.progress import snapshot
 from study.referee import Referee
+from study.view import lines
 from trainable.contract import METRICS, Config, StudyError
 
 CONFIG = Config(

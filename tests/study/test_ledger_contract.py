@@ -14,7 +14,7 @@ from formula import BASELINE, SPEC, FormulaLane, measure
 
 from study import owner
 from study.budget import complete
-from study.cli import delete
+from study.cli.keeping import delete
 from study.confirm import begin
 from study.database import AwayError, holds_study, studies
 from study.ledger import Ledger

@@ -8,7 +8,7 @@ from formula import FormulaLane
 from rich.console import Console
 
 import study.owner
-from study import progress
+from study import view
 from study.progress import snapshot
 from study.referee import Referee
 
@@ -59,7 +59,7 @@ def test_a_run_that_failed_or_died_says_so(open_ledger, monkeypatch):
 def test_a_run_without_lanes_says_what_it_waits_for(open_ledger):
     ledger = open_ledger()
     ledger.claim()
-    assert "trials: none yet, waiting for lanes" in progress.line(snapshot(ledger))
+    assert "trials: none yet, waiting for lanes" in view.line(snapshot(ledger))
 
 
 SEARCHED = (
@@ -75,7 +75,7 @@ def test_the_live_view_fits_the_terminal(open_ledger, width):
     train(ledger, trials=30)
     seen = snapshot(ledger)
     out = StringIO()
-    Console(file=out, width=width).print(progress._view(seen))
+    Console(file=out, width=width).print(view.view(seen))
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     header = ["trial", "epoch", "λ", "sharing", "lr", "decay", "batch", "mrr", "mse"]
@@ -89,7 +89,7 @@ def test_the_front_shows_what_is_searched_and_nothing_else(open_ledger):
     ledger = open_ledger("space.dim=[4,8]")
     train(ledger)
     seen = snapshot(ledger)
-    table = progress.front_table(seen)
+    table = view.front_table(seen)
     assert [column.header for column in table.columns] == [
         "trial",
         "epoch",
@@ -104,8 +104,8 @@ def test_the_front_shows_what_is_searched_and_nothing_else(open_ledger):
 
 def test_a_front_that_spans_nothing_says_so(open_ledger):
     ledger = open_ledger("data.split_seed=1")
-    assert "front: none yet" in progress.line(snapshot(ledger))
+    assert "front: none yet" in view.line(snapshot(ledger))
     train(ledger)
     seen = snapshot(ledger)
     said = "none beats both trivial models" if seen.front.hypervolume == 0 else "hypervolume"
-    assert said in progress.line(seen)
+    assert said in view.line(seen)

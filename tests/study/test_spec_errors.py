@@ -228,6 +228,10 @@ def test_a_mistake_in_the_text(line: int, added: str, message: str) -> None:
             "runtime.storage_path=elsewhere",
             "runtime.storage_path: 'elsewhere' is another folder on every node",
         ),
+        (
+            "runtime.gpus_per_lane=5e-324",
+            "runtime.gpus_per_lane: 4.94066e-324 is neither a number of GPUs nor one k-th",
+        ),
         ("runtime.lanes=0", "runtime.lanes: 0 is not possible; use auto or a number of at least 1"),
         ("objectives=['mrr', 'mrr']", "objectives: 'mrr' is named twice; name two different metrics"),
         ("objectives=['mrr']", "objectives: a value is missing"),

@@ -1,21 +1,19 @@
-"""`study serve` and `study token`: one thin function a command."""
+"""Serving studies to others over HTTP: serve, token."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from study.cli import here
+from study.cli.terminal import console, say
 from study.service.tokens import SCOPES, Scope, Tokens, span
 from trainable.contract import StudyError
 
-STUDIES = Path("studies")
 PORT = 8300
 
-console = Console()
 tokens = typer.Typer(help="Tokens of the service here: who may read, who may write.", no_args_is_help=True)
 
 
@@ -39,8 +37,8 @@ def serve(
         from study.service.serve import serve
     except ModuleNotFoundError as error:
         raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
-    said = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    serve(STUDIES.absolute(), host=host, port=port, address=address, data=data, said=said)
+    home = here.STUDIES.absolute()
+    serve(home, host=host, port=port, address=address, data=data, said=say)
 
 
 @tokens.command()
@@ -53,14 +51,16 @@ def create(
     if scope not in SCOPES:
         raise StudyError(f"--scope: {scope!r} is not known; use {' or '.join(SCOPES)}")
     chosen: Scope = "write" if scope == "write" else "read"
-    print(Tokens(STUDIES).create(chosen, expires=None if expires is None else span(expires), label=label))
+    print(
+        Tokens(here.STUDIES).create(chosen, expires=None if expires is None else span(expires), label=label)
+    )
 
 
 @tokens.command("list")
 def list_() -> None:
     """The tokens, without their secrets."""
     table = Table("id", "scope", "created", "expires", "label", box=box.SIMPLE_HEAD)
-    for token in Tokens(STUDIES).all():
+    for token in Tokens(here.STUDIES).all():
         until = "never" if token.expires is None else token.expires + (" (expired)" if token.expired else "")
         table.add_row(token.id, token.scope, token.created, until, token.label)
     console.print(table)
@@ -69,6 +69,6 @@ def list_() -> None:
 @tokens.command()
 def revoke(token: Annotated[str, typer.Argument(help="Its id, as `study token list` shows it.")]) -> None:
     """Let a token open nothing any more."""
-    if not Tokens(STUDIES).revoke(token):
+    if not Tokens(here.STUDIES).revoke(token):
         raise StudyError(f"{token!r} is no token here; `study token list` shows them")
-    console.print(f"{token}: revoked", highlight=False)
+    say(f"{token}: revoked")

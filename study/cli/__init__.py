@@ -1,0 +1,75 @@
+"""The `study` command. What can be mended is said on stderr, exit code 2.
+
+Each file is one group of commands, a thin function each. What takes time to import is imported by the command
+that needs it, so that `study --help` answers at once, and `study list` where torch or Ray is absent.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+import typer
+
+from analysis.objective import AnalysisError
+from study.cli import here, keeping, looking, preparing, reporting, running, serving
+from study.cli.terminal import first_line
+from trainable.contract import StudyError
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "run": running.run,
+    "confirm": running.confirm,
+    "submit": running.submit,
+    "stop": running.stop,
+    "delete": keeping.delete,
+    "backup": keeping.backup,
+    "restore": keeping.restore,
+    "list": looking.list_,
+    "status": looking.status,
+    "logs": looking.logs,
+    "front": looking.front,
+    "pick": looking.pick,
+    "export": reporting.export,
+    "report": reporting.report,
+    "serve": serving.serve,
+    "data": preparing.data,
+    "presets": preparing.presets,
+    "schema": preparing.schema,
+    "doctor": preparing.doctor,
+}
+"""Every command in the order of `study --help`; `token` has commands of its own."""
+
+app = typer.Typer(
+    help="Pareto studies of two-task recommenders: ranking (MRR) against rating (MSE).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+app.add_typer(serving.tokens, name="token")
+
+
+def main() -> None:
+    """Run the command; a mistake that the user can mend costs one line, not a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # TERM ends a command as Ctrl-C does
+    try:
+        app()
+    except (StudyError, AnalysisError) as error:
+        _refuse(f"{type(error).__name__}: {error}")
+    except OSError as error:
+        _refuse(f"{type(error).__name__}: {error.filename or here.STUDIES}: {error.strerror or error}")
+    except _database_errors() as error:
+        _refuse(f"{here.STUDIES}: a study's record cannot be read or written: {first_line(error)}")
+
+
+def _refuse(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """Asked for only when something was raised: the ledger takes a second to import."""
+    from study.storage import STORAGE_ERRORS
+
+    return STORAGE_ERRORS

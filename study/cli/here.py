@@ -1,0 +1,30 @@
+"""The studies of the folder one is in, by name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainable.contract import StudyError
+
+if TYPE_CHECKING:
+    from study.reader import Reader
+
+STUDIES = Path("studies")
+"""Where all commands look for studies, and put them."""
+
+
+def folder(name: str) -> Path:
+    """The folder of a study. StudyError, with those that there are, where there is none of this name."""
+    from study.database import holds_study, studies
+    from study.spec import NAME
+
+    if not NAME.fullmatch(name) or not holds_study(STUDIES / name):
+        known = [found.name for found in studies(STUDIES)]
+        raise StudyError(f"{name!r} is no study here; there are: {', '.join(known) or 'none yet'}")
+    return STUDIES / name
+
+
+def record(name: str) -> "Reader":
+    """The record of a study, to be read."""
+    from study.reader import Reader
+
+    return Reader.read(folder(name))

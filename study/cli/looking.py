@@ -1,0 +1,151 @@
+"""Looking at studies: list, status, logs, front, pick."""
+
+import json
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from study.cli import here, there
+from study.cli.arguments import Address, AsJson, Name
+from study.cli.terminal import console, first_line, say, show_front
+from trainable.contract import StudyError
+
+if TYPE_CHECKING:
+    from study.reader import Reader
+
+
+def list_(as_json: AsJson = False, address: Address = None) -> None:
+    """The studies here: state, trials, hypervolume."""
+    if address is not None:
+        there.ask(address, ["list", *there.flag("--json", as_json)])
+        return
+    from study import progress
+    from study.database import DATABASE_ERRORS, studies
+    from study.reader import Reader
+
+    seen: list[progress.Snapshot] = []
+    for folder in studies(here.STUDIES):
+        try:
+            seen.append(progress.snapshot(Reader.read(folder)))
+        except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
+            print(f"{folder.name}: {first_line(error)}", file=sys.stderr)
+    if as_json:
+        print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
+        return
+    table = Table("name", "state", "spent", "trials", "front", "hypervolume", box=box.SIMPLE_HEAD)
+    for s in seen:
+        table.add_row(
+            s.spec.name,
+            s.state,
+            f"{s.share:.0%}",
+            str(len(s.records)),
+            str(len(s.front.points)),
+            f"{s.front.hypervolume:.5f}",
+        )
+    console.print(table if seen else f"no studies in {here.STUDIES}/ yet; `study run` begins one")
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(help="A study's name; without one, all are listed.")] = None,
+    as_json: AsJson = False,
+    address: Address = None,
+) -> None:
+    """How a study stands: trials by state, budget, front, and why trials ended early."""
+    if address is not None:
+        there.ask(address, ["status", *([name] if name else []), *there.flag("--json", as_json)])
+        return
+    if name is None:
+        list_(as_json)
+        return
+    from study import progress, view
+    from study.logs import printable
+
+    seen = progress.snapshot(here.record(name))
+    if as_json:
+        print(json.dumps(progress.as_dict(seen), indent=2))
+        return
+    say("\n".join(view.lines(seen)))
+    say(printable(f"{seen.state}: {seen.reason}"))
+    show_front(seen)
+    for record in seen.records.values():
+        if record.state in ("stopped", "failed"):
+            say(printable(f"trial {record.trial} {record.state}: {record.reason}"))
+
+
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as the study does, until it ends.")] = False,
+    as_json: AsJson = False,
+    address: Address = None,
+) -> None:
+    """What happened in a study, a line an event: lanes, asks, leases, trials that went back or ended."""
+    if address is not None:
+        if follow:
+            raise StudyError(
+                "logs: --follow goes on where the log is written, and --address asks once; leave one out, or "
+                "use `study submit SPEC --address URL`, which follows a study there"
+            )
+        there.ask(address, ["logs", name, *there.flag("--json", as_json)])
+        return
+    from study import logs
+    from study.events import LOG
+
+    folder, show = here.folder(name), logs.printable if as_json else logs.in_words
+    if not follow and not (folder / LOG).exists():
+        print(f"{name}: has no log yet; a run writes it", file=sys.stderr)
+    over = partial(_over, here.record(name)) if follow else lambda: True
+    for line in logs.lines(folder, over=over):
+        print(show(line), flush=follow)
+    if follow and not as_json:
+        say(f"{name}: nobody runs it any more; `study status {name}` shows how it stands")
+
+
+def _over(record: "Reader") -> bool:
+    """Whether a study was run, and nobody runs it now."""
+    runs = record.runs()
+    return bool(runs) and not runs[-1].alive
+
+
+def front(name: Name, as_json: AsJson = False) -> None:
+    """The front: every non-dominated point, with its configuration and its epochs."""
+    from study import progress
+
+    seen = progress.snapshot(here.record(name))
+    if as_json:
+        print(json.dumps(progress.as_dict(seen)["front"], indent=2))
+    else:
+        show_front(seen)
+
+
+def pick(
+    name: Name,
+    knee: Annotated[bool, typer.Option("--knee", help="Where the front bulges most.")] = False,
+    max_mse: Annotated[
+        float | None, typer.Option(metavar="X", help="The best ranking with MSE up to X.")
+    ] = None,
+    min_mrr: Annotated[
+        float | None, typer.Option(metavar="X", help="The other objective's best with MRR from X on.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One point of the front: its configuration, and its model, for use without torch."""
+    from rich.progress import track
+
+    from study import pick
+
+    errors = Console(stderr=True)
+    show = partial(
+        track, description="training", console=errors, disable=not errors.is_terminal, transient=True
+    )
+    picked = pick.pick(
+        here.record(name), here.folder(name), knee=knee, max_mse=max_mse, min_mrr=min_mrr, watch=show
+    )
+    if as_json:
+        print(json.dumps(pick.as_dict(picked), indent=2))
+    else:
+        say("\n".join(pick.lines(picked)))

@@ -1,0 +1,64 @@
+"""What there is to study, and on what: data, presets, schema, doctor."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from study.cli import here
+from study.cli.arguments import Address, Overrides
+from study.cli.terminal import console, say
+
+
+def data(
+    source: Annotated[
+        str | None, typer.Argument(help="A dataset's name, or a .csv or .parquet file.")
+    ] = None,
+) -> None:
+    """Fetch and verify a dataset; without a name, list the known ones."""
+    from trainable.data import describe, known, load
+
+    if source is None:
+        table = Table("name", "what", "cached", "terms")
+        for entry in known():
+            table.add_row(entry.name, entry.description, "yes" if entry.cached else "no", entry.terms)
+        console.print(table)
+        return
+    counts = describe(load(source, split="per-user", split_seed=0))
+    ratings = counts.train + counts.validation + counts.test
+    say(f"{source}: {ratings} ratings of {counts.items} items by {counts.users} users")
+
+
+def presets() -> None:
+    """The built-in specs."""
+    from study.spec import presets
+
+    for name, description in presets().items():
+        say(f"{name:8} {description}")
+
+
+def schema() -> None:
+    """The JSON schema of a spec."""
+    from study.spec import StudySpec
+
+    print(json.dumps(StudySpec.model_json_schema(), indent=2))
+
+
+def doctor(
+    spec: Annotated[str | None, typer.Argument(help="A path, a study's name, or a preset.")] = None,
+    overrides: Overrides = None,
+    address: Address = None,
+) -> None:
+    """What works on this machine, or on a cluster, and what a spec would get there."""
+    from study import doctor
+    from study.spec import resolve
+
+    chosen = None if spec is None else resolve(spec, overrides or (), here.STUDIES)
+    nodes = [] if address is None and chosen is None else doctor.offers(chosen, address)
+    table = Table("what", "here" if address is None else "there", "")
+    for finding in (*(doctor.findings() if address is None else ()), *doctor.offered(nodes)):
+        table.add_row(finding.what, finding.found, "ok" if finding.fine else "[red]missing[/red]")
+    console.print(table)
+    if chosen is not None:
+        say("\n".join(doctor.gets(chosen, nodes)))

@@ -1,0 +1,118 @@
+"""Running studies, here and on a cluster: run, confirm, submit, stop."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study.cli import here, reporting, there
+from study.cli.arguments import Address, Name, Overrides
+from study.cli.terminal import console, say, show_front
+from trainable.contract import StudyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from study.runtime import Outcome
+
+INTERRUPTED = 130
+
+
+def run(
+    spec: Annotated[str | None, typer.Argument(help="A path, a study's name, or a preset.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run a study here; one that was begun goes on where it was. Ends with a report."""
+    from study import live
+    from study.runtime import run
+    from study.spec import resolve
+
+    chosen = resolve(spec, overrides or (), here.STUDIES)
+    home = Path(chosen.runtime.home or ".") if chosen.runtime.address == "auto" else Path()
+    home.mkdir(parents=True, exist_ok=True)
+    os.chdir(home)
+    say(f"study {chosen.name} ({chosen.fingerprint}) in {home / here.STUDIES / chosen.name}")
+    again = f"study run {chosen.name}"
+    _driven(lambda: run(chosen, here.STUDIES, watch=partial(live.watch, console=console)), again)
+
+
+def confirm(
+    name: Name,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Confirm the front of a search that is not complete.")
+    ] = False,
+) -> None:
+    """Train the front again with fresh seeds and open the test set, once. Ends with a report."""
+    from study import live
+    from study.budget import complete
+    from study.runtime import confirm
+
+    record = here.record(name)
+    if complete(record) is None and record.confirmation() is None and not unfinished:
+        raise StudyError(
+            f"{name}: its search is not complete, and the test set is opened only once; "
+            f"`study run {name}` goes on, --unfinished confirms the front as it stands"
+        )
+    watch = partial(live.watch, console=console)
+    _driven(lambda: confirm(here.folder(name), watch=watch), f"study confirm {name}")
+
+
+def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
+    """Drive a study, say how that went, and write its report; `again` is the command that goes on."""
+    from study import progress, view
+    from study.reader import Reader
+
+    try:
+        outcome = drive()
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on from here")
+        raise
+    if not outcome.trained:
+        more = "" if outcome.reason.startswith("grid:") else "; a larger budget would go on"
+        say(f"complete ({outcome.reason}): nothing left to do{more}")
+    elif not outcome.complete:
+        say(f"{outcome.reason}; `{again}` goes on from here")
+    seen = progress.snapshot(Reader.read(outcome.folder))
+    say("\n".join(view.lines(seen)))
+    show_front(seen)
+    reporting.write([outcome.folder])
+    if outcome.reason.startswith("failed"):
+        raise typer.Exit(1)
+    if outcome.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def submit(
+    spec: Annotated[str, typer.Argument(help="A path, a study's name, or a preset.")],
+    address: Annotated[
+        str, typer.Option(metavar="URL", help="Of the cluster's dashboard: http://head:8265.")
+    ],
+    overrides: Overrides = None,
+    with_package: Annotated[
+        bool, typer.Option("--with-package", help="Send this machine's pareto-study too.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
+) -> None:
+    """Run a study on a Ray cluster, and follow it; where it runs already, only follow it. Ctrl-C detaches."""
+    from study import relay
+    from study.spec import resolve
+
+    chosen = resolve(spec, overrides or (), here.STUDIES)
+    code = relay.submit(chosen, address, say, with_package=with_package, detach=detach)
+    there.leave(code)
+
+
+def stop(name: Name, address: Address = None) -> None:
+    """Ask a running study to stop; the command that began it goes on later."""
+    if address is not None:
+        from study import relay
+
+        there.leave(relay.stop(name, address).code)
+        return
+    from study.ledger import Ledger
+
+    ledger = Ledger.read(here.folder(name))
+    asked = any(run.alive for run in ledger.runs()) and ledger.request_stop()
+    say(f"{name}: asked to stop" if asked else f"{name}: is not running")

@@ -1,0 +1,27 @@
+"""The terminal, and what is said there."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from study.progress import Snapshot
+
+console = Console()
+
+
+def show_front(seen: "Snapshot") -> None:
+    """The front as a table."""
+    from study.view import front_table
+
+    console.print(front_table(seen) if seen.front.points else "The front is empty: nothing is measured yet.")
+
+
+def say(text: str) -> None:
+    """A line as it is: not wrapped, not coloured, brackets and all."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first: a database's goes on with the statement it failed in."""
+    return str(error).partition("\n")[0]

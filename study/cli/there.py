@@ -1,0 +1,41 @@
+"""The same commands on a cluster: asked of its head, said here."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from study.cli import here
+
+if TYPE_CHECKING:
+    from study.answer import Answer
+
+
+def ask(
+    address: str,
+    arguments: list[str],
+    *,
+    files: Sequence[str] = (),
+    quiet: bool = False,
+    mixed: bool = False,
+) -> "Answer":
+    """The answer of a cluster's head to a command, said here; `mixed` where files come among ours."""
+    from study import relay
+
+    _, *names = [word for word in arguments if not word.startswith("--")]
+    if mixed:
+        relay.refuse_mixing(names, here.STUDIES)
+    answer = relay.ask(address, arguments, study=names[0] if names else None, files=files, quiet=quiet)
+    leave(answer.code)
+    return answer
+
+
+def flag(word: str, given: bool) -> list[str]:
+    """The option as it goes into `arguments`."""
+    return [word] if given else []
+
+
+def leave(code: int) -> None:
+    """End the command with the code that it ended with there; go on where that is 0."""
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,232 @@
+"""What a study's record says: all that is read of it, and nothing that changes it.
+
+It is plain SQL over Optuna's tables and ours, and needs no Optuna, which takes longer to import than a study
+of thousands of trials to read; its own `get_trials` takes seconds of one.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from study.database import ATTRIBUTES, CONFIRM, SCHEMA, connected, study_id
+from study.owner import Owner
+from study.record import (
+    ENDED,
+    MEASURED,
+    Baseline,
+    Holder,
+    Judgement,
+    Place,
+    Plan,
+    Point,
+    Record,
+    Run,
+    Stage,
+    by_user,
+    judgements,
+    measurements,
+    runs,
+)
+from study.spec import StudySpec
+from trainable.contract import METRICS, Config, Decision, Measurement, StudyError
+
+_TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
+_TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
+
+
+class Reader:
+    """The record of one study, of its search or of its confirmation, to be read."""
+
+    def __init__(self, engine: sa.Engine, name: str, *, search: int | None = None) -> None:
+        self._engine = engine
+        self._name = name
+        if (found := study_id(engine, name)) is None:
+            raise RuntimeError(f"{name}: is not in its database")
+        self._id = found
+        self._search = found if search is None else search
+        """The number of the search: it is what a run drives, whatever is trained."""
+        facts = self._facts()
+        if search is None and (schema := facts.get("schema")) != SCHEMA:
+            raise StudyError(
+                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
+                "version of pareto-study that wrote it"
+            )
+        self.spec = StudySpec.model_validate(facts["spec"])
+        self.plan: Plan | None = Plan.from_dict(facts["plan"]) if "plan" in facts else None
+        """What is confirmed; None in a search."""
+
+    @classmethod
+    def read(cls, folder: Path, *, stage: Stage = "search") -> Self:
+        """The record in `folder`, of the search or of its confirmation. StudyError where there is none."""
+        reader = cls._in(folder)
+        if stage == "search":
+            return reader
+        if (confirmation := reader.confirmation()) is None:
+            name = reader.spec.name
+            raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
+        return confirmation
+
+    @classmethod
+    def _in(cls, folder: Path) -> Self:
+        return cls(*connected(folder))
+
+    @property
+    def stage(self) -> Stage:
+        """Which of the two records this is."""
+        return "search" if self.plan is None else "confirm"
+
+    @property
+    def baseline(self) -> Baseline:
+        """What was fixed before the first trial."""
+        return Baseline(**self._facts()["baseline"])
+
+    @property
+    def fixed(self) -> bool:
+        """Whether its baseline is there: a confirmation gets it after its plan, and a kill may be between."""
+        return "baseline" in self._facts()
+
+    def confirmation(self) -> Self | None:
+        """The record of this search's confirmation; None where the test set was not opened."""
+        name = self._name + CONFIRM
+        found = study_id(self._engine, name)
+        return None if found is None or "plan" not in self._facts(found) else self._beside(name)
+
+    def _beside(self, name: str) -> Self:
+        """Another record in the same database, of the same study."""
+        return type(self)(self._engine, name, search=self._search)
+
+    def _facts(self, study: int | None = None) -> dict[str, Any]:
+        """What is fixed for the study, or for another one, and what is known of its lanes."""
+        attributes = ATTRIBUTES.c
+        query = sa.select(attributes.key, attributes.value_json)
+        query = query.where(attributes.study_id == (self._id if study is None else study))
+        with self._engine.connect() as connection:
+            return {key: json.loads(value) for key, value in connection.execute(query)}
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # --- trials ------------------------------------------------------------------------------------------
+
+    def records(self) -> list[Record]:
+        """Every trial, by number."""
+        trials, attribute = _TRIALS.c, _TRIAL_ATTRIBUTES.c
+        joined = _TRIALS.outerjoin(_TRIAL_ATTRIBUTES, attribute.trial_id == trials.trial_id)
+        query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
+        query = query.where(trials.study_id == self._id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(trials.number)).all()
+        values = json.loads(f"[{','.join(value or 'null' for _, _, value in rows)}]")  # one call for all
+        entries: dict[int, dict[str, Any]] = {}
+        for (number, key, _), value in zip(rows, values, strict=True):
+            entries.setdefault(number, {})[key] = value  # a trial without attributes has one without a key
+        return [_record(number, entry) for number, entry in entries.items()]
+
+    # --- measurements ------------------------------------------------------------------------------------
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Every measurement, by trial, replicate and epoch."""
+        m = measurements.c
+        query = sa.select(*(m[name] for name in MEASURED)).where(m.study == self._id)
+        query = query.order_by(m.trial, m.replicate, m.epoch)
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                yield Measurement(**row._mapping)
+
+    def by_user(self) -> list[dict[str, Any]]:
+        """The measurements user by user, where they came so: trial, replicate, epoch, and `UserMetrics`."""
+        names = [c for c in by_user.c if c.name != "study"]
+        query = sa.select(*names).where(by_user.c.study == self._id).order_by(*by_user.primary_key.columns)
+        with self._engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def points(
+        self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
+    ) -> list[Point]:
+        """Every point whose replicates are all in, by trial and epoch; of one trial, at or up to an epoch."""
+        m = measurements.c
+        query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
+        query = query.where(m.study == self._id).group_by(m.trial, m.epoch).order_by(m.trial, m.epoch)
+        query = query.having(sa.func.count() == self.spec.search.replicates)
+        if trial is not None:
+            query = query.where(m.trial == trial)
+        if epoch is not None:
+            query = query.where(m.epoch == epoch)
+        if until is not None:
+            query = query.where(m.epoch <= until)
+        with self._engine.connect() as connection:
+            return [
+                Point(number, epoch, dict(zip(METRICS, values, strict=True)))
+                for number, epoch, *values in connection.execute(query)
+            ]
+
+    def judgements(self) -> list[Judgement]:
+        """What the stopping rule said, in the order it said it."""
+        j = judgements.c
+        query = sa.select(j.epoch, j.trial, j.verdict, j.reason).where(j.study == self._id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(j.judgement))
+            return [Judgement(epoch, Decision(*decision)) for epoch, *decision in rows]
+
+    # --- lanes and runs ----------------------------------------------------------------------------------
+
+    def lane(self, name: str) -> dict[str, int]:
+        """What is known of a lane: its incarnation, and how often it started since its last measurement."""
+        known: dict[str, int] = self._facts().get(f"lane/{name}", {"incarnation": 0, "starts": 0})
+        return known
+
+    def places(self) -> list[Place]:
+        """Where each lane was in each of its incarnations, as they were noted."""
+        found = [Place(**value) for key, value in self._facts().items() if key.startswith("place/")]
+        return sorted(found, key=lambda place: (place.lane, place.incarnation))
+
+    def owned(self, run: int) -> bool:
+        """Whether this run still has the study; False where it was ended, for somebody took it for dead."""
+        query = sa.select(runs.c.ended).where(runs.c.run == run)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one() is None
+
+    def stop_requested(self, run: int) -> bool:
+        """Whether somebody asked this run to stop."""
+        with self._engine.connect() as connection:
+            return bool(connection.execute(sa.select(runs.c.stop).where(runs.c.run == run)).scalar_one())
+
+    def runs(self) -> list[Run]:
+        """Every run of the study, in order."""
+        r = runs.c
+        owner = (r.host, r.kernel, r.pid, r.born)
+        driven = (r.started, r.renewed, r.stop, r.ended, r.reason, self._shared_time - r.heard)
+        query = sa.select(r.run, *owner, *driven).where(r.study == self._search).order_by(r.run)
+        with self._engine.connect() as connection:
+            return [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
+
+    @property
+    def _shared_time(self) -> sa.ColumnElement[float]:
+        """Seconds since 1970 by the one clock of all who open this database: its server's, or this
+        machine's.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return sa.literal(time.time())
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
+
+
+def _record(number: int, entry: Mapping[str, Any]) -> Record:
+    lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
+    return Record(
+        trial=number,
+        config=Config.from_dict(entry["config"]) if "config" in entry else None,
+        state=ENDED[outcome["verdict"]] if outcome else "running",
+        reason=outcome.get("reason"),
+        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
+        attempt=lease.get("attempt", 0),
+        epochs=outcome.get("epochs", 0),
+        epoch=outcome.get("epoch"),
+        started=lease.get("at"),
+        finished=outcome.get("at"),
+        faults=entry.get("faults", {}),
+    )

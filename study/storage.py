@@ -1,0 +1,189 @@
+"""How a study's record is made, whole or not at all, and the storage through which Optuna writes into it."""
+
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+
+from analysis.objective import objectives
+from study.database import (
+    DATABASE_ERRORS,
+    FILE,
+    POSTGRES_OPTIONS,
+    SCHEMA,
+    SQLITE_OPTIONS,
+    answering,
+    elsewhere,
+    holds_study,
+    named,
+    ours,
+    place,
+    postgres_engine,
+    prepare,
+    study_id,
+    unknown,
+)
+from study.record import Baseline, tables
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+STORAGE_ERRORS = (*DATABASE_ERRORS, StorageInternalError)
+"""What a database that is damaged, full, locked or away raises from any method of a Ledger."""
+
+_LOCK = 0x5EED
+"""Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
+
+
+def opened(folder: Path) -> tuple[RDBStorage, str]:
+    """The storage of the study in `folder`, and its name there. StudyError where there is none."""
+    if (folder / FILE).is_file():
+        return _from_file(folder / FILE, made=True)
+    url, name = elsewhere(folder)
+    storage = _postgres(url, made=True)
+    if study_id(storage.engine, name) is None:
+        raise unknown(folder, name)
+    return storage, name
+
+
+def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
+    """The storage of a study, made whole or not at all where there is none.
+
+    StudyError where the record of the study in `folder` is elsewhere.
+    """
+    url = spec.storage.url
+    if holds_study(folder) and url != (there := (place(folder) or (None, ""))[0]):
+        raise StudyError(
+            f"storage.url: the record of {spec.name} is in {there or folder / FILE}; leave it "
+            "there, or give the spec another name"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if url is None:
+        if not (folder / FILE).is_file():
+            _create_file(spec, folder / FILE, baseline)
+        return _from_file(folder / FILE)[0]
+    storage = _postgres(url)
+    try:
+        with _alone(storage.engine):
+            _begin(storage, spec, baseline)
+    except BaseException:
+        storage.engine.dispose()
+        raise
+    return storage
+
+
+def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
+    """The storage in a SQLite file, and the name of the study there. StudyError where it holds none.
+
+    With `made` Optuna's tables are taken for granted: whoever drives the study has looked at them, which
+    costs three times what reading does.
+    """
+    storage = _sqlite(path, made=made)
+    name = named(storage.engine, path)
+    tables.create_all(storage.engine)  # those that a record of an earlier version lacks
+    return storage, name
+
+
+def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
+    """Make a record beside its place and link it there: a kill leaves nothing that looks like a study, and of
+    two that begin the same study at the same moment one finds the other's.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    storage = empty(beside)
+    _begin(storage, spec, baseline)
+    let_go(storage)
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        return
+    finally:
+        beside.unlink()
+
+
+def empty(path: Path) -> RDBStorage:
+    """The storage in a new SQLite file that nobody else knows: all tables, no study, no file beside it."""
+    storage = _sqlite(path, journal="DELETE")
+    tables.create_all(storage.engine)
+    return storage
+
+
+def let_go(storage: RDBStorage) -> None:
+    """Close every connection of a storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
+    """Write down a study with all that is fixed before its first trial, the schema last: it says that all is
+    there.
+    """
+    directions = [
+        StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
+        for o in objectives(spec.objectives)
+    ]
+    try:
+        optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
+    except DuplicatedStudyError:
+        optuna_study = optuna.load_study(study_name=spec.name, storage=storage)
+        if "schema" in optuna_study.user_attrs:
+            return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
+        optuna_study.set_metric_names(list(spec.objectives))
+    facts = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline), "schema": SCHEMA}
+    for key, value in facts.items():
+        optuna_study.set_user_attr(key, value)
+
+
+def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStorage:
+    """Optuna's storage on a SQLite file; a commit costs no full sync."""
+    prepare(path, journal=journal)
+    storage = _storage(f"sqlite:///{path}", SQLITE_OPTIONS, made=made)
+
+    @sa.event.listens_for(storage.engine, "connect")
+    def _(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    storage.engine.dispose()
+    return storage
+
+
+def _postgres(text: str, *, made: bool = False) -> RDBStorage:
+    """Optuna's storage in the PostgreSQL database that a spec's `text` means, all tables there.
+
+    With `made` they are taken for granted where ours are there: they were made last.
+    """
+    engine = postgres_engine(text)
+    with answering(engine):
+        there = made and ours(engine)
+        with nullcontext() if there else _alone(engine):
+            storage = _storage(engine.url.render_as_string(hide_password=False), POSTGRES_OPTIONS, made=there)
+            if not there:
+                tables.create_all(storage.engine)
+    engine.dispose()
+    return storage
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[None]:
+    """Nobody else makes tables or studies in this PostgreSQL database meanwhile."""
+    with engine.connect() as connection, connection.begin():
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        yield
+
+
+def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
+    return RDBStorage(
+        url, engine_kwargs=dict(options), skip_compatibility_check=made, skip_table_creation=made
+    )
