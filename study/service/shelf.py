@@ -146,7 +146,8 @@ class Shelf:
         What may have changed is read again, the longest known first, and then what nobody has read yet. Where
         that takes longer than `within_s` the rest is told as it was, or as "unread".
         """
-        ends, marks = time.monotonic() + within_s, self.marks.all(self.home / name for name in names)
+        marks = self.marks.all(self.home / name for name in names)
+        ends = time.monotonic() + within_s
         told = {name: self._known(name, marks[self.home / name], ends) for name in names}
         old = {name: kept.until for name in names if (kept := self._summaries.get(name)) is not None}
         for name in sorted((n for n in names if told[n] is None), key=lambda n: old.get(n, math.inf)):
