@@ -59,11 +59,17 @@ def create(
 @tokens.command("list")
 def list_() -> None:
     """The tokens, without their secrets."""
-    table = Table("id", "scope", "created", "expires", "label", box=box.SIMPLE_HEAD)
+    table = Table("id", "scope", "created (UTC)", "expires (UTC)", "label", box=box.SIMPLE_HEAD)
     for token in Tokens(here.STUDIES).all():
-        until = "never" if token.expires is None else token.expires + (" (expired)" if token.expired else "")
-        table.add_row(token.id, token.scope, token.created, until, token.label)
+        over = ", over" if token.expired else ""
+        until = "never" if token.expires is None else f"{_minute(token.expires)}{over}"
+        table.add_row(token.id, token.scope, _minute(token.created), until, token.label)
     console.print(table)
+
+
+def _minute(moment: str) -> str:
+    """A moment in ISO 8601 as people write it, to the minute."""
+    return moment[:16].replace("T", " ")
 
 
 @tokens.command()

@@ -12,8 +12,8 @@ from study.service.shelf import Look, Shelf
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
-ASKED_S, AWAY_S = 1.0, 10.0
-"""How old what is known of a job may be; how long what runs studies is left alone where it did not answer."""
+ASKED_S, AWAY_S = 1.0, 30.0
+"""How old what is known of a job may be; how long what runs studies is left alone once it was silent."""
 
 LIVE = ("waiting", "running")
 """States of a job that has not ended."""
@@ -33,6 +33,7 @@ class Desk:
     def __init__(self, shelf: Shelf, runner: Runner, *, data: Path | None) -> None:
         self.shelf, self._runner, self._data = shelf, runner, data
         self._jobs: dict[str, tuple[float, Job | None]] = {}
+        self._away: tuple[float, str] = (0.0, "")
         self._lock = Lock()
 
     def study(self, name: str) -> Study:
@@ -108,7 +109,9 @@ class Desk:
         if look.summary.state != "running":
             begun = self._start(look.spec)
             if begun.at is not None and look.seen is not None and posting.driven_since(folder, begun.at):
-                raise BusyError(f"{name}: job {begun.job.id} writes its report yet; ask again in a moment")
+                raise BusyError(
+                    f"{name}: its job {begun.job.id} still writes its report; ask again in a moment"
+                )
         return self.study(name)
 
     def _told(self, look: Look) -> Study:
@@ -121,13 +124,14 @@ class Desk:
 
     def _start(self, spec: StudySpec) -> Begun:
         begun = self._runner.start(spec)
-        self._know(spec.name, begun.job, ASKED_S)
+        self._know(spec.name, begun.job)
         self.shelf.forget(spec.name)
         return begun
 
-    def _know(self, name: str, job: Job | None, for_s: float) -> None:
+    def _know(self, name: str, job: Job | None) -> None:
         with self._lock:
-            self._jobs[name] = (time.monotonic() + for_s, job)
+            self._jobs[name] = (time.monotonic() + ASKED_S, job)
+            self._away = (0.0, "")
 
     def _forget(self, name: str) -> None:
         with self._lock:
@@ -136,13 +140,18 @@ class Desk:
     def _job(self, name: str) -> Job | None:
         with self._lock:
             until, job = self._jobs.get(name, (0.0, None))
+            away_until, why = self._away
         if time.monotonic() < until:
             return job
+        if time.monotonic() < away_until:
+            return Job(id="", state="unknown", said=why)
         try:
-            job, for_s = self._runner.last(name), ASKED_S
+            job = self._runner.last(name)
         except NoRunnerError as error:
-            job, for_s = Job(id="", state="unknown", said=str(error)), AWAY_S
-        self._know(name, job, for_s)
+            with self._lock:
+                self._away = (time.monotonic() + AWAY_S, str(error))
+            return Job(id="", state="unknown", said=str(error))
+        self._know(name, job)
         return job
 
 

@@ -80,9 +80,9 @@ def left(folder: Path, spec: StudySpec) -> bool:
 
 
 def driven_since(folder: Path, at: float) -> bool:
-    """Whether the last run of the study on record began after that, in seconds since 1970."""
+    """Whether the last run of the study on record began after that, in seconds since 1970, and has ended."""
     with closing(Ledger.read(folder)) as ledger:
-        return any(run.started >= at for run in ledger.runs()[-1:])
+        return any(run.started >= at and run.ended is not None for run in ledger.runs()[-1:])
 
 
 def ask_to_stop(folder: Path) -> bool:

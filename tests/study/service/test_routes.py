@@ -16,7 +16,9 @@ from serving import Notes, done, driven, served
 from study import progress
 from study.export import tables
 from study.ledger import Ledger
-from study.service.posting import parsed
+from study.service.posting import parsed, put
+from study.service.runner import NoRunnerError
+from study.service.shelf import Shelf
 from study.spec import SpecError, StudySpec
 
 SPEC = {"name": "posted", "data": {"source": "synthetic"}, "budget": {"trials": 4}}
@@ -367,6 +369,28 @@ def test_files_are_for_the_folder_that_is_named(tmp_path):
         body = json.dumps(SPEC | {"data": {"source": str(tmp_path / name)}})
         with pytest.raises(SpecError, match="outside the folder"):
             parsed(body.encode(), "application/json", data=data)
+
+
+def test_a_runner_that_is_silent_is_not_asked_at_every_look(tmp_path, monkeypatch):
+    """It may take half a minute to be silent, and whoever looks waits for it."""
+    asked = []
+
+    def last(name):
+        asked.append(name)
+        raise NoRunnerError("no Ray answers")
+
+    notes = Notes()
+    monkeypatch.setattr(notes, "last", last)
+    home = tmp_path / "studies"
+    done(home, "done")
+    put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
+    with served(home, runner=notes) as service, service.client() as client:
+        for name in ("done", "waits", "waits", "done"):
+            told = client.get(f"/studies/{name}").json()
+            assert (told["job"] or {}).get("state") == {"done": None, "waits": "unknown"}[name]
+        assert asked == ["done"]
+        client.post("/studies/waits/resume")  # which finds that it answers again
+        assert client.get("/studies/waits").json()["job"]["state"] == "running"
 
 
 def test_a_runner_that_is_away_leaves_everything_readable(home):
