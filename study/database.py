@@ -151,7 +151,7 @@ def place(folder: Path) -> tuple[str, str] | None:
         return None
     try:
         found = (folder / SPEC).stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return _place(folder / SPEC, (found.st_ino, found.st_size, found.st_mtime_ns))
 

@@ -4,27 +4,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from study.service import examples
 from study.service.answers import Problem
 from study.spec import StudySpec
-
-EXAMPLE_JSON = {
-    "name": "mine",
-    "data": {"source": "ml-100k"},
-    "space": {"weight": {"logit": [0.5, 0.9997]}, "sharing": ["none", "both"]},
-    "budget": {"trials": 40},
-}
-EXAMPLE_TOML = """name = "mine"
-
-[data]
-source = "ml-100k"
-
-[space]
-weight = { logit = [0.5, 0.9997] }
-sharing = ["none", "both"]
-
-[budget]
-trials = 40
-"""
 
 SPEC_BODY = {
     "requestBody": {
@@ -32,11 +14,13 @@ SPEC_BODY = {
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/StudySpec"},
-                "examples": {"mine": {"summary": "MovieLens-100K, 40 configurations", "value": EXAMPLE_JSON}},
+                "examples": {
+                    "mine": {"summary": "MovieLens-100K, 40 configurations", "value": examples.SPEC}
+                },
             },
             "application/toml": {
                 "schema": {"type": "string"},
-                "examples": {"mine": {"summary": "the same as TOML", "value": EXAMPLE_TOML}},
+                "examples": {"mine": {"summary": "the same as TOML", "value": examples.SPEC_TOML}},
             },
         },
     }
@@ -62,10 +46,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the spec's own schema in it."""
+    """The OpenAPI document, with the spec's own schema in it, and an example of each answer."""
     if app.openapi_schema is not None:
         return app.openapi_schema
     made = FastAPI.openapi(app)
     schema = StudySpec.model_json_schema(ref_template="#/components/schemas/{model}")
     made["components"]["schemas"] |= {**schema.pop("$defs"), "StudySpec": schema}
+    for path, answer in examples.ANSWERS.items():
+        told = made["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+        told["example"] = answer.model_dump(mode="json")
+    streamed = made["paths"]["/studies/{name}/events"]["get"]["responses"]["200"]["content"]
+    streamed["text/event-stream"]["example"] = examples.EVENT
     return made

@@ -6,6 +6,7 @@ It names the record's stamps and our version, and holds while they do; delete it
 import json
 import logging
 import os
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,4 +43,10 @@ def write(folder: Path, mark: Mark, summary: Summary) -> None:
 
 
 def _key(mark: Mark) -> str:
-    return json.dumps([version("pareto-study"), mark])
+    return json.dumps([_version(), mark])
+
+
+@cache
+def _version() -> str:
+    """Our version; looking it up reads files."""
+    return version("pareto-study")

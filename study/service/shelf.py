@@ -146,8 +146,9 @@ class Shelf:
         What may have changed is read again, the longest known first, and then what nobody has read yet. Where
         that takes longer than `within_s` the rest is told as it was, or as "unread".
         """
-        ends, marks = time.monotonic() + within_s, self.marks.all(self.home / name for name in names)
-        told = {name: self._known(name, marks[self.home / name]) for name in names}
+        marks = self.marks.all(self.home / name for name in names)
+        ends = time.monotonic() + within_s
+        told = {name: self._known(name, marks[self.home / name], ends) for name in names}
         old = {name: kept.until for name in names if (kept := self._summaries.get(name)) is not None}
         for name in sorted((n for n in names if told[n] is None), key=lambda n: old.get(n, math.inf)):
             if time.monotonic() < ends:
@@ -159,14 +160,17 @@ class Shelf:
         for name in self.names():
             self.summaries([name])
 
-    def _known(self, name: str, now: Mark | StudyError | None) -> Summary | None:
-        """What a list shows of a study whose mark is `now`; None where it has to be read for that."""
+    def _known(self, name: str, now: Mark | StudyError | None, ends: float) -> Summary | None:
+        """What a list shows of a study whose mark is `now`; None where it has to be read for that.
+
+        What an earlier service noted is looked for until `ends`.
+        """
         if isinstance(now, StudyError):
             return unreadable(name, self.told(now))
         kept = self._summaries.get(name)
         if kept is not None and kept.holds(now):
             return kept.value
-        noted = notes.read(self.home / name, now)
+        noted = notes.read(self.home / name, now) if time.monotonic() < ends else None
         if noted is not None:
             self._summaries[name] = _Kept(noted, now, 0.0)
         return noted

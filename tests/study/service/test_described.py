@@ -1,5 +1,7 @@
 """The OpenAPI document holds: nothing that is asked fails, and no answer is one that it does not name."""
 
+import json
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -7,6 +9,11 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from serving import done, served
+
+from study.service.answers import Measurements, Study, Summaries, Trials
+from study.service.app import application
+from study.service.examples import SPEC, SPEC_TOML
+from study.spec import StudySpec
 
 CHECKS = [
     not_a_server_error,
@@ -23,6 +30,29 @@ LOOKS = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_the_examples_are_what_they_are_examples_of(tmp_path):
+    """Both of a spec are one valid spec; an answer's is such an answer."""
+    asked = StudySpec.from_json(json.dumps(SPEC), where="example")
+    assert StudySpec.from_text(SPEC_TOML, where="example") == asked
+    document = application(tmp_path, None).openapi()
+    answered = {
+        (path, method): answer["content"]["application/json"]["example"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for answer in [operation["responses"].get("200", {})]
+        if "example" in answer.get("content", {}).get("application/json", {})
+    }
+    told = {
+        ("/studies", "get"): Summaries,
+        ("/studies/{name}", "get"): Study,
+        ("/studies/{name}/trials", "get"): Trials,
+        ("/studies/{name}/measurements", "get"): Measurements,
+    }
+    assert set(answered) == set(told)
+    for route, kind in told.items():
+        kind.model_validate(answered[route])
 
 
 @pytest.mark.slow

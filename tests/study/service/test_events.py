@@ -12,7 +12,10 @@ from serving import Notes, done, driven, served
 
 from study import Client, StudySpec
 from study.client import ServiceError
+from study.service import shelf
 from study.service.answers import News, Study
+from study.service.tokens import Tokens
+from study.spec import SpecError
 from trainable.contract import StudyError
 
 
@@ -84,6 +87,7 @@ def test_the_client_has_every_verb(tmp_path):
         assert [row.trial for row in client.trials("done")] == [0, 1, 2]
         assert len(list(client.measurements("done"))) == 12
         assert client.table("done", "trials", "csv").startswith(b"trial,state,")
+        assert client.table("done", "trials", "csv", offset=1, limit=1).splitlines()[1:][0].startswith(b"1,")
         assert client.stop("smoke").job.state == "stopped"
         assert client.resume("smoke").job.id == "smoke-2"
         with pytest.raises(ServiceError, match=r"409: done: is complete") as refused:
@@ -93,6 +97,47 @@ def test_the_client_has_every_verb(tmp_path):
             client.study("no/such")
     with pytest.raises(StudyError, match="is no address of a service"):
         Client("file:///etc/passwd")
+
+
+def test_what_is_wrong_is_said_in_a_line(tmp_path):
+    url = f"http://127.0.0.1:{free_port()}"
+    client = Client(url, patience_s=0.1)
+    away = rf"^{url}: no service answers there: Connection refused$"
+    for asked in (client.studies, lambda: client.stop("x"), lambda: next(client.events("x"))):
+        with pytest.raises(ServiceError, match=away) as refused:
+            asked()
+        assert refused.value.status is None
+    with pytest.raises(SpecError, match=r"For a file write Path\('study.toml'\)"):
+        client.post("study.toml")
+    with pytest.raises(SpecError, match=r"none.toml: cannot be read as a spec: No such file"):
+        client.post(tmp_path / "none.toml")
+    home = tmp_path / "studies"
+    done(home, "done")
+    tokens = Tokens(home)
+    with served(home) as service:
+        for token, status, said in (
+            (None, 401, "a token is needed"),
+            ("study_no", 401, "this token is not known here"),
+            (tokens.create("read"), 403, "this token may read, and this needs one that may write"),
+            (tokens.create("write"), 409, "is a study with another spec"),
+        ):
+            with pytest.raises(ServiceError, match=f"^{status}: .*{said}") as refused:
+                Client(service.url, token).post(StudySpec.preset("smoke", ["name=done"]))
+            assert refused.value.status == status
+        with pytest.raises(ServiceError, match=r"^422: .*name: missing") as refused:
+            Client(service.url, token).post("[data]\nsource = 'synthetic'\n")
+
+
+def test_a_list_is_asked_for_again_until_all_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(shelf.Shelf.summaries, "__kwdefaults__", {"within_s": 0.0})
+    monkeypatch.setattr(shelf.Shelf, "warm", lambda self: None)
+    home = tmp_path / "studies"
+    done(home, "done", "budget.trials=1")
+    with served(home) as service, ThreadPoolExecutor(1) as pool:
+        assert [s.state for s in Client(service.url, patience_s=0).studies()] == ["unread"]
+        listed = pool.submit(Client(service.url).studies)
+        Client(service.url).study("done")
+        assert [s.state for s in listed.result(60)] == ["complete"]
 
 
 def test_only_what_looks_is_asked_again():

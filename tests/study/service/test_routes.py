@@ -340,6 +340,16 @@ def test_another_kind_of_body_is_refused(client):
     assert client.post("/studies", content="{}").status_code == 415
 
 
+def test_a_disk_that_takes_nothing_is_said_and_nothing_is_begun(fresh):
+    """And not where on this machine it is."""
+    service, client = fresh
+    service.home.mkdir()
+    (service.home / "posted").touch()  # as good as a folder that is read-only
+    answer = client.post("/studies", json=SPEC)
+    assert (answer.status_code, answer.json()) == (503, {"detail": "studies/posted: File exists"})
+    assert service.runner.started == []
+
+
 def test_files_are_for_the_folder_that_is_named(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
@@ -347,8 +357,12 @@ def test_files_are_for_the_folder_that_is_named(tmp_path):
     (data / "way-out.csv").symlink_to(tmp_path / "data-of-others.csv")
     inside = json.dumps(SPEC | {"data": {"source": str(data / "mine.csv")}})
     assert parsed(inside.encode(), "application/json", data=data).data.source == str(data / "mine.csv")
-    relative = TOML.replace('"synthetic"', '"mine.csv"').encode()
-    assert parsed(relative, "application/toml", data=data).data.source == str(data / "mine.csv")
+    relative = {
+        "application/toml": TOML.replace('"synthetic"', '"mine.csv"'),
+        "application/json": json.dumps(SPEC | {"data": {"source": "mine.csv"}}),
+    }
+    for kind, body in relative.items():
+        assert parsed(body.encode(), kind, data=data).data.source == str(data / "mine.csv")
     for name in ("data-of-others.csv", "data/../data-of-others.csv", "data/way-out.csv"):
         body = json.dumps(SPEC | {"data": {"source": str(tmp_path / name)}})
         with pytest.raises(SpecError, match="outside the folder"):

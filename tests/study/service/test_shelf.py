@@ -1,5 +1,6 @@
 """A record is read again when, and only when, it may have changed; a report's page keeps its own policy."""
 
+import asyncio
 import os
 import time
 from base64 import b64encode
@@ -9,7 +10,8 @@ import pytest
 from serving import done, driven
 
 from analysis.page import page
-from study.service import shelf
+from study.marks import Marks
+from study.service import reports, shelf
 from study.service.negotiate import chosen
 from study.service.reports import policy
 from study.service.shelf import NoStudyError, Shelf
@@ -103,7 +105,7 @@ def test_a_list_tells_what_it_has_when_its_time_is_over(tmp_path, reads):
     kept.look("a")
     assert [s.state for s in kept.summaries(["a", "b"], within_s=0.0)] == ["complete", "complete"]
     assert reads == ["b", "a"]
-    kept.summaries(["a", "b"])
+    kept.summaries(["a", "b"], within_s=60)
     assert reads == ["b", "a", "b", "a"]
 
 
@@ -140,6 +142,30 @@ def test_the_policy_of_a_report_is_its_own():
     assert said.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
     assert said.endswith("; frame-ancestors 'none'")
     assert b64encode(sha256(script.encode()).digest()).decode() in said
+
+
+def test_a_report_is_made_again_when_and_only_when_its_record_has_gone_on(tmp_path, monkeypatch):
+    """Figures take seconds. A page that is older than the record is good for half a minute all the same."""
+    folder, made = done(tmp_path, "done"), []
+
+    async def make(folder):
+        made.append(folder)
+        (folder / "report").mkdir(exist_ok=True)
+        (folder / "report" / "index.html").write_text(f"page {len(made)}")
+
+    monkeypatch.setattr(reports, "_made", make)
+
+    def page():
+        return asyncio.run(reports.Reports(Marks()).page(folder))
+
+    aged(folder, 60)
+    assert (page(), page()) == ("page 1", "page 1")
+    monkeypatch.setattr(reports, "STALE_S", 0.0)
+    (folder / "report" / "index.html").touch()
+    os.utime(folder / "report" / "index.html", (0, 0))  # older than the record, but made of it as it is
+    assert page() == "page 1"
+    aged(folder, 30)
+    assert page() == "page 2"
 
 
 @pytest.mark.parametrize(
