@@ -7,7 +7,7 @@ from analysis.markdown import words
 from analysis.report import Report, read
 from study import StudySpec, run
 from study.export import export
-from study.ledger import Ledger
+from study.reader import Reader
 
 DOCS = Path(__file__).parent
 PRESETS = ("ml100k", "ps1", "smoke")
@@ -45,7 +45,7 @@ def gallery(reports: list[Report], docs: Path) -> None:
 def ran(preset: str) -> Report:
     """The report of a preset, run here, or gone on with, where it is not complete."""
     folder = run(StudySpec.preset(preset)).folder
-    export(Ledger.read(folder), folder)
+    export(Reader.read(folder), folder)
     return read(folder)
 
 

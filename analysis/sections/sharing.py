@@ -60,7 +60,7 @@ def _description(ways: list[Attained]) -> str:
     if ranked[0].equal == 0:
         return "Descriptive: no way of sharing attains anything beyond the reference."
     tries = text.count(ranked[0].tries, "configuration")
-    said = "; ".join(f"{NAMED[way.sharing]} {way.equal:.3g}" for way in ranked)
+    said = "; ".join(f"{NAMED[way.sharing]} {text.volume(way.equal)}" for way in ranked)
     return f"Descriptive: the mean hypervolume of {tries} of each, by what is shared: {said}."
 
 
@@ -77,9 +77,9 @@ def _grid(tables: Tables, ways: list[Attained]) -> Grid:
             text.whole(way.configurations),
             text.whole(way.on_front),
             text.volume(way.hypervolume),
-            text.general(way.equal),
+            text.volume(way.equal),
             text.Number(
-                f"{text.general(way.low)} to {text.general(way.high)}", {"low": way.low, "high": way.high}
+                f"{text.volume(way.low)} to {text.volume(way.high)}", {"low": way.low, "high": way.high}
             )
             if way.tries < way.configurations
             else "–",

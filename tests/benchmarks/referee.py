@@ -147,7 +147,7 @@ def _driven(ledger: Ledger, run: int, sampler: str, *, slots: int, trials: int) 
     spent, lane = Spent(), FormulaLane(f"{run}.{so_far}", slots)
     with _timed(ledger, spent, "ask", "lease", "record", "end"):
         referee = Referee(ledger, run)
-        with _timed(referee, spent, "_judgement", "exchange"):
+        with _timed(referee, spent, "exchange"), _timed(referee._judge, spent, "_judgement"):
             while referee.over is None:
                 lane.advance(referee.exchange)
                 spent.epochs += len(lane.leases)
