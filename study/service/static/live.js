@@ -47,7 +47,7 @@
     const line = { stroke: colour("accent"), width: 2, spanGaps: true };
     const dashes = { stroke: colour("muted"), dash: [5, 5], width: 1, spanGaps: true, points: { show: false } };
     charts = [
-      chart(document.getElementById("front-chart"), goals[0], goals[1], [
+      chart(document.getElementById("front-chart"), root.dataset.xLabel, root.dataset.yLabel, [
         { ...dots, stroke: colour("dot"), points: { ...dots.points, fill: colour("dot"), stroke: colour("dot") } },
         { ...line, paths: stepped(Number(root.dataset.step)), points: { show: true, size: 7, fill: colour("accent"), stroke: colour("paper") } },
         dashes, dashes,
