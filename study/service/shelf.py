@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Generic, TypeVar
 
 from study.database import DATABASE_ERRORS, holds_study, studies
@@ -102,6 +102,7 @@ class Shelf:
         self.home = home
         self.marks = Marks()
         self._lock = Lock()
+        self._lists, self._idle = 0, Condition()
         self._locks: dict[str, Lock] = {}
         self._looks: OrderedDict[str, _Kept[Look]] = OrderedDict()
         self._summaries: dict[str, _Kept[Summary]] = {}
@@ -146,6 +147,23 @@ class Shelf:
         What may have changed is read again, the longest known first, and then what nobody has read yet. Where
         that takes longer than `within_s` the rest is told as it was, or as "unread".
         """
+        with self._idle:
+            self._lists += 1
+        try:
+            return self._summaries_of(names, within_s)
+        finally:
+            with self._idle:
+                self._lists -= 1
+                self._idle.notify_all()
+
+    def warm(self) -> None:
+        """Read every study once, so that lists need not; while a list is made it comes first."""
+        for name in self.names():
+            with self._idle:
+                self._idle.wait_for(lambda: not self._lists)
+            self._summaries_of([name], LISTING_S)
+
+    def _summaries_of(self, names: Sequence[str], within_s: float) -> list[Summary]:
         marks = self.marks.all(self.home / name for name in names)
         ends = time.monotonic() + within_s
         told = {name: self._known(name, marks[self.home / name], ends) for name in names}
@@ -154,11 +172,6 @@ class Shelf:
             if time.monotonic() < ends:
                 told[name] = self._read(name)
         return [told[name] or self._before(name) for name in names]
-
-    def warm(self) -> None:
-        """Read every study once, so that lists need not."""
-        for name in self.names():
-            self.summaries([name])
 
     def _known(self, name: str, now: Mark | StudyError | None, ends: float) -> Summary | None:
         """What a list shows of a study whose mark is `now`; None where it has to be read for that.
