@@ -4,11 +4,9 @@ It is plain SQL over Optuna's tables and ours, and needs no Optuna, which takes 
 of thousands of trials to read; its own `get_trials` takes seconds of one.
 """
 
-import gc
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -121,7 +119,7 @@ class Reader:
         joined = _TRIALS.outerjoin(_TRIAL_ATTRIBUTES, attribute.trial_id == trials.trial_id)
         query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
         query = query.where(trials.study_id == self._id)
-        with _all_kept(), self._engine.connect() as connection:
+        with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(trials.number)).all()
             values = json.loads(f"[{','.join(value or 'null' for _, _, value in rows)}]")  # one call for all
             entries: dict[int, dict[str, Any]] = {}
@@ -163,10 +161,10 @@ class Reader:
             query = query.where(m.epoch == epoch)
         if until is not None:
             query = query.where(m.epoch <= until)
-        with _all_kept(), self._engine.connect() as connection:
+        with self._engine.connect() as connection:
             return [
                 Point(number, epoch, dict(zip(METRICS, values, strict=True)))
-                for number, epoch, *values in connection.execute(query)
+                for number, epoch, *values in connection.execute(query).all()
             ]
 
     def judgements(self) -> list[Judgement]:
@@ -217,18 +215,6 @@ class Reader:
         if self._engine.dialect.name == "sqlite":
             return sa.literal(time.time())
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
-
-
-@contextmanager
-def _all_kept() -> Iterator[None]:
-    """Python looks for no garbage meanwhile: what is read is kept, and looking takes a third of the time."""
-    looking = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looking:
-            gc.enable()
 
 
 def _record(number: int, entry: Mapping[str, Any]) -> Record:
