@@ -8,6 +8,7 @@ what is held and no longer leased is dropped. Repeating a call changes nothing.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 from study.budget import Spent, out_of_time, spent_out
 from study.events import Event, Notify, unheard
@@ -87,6 +88,7 @@ class Referee:
         self._ahead = ahead
         self._notify = notify
         self._reserved = 0
+        self._drawing = Lock()
         self._looked = float("-inf")
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
@@ -162,9 +164,13 @@ class Referee:
         self._reserved += 1
 
     def draw(self) -> tuple[int, Config]:
-        """A new trial's number and values, on record; may go on beside an exchange."""
-        began = self._clock()
-        number, config = self.ledger.ask()
+        """A new trial's number and values, on record; may go on beside an exchange.
+
+        One is drawn after the other, whoever asks: each depends on all that were drawn before (law 3).
+        """
+        with self._drawing:
+            began = self._clock()
+            number, config = self.ledger.ask()
         self._notify(Event(what="asked", trial=number, seconds=self._clock() - began))
         return number, config
 

@@ -142,8 +142,8 @@ class KeyedSampler(BaseSampler):
         return self._space.parameters(ask)
 
     def _repeats(self, drawn: Mapping[str, Any], optuna_study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether another trial has these parameters; where one is real, none has."""
+        """Whether an earlier trial has these parameters; where one is real, none has."""
         if any(isinstance(self._space.distributions[name], FloatDistribution) for name in drawn):
             return False
         others = optuna_study.get_trials(deepcopy=False)
-        return any(other.params == drawn for other in others if other.number != trial.number)
+        return any(other.params == drawn for other in others if other.number < trial.number)
