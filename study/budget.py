@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from study.parts import Budget
 from study.plateau import Plateau
 from study.reader import Reader
-from study.record import Record
+from study.record import Record, Standing
 from study.spec import StudySpec
 
 
@@ -73,14 +73,14 @@ def _limits(budget: Budget) -> tuple[float | None, ...]:
     return budget.trials, budget.member_epochs, budget.wall_time_s, *plateau
 
 
-def complete(ledger: Reader, records: Collection[Record] | None = None) -> str | None:
+def complete(ledger: Reader, trials: Collection[Record | Standing] | None = None) -> str | None:
     """Why the study on record needs no further run, or None: budget spent, and no trial without an end.
 
-    `records` are all trials, where they were read already.
+    `trials` are all there are, where they were read already.
     """
-    records = ledger.records() if records is None else records
-    if any(r.state == "running" for r in records):
+    trials = ledger.standings().values() if trials is None else trials
+    if any(t.state == "running" for t in trials):
         return None
-    trained = sum(r.epochs for r in records) * ledger.spec.search.replicates
+    trained = sum(t.epochs for t in trials) * ledger.spec.search.replicates
     wall_s = sum(run.wall_s for run in ledger.runs())
-    return spent_out(ledger.spec, Spent(len(records), trained, wall_s, Plateau.of(ledger).reached))
+    return spent_out(ledger.spec, Spent(len(trials), trained, wall_s, Plateau.of(ledger).reached))

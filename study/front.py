@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.front import box, hypervolume, non_dominated
 from analysis.objective import objectives, to_losses
-from study.record import Baseline, Point, Record
+from study.record import Baseline, Point, Record, Standing
 from study.spec import StudySpec
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,7 @@ class Front:
 
 def losses(points: Sequence[Point], spec: StudySpec) -> Floats:
     """Losses (n, 2) of points in the order of the spec's objectives; smaller is better."""
-    values = [[p.metrics[name] for name in spec.objectives] for p in points]
+    values = [*map(attrgetter(*spec.objectives), points)]
     return to_losses(np.reshape(values, (-1, len(spec.objectives))), objectives(spec.objectives))
 
 
@@ -38,15 +39,17 @@ def stands_for(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Poin
     return points[int(box(losses(points, spec), corner).argmax())] if points else None
 
 
-def candidates(points: Sequence[Point], records: Mapping[int, Record], spec: StudySpec) -> list[Point]:
-    """The points that the front is chosen from.
+def candidates(
+    points: Sequence[Point], trials: Mapping[int, Record | Standing], spec: StudySpec
+) -> list[Point]:
+    """The points that the front is chosen from; `trials` has every trial that one is of.
 
     With candidates = "every" each measured epoch of a trial that did not fail; with "last" the end of each
     trial that ran to its end. What was not trained and measured so is not here (law 4).
     """
     if spec.train.candidates == "every":
-        return [p for p in points if records[p.trial].state != "failed"]
-    ended = {n: r.epochs for n, r in records.items() if r.state == "completed"}
+        return [p for p in points if trials[p.trial].state != "failed"]
+    ended = {n: t.epochs for n, t in trials.items() if t.state == "completed"}
     return [p for p in points if ended.get(p.trial) == p.epoch]
 
 

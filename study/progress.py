@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 from study.budget import complete, most_trials
 from study.front import Front, candidates, front, reference
 from study.reader import Reader
-from study.record import Point, Record, Run, State
+from study.record import Point, Record, Run, Standing, State
 from study.spec import StudySpec
+from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
 """How a study stands: driven now; its budget spent; or how its last run ended, "died" where nothing says."""
@@ -29,14 +30,15 @@ class Confirmation:
 class Snapshot:
     """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess).
 
-    `reason` says why it stands so, in words; `lanes` counts those that train right now. `points` are all that
-    were measured, and `reference` has what the trivial models reach, by metric.
+    `reason` says why it stands so, in words; `lanes` counts those that train right now. `trials` has all that
+    began, by number, `configs` those of the front's. `points` are all that were measured, and `reference` has
+    what the trivial models reach, by metric.
     """
 
     spec: StudySpec
     state: Stand
     reason: str
-    records: Mapping[int, Record]
+    trials: Mapping[int, Standing]
     counts: Mapping[State, int]
     lanes: int
     member_epochs: int
@@ -44,6 +46,7 @@ class Snapshot:
     wall_s: float
     left_s: float | None
     front: Front
+    configs: Mapping[int, Config]
     confirmation: Confirmation | None
     points: Sequence[Point]
     reference: Mapping[str, float]
@@ -52,30 +55,34 @@ class Snapshot:
 def snapshot(ledger: Reader) -> Snapshot:
     """The study as the record has it now; of a trial that has ended, all points are there."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
-    records = {r.trial: r for r in ledger.records()}
-    points = [p for p in ledger.points() if p.trial in records]
+    trials = ledger.standings()
+    points = [p for p in ledger.points() if p.trial in trials]
     reached = {p.trial: p.epoch for p in points}
-    epochs = {n: reached.get(n, 0) if r.state == "running" else r.epochs for n, r in records.items()}
-    counts = Counter(r.state for r in records.values())
+    epochs = {n: reached.get(n, 0) if t.state == "running" else t.epochs for n, t in trials.items()}
+    counts = Counter(t.state for t in trials.values())
+    best = front(candidates(points, trials, spec), spec, reference(baseline, spec))
+    begun = {n for n, t in trials.items() if t.state == "running"}
+    records = {r.trial: r for r in ledger.records(begun | {p.trial for p in best.points})}
+    running = {n: records[n] for n in begun}
     member_epochs = sum(epochs.values()) * spec.search.replicates
     alive = bool(runs) and runs[-1].alive
     wall_s = sum(run.wall_s for run in runs) + (max(0.0, runs[-1].silent_s) if alive else 0.0)
-    state, reason = _stand(runs, None if alive else complete(ledger, records.values()), alive=alive)
-    share = _share(spec, records, epochs, wall_s)
-    holders = {r.holder for r in records.values() if r.state == "running" and r.holder is not None}
-    chosen = candidates(points, records, spec)
+    state, reason = _stand(runs, None if alive else complete(ledger, trials.values()), alive=alive)
+    share = _share(spec, epochs, running, wall_s)
+    holders = {r.holder for r in running.values() if r.holder is not None}
     return Snapshot(
         spec=spec,
         state=state,
         reason=reason,
-        records=records,
+        trials=trials,
         counts={state: counts[state] for state in get_args(State)},
         lanes=len({h.lane for h in holders if h.run == runs[-1].run}) if alive else 0,
         member_epochs=member_epochs,
         share=share,
         wall_s=wall_s,
         left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
-        front=front(chosen, spec, reference(baseline, spec)),
+        front=best,
+        configs={n: r.config for n, r in records.items() if r.config is not None},
         confirmation=_confirmation(ledger),
         points=points,
         reference=baseline.reference,
@@ -89,7 +96,7 @@ def _confirmation(ledger: Reader) -> Confirmation | None:
     return Confirmation(
         opened=confirmed.plan.opened,
         planned=len(confirmed.plan.points),
-        ended=sum(r.state != "running" for r in confirmed.records()),
+        ended=sum(t.state != "running" for t in confirmed.standings().values()),
         replicates=confirmed.spec.search.replicates,
     )
 
@@ -108,15 +115,12 @@ def _stand(runs: Sequence[Run], enough: str | None, *, alive: bool) -> tuple[Sta
     return "failed" if last.startswith("failed") else "stopped", last
 
 
-def _share(spec: StudySpec, records: Mapping[int, Record], epochs: Mapping[int, int], wall_s: float) -> float:
-    """The part of the budget that is spent, by the limit that is nearest."""
+def _share(spec: StudySpec, epochs: Mapping[int, int], running: Mapping[int, Record], wall_s: float) -> float:
+    """The part of the budget that is spent, by the nearest of its limits; `epochs` has each trial's."""
     budget, parts = spec.budget, [0.0]
     if (trials := most_trials(spec)) is not None:
-        begun = sum(
-            epochs[n] / r.config.epochs for n, r in records.items() if r.config and r.state == "running"
-        )
-        ended = sum(r.state != "running" for r in records.values())
-        parts.append((ended + begun) / trials)
+        begun = sum(epochs[n] / r.config.epochs for n, r in running.items() if r.config)
+        parts.append((len(epochs) - len(running) + begun) / trials)
     if budget.member_epochs is not None:
         parts.append(sum(epochs.values()) * spec.search.replicates / budget.member_epochs)
     if budget.wall_time_s is not None:
@@ -141,6 +145,6 @@ def as_dict(seen: Snapshot) -> dict[str, Any]:
         "front": [
             {"trial": p.trial, "epoch": p.epoch, **p.metrics, "config": config.as_dict()}
             for p in seen.front.points
-            if (config := seen.records[p.trial].config) is not None
+            if (config := seen.configs.get(p.trial)) is not None
         ],
     }

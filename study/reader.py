@@ -6,7 +6,7 @@ of thousands of trials to read; its own `get_trials` takes seconds of one.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ from study.record import (
     Record,
     Run,
     Stage,
+    Standing,
     by_user,
     judgements,
     measurements,
@@ -36,6 +37,9 @@ from trainable.contract import METRICS, Config, Decision, Measurement, StudyErro
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
+
+_NAMED = 1000
+"""Trials that a query names one by one; of more, all are read."""
 
 
 class Reader:
@@ -113,21 +117,31 @@ class Reader:
 
     # --- trials ------------------------------------------------------------------------------------------
 
-    def records(self) -> list[Record]:
-        """Every trial, by number."""
+    def records(self, some: Collection[int] | None = None) -> list[Record]:
+        """Every trial, or those of these numbers, by number."""
+        return [_record(number, entry) for number, entry in self._entries(some=some).items()]
+
+    def standings(self) -> dict[int, Standing]:
+        """How every trial stands, by number: of a long record a fraction of what `records` reads."""
+        return {n: _standing(entry.get("outcome", {})) for n, entry in self._entries("outcome").items()}
+
+    def _entries(self, *keys: str, some: Collection[int] | None = None) -> dict[int, dict[str, Any]]:
+        """What is noted of each trial, or of some, by number: under these keys, or under all."""
         trials, attribute = _TRIALS.c, _TRIAL_ATTRIBUTES.c
-        joined = _TRIALS.outerjoin(_TRIAL_ATTRIBUTES, attribute.trial_id == trials.trial_id)
+        noted = attribute.trial_id == trials.trial_id
+        joined = _TRIALS.outerjoin(_TRIAL_ATTRIBUTES, noted & attribute.key.in_(keys) if keys else noted)
         query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
-        query = query.where(trials.study_id == self._id)
+        query = query.where(trials.study_id == self._id).order_by(trials.number)
+        if some is not None and len(some) <= _NAMED:
+            query = query.where(trials.number.in_(some))
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(trials.number)).all()
-            values = json.loads(f"[{','.join(value or 'null' for _, _, value in rows)}]")  # one call for all
-            entries: dict[int, dict[str, Any]] = {}
-            for (number, key, _), value in zip(rows, values, strict=True):
-                entries.setdefault(number, {})[key] = (
-                    value  # a trial without attributes has one without a key
-                )
-            return [_record(number, entry) for number, entry in entries.items()]
+            rows = connection.execute(query).all()
+        values = json.loads(f"[{','.join(value or 'null' for _, _, value in rows)}]")  # one call for all
+        entries: dict[int, dict[str, Any]] = {}
+        for (number, key, _), value in zip(rows, values, strict=True):
+            if some is None or number in some:
+                entries.setdefault(number, {})[key] = value  # one without any has one without a key
+        return entries
 
     # --- measurements ------------------------------------------------------------------------------------
 
@@ -151,10 +165,13 @@ class Reader:
         self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
     ) -> list[Point]:
         """Every point whose replicates are all in, by trial and epoch; of one trial, at or up to an epoch."""
-        m = measurements.c
-        query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
-        query = query.where(m.study == self._id).group_by(m.trial, m.epoch).order_by(m.trial, m.epoch)
-        query = query.having(sa.func.count() == self.spec.search.replicates)
+        m, replicates = measurements.c, self.spec.search.replicates
+        if replicates == 1:  # the mean of one is itself, and takes twice as long to ask for
+            query = sa.select(m.trial, m.epoch, *(m[name] for name in METRICS))
+        else:
+            query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
+            query = query.group_by(m.trial, m.epoch).having(sa.func.count() == replicates)
+        query = query.where(m.study == self._id).order_by(m.trial, m.epoch)
         if trial is not None:
             query = query.where(m.trial == trial)
         if epoch is not None:
@@ -162,10 +179,7 @@ class Reader:
         if until is not None:
             query = query.where(m.epoch <= until)
         with self._engine.connect() as connection:
-            return [
-                Point(number, epoch, dict(zip(METRICS, values, strict=True)))
-                for number, epoch, *values in connection.execute(query).all()
-            ]
+            return [*map(Point._make, connection.execute(query).all())]
 
     def judgements(self) -> list[Judgement]:
         """What the stopping rule said, in the order it said it."""
@@ -219,16 +233,24 @@ class Reader:
 
 def _record(number: int, entry: Mapping[str, Any]) -> Record:
     lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
+    standing = _standing(outcome)
     return Record(
         trial=number,
         config=Config.from_dict(entry["config"]) if "config" in entry else None,
-        state=ENDED[outcome["verdict"]] if outcome else "running",
-        reason=outcome.get("reason"),
+        state=standing.state,
+        reason=standing.reason,
         holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
         attempt=lease.get("attempt", 0),
-        epochs=outcome.get("epochs", 0),
+        epochs=standing.epochs,
         epoch=outcome.get("epoch"),
         started=lease.get("at"),
         finished=outcome.get("at"),
         faults=entry.get("faults", {}),
     )
+
+
+def _standing(outcome: Mapping[str, Any]) -> Standing:
+    """How a trial stands that has this outcome on record; an empty one where it runs."""
+    if not outcome:
+        return Standing("running", None, 0)
+    return Standing(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"])

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from study.owner import Owner
-from trainable.contract import Config, Decision, FaultKind
+from trainable.contract import METRICS, Config, Decision, FaultKind
 
 SILENT_RUN_S = 60.0
 """A run whose process cannot be seen from here, and that has not renewed its row for so long, is dead."""
@@ -63,12 +63,10 @@ runs = sa.Table(
     sa.Column("ended", sa.Float(53)),
     sa.Column("reason", sa.Text),
 )
-sa.Index(
-    "one_open_run",
-    runs.c.study,
-    unique=True,
-    sqlite_where=runs.c.ended.is_(None),
-    postgresql_where=runs.c.ended.is_(None),
+sa.event.listen(
+    runs,
+    "after_create",
+    sa.DDL("CREATE UNIQUE INDEX one_open_run ON runs (study) WHERE ended IS NULL"),  # type: ignore[no-untyped-call]
 )
 
 
@@ -124,6 +122,14 @@ class Record:
     faults: Mapping[FaultKind, int]
 
 
+class Standing(NamedTuple):
+    """How a trial stands, and why it ended so; `epochs` were trained, and are not counted while it runs."""
+
+    state: State
+    reason: str | None
+    epochs: int
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a clock
@@ -159,13 +165,19 @@ class Run:
         return abs(self.silent_s) < SILENT_RUN_S
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A trial after `epoch` epochs: the means of its replicates' metrics, by name. All replicates are in."""
+class Point(NamedTuple):
+    """A trial after `epoch` epochs: the means of its replicates' metrics. All replicates are in."""
 
     trial: int
     epoch: int
-    metrics: Mapping[str, float]
+    mrr: float
+    mrr_all: float
+    mse: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics by name."""
+        return {name: getattr(self, name) for name in METRICS}
 
 
 @dataclass(frozen=True, slots=True)

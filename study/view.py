@@ -93,7 +93,7 @@ def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
     goals = objectives(seen.spec.objectives)
     searched = [name for name in HEADERS if isinstance(seen.spec.form(name), Range | tuple)]
     table = Table(
-        title=Text(f"Front: non-dominated among {len(seen.records)} configurations tried", overflow="ignore"),
+        title=Text(f"Front: non-dominated among {len(seen.trials)} configurations tried", overflow="ignore"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -109,7 +109,7 @@ def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
     ):
         table.add_column(header, justify="left" if header in ("sharing", "loss") else "right", no_wrap=True)
     for point in seen.front.points[:most]:
-        config = seen.records[point.trial].config
+        config = seen.configs.get(point.trial)
         if config is not None:
             table.add_row(
                 str(point.trial),
@@ -120,7 +120,7 @@ def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
                 *(f"{point.metrics[g.name]:.4f}" for g in goals),
             )
     more = 0 if most is None else len(seen.front.points) - most
-    table.caption = f"and {more} more" if more > 0 else None
+    table.caption = f"and {more} more; `study front {seen.spec.name}` shows all" if more > 0 else None
     return table
 
 

@@ -4,6 +4,7 @@ Each file is one group of commands, a thin function each. What takes time to imp
 that needs it, so that `study --help` answers at once, and `study list` where torch or Ray is absent.
 """
 
+import atexit
 import gc
 import signal
 import sys
@@ -42,7 +43,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 
 EACH = 100_000
 """New objects after which Python looks for garbage. What a command imports and reads is kept, and looking
-through it after every 700, as Python does by itself, takes a tenth of `study status`.
+through it after every 700, as Python does by itself, takes a tenth of `study status`; so does looking through
+it once more at the end, when it goes with the process.
 """
 
 app = typer.Typer(
@@ -59,6 +61,7 @@ app.add_typer(serving.tokens, name="token")
 def main() -> None:
     """Run the command; a mistake that the user can mend costs one line, not a traceback."""
     gc.set_threshold(EACH)
+    atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # TERM ends a command as Ctrl-C does
     try:
         app()

@@ -18,6 +18,9 @@ from trainable.contract import StudyError
 if TYPE_CHECKING:
     from study.reader import Reader
 
+SHOWN = 25
+"""What `status` shows of a long record: points of the front, trials that ended early."""
+
 
 def list_(as_json: AsJson = False, address: Address = None) -> None:
     """The studies here: state, trials, hypervolume."""
@@ -43,7 +46,7 @@ def list_(as_json: AsJson = False, address: Address = None) -> None:
             s.spec.name,
             s.state,
             f"{s.share:.0%}",
-            str(len(s.records)),
+            str(len(s.trials)),
             str(len(s.front.points)),
             f"{s.front.hypervolume:.5f}",
         )
@@ -71,10 +74,13 @@ def status(
         return
     say("\n".join(view.lines(seen)))
     say(printable(f"{seen.state}: {seen.reason}"))
-    show_front(seen)
-    for record in seen.records.values():
-        if record.state in ("stopped", "failed"):
-            say(printable(f"trial {record.trial} {record.state}: {record.reason}"))
+    show_front(seen, most=SHOWN)
+    early = [n for n, trial in seen.trials.items() if trial.state in ("failed", "stopped")]
+    early.sort(key=lambda n: (seen.trials[n].state, -n))  # failed ones first, and the latest
+    for number in early[:SHOWN]:
+        say(printable(f"trial {number} {seen.trials[number].state}: {seen.trials[number].reason}"))
+    if len(early) > SHOWN:
+        say(f"and {len(early) - SHOWN} more that ended early; `study export {name}` writes them all")
 
 
 def logs(

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 console = Console()
 
 
-def show_front(seen: "Snapshot") -> None:
-    """The front as a table."""
+def show_front(seen: "Snapshot", *, most: int | None = None) -> None:
+    """The front as a table, or so many points of it."""
     from study.view import front_table
 
-    console.print(front_table(seen) if seen.front.points else "The front is empty: nothing is measured yet.")
+    table = front_table(seen, most=most)
+    console.print(table if seen.front.points else "The front is empty: nothing is measured yet.")
 
 
 def say(text: str) -> None:

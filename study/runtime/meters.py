@@ -63,13 +63,13 @@ class Recorded:
     def show(self, ledger: Reader) -> None:
         """Set the gauges to what the record says now."""
         spec, points = ledger.spec, ledger.points()
-        records = {record.trial: record for record in ledger.records()}
+        trials = ledger.standings()
         reached = {point.trial: point.epoch for point in points}
         for state in get_args(State):
-            self._trials.set(sum(r.state == state for r in records.values()), {"state": state})
-        epochs = sum(reached.get(n, 0) if r.state == "running" else r.epochs for n, r in records.items())
+            self._trials.set(sum(t.state == state for t in trials.values()), {"state": state})
+        epochs = sum(reached.get(n, 0) if t.state == "running" else t.epochs for n, t in trials.items())
         self._epochs.set(epochs * spec.search.replicates)
-        best = front(candidates(points, records, spec), spec, reference(ledger.baseline, spec))
+        best = front(candidates(points, trials, spec), spec, reference(ledger.baseline, spec))
         self._volume.set(best.hypervolume)
 
 

@@ -45,8 +45,8 @@ async def stream(
         except (StudyError, OSError, *DATABASE_ERRORS):  # whoever comes back is told why, with a status
             return
         if seen is not known:
-            known, records = seen, {} if seen.seen is None else seen.seen.records
-            for piece, cursor in news(cursor, records, seen.points):  # noqa: B020 - it goes on from the last
+            known = seen
+            for piece, cursor in news(cursor, seen.records, seen.points):  # noqa: B020 - it goes on from the last
                 yield _event("news", piece.model_dump_json(), cursor)
         if said != told:
             yield _event("study", said)

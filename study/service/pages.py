@@ -90,7 +90,7 @@ def study(request: Request, desk: Desk, name: str) -> Response:
         seen=told.summary,
         goals=objectives(look.spec.objectives),
         trials=_trials(look),
-        trained=0 if look.seen is None else len(look.seen.records),
+        trained=len(look.records),
         after="0" if count <= DRAWN else told.cursor,
         toml=StudySpec.model_validate(told.spec).as_toml(),
         can_stop=request.state.writes and (told.summary.state == "running" or waits),
@@ -205,7 +205,7 @@ def _unfinished(told: Study, look: Look) -> bool:
 
 def _trials(look: Look) -> list[tuple[Record, int]]:
     """The last trials, the latest first, each with the epochs that are on record."""
-    records = {} if look.seen is None else look.seen.records
+    records = look.records
     last = sorted(records, reverse=True)[:SHOWN]
     reached = {n: look.points[n][-1].epoch if look.points.get(n) else 0 for n in last}
     return [(records[n], reached[n] if records[n].state == "running" else records[n].epochs) for n in last]

@@ -20,7 +20,7 @@ from study.database import DATABASE_ERRORS, holds_study, studies
 from study.marks import Mark, Marks
 from study.progress import Snapshot, snapshot
 from study.reader import Reader
-from study.record import Point
+from study.record import Point, Record
 from study.service import notes
 from study.service.answers import Study, Summary
 from study.service.cursor import position
@@ -55,10 +55,13 @@ class NoStudyError(StudyError):
 
 @dataclass(frozen=True)
 class Look:
-    """A study at one moment. Of one that was posted and has no record yet, `seen` is None."""
+    """A study at one moment, and all its trials by number. Of one that was posted and has no record yet,
+    `seen` is None.
+    """
 
     spec: StudySpec
     seen: Snapshot | None
+    records: Mapping[int, Record]
 
     @cached_property
     def points(self) -> Mapping[int, Sequence[Point]]:
@@ -74,8 +77,8 @@ class Look:
     @cached_property
     def study(self) -> Study:
         """What is told of it, without the job."""
-        records = {} if self.seen is None else self.seen.records
-        return study_of(self.spec, self.seen, self.summary, self.points, position(records, self.points))
+        at = position(self.records, self.points)
+        return study_of(self.spec, self.seen, self.summary, self.records, self.points, at)
 
     @cached_property
     def line(self) -> str:
@@ -224,10 +227,11 @@ class Shelf:
 
 def _read(folder: Path) -> Look:
     if not holds_study(folder):
-        return Look(StudySpec.load(folder / POSTED), None)
+        return Look(StudySpec.load(folder / POSTED), None, {})
     with closing(Reader.read(folder)) as ledger:
+        records = {r.trial: r for r in ledger.records()}  # first: of those that have ended all points follow
         seen = snapshot(ledger)
-    return Look(seen.spec, seen)
+    return Look(seen.spec, seen, records)
 
 
 def _kept(folder: Path, now: Mark | None) -> _Kept[Look]:

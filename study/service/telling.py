@@ -9,7 +9,7 @@ from analysis.front import hypervolume, non_dominated
 from analysis.objective import objectives, to_losses
 from study.front import candidates, losses
 from study.progress import Snapshot
-from study.record import Point
+from study.record import Point, Record
 from study.service.answers import (
     Config,
     Confirmation,
@@ -62,6 +62,7 @@ def study_of(
     spec: StudySpec,
     seen: Snapshot | None,
     summary: Summary,
+    records: Mapping[int, Record],
     points: Mapping[int, Sequence[Point]],
     cursor: Cursor,
 ) -> Study:
@@ -73,8 +74,8 @@ def study_of(
         objectives=spec.objectives,
         reference=None if seen is None else dict(seen.reference),
         front=[] if seen is None else list(_front(seen)),
-        growth=[] if seen is None else growth(seen),
-        lanes=[] if seen is None else _lanes(seen, points),
+        growth=[] if seen is None else growth(seen, records),
+        lanes=[] if seen is None else _lanes(seen, records, points),
         confirmation=None
         if confirmation is None
         else Confirmation(
@@ -89,7 +90,7 @@ def study_of(
     )
 
 
-def growth(seen: Snapshot) -> list[Growth]:
+def growth(seen: Snapshot, records: Mapping[int, Record]) -> list[Growth]:
     """The hypervolume after each trial that ended, in the order in which they did, thinned to MOST_GROWTH.
 
     Only what beats the reference can raise it, so only that is looked at.
@@ -97,14 +98,14 @@ def growth(seen: Snapshot) -> list[Growth]:
     spec, goals = seen.spec, objectives(seen.spec.objectives)
     corner = to_losses([seen.reference[name] for name in spec.objectives], goals)
     inside: dict[int, list[Point]] = {}
-    chosen = candidates(seen.points, seen.records, spec)
+    chosen = candidates(seen.points, seen.trials, spec)
     for at in np.flatnonzero((losses(chosen, spec) < corner).all(axis=1)).tolist():
         inside.setdefault(chosen[at].trial, []).append(chosen[at])
     ended = sorted(
-        (r for r in seen.records.values() if r.finished is not None),
+        (r for r in records.values() if r.finished is not None),
         key=lambda r: (r.finished or "", r.trial),
     )
-    began = _earliest(r.started for r in seen.records.values())
+    began = _earliest(r.started for r in records.values())
     best, volume, steps = np.empty((0, 2)), 0.0, []
     for record in ended:
         if more := inside.get(record.trial):
@@ -123,19 +124,21 @@ def _earliest(moments: Iterable[str | None]) -> datetime:
 
 def _front(seen: Snapshot) -> Iterable[FrontPoint]:
     for point in seen.front.points:
-        config = seen.records[point.trial].config
+        config = seen.configs.get(point.trial)
         if config is not None:
             yield FrontPoint(
                 trial=point.trial, epoch=point.epoch, **point.metrics, config=Config(**config.as_dict())
             )
 
 
-def _lanes(seen: Snapshot, points: Mapping[int, Sequence[Point]]) -> list[Lane]:
+def _lanes(
+    seen: Snapshot, records: Mapping[int, Record], points: Mapping[int, Sequence[Point]]
+) -> list[Lane]:
     """The lanes that train right now, and what each holds."""
     if seen.state != "running" or not seen.lanes:
         return []
     held: dict[str, list[Held]] = {}
-    for record in seen.records.values():
+    for record in records.values():
         if record.state == "running" and record.holder is not None and record.config is not None:
             epoch = points[record.trial][-1].epoch if points.get(record.trial) else 0
             trial = Held(trial=record.trial, epoch=epoch, of=record.config.epochs)

@@ -46,7 +46,7 @@ def taken(tables, command):
     )  # fmt: skip
     front = tables.front.sort_index()
     points = [
-        Point(trial=int(p["trial"]), epoch=int(p["epoch"]), metrics={n: p[n] for n in ZEROS})
+        Point(trial=int(p["trial"]), epoch=int(p["epoch"]), **{n: p[n] for n in ZEROS})
         for p in front.to_dict("records")
     ]
     losses = tables.losses(front)

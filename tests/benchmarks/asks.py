@@ -60,7 +60,7 @@ def record(folder: Path, count: int, lists: tuple[str, ...]) -> None:
     ledger = Ledger.open(StudySpec.from_text(SPEC, where="benchmark", overrides=lists), folder, BASELINE)
     for number in range(count):
         _, config = ledger.ask()
-        point = Point(number, config.epochs, reached(config))
+        point = Point(number, config.epochs, **reached(config))
         ledger.end(number, "complete", "a benchmark", epochs=config.epochs, point=point)
     ledger.close()
 

@@ -39,7 +39,7 @@ class Curves:
         rows = pd.read_parquet(folder / "tables" / "points.parquet").sort_values(["trial", "epoch"])
         points = {
             trial: tuple(
-                Point(int(row["trial"]), int(row["epoch"]), {name: float(row[name]) for name in METRICS})
+                Point(int(row["trial"]), int(row["epoch"]), *(float(row[name]) for name in METRICS))
                 for row in some.to_dict("records")
             )
             for trial, some in rows.groupby("trial")

@@ -85,7 +85,7 @@ def test_a_confirmed_point_has_the_model_of_its_confirmation(ledger):
     """Catches the search's seed, its fold or its record, and what was learned from recommended again."""
     confirmation = ledger.confirmation()
     (planned, *_), validation = confirmation.plan.points, fold_of(ledger).target
-    record, number = source(ledger, Point(planned.trial, planned.epoch, {}))
+    record, number = source(ledger, Point(planned.trial, planned.epoch, 0, 0, 0))
     assert (record.stage, number) == ("confirm", 0)
     card, fold = card_of(record, number, planned.epoch), fold_of(record)
     assert (card.trial, card.epochs, card.trained_on, card.measured_on) == (
@@ -103,7 +103,7 @@ def test_a_confirmed_point_has_the_model_of_its_confirmation(ledger):
 
 def test_any_other_point_has_the_model_of_the_search(ledger):
     planned = ledger.confirmation().plan.points
-    other = Point(planned[0].trial, 1 if planned[0].epoch != 1 else 2, {})
+    other = Point(planned[0].trial, 1 if planned[0].epoch != 1 else 2, 0, 0, 0)
     assert (other.trial, other.epoch) not in {(p.trial, p.epoch) for p in planned}
     assert source(ledger, other) == (ledger, other.trial)
     card = card_of(ledger, other.trial, other.epoch)

@@ -10,7 +10,7 @@ from study.front import front
 from study.pick import choose
 from study.record import Point
 from study.spec import StudySpec
-from trainable.contract import METRICS, StudyError
+from trainable.contract import StudyError
 
 VALUES = [(0.2, 0.04, 0.80), (0.3, 0.06, 0.82), (0.4, 0.02, 0.95), (0.1, 0.09, 0.99)]
 """(mrr, mrr_all, mse) of points that are on the front of some two of these, and dominated in others."""
@@ -22,7 +22,7 @@ def spec(*objectives: str) -> StudySpec:
 
 def front_of(values, spec) -> tuple[Point, ...]:
     """The front of points with these values, numbered as they come."""
-    points = [Point(trial, 1, dict(zip(METRICS, row, strict=True))) for trial, row in enumerate(values)]
+    points = [Point(trial, 1, *row) for trial, row in enumerate(values)]
     return front(points, spec, np.zeros(2)).points
 
 

@@ -37,7 +37,7 @@ def histories(draw: st.DrawFn) -> list[tuple[dict[int, Record], dict[int, list[P
             for n in range(begun + 1)
         }
         points = {
-            n: [Point(n, e, {"mrr": 0.1, "mrr_all": 0.1, "mse": 1.0}) for e in range(1, epochs[n] + 1)]
+            n: [Point(n, e, mrr=0.1, mrr_all=0.1, mse=1.0) for e in range(1, epochs[n] + 1)]
             for n in records
             if epochs[n]
         }
@@ -69,7 +69,7 @@ def test_everything_is_told_once_however_often_one_comes_back(histories, data):
 
 
 def test_a_long_record_is_told_in_pieces():
-    points = {0: [Point(0, e, {"mrr": 0.1, "mrr_all": 0.1, "mse": 1.0}) for e in range(1, 1201)]}
+    points = {0: [Point(0, e, mrr=0.1, mrr_all=0.1, mse=1.0) for e in range(1, 1201)]}
     told = list(news(Cursor(), {0: record(0, "completed", 1200)}, points))
     assert [len(said.points) for said, _ in told] == [500, 500, 200]
     assert [str(cursor) for _, cursor in told] == ["0_0.500", "0_0.1000", "1"]

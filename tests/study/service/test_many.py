@@ -99,7 +99,7 @@ def test_reading_ahead_waits_while_a_list_is_made(tmp_path, monkeypatch):
         one.start()
         assert listing.wait(60)
         monkeypatch.undo()
-        monkeypatch.setattr(shelf, "_read", lambda folder: read.append(folder) or Look(SPEC, None))
+        monkeypatch.setattr(shelf, "_read", lambda folder: read.append(folder) or Look(SPEC, None, {}))
         ahead = Thread(target=kept.warm)
         ahead.start()
         ahead.join(0.5)
