@@ -31,8 +31,8 @@ class Snapshot:
     """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess).
 
     `reason` says why it stands so, in words; `lanes` counts those that train right now. `trials` has all that
-    began, by number, `configs` those of the front's. `points` are all that were measured, and `reference` has
-    what the trivial models reach, by metric.
+    began, by number, `configs` the values of those that run or are on the front. `points` are all that were
+    measured, and `reference` has what the trivial models reach, by metric.
     """
 
     spec: StudySpec
@@ -63,7 +63,7 @@ def snapshot(ledger: Reader) -> Snapshot:
     best = front(candidates(points, trials, spec), spec, reference(baseline, spec))
     begun = {n for n, t in trials.items() if t.state == "running"}
     records = {r.trial: r for r in ledger.records(begun | {p.trial for p in best.points})}
-    running = {n: records[n] for n in begun}
+    running = {n: records[n] for n in begun & records.keys()}
     member_epochs = sum(epochs.values()) * spec.search.replicates
     alive = bool(runs) and runs[-1].alive
     wall_s = sum(run.wall_s for run in runs) + (max(0.0, runs[-1].silent_s) if alive else 0.0)

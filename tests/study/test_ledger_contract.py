@@ -19,7 +19,7 @@ from study.confirm import begin
 from study.database import AwayError, holds_study, studies
 from study.ledger import Ledger
 from study.parts import Confirm
-from study.record import SILENT_RUN_S, Holder, Judgement, by_user, judgements, measurements, runs
+from study.record import SILENT_RUN_S, Holder, Judgement, Standing, by_user, judgements, measurements, runs
 from study.referee import Referee
 from study.spec import SpecError, StudySpec
 from trainable.contract import Decision, StudyError, UserMetrics
@@ -80,6 +80,37 @@ class LedgerContract:
         assert other.spec == ledger.spec
         assert other.baseline == BASELINE
         other.close()
+
+    @pytest.mark.parametrize("named", [2, 1])
+    def test_how_trials_stand_is_what_their_records_say(self, open_, monkeypatch, named):
+        """Catches: a trial left out that runs or has no values yet; others than those asked for."""
+        monkeypatch.setattr("study.reader._NAMED", named)
+        ledger = open_()
+        self.drive(ledger, turns=7)
+        ledger._optuna.ask()  # a kill came before its values
+        number, _ = ledger.ask()
+        ledger.end(number, "fail", "loss not finite", epochs=1, point=None)
+        records = {r.trial: r for r in ledger.records()}
+        assert {r.state for r in records.values()} == {"running", "completed", "failed"}
+        assert ledger.standings() == {n: Standing(r.state, r.reason, r.epochs) for n, r in records.items()}
+        assert ledger.records({number, 0}) == [records[0], records[number]]
+        assert ledger.records(set()) == []
+
+    @pytest.mark.parametrize("replicates", [1, 2])
+    def test_a_point_has_all_its_replicates(self, open_, replicates):
+        """Catches: a point of half its seeds; a mean over other trials or epochs."""
+        ledger = open_("formula", f"search.replicates={replicates}")
+        (number, config), epochs = ledger.ask(), (1, 2)
+        ledger.record(
+            [measure(config, number, r, e) for e in epochs for r in range(replicates)][: 2 * replicates - 1]
+        )
+        assert [(p.trial, p.epoch) for p in ledger.points()] == [(number, 1)]
+        ledger.record([measure(config, number, replicates - 1, 2)])
+        for point in ledger.points():
+            mrr = [measure(config, number, r, point.epoch).mrr for r in range(replicates)]
+            assert point.mrr == pytest.approx(sum(mrr) / replicates, rel=1e-15)
+        assert [p.epoch for p in ledger.points(until=1)] == [1]
+        assert [p.epoch for p in ledger.points(epoch=2)] == [2]
 
     def test_the_first_of_equal_rows_wins(self, open_):
         """Catches: a repeat that raises, or one that overwrites."""

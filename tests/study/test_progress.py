@@ -4,11 +4,14 @@ import subprocess
 from io import StringIO
 
 import pytest
-from formula import FormulaLane
+from formula import FormulaLane, measure
 from rich.console import Console
+from typer.testing import CliRunner
 
 import study.owner
 from study import view
+from study.cli import app, here
+from study.cli.looking import SHOWN
 from study.progress import snapshot
 from study.referee import Referee
 
@@ -100,6 +103,20 @@ def test_the_front_shows_what_is_searched_and_nothing_else(open_ledger):
         "mse",
     ]
     assert table.row_count == len(seen.front.points) > 0
+
+
+def test_status_shows_a_long_record_in_part(open_ledger, tmp_path, monkeypatch):
+    ledger = open_ledger("budget.trials=100")
+    for verdict in ("fail", *["stop"] * (SHOWN + 9)):
+        number, config = ledger.ask()
+        ledger.record([measure(config, number, 0, 4)])
+        ledger.end(number, verdict, f"why {number}", epochs=4, point=None)
+    monkeypatch.setattr(here, "STUDIES", tmp_path)
+    said = CliRunner().invoke(app, ["status", "formula"]).output.splitlines()
+    early = [line for line in said if line.startswith("trial ") and "why" in line]
+    assert early[:2] == ["trial 0 failed: why 0", f"trial {SHOWN + 9} stopped: why {SHOWN + 9}"]
+    assert len(early) == SHOWN
+    assert said[-1] == "and 10 more that ended early; `study export formula` writes them all"
 
 
 def test_a_front_that_spans_nothing_says_so(open_ledger):
