@@ -2,7 +2,9 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +23,9 @@ class Event:
     `seconds` is how long it took; `words` is the reason or what went wrong.
     """
 
-    what: Literal["lane started", "asked", "leased", "went back", "ended", "over"]
+    what: Literal[
+        "lane started", "asked", "leased", "went back", "ended", "over", "record away", "record back"
+    ]
     lane: str | None = None
     incarnation: int | None = None
     trial: int | None = None
@@ -51,20 +55,34 @@ class AsJson(logging.Formatter):
 
 
 class Appending(logging.FileHandler):
-    """A log file that cannot even be opened is said on stderr too, as what cannot be written to it is."""
+    """A log file; what the disk does not take is lost, and a line on stderr says so."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append the line, if the disk takes it."""
         try:
             super().emit(record)
-        except OSError:
+        except OSError:  # of opening the file
             self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        """Say which event is lost, and why."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        with suppress(OSError):
+            print(f"{self.baseFilename}: {error.strerror}; lost: {self.format(record)}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Let go of the file; what is still to be written has been said."""
+        with suppress(OSError):
+            super().close()
 
 
 class Log:
     """A listener that appends to the log in a study's `folder`, through the logger `study.events.NAME`.
 
-    What the disk does not take is said on stderr, as loggers do, and lost.
+    What the disk does not take is said on stderr, and lost.
     """
 
     def __init__(self, folder: Path, *, stage: str, run: int) -> None:
@@ -76,9 +94,9 @@ class Log:
         self._log.addHandler(self._handler)
 
     def __call__(self, event: Event) -> None:
-        """Write the event down; what costs a trial its epochs is a warning."""
+        """Write the event down; what costs trials their epochs, or all lanes time, is a warning."""
         named = {key: value for key, value in asdict(event).items() if key != "what" and value is not None}
-        level = logging.WARNING if event.what == "went back" else logging.INFO
+        level = logging.WARNING if event.what in ("went back", "record away") else logging.INFO
         self._log.log(level, event.what, extra={"about": self._about | named})
 
     def close(self) -> None:

@@ -25,8 +25,11 @@ COST = 20
 
 
 @contextmanager
-def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[None]:
-    """Show the study in `folder` while the body runs it, and pass the user's interrupt on to the record."""
+def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[Callable[[str], None]]:
+    """Show the study in `folder` while the body runs it, and pass the user's interrupt on to the record.
+
+    Yields what says a line beside it.
+    """
     ended = Event()
     tell = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -37,7 +40,7 @@ def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[N
         thread = Thread(target=_watch, args=(folder, interrupt, ended, every_s, show, tell), name="progress")
         thread.start()
         try:
-            yield
+            yield tell
         finally:
             ended.set()
             thread.join()
@@ -51,18 +54,18 @@ def _watch(
     show: Callable[[Snapshot], None],
     tell: Callable[[str], None],
 ) -> None:
-    ledger, asked, due = Ledger.read(folder), False, time.monotonic() + every_s
+    ledger, told, asked, due = Ledger.read(folder), False, False, time.monotonic() + every_s
     while not ended.wait(LOOK_S):
         began = time.monotonic()
+        if interrupt.asked.is_set() and not told:
+            tell("stopping; a second signal ends the run at once")
+            told = True
         try:
-            if interrupt.asked.is_set() and not asked:
-                asked = ledger.request_stop()
-                tell("stopping; a second signal ends the run at once")
+            asked = asked or (told and ledger.request_stop())
             if began < due:
                 continue
             show(snapshot(ledger))
-        except STORAGE_ERRORS as error:
-            tell(f"the record cannot be read now: {str(error).splitlines()[0]}")
+        except STORAGE_ERRORS:  # whoever runs the study says so
             ended.wait(every_s)
         due = time.monotonic() + max(every_s, COST * (time.monotonic() - began))
     ledger.close()

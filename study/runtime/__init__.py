@@ -39,13 +39,16 @@ class Outcome:
 Drive = Callable[[Ledger, int, Job, Path, Interrupt], str]
 """Trains what a record has left, as a run, and returns why it ended."""
 
-Watch = Callable[[Path, Interrupt], AbstractContextManager[None]]
-"""What shows the study in a folder while it runs, and passes the user's interrupt on."""
+Tell = Callable[[str], None]
+"""What says a line to the user."""
+
+Watch = Callable[[Path, Interrupt], AbstractContextManager[Tell]]
+"""Shows the study in a folder while it runs, says what befalls it, and passes the user's interrupt on."""
 
 
-def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[None]:
-    """A watch that shows nothing."""
-    return nullcontext()
+def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Tell]:
+    """A watch that shows and says nothing."""
+    return nullcontext(lambda _line: None)
 
 
 def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatched) -> Outcome:
@@ -83,7 +86,11 @@ def _claimed(
     number = ledger.claim()
     interrupt, reason = Interrupt(), "failed"
     try:
-        with beating(ledger, number), watch(folder, interrupt), _place(ledger.spec, folder) as drive:
+        with (
+            watch(folder, interrupt) as tell,
+            beating(ledger, number, tell),
+            _place(ledger.spec, folder) as drive,
+        ):
             if search and complete(ledger) is None:
                 reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
             if asked is not None and (not search or complete(ledger) is not None):

@@ -34,7 +34,7 @@ class RefereeActor:
             ledger = Ledger.read(folder, stage=stage)
             return Ahead(Referee(ledger, run, lease_s=lease_s, ahead=True, notify=notify))
 
-        self._referee = Steady(opened)
+        self._referee = Steady(opened, notify=notify)
 
     def exchange(
         self,

@@ -1,10 +1,15 @@
-"""A run's sign of life: its row is renewed for as long as its driver lives, whatever its lanes are doing."""
+"""A run's sign of life: its row is renewed for as long as its driver lives, whatever its lanes are doing.
 
-from collections.abc import Iterator
+What writes every second is the first to know that the record cannot be written, and says so.
+"""
+
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
 from study.ledger import Ledger
+from study.runtime.steady import AWAY_S
 from study.storage import STORAGE_ERRORS
 
 BEAT_S = 1.0
@@ -12,17 +17,29 @@ BEAT_S = 1.0
 
 
 @contextmanager
-def beating(ledger: Ledger, run: int, *, every_s: float = BEAT_S) -> Iterator[None]:
-    """While this is entered, `run` is renewed, in a thread; a database that is away is tried again."""
+def beating(
+    ledger: Ledger, run: int, tell: Callable[[str], None], *, every_s: float = BEAT_S
+) -> Iterator[None]:
+    """While this is entered, `run` is renewed, in a thread. A database that is away, full or locked is tried
+    again; `tell` hears of it once, and when it is back.
+    """
     over = Event()
 
     def beat() -> None:
+        away_since = None
         while not over.wait(every_s):
             try:
                 if not ledger.renew(run):
                     return  # somebody took it for dead, which the referee sees as well and says
-            except STORAGE_ERRORS:  # a referee has patience with them, and ends the run when it is at its end
+            except STORAGE_ERRORS as error:  # a referee has patience with them, and ends the run at its end
+                if away_since is None:
+                    away_since = time.monotonic()
+                    why = str(error).partition("\n")[0]
+                    tell(f"the record cannot be written: {why}; lanes wait, for {AWAY_S:.0f} s at most")
                 continue
+            if away_since is not None:
+                tell(f"the record is written again, after {time.monotonic() - away_since:.0f} s")
+                away_since = None
 
     heart = Thread(target=beat, name="heartbeat", daemon=True)
     heart.start()

@@ -20,7 +20,7 @@ def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt
     """Why the run ended; trains what the study has left."""
     lanes = ledger.spec.runtime.lanes
     log = Log(folder, stage=ledger.stage, run=run)
-    referee = Steady(lambda: Referee(ledger, run, notify=log))
+    referee = Steady(lambda: Referee(ledger, run, notify=log), notify=log)
     sessions = [
         Session(
             job.build,

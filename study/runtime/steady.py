@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from study.events import Event, Notify, unheard
 from study.referee import Referee
 from study.runtime.ahead import Ahead
 from study.storage import STORAGE_ERRORS
@@ -17,13 +18,18 @@ class Steady:
     anew.
 
     A Referee whose writing failed half-way may differ from the record, so it is thrown away. `over` is as a
-    Referee has it.
+    Referee has it; `notify` hears when the database goes and comes back.
     """
 
     def __init__(
-        self, open_: Callable[[], Referee | Ahead], *, clock: Callable[[], float] = time.monotonic
+        self,
+        open_: Callable[[], Referee | Ahead],
+        *,
+        notify: Notify = unheard,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = open_
+        self._notify = notify
         self._clock = clock
         self._referee: Referee | Ahead | None = None
         self._away_since: float | None = None
@@ -55,11 +61,15 @@ class Steady:
             self._referee = None
             self._note(str(error).partition("\n")[0])
             raise Unreachable(f"the database is away: {type(error).__name__}") from None
-        self._away_since = None
+        if self._away_since is not None:
+            self._notify(Event(what="record back", seconds=self._clock() - self._away_since))
+            self._away_since = None
         return answer
 
     def _note(self, words: str) -> None:
         now = self._clock()
-        self._away_since = now if self._away_since is None else self._away_since
+        if self._away_since is None:
+            self._away_since = now
+            self._notify(Event(what="record away", words=words))
         if now - self._away_since >= AWAY_S:
             self._failed = f"failed: the database has been away for {AWAY_S:.0f} s: {words}"

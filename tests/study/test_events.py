@@ -97,7 +97,20 @@ def test_a_log_that_cannot_be_opened_costs_no_study(tmp_path, capsys):
     log = Log(tmp_path, stage="search", run=1)
     log(Event(what="over", words="trials: 1 of 1"))
     log.close()
-    assert "IsADirectoryError" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / LOG}: Is a directory; lost: {{")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="wants a device that is full")
+def test_what_a_full_disk_does_not_take_is_a_line_on_stderr(tmp_path, capsys):
+    """Catches: a traceback; a log that raises when it is closed."""
+    (tmp_path / LOG).symlink_to("/dev/full")
+    log = Log(tmp_path, stage="search", run=1)
+    log(Event(what="record away", words="database or disk is full"))
+    log.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / LOG}: No space left on device; lost: {{")
+    assert '"words": "database or disk is full"' in line
 
 
 def test_a_study_of_one_process_has_a_log_too(tmp_path):

@@ -87,7 +87,9 @@ def test_a_full_disk_at_whatever_statement(open_ledger, seed):
 
 
 def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
-    """As Ray starts one again. Catches: an actor that dies of it, and its run with it."""
+    """As Ray starts one again. Catches: an actor that dies of it, and its run with it; a log that says so at
+    every call, or never.
+    """
     ledger, away = open_ledger(), [True, True, False]
     run, lane = ledger.claim(), FormulaLane("1.0", 2)
 
@@ -96,8 +98,12 @@ def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
             raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
         return Referee(ledger, run)
 
-    assert drive(Steady(begin), lane) == 2
+    heard = []
+    assert drive(Steady(begin, notify=heard.append), lane) == 2
     check(ledger)
+    gone, back = heard
+    assert (gone.what, gone.words) == ("record away", "(builtins.Exception) connection refused")
+    assert (back.what, back.seconds > 0) == ("record back", True)
 
 
 def test_the_run_ends_where_the_database_stays_away(open_ledger):

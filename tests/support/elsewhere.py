@@ -1,4 +1,4 @@
-"""Commands that run a command in a namespace of its own: on another host, over a folder that is read-only."""
+"""Commands that run a command in a namespace of its own: on another host, on a read-only or a small disk."""
 
 import os
 import subprocess
@@ -17,6 +17,13 @@ def read_only(folder: Path) -> list[str]:
     fails in CI.
     """
     return _within("--mount", f"mount --bind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}'")
+
+
+def small_disk(folder: Path, size: str) -> list[str]:
+    """With `folder`, which must be there, on a disk of its own with room for `size`, 8m say; skips where this
+    machine allows no namespace, fails in CI.
+    """
+    return _within("--mount", f"mount -t tmpfs -o size={size} tmpfs '{folder}'")
 
 
 def _within(namespace: str, before: str) -> list[str]:
