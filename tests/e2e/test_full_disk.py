@@ -50,6 +50,7 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path):
     """Catches: a run that dies of it, a measurement that is lost or doubled, a user who is told nothing."""
     within = small_disk(here / "studies", "32m")

@@ -2,11 +2,20 @@
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from command import Running, answer, measured, prepare, rows, started, study, until, with_pid
+from law5 import tables
+from pandas.testing import assert_frame_equal
+
+from study.database import holds_study
+from study.ledger import Ledger
+from study.progress import Confirmation, snapshot
+from study.reader import Reader
+from study.runtime import run as run_study
+from study.spec import StudySpec
 
 EPOCHS = 20
 SLOW = ("run", "tiny.toml", "--set", f"train.epochs={EPOCHS}", "--set")
@@ -80,6 +89,40 @@ def test_a_run_goes_on_after_every_way_of_ending(here: Path):
     assert answer("status", "tiny", cwd=here)["state"] == "died"
     assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"
     goes_on(here)
+
+
+@pytest.mark.slow
+def test_a_confirmation_goes_on_too_and_opens_the_test_set_once(here: Path):
+    """Catches: a plan that is made again, a fresh seed that is trained twice or not at all."""
+    long = ("train.epochs=200", "train.evaluate_every=10", "train.candidates=last", "runtime.slots=1")
+    overrides = (*long, "budget.trials=8", "confirm.replicates=15")
+    command = ("run", "tiny.toml", *(word for override in overrides for word in ("--set", override)))
+    opened = set()
+    for point, number in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
+        with started(*command, cwd=here) as run:
+            until(lambda at=point: confirmed(here).ended > at or not run.running, "a point that is confirmed")
+            run.send(number)
+            assert run.wait().code != 0
+        opened.add(confirmed(here).opened)
+    assert confirmed(here).ended < confirmed(here).planned
+    assert study(*command, cwd=here).code == 0
+    assert opened == {confirmed(here).opened}
+    undisturbed = run_study(StudySpec.load(here / "tiny.toml", overrides), here / "undisturbed").folder
+    with closing(Ledger.read(here / "studies/tiny")) as found, closing(Ledger.read(undisturbed)) as expected:
+        want = tables(expected, here / "expected")
+        have = tables(found, here / "found")
+    assert {"confirmed", "users"} <= have.keys() == want.keys()
+    for name, table in have.items():
+        assert_frame_equal(table, want[name], check_exact=True)
+
+
+def confirmed(here: Path) -> Confirmation:
+    """How far the confirmation is; nothing while it is not planned."""
+    nothing = Confirmation(opened="", planned=0, ended=0, replicates=0)
+    if not holds_study(here / "studies/tiny"):
+        return nothing
+    with closing(Reader.read(here / "studies/tiny")) as reader:
+        return snapshot(reader).confirmation or nothing
 
 
 def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
