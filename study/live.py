@@ -39,11 +39,19 @@ def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[C
             every_s, show = LOG_EVERY_S, lambda seen: tell(line(seen))
         thread = Thread(target=_watch, args=(folder, interrupt, ended, every_s, show, tell), name="progress")
         thread.start()
+        interrupt.farewell = partial(_farewell, live, tell)
         try:
             yield tell
         finally:
             ended.set()
             thread.join()
+
+
+def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
+    """Give the terminal back as it was, with the last words."""
+    live.stop()
+    if words:
+        tell(words)
 
 
 def _watch(

@@ -12,6 +12,7 @@ from rich.live import Live
 from study import view
 from study.answer import Answer
 from study.database import holds_study
+from study.interrupt import INTERRUPTED
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from study.runtime.jobs import Ended, Head
 
 Say = Callable[[str], None]
-STOPPED = 130
 
 
 def submit(spec: StudySpec, address: str, say: Say, *, with_package: bool, detach: bool) -> int:
@@ -72,7 +72,7 @@ def _ending(name: str, address: str, ended: "Ended", say: Say) -> int:
         return 0
     if ended.status == "STOPPED":
         say(f"its job was stopped; `study submit {name}` with the same spec goes on")
-        return STOPPED
+        return INTERRUPTED
     if ended.code == 1:  # Ray's own reason: a command that ran has said it in the log
         say(ended.message.strip().partition("\n")[0])
     return ended.code

@@ -10,14 +10,13 @@ import typer
 from study.cli import here, reporting, there
 from study.cli.arguments import Address, Name, Overrides
 from study.cli.terminal import console, say, show_front
+from study.interrupt import INTERRUPTED
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from study.runtime import Outcome
-
-INTERRUPTED = 130
 
 
 def run(

@@ -1,7 +1,7 @@
 """One run of a study, from its spec to the end of its budget: in this process, or on Ray."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def _claimed(
         with (
             watch(folder, interrupt) as tell,
             beating(ledger, number, tell),
-            _place(ledger.spec, folder) as drive,
+            _place(ledger, number, folder, interrupt) as drive,
         ):
             if search and complete(ledger) is None:
                 reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
@@ -139,12 +139,14 @@ def job(spec: StudySpec, fold: Fold) -> Job:
 
 
 @contextmanager
-def _place(spec: StudySpec, folder: Path) -> Iterator[Drive]:
+def _place(ledger: Ledger, number: int, folder: Path, interrupt: Interrupt) -> Iterator[Drive]:
     """What drives a record to its end: in this process, or on one Ray for the search and its confirmation."""
-    if spec.runtime.address == "inline":
+    if ledger.spec.runtime.address == "inline":
         yield inline.drive
         return
-    from study.runtime import tune  # Ray takes a second to import, and may be absent
+    from study.runtime import head, tune  # Ray takes a second to import, and may be absent
 
-    with tune.connected(spec, folder):
+    with ExitStack() as stack:
+        if stack.enter_context(tune.connected(ledger.spec, folder)):
+            stack.enter_context(head.attended(head.address(), ledger, number, interrupt))
         yield tune.drive

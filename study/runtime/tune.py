@@ -154,15 +154,16 @@ def _bundle(seat: Seat) -> tune.PlacementGroupFactory:
 
 
 @contextmanager
-def connected(spec: StudySpec, folder: Path) -> Iterator[None]:
-    """A connection to Ray: the one there is, one of its own on this machine, or the cluster's.
+def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
+    """A connection to Ray: the one there is, one of its own on this machine, or the cluster's; whether it is
+    one of its own.
 
     Ray puts the working folder first on its workers' path, so a file of the user's called `analysis.py`
     would take our package's place there: the driver works from the study's folder, which holds no code.
     """
     os.environ.update(ENVIRONMENT)
     if ray.is_initialized():
-        yield
+        yield False
         return
     address, before = spec.runtime.address, Path.cwd()
     os.chdir(folder)
@@ -174,7 +175,7 @@ def connected(spec: StudySpec, folder: Path) -> Iterator[None]:
             log_to_driver=False,
             logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
         )
-        yield
+        yield address == "local"
     finally:
         ray.shutdown()
         os.chdir(before)

@@ -136,6 +136,31 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
     assert not (here / "studies").exists()
 
 
+def ends_with_its_ray(run: Running, *, code: int, words: str) -> None:
+    """At once, in words, where Ray alone would end it after a minute, and without any."""
+    ended = run.wait()
+    assert (ended.code, "Failed to connect to GCS" in ended.err) == (code, False), ended
+    assert f"{words}; the same command goes on from here" in ended.out
+    until(lambda: not run.descendants(), "the end of Ray's processes")
+
+
+@linux
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_run_whose_ray_is_ended_says_so_and_goes_on(here: Path):
+    """As `timeout` and service managers do, which signal all processes; and where Ray's head alone dies."""
+    with training(here, *RAY) as run:
+        run.send(signal.SIGTERM)
+        ends_with_its_ray(run, code=130, words="interrupted")
+    assert answer("status", "tiny", cwd=here)["state"] == "stopped"
+    with training(here, *RAY) as run:
+        for pid in run.titled("/gcs_server "):
+            with_pid(pid, signal.SIGKILL)
+        ends_with_its_ray(run, code=1, words="failed: the head of this run's Ray is gone")
+    assert answer("status", "tiny", cwd=here)["state"] == "failed"
+    goes_on(here, *RAY)
+
+
 @linux
 @pytest.mark.ray
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from command import ENDLESS, prepare, started, study, until
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLUMNS, ROWS = 80, 24
+HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
+"""What hides a terminal's cursor, and what shows it."""
 
 
 @pytest.fixture
@@ -46,6 +48,34 @@ def test_a_terminal_shows_the_study_live_and_passes_ctrl_c_on(tmp_path: Path, te
     shows("")
     assert shown.index("stopping; a second signal ends the run at once") < shown.index("stopped on request;")
     assert max(map(len, re.split(r"[\r\n]+", shown.partition("stopped on request")[0]))) <= COLUMNS
+
+
+def test_who_is_impatient_gets_the_terminal_back(
+    tmp_path: Path, terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+):
+    """Catches: a cursor that stays hidden after the second Ctrl-C."""
+    monkeypatch.setenv("TERM", "xterm")  # one whose cursor can be hidden
+    person, program = terminal
+    shown = b""
+
+    def shows(words: bytes) -> bool:
+        nonlocal shown
+        while select([person], [], [], 0)[0]:
+            shown += os.read(person, 65536)
+        return words in shown
+
+    def ended() -> bool:
+        if run.running:
+            os.write(person, b"\x03")
+        return not run.running
+
+    with started(*ENDLESS, cwd=prepare(tmp_path / "here"), terminal=program) as run:
+        until(lambda: shows(b"Front: non-dominated among"), "the live view with a front")
+        until(ended, "the end of an impatient run")
+        assert run.wait().code == 130
+    shows(b"")
+    assert b"report: " not in shown
+    assert 0 < shown.rindex(HIDE) < shown.rindex(SHOW)
 
 
 def test_a_file_gets_plain_lines(tmp_path: Path):
