@@ -216,14 +216,25 @@ def answering(engine: sa.Engine) -> Iterator[None]:
 
 
 def _resolved(text: str) -> sa.URL:
-    """The URL that a spec means, password and all. StudyError where its variable does not hold one."""
+    """The URL that a spec means, password and all. StudyError, without a password, where it is none."""
+    source = "storage.url: it"
     if text.startswith("env:"):
         name = text[4:]
         text = os.environ.get(name, "")
+        source = f"storage.url: the environment variable {name}"
         if not text.startswith(("postgresql://", "postgres://")):
             what = "is not set" if not text else "does not hold a postgresql:// URL"
-            raise StudyError(f"storage.url: the environment variable {name} {what} on this machine")
-    return sa.make_url(text).set(drivername="postgresql+psycopg")
+            raise StudyError(f"{source} {what} on this machine")
+    try:
+        url = sa.make_url(text).set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError):
+        url = None
+    if url is None or "@" in (url.host or ""):
+        raise StudyError(
+            f"{source} does not hold a URL as postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in a password "
+            "every @ is written as %40, and every % as %25"
+        )
+    return url
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:

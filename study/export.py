@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +27,7 @@ TRIAL = (
     *("trial", "state", "reason", *CONFIG, "max_epochs", "epochs", "epoch"),
     *("started", "finished", "lane", "attempt"),
 )
+KEYS = ("trial", "replicate", "epoch")
 PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
 
 
@@ -44,14 +45,14 @@ class Tables:
 def tables(ledger: Reader) -> Tables:
     """The tables as the Ledger has them now."""
     records = {r.trial: r for r in ledger.records()}
-    measurements = pd.DataFrame(map(attrgetter(*MEASURED), ledger.measurements()), columns=list(MEASURED))
+    measurements = _numbers(map(attrgetter(*MEASURED), ledger.measurements()), MEASURED)
     points = [p for p in ledger.points() if p.trial in records]
     chosen = candidates(points, records, ledger.spec)
     best = front(chosen, ledger.spec, reference(ledger.baseline, ledger.spec))
     table = _points(points, measurements, ledger.spec.search.replicates)
     for name, some in (("candidate", chosen), ("front", best.points)):
         keys = {(p.trial, p.epoch) for p in some}
-        table[name] = [(p.trial, p.epoch) in keys for p in points]
+        table[name] = pd.Series([(p.trial, p.epoch) in keys for p in points], dtype=bool)
     return Tables(_trials(records, table, measurements), table, measurements, records, best.hypervolume)
 
 
@@ -165,12 +166,15 @@ def _confirmation(confirmation: Reader | None) -> dict[str, Any] | None:
     }
 
 
+def _numbers(rows: Iterable[Sequence[float]], columns: Sequence[str]) -> pd.DataFrame:
+    """A table of numbers; one without rows has the types of one with some."""
+    types = {name: "int64" if name in KEYS else "float64" for name in columns}
+    return pd.DataFrame(list(rows), columns=list(columns)).astype(types)
+
+
 def _points(points: Sequence[Point], measurements: pd.DataFrame, replicates: int) -> pd.DataFrame:
     """Every point, with the spread over its replicates."""
-    rows = pd.DataFrame(
-        [{"trial": p.trial, "epoch": p.epoch, **p.metrics} for p in points],
-        columns=["trial", "epoch", *METRICS],
-    )
+    rows = _numbers(points, Point._fields)
     spread = measurements.groupby(["trial", "epoch"])[list(METRICS)].std().add_suffix("_sd")
     return rows.merge(spread, on=["trial", "epoch"], how="left").assign(replicates=replicates)
 

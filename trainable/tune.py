@@ -1,11 +1,14 @@
 """Under Ray Tune: `Lane`, a long-lived share of a device, and `TwoTask`, one configuration for any Tuner."""
 
 import logging
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import ray
@@ -63,13 +66,25 @@ class Lane(tune.Trainable):
         """Whether it is time for a checkpoint."""
         return self._save_every_s is not None and time.monotonic() - self._saved >= self._save_every_s
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Leave the slots in Tune's folder; what the disk does not take is said and left."""
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """What Tune calls a training result; one without a checkpoint where a disk has no room for it.
+
+        Ray 2.60 takes what such a disk raises for the lane's death, and keeps the half that was written.
+        """
         self._saved = time.monotonic()
+        if self._storage is None:  # not under Tune: the folder is the caller's
+            return super().save(checkpoint_dir)
         try:
-            self.session.save(Path(checkpoint_dir))
+            with TemporaryDirectory() as folder:
+                return super().save(folder)
         except OSError as error:
             log.warning("lane %s: no checkpoint: %s", self.session.lane, error)
+        shutil.rmtree(self._storage.checkpoint_fs_path, ignore_errors=True)
+        return SimpleNamespace(checkpoint=None, metrics={})
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Leave the slots in Tune's folder."""
+        self.session.save(Path(checkpoint_dir))
 
     def restore(self, checkpoint_path: Any) -> None:
         """Go on from what Tune calls a training result; a checkpoint that is gone is one that is not whole.

@@ -186,7 +186,7 @@ def test_a_checkpoint_is_never_older_than_its_time_and_one_epoch(
     monkeypatch.setattr(lane.session, "advance", advance)
     while now < 20 * SAVE_EVERY_S:
         if lane.step()[SHOULD_CHECKPOINT]:
-            lane.save_checkpoint(str(tmp_path))
+            lane.save(str(tmp_path))
             saved, saves = now, saves + 1
     assert oldest <= SAVE_EVERY_S + epoch_s
     assert saves <= 20

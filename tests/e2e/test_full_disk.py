@@ -16,15 +16,16 @@ from study.ledger import Ledger
 from study.runtime import run
 from study.spec import StudySpec
 
-TRIALS = 60
+TRIALS = 200
 OVERRIDES = (f"budget.trials={TRIALS}", "train.epochs=20")
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """A working folder with an empty studies folder, for a disk to be mounted over."""
+    """A working folder with two empty folders, for a disk to be mounted over one."""
     prepared = prepare(tmp_path / "here")
-    (prepared / "studies").mkdir()
+    for name in ("studies", "checkpoints"):
+        (prepared / name).mkdir()
     return prepared
 
 
@@ -50,11 +51,17 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
+def setting(*overrides: str) -> list[str]:
+    """What `study run` is given to change a spec so."""
+    return [word for override in overrides for word in ("--set", override)]
+
+
 @pytest.mark.slow
-def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path):
+@pytest.mark.parametrize("address", ["inline", pytest.param("local", marks=pytest.mark.ray)])
+def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, address: str):
     """Catches: a run that dies of it, a measurement that is lost or doubled, a user who is told nothing."""
     within = small_disk(here / "studies", "32m")
-    changed = [word for override in OVERRIDES for word in ("--set", override)]
+    changed = setting(*OVERRIDES, f"runtime.address={address}")
     with started("run", "tiny.toml", *changed, cwd=here, within=within) as running:
         until(lambda: running.said("study tiny"), "its first words")
         with disk(running, here / "studies") as studies:
@@ -75,3 +82,28 @@ def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path):
         want = tables(expected, tmp_path / "expected-tables")
         for name, table in tables(found, tmp_path / "found-tables").items():
             assert_frame_equal(table, want[name], check_exact=True)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_lane_trains_on_where_its_checkpoint_has_no_room(here: Path):
+    """Catches: a lane that dies of each save, until its trials fail; halves of checkpoints that stay."""
+    within = small_disk(here / "checkpoints", "400k")
+    overrides = (
+        *("train.dim=64", "train.hidden=64", "train.epochs=8000", "train.evaluate_every=1000"),
+        *("runtime.address=local", "runtime.lanes=1", "runtime.slots=4", "runtime.save_every_s=0.5"),
+        f"runtime.storage_path={here / 'checkpoints'}",
+    )
+    seen: list[int] = []
+    with started("run", "tiny.toml", *setting(*overrides), cwd=here, within=within) as running:
+        until(lambda: running.said("study tiny"), "its first words")
+        with disk(running, here / "checkpoints") as storage:
+            while running.running:
+                folders = [name for _, names, _ in os.walk(storage) for name in names]
+                seen.append(sum(name.startswith("checkpoint_") for name in folders))
+        ended = running.wait()
+    assert (ended.code, ended.err, max(seen)) == (0, "", 1), ended
+    with closing(Ledger.read(here / "studies/tiny")) as ledger:
+        check_record(ledger, 4)
+        check_measurements(ledger)
+        assert {(r.attempt, *r.faults) for r in ledger.records()} == {(1,)}

@@ -91,6 +91,21 @@ def test_a_run_goes_on_after_every_way_of_ending(here: Path):
     goes_on(here)
 
 
+def test_a_run_that_is_stopped_before_it_measured_anything_ends_as_any_other(here: Path):
+    """Catches: tables without rows that have other types than those with some."""
+    long = ("--set", "train.epochs=1000000", "--set", "train.evaluate_every=1000000")
+    with started("run", "tiny.toml", *long, cwd=here) as run:
+        leased = "SELECT * FROM trial_user_attributes WHERE key = 'lease'"
+        until(lambda: rows(here / "studies/tiny", leased) or not run.running, "a trial that is trained")
+        run.send(signal.SIGINT)
+        ends_gracefully(run, here)
+    assert measured(here / "studies/tiny") == 0
+    for command in ("export", "report", "front", "status", "logs"):
+        ended = study(command, "tiny", cwd=here)
+        assert (ended.code, ended.err) == (0, ""), ended
+    assert (here / "studies/tiny/front.csv").read_text(encoding="utf-8").startswith("trial,epoch,weight,")
+
+
 @pytest.mark.slow
 def test_a_confirmation_goes_on_too_and_opens_the_test_set_once(here: Path):
     """Catches: a plan that is made again, a fresh seed that is trained twice or not at all."""

@@ -381,6 +381,22 @@ class TestPostgreSQL(LedgerContract):
             Ledger.open(spec, tmp_path / "formula", BASELINE)
         assert postgres.PASSWORD not in str(error.value)
 
+    @pytest.mark.parametrize(
+        "rest",
+        [
+            f"{postgres.PASSWORD}@127.0.0.1:54x2/none",
+            f"{postgres.PASSWORD}@{postgres.PASSWORD}@127.0.0.1:9/none",
+            postgres.PASSWORD,
+        ],
+    )
+    def test_a_variable_with_no_url_is_named_and_not_quoted(self, tmp_path, monkeypatch, rest):
+        """Catches: what a URL is taken apart with, which quotes it or takes a password's end for the host."""
+        monkeypatch.setenv(VARIABLE, f"postgresql://me:{rest}")
+        spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
+        with pytest.raises(StudyError, match=rf"variable {VARIABLE} does not hold a URL as .* %40") as error:
+            Ledger.open(spec, tmp_path / "formula", BASELINE)
+        assert postgres.PASSWORD not in str(error.value)
+
     def test_a_variable_that_is_not_set_is_named(self, tmp_path):
         """Catches: a record begun elsewhere where the database is not named."""
         spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:NOT_SET_HERE"])
