@@ -27,10 +27,12 @@ Floats = NDArray[np.float64]
 def begin(ledger: Ledger, confirm: Confirm) -> Ledger:
     """The record of a search's confirmation: the one that was begun, else a new one; the test set is open.
 
-    A confirmation is planned once: what the front becomes later does not change it. StudyError where nothing
-    was measured yet.
+    A confirmation is planned once: what the front becomes later does not change it; where it runs is what the
+    search's spec says now. StudyError where nothing was measured yet.
     """
-    return ledger.confirmation() or ledger.confirm(*_planned(ledger, confirm))
+    begun = ledger.confirmation() or ledger.confirm(*_planned(ledger, confirm))
+    begun.spec = begun.spec.model_copy(update={"runtime": ledger.spec.runtime})
+    return begun
 
 
 def _planned(ledger: Ledger, confirm: Confirm) -> tuple[StudySpec, Plan]:

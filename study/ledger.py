@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import CONFIRM, put_spec
+from study.database import CONFIRM, SPEC, put_spec
 from study.owner import Owner
 from study.reader import Reader
 from study.record import (
@@ -75,8 +75,8 @@ class Ledger(Reader):
             ledger.close()
             raise
         ledger.spec = spec
-        ledger._set(spec=spec.model_dump(mode="json"))
-        put_spec(spec, folder)
+        if not (folder / SPEC).is_file():
+            put_spec(spec, folder)
         return ledger
 
     @classmethod
@@ -101,6 +101,14 @@ class Ledger(Reader):
                 f"data.source: the ratings of {spec.data.source!r} are not those that {spec.name!r} began "
                 "with; give the spec another name, or restore the data"
             )
+
+    def adopt(self, folder: Path) -> None:
+        """Put the spec that this was opened with on record, and in `folder`: a budget may have grown.
+
+        For who drives the study, and nobody else: a run reads its budget there.
+        """
+        self._set(spec=self.spec.model_dump(mode="json"))
+        put_spec(self.spec, folder)
 
     def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
         """The record of a confirmation that begins now, with `spec`: the test set is open from here on."""
@@ -138,9 +146,12 @@ class Ledger(Reader):
         self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": self._now()})
         return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
 
-    def take_back(self, number: int, faults: Mapping[FaultKind, int], *, attempt: int) -> None:
-        """Put on record that nobody trains `number` any more, and how often it had to start again."""
-        self._write(number, faults=dict(faults), lease={"attempt": attempt, "at": self._now()})
+    def take_back(
+        self, number: int, faults: Mapping[FaultKind, int], retries: Sequence[str], *, attempt: int
+    ) -> None:
+        """Put on record that nobody trains `number` any more, and what made it start again by now."""
+        lease = {"attempt": attempt, "at": self._now()}
+        self._write(number, retries=list(retries), faults=dict(faults), lease=lease)
 
     def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
         """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
@@ -192,7 +203,7 @@ class Ledger(Reader):
 
     # --- lanes and runs --------------------------------------------------------------------------------
 
-    def note_lane(self, name: str, known: Mapping[str, int]) -> None:
+    def note_lane(self, name: str, known: Mapping[str, float]) -> None:
         """Put what is known of a lane on record."""
         self._optuna.set_user_attr(f"lane/{name}", dict(known))
 

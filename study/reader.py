@@ -38,6 +38,9 @@ from trainable.contract import METRICS, Config, Decision, Measurement, StudyErro
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
 
+UNMET = 1
+"""In the place of the number that a lane makes up before it is given one: those are below 0."""
+
 _NAMED = 1000
 """Trials that a query names one by one; of more, all are read."""
 
@@ -191,15 +194,23 @@ class Reader:
 
     # --- lanes and runs ----------------------------------------------------------------------------------
 
-    def lane(self, name: str) -> dict[str, int]:
-        """What is known of a lane: its incarnation, and how often it started since its last measurement."""
-        known: dict[str, int] = self._facts().get(f"lane/{name}", {"incarnation": 0, "starts": 0})
-        return known
+    def lane(self, name: str) -> dict[str, Any]:
+        """What is known of a lane: its incarnation, its starts since it last got anywhere, the number that it
+        had made up before it was given one, and its longest epoch in seconds.
+        """
+        known: dict[str, Any] = self._facts().get(f"lane/{name}", {})
+        return {"incarnation": 0, "starts": 0, "token": UNMET, "longest_s": 0.0} | known
 
     def places(self) -> list[Place]:
         """Where each lane was in each of its incarnations, as they were noted."""
         found = [Place(**value) for key, value in self._facts().items() if key.startswith("place/")]
         return sorted(found, key=lambda place: (place.lane, place.incarnation))
+
+    def begun(self) -> int:
+        """How many trials have begun."""
+        query = sa.select(sa.func.count()).select_from(_TRIALS).where(_TRIALS.c.study_id == self._id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
 
     def owned(self, run: int) -> bool:
         """Whether this run still has the study; False where it was ended, for somebody took it for dead."""
@@ -246,6 +257,7 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
         started=lease.get("at"),
         finished=outcome.get("at"),
         faults=entry.get("faults", {}),
+        retries=tuple(entry.get("retries", ())),
     )
 
 

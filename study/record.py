@@ -106,7 +106,7 @@ class Place:
 class Record:
     """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for.
 
-    `faults` counts what made it start again, by kind.
+    `faults` counts what made it start again, by kind; `retries` has each in words.
     """
 
     trial: int
@@ -120,6 +120,7 @@ class Record:
     started: str | None
     finished: str | None
     faults: Mapping[FaultKind, int]
+    retries: tuple[str, ...] = ()
 
 
 class Standing(NamedTuple):

@@ -22,7 +22,9 @@ from study.roster import LEASE_S, Roster, Seen
 from trainable.contract import Answer, Config, Decision, Fault, FaultKind, Held, Lease, Measurement
 
 FRUITLESS_STARTS = 3
-"""Starts of a lane in a row, without one measurement, after which the study ends."""
+"""Starts of a lane in a row, without a measurement or an epoch that its trials had not come to before, after
+which the study ends.
+"""
 
 STARTS: Mapping[FaultKind, int] = {"lane": 10, "memory": 3, "error": 3}
 """Starts of a trial that may end in each kind of fault; the last of them fails it.
@@ -45,13 +47,17 @@ LOOK_S = 0.5
 
 @dataclass(slots=True)
 class Running:
-    """A trial without an end: who trains it (None while nobody does), which attempt, how far."""
+    """A trial without an end: who trains it (None while nobody does), which attempt, how far, and how far any
+    attempt has come; what made it start again, by kind and in words.
+    """
 
     config: Config
     attempt: int
     holder: Holder | None
     epoch: int = 0
+    reached: int = 0
     faults: dict[FaultKind, int] = field(default_factory=dict)
+    retries: list[str] = field(default_factory=list)
 
     @property
     def lane(self) -> str | None:
@@ -90,8 +96,10 @@ class Referee:
         self._reserved = 0
         self._drawing = Lock()
         self._looked = float("-inf")
+        self._called = clock()
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
+        self._lost = False
         self._plateau = Plateau.of(ledger)
         self._resume()
 
@@ -105,8 +113,8 @@ class Referee:
         for record in records:
             if record.state == "running":
                 config = record.config or self.ledger.settle(record.trial)
-                faults = dict(record.faults)
-                self._running[record.trial] = Running(config, record.attempt, record.holder, faults=faults)
+                trial = self._running[record.trial] = Running(config, record.attempt, record.holder)
+                trial.faults, trial.retries = dict(record.faults), list(record.retries)
         self._judge = Judge(self.ledger, self._corner)
         for said in self._judge.stopped():
             if said.decision.trial in self._running:
@@ -123,36 +131,70 @@ class Referee:
         free: int,
     ) -> Answer:
         """Decisions on what the lane holds, leases for its free slots, or the word to park."""
-        seen, over_before = self._roster[lane], self.over
-        if incarnation == 0:
-            self._welcome(lane, seen)
-        elif incarnation != seen.incarnation:
-            return _refusal(incarnation, held)
+        self._called = self._clock()
+        try:
+            return self._answer(lane, incarnation, held, measurements, free)
+        finally:
+            self._roster.excuse(self._clock() - self._called)
+
+    def _answer(
+        self,
+        lane: str,
+        incarnation: int,
+        held: Sequence[Held],
+        measurements: Sequence[Measurement],
+        free: int,
+    ) -> Answer:
+        seen = self._roster[lane]
+        new = incarnation < 1 and incarnation != seen.token
+        if incarnation > 0 and incarnation != seen.incarnation:
+            return _refusal(incarnation, held, f"incarnation {incarnation} of this lane was replaced")
         self._look()
+        if self._lost:
+            return _refusal(incarnation, held, "another run has the study")
+        if new:
+            self._welcome(lane, seen, incarnation)
         self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
-        self._roster.hear(lane, measurements)
-        decisions = [self._settle(lane, h, measurements) for h in held]
+        self._roster.hear(lane, held, further=self._further(lane, held) or bool(measurements))
+        holder = Holder(self.run, lane, seen.incarnation)
+        decisions = [self._settle(holder, h, measurements) for h in held]
         leases: list[Lease] = []
         if self.over is None:
             free += sum(d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True))
             busy = any(d.verdict == "go" for d in decisions)
-            leases = self._leases(Holder(self.run, lane, seen.incarnation), held, free, busy=busy)
-            seen.unmet = free - len(leases)
+            leases = self._leases(holder, held, max(free, 0), busy=busy)
+            seen.unmet = max(free, 0) - len(leases)
         if not self._running and not self._reserved:
-            self.over = self.over or spent_out(self.spec, self._spent())
-        if incarnation == 0:  # now that it has its answer: a start that the database failed does not count
+            self._rest()
+        if new:  # now that it has its answer: a start that the database failed does not count
             self._roster.note(lane)
-        if over_before is None and self.over is not None:
-            self._notify(Event(what="over", words=self.over))
         over = self.over is not None
         idle = not leases and not any(d.verdict == "go" for d in decisions)
         return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
+
+    def _rest(self) -> None:
+        """Nothing runs: end the study where its budget is spent.
+
+        A trial that the record has and this referee has not is one that a killed referee was drawing.
+        """
+        words = spent_out(self.spec, self._spent())
+        if words is not None and self.ledger.begun() != self._begun:
+            self._resume()
+        elif words is not None:
+            self._end_study(words)
+
+    def _end_study(self, words: str) -> None:
+        """The study is over, and why; the first word counts."""
+        if self.over is None:
+            self.over = words
+            self._notify(Event(what="over", words=words))
 
     # --- asks ahead ------------------------------------------------------------------------------------
 
     @property
     def wanting(self) -> bool:
         """Whether to draw a trial now: for a slot that stays empty, or for the next that a lane frees."""
+        self._look()
         if self.over is not None or spent_out(self.spec, self._spent()) is not None:
             return False
         waiting = self._reserved + sum(t.holder is None for t in self._running.values())
@@ -185,13 +227,14 @@ class Referee:
 
     # --- lanes -----------------------------------------------------------------------------------------
 
-    def _welcome(self, lane: str, seen: Seen) -> None:
+    def _welcome(self, lane: str, seen: Seen, token: int) -> None:
         """Number a lane that is new or was reborn, and end the study where it is reborn in vain."""
+        seen.token = token
         seen.incarnation += 1
         seen.starts += 1
         self._notify(Event(what="lane started", lane=lane, incarnation=seen.incarnation))
         if seen.starts > FRUITLESS_STARTS:
-            self.over = f"failed: lane {lane} started {seen.starts} times without one measurement"
+            self._end_study(f"failed: lane {lane} started {seen.starts} times without getting any further")
 
     def _look(self) -> None:
         """See now and then whether this run still has the study, and whether it is to stop."""
@@ -201,16 +244,26 @@ class Referee:
         if self.over is not None:
             return
         if not self.ledger.owned(self.run):
-            self.over = "failed: another run of this study took it over"
+            self._lost = True
+            self._end_study("failed: another run of this study took it over")
         elif self.ledger.stop_requested(self.run):
-            self.over = "stopped on request"
+            self._end_study("stopped on request")
+
+    def _further(self, lane: str, held: Sequence[Held]) -> bool:
+        """Whether a trial that the lane holds has come further than ever."""
+        further = False
+        for h in held:
+            trial = self._running.get(h.trial)
+            if trial is not None and self._leased(h.trial, lane) and h.epoch > trial.reached:
+                trial.reached, further = h.epoch, True
+        return further
 
     # --- what is held ----------------------------------------------------------------------------------
 
-    def _settle(self, lane: str, held: Held, measurements: Sequence[Measurement]) -> Decision:
+    def _settle(self, holder: Holder, held: Held, measurements: Sequence[Measurement]) -> Decision:
         """What becomes of one held trial; an end is on record before it is answered."""
         trial = self._running.get(held.trial)
-        if trial is None or not self._leased(held.trial, lane) or trial.attempt != held.attempt:
+        if trial is None or not self._leased(held.trial, holder.lane) or trial.attempt != held.attempt:
             return Decision(held.trial, "drop", "no longer leased to this lane")
         if held.fault is not None:
             return self._faulted(held.trial, held.fault)
@@ -222,6 +275,9 @@ class Referee:
             trial.holder = None
         elif decision.verdict != "go":
             self._end(decision, held.epoch)
+        elif trial.holder != holder:  # its lane was started again and took it up from a checkpoint
+            trial.holder = holder
+            self.ledger.lease(held.trial, trial.config, holder, attempt=trial.attempt)
         return decision
 
     def _faulted(self, number: int, fault: Fault) -> Decision:
@@ -229,8 +285,9 @@ class Referee:
         trial = self._running[number]
         lane, trial.holder = trial.lane, None
         times = trial.faults[fault.kind] = trial.faults.get(fault.kind, 0) + 1
-        self.ledger.take_back(number, trial.faults, attempt=trial.attempt)
         reason = f"{BLAME[fault.kind]}, start {times} of {STARTS[fault.kind]} that may end so: {fault.words}"
+        trial.retries.append(reason)
+        self.ledger.take_back(number, trial.faults, trial.retries, attempt=trial.attempt)
         self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
         if times < STARTS[fault.kind]:
             return Decision(number, "drop", reason)
@@ -315,7 +372,7 @@ class Referee:
             if trial.holder.run != self.run:
                 trial.holder = None
                 continue
-            silent_s = self._roster.silence(trial.holder.lane)
+            silent_s = self._roster.silence(trial.holder.lane, self._called)
             if silent_s is not None:
                 self._faulted(number, Fault("lane", f"lane {trial.holder.lane} silent for {silent_s:.0f} s"))
 
@@ -334,7 +391,6 @@ class Referee:
         return Spent(self._begun, self._trained + promised, wall_s, self._plateau.reached)
 
 
-def _refusal(incarnation: int, held: Sequence[Held]) -> Answer:
-    """To a lane that has been replaced: let go of everything, and do not ask again."""
-    reason = f"incarnation {incarnation} of this lane was replaced"
+def _refusal(incarnation: int, held: Sequence[Held], reason: str) -> Answer:
+    """To a lane that was replaced, or whose run was: let go of everything, and do not ask again."""
     return Answer(incarnation, tuple(Decision(h.trial, "drop", reason) for h in held), park=True, over=True)

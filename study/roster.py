@@ -4,27 +4,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from study.ledger import Ledger
-from trainable.contract import Measurement
+from trainable.contract import Held
 
 LEASE_S = 60.0
 """A lane that has been silent for so long, or for ten of its longest epochs, has lost its trials."""
 
+UNTIMED = 10
+"""So many times as long where nobody knows yet how long its epochs are: the first may be long."""
+
 
 @dataclass(slots=True)
 class Seen:
-    """A lane: its incarnation, its starts without a measurement, when it was last heard, its longest epoch,
-    and the free slots that nothing was there for.
+    """A lane: its incarnation, its starts since it last got anywhere, the number it had made up before, its
+    longest epoch, when it was last heard, and the free slots that nothing was there for.
+
+    `noted_s` is the longest epoch that is on record.
     """
 
     incarnation: int
     starts: int
+    token: int
+    longest_s: float
     at: float
-    longest_s: float = 0.0
+    noted_s: float = 0.0
     unmet: int = 0
 
 
 class Roster:
-    """Who the lanes are. Incarnations and starts are on record; silence is counted from when this began.
+    """Who the lanes are, on record but for their silence, which is counted from when this began.
 
     `lease_s` bounds how long a silent lane keeps its trials, on `clock`, which must be monotonic.
     """
@@ -41,7 +48,8 @@ class Roster:
     def __getitem__(self, lane: str) -> Seen:
         """What is known of a lane."""
         if lane not in self._lanes:
-            self._lanes[lane] = Seen(**self._ledger.lane(lane), at=self._clock())
+            seen = self._lanes[lane] = Seen(**self._ledger.lane(lane), at=self._clock())
+            seen.noted_s = seen.longest_s
         return self._lanes[lane]
 
     @property
@@ -49,23 +57,34 @@ class Roster:
         """Free slots that nothing was there for, of all lanes."""
         return sum(seen.unmet for seen in self._lanes.values())
 
-    def hear(self, lane: str, measurements: Sequence[Measurement]) -> None:
-        """A sign of life, with what the lane measured in its last epoch."""
+    def hear(self, lane: str, held: Sequence[Held], *, further: bool) -> None:
+        """A sign of life, with what the lane holds; `further` says that it got further than ever.
+
+        What changes how long it may be silent is put on record: another referee must know.
+        """
         seen = self[lane]
         seen.at = self._clock()
-        if measurements:
-            seen.longest_s = max(seen.longest_s, sum(m.wall_s for m in measurements))
-            if seen.starts:
-                seen.starts = 0
-                self.note(lane)
+        seen.longest_s = max([seen.longest_s, *(h.epoch_s for h in held)])
+        longer = seen.longest_s > max(2 * seen.noted_s, self._lease_s / 10)
+        if (further and seen.starts) or longer:
+            seen.starts = 0 if further else seen.starts
+            self.note(lane)
+
+    def excuse(self, seconds: float) -> None:
+        """Nobody could be heard for so long: an answer was being made."""
+        for seen in self._lanes.values():
+            seen.at += seconds
 
     def note(self, lane: str) -> None:
         """Put what is known of a lane on record."""
         seen = self[lane]
-        self._ledger.note_lane(lane, {"incarnation": seen.incarnation, "starts": seen.starts})
+        known = {name: getattr(seen, name) for name in ("incarnation", "starts", "token", "longest_s")}
+        self._ledger.note_lane(lane, known)
+        seen.noted_s = seen.longest_s
 
-    def silence(self, lane: str) -> float | None:
-        """Seconds that a lane has been silent, once that is too long; None before."""
+    def silence(self, lane: str, now: float) -> float | None:
+        """Seconds that a lane has been silent by `now`, once that is too long; None before."""
         seen = self[lane]
-        silent_s = self._clock() - seen.at
-        return silent_s if silent_s > max(self._lease_s, 10 * seen.longest_s) else None
+        silent_s = now - seen.at
+        longest = max(self._lease_s, 10 * seen.longest_s) if seen.longest_s else UNTIMED * self._lease_s
+        return silent_s if silent_s > longest else None

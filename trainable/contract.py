@@ -6,7 +6,7 @@ names everything held, so every call reconciles both sides, and repeating a call
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from typing import Any, Literal, Protocol, get_args
 
@@ -105,12 +105,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A trial in a slot, and how many epochs it has behind it; with a `fault` it is in no slot any more."""
+    """A trial in a slot, and how many epochs it has behind it; with a `fault` it is in no slot any more.
+
+    `epoch_s` is what its lane's last epoch took, compiling excluded; 0 before the first.
+    """
 
     trial: int
     attempt: int
     epoch: int
     fault: Fault | None = None
+    epoch_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,8 @@ class Decision:
 class Answer:
     """The referee's word: decisions on what is held, leases to start, and whether to park.
 
-    `incarnation` is the caller's number from now on: a lane's first call carries 0 and is given one.
+    `incarnation` is the caller's number from now on. Until a lane is given one, its calls carry a number
+    below 0 that it has made up, the same in each: so a first call that is repeated is no second start.
     A parked lane trains nothing and asks again later; `over` says that it need not ask again.
     """
 
@@ -196,5 +201,7 @@ class Exchange(Protocol):
         measurements: Sequence[Measurement],
         free: int,
     ) -> Answer:
-        """The answer to what the lane holds and measured, with `free` slots to fill."""
+        """The answer to what the lane holds and measured, with `free` slots to fill; below 0 it holds too
+        many.
+        """
         ...

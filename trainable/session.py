@@ -6,6 +6,7 @@ from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
+from uuid import uuid4
 
 from trainable.checkpoint import Record, read, write
 from trainable.contract import Answer, Exchange, Fault, FaultKind, Held, Lease, Measurement, Unreachable
@@ -36,7 +37,8 @@ class Session:
         self.slots = Slots(slots, at_once=self.engine.at_once, stacks=self.engine.stacks)
         self.lane = lane
         self.exchange = exchange
-        self.incarnation = 0
+        self.incarnation = -1 - uuid4().int % 2**62
+        self._epoch_s = 0.0
         self._held: dict[int, Slot] = {}
         self._faulty: list[Held] = []
         self._unsent: list[Measurement] = []
@@ -45,12 +47,12 @@ class Session:
     @property
     def held(self) -> tuple[Held, ...]:
         """What is in the slots, in the order it came, and what a fault has thrown out of them."""
-        return (*(slot.held for slot in self._held.values()), *self._faulty)
+        return (*(replace(slot.held, epoch_s=self._epoch_s) for slot in self._held.values()), *self._faulty)
 
     @property
     def free(self) -> int:
-        """Slots without a trial."""
-        return max(self.slots.count - len(self._held), 0)
+        """Slots without a trial; below 0 where more are held than there are slots."""
+        return self.slots.count - len(self._held)
 
     @property
     def measured(self) -> tuple[Measurement, ...]:
@@ -123,6 +125,7 @@ class Session:
         }
         began = perf_counter()
         results = self.engine.epoch(due)
+        self._epoch_s = sum(result.wall_s for result in results.values())
         room = self.engine.room()
         self.slots.trained(len(self._held), perf_counter() - began, room=room is None or room >= len(results))
         for member, result in results.items():

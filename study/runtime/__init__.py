@@ -69,8 +69,9 @@ def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatch
 def confirm(folder: Path, *, watch: Watch = unwatched) -> Outcome:
     """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
     with closing(Ledger.read(folder)) as ledger:
-        asked = ledger.spec.confirm or Confirm()
-        return _claimed(ledger, _split(ledger.spec), folder.absolute(), asked, watch=watch, search=False)
+        asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
+        ledger.check(ledger.spec, baseline(ledger.spec, split, split.search))
+        return _claimed(ledger, split, folder.absolute(), asked, watch=watch, search=False)
 
 
 def _split(spec: StudySpec) -> Split:
@@ -86,6 +87,7 @@ def _claimed(
     number = ledger.claim()
     interrupt, reason = Interrupt(), "failed"
     try:
+        ledger.adopt(folder)
         with (
             watch(folder, interrupt) as tell,
             beating(ledger, number, tell),

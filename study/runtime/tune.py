@@ -80,10 +80,12 @@ def drive(
 
 
 def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
-    """The study's referee, on this node: it is there as long as the driver, whatever kills it."""
+    """The study's referee, on this node: it is there as long as the driver, whatever kills it.
+
+    It has no name: who needs it is given it, and two studies of one question run on one Ray.
+    """
     here = NodeAffinitySchedulingStrategy(_this_node(), soft=False)
     actor = ray.remote(RefereeActor).options(
-        name=f"referee-{ledger.spec.fingerprint}-{ledger.stage}",
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=-1,
@@ -170,7 +172,6 @@ def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
     try:
         ray.init(
             address=address,  # "local" is one of its own, even where a cluster runs on this machine
-            namespace=f"study-{spec.fingerprint}",
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane

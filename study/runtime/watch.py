@@ -39,7 +39,7 @@ class Watch(tune.Stopper, tune.Callback):
     def _note(self, place: Place) -> None:
         """Put on record where a lane is, once; where the database is away, after its next result."""
         key = place.lane, place.incarnation
-        if not place.incarnation or key in self._noted:
+        if place.incarnation < 1 or key in self._noted:  # below: it has no number yet
             return
         folder, stage = self._record
         try:

@@ -185,3 +185,15 @@ def test_noise_of_curves_is_what_was_put_in(open_ledger):
             ]
         )
     np.testing.assert_allclose(noise(ledger), [0.01, 0.03], rtol=0.1)
+
+
+def test_a_confirmation_that_was_begun_runs_where_the_study_runs_now(searched, open_ledger):
+    """Catches: one that waits for ever for the machine it was planned on."""
+    confirmed(searched, Confirm(points=1, replicates=2))
+    here = open_ledger(
+        *("budget.trials=24", "space.learning_rate={ log = [2e-3, 2e-2] }"),
+        *("runtime.cpus_per_lane=0.5", "runtime.engine=plain"),
+    )
+    again = begin(here, Confirm())
+    assert again.spec.runtime == here.spec.runtime != searched.spec.runtime
+    assert again.spec.search.replicates == 2

@@ -236,7 +236,7 @@ def test_an_attempt_that_was_given_up_is_dropped(open_ledger):
     old.advance(referee.exchange)
     new = old.reborn()
     assert [lease.attempt for lease in new.advance(referee.exchange).leases] == [2]
-    old.incarnation = 0
+    old.incarnation = FormulaLane("another").incarnation
     answer = old.call(referee.exchange)
     assert [d.verdict for d in answer.decisions] == ["drop"]
     assert [(lease.trial, lease.attempt) for lease in answer.leases] == [(0, 3)]
@@ -248,7 +248,7 @@ def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
     silent, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
-    silent.advance(referee.exchange)
+    silent.advance(referee.exchange), silent.advance(referee.exchange)
     clock.now += 61
     (lease,) = other.advance(referee.exchange).leases
     assert (lease.trial, lease.attempt) == (0, 2)
@@ -313,9 +313,8 @@ def test_slow_epochs_stretch_the_lease(open_ledger):
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
     slow, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
-    slow.advance(referee.exchange)
-    slow.unsent = [replace(m, wall_s=20.0) for m in slow.unsent]
-    slow.advance(referee.exchange)
+    slow.epoch_s = 20.0
+    slow.advance(referee.exchange), slow.advance(referee.exchange)
     clock.now += 150
     other.advance(referee.exchange)
     assert [d.verdict for d in slow.advance(referee.exchange).decisions] == ["go"]
@@ -331,7 +330,7 @@ def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
         lane = lane.reborn()
     assert referee.over is None
     lane.advance(referee.exchange)
-    assert referee.over == f"failed: lane {run}.0 started 4 times without one measurement"
+    assert referee.over == f"failed: lane {run}.0 started 4 times without getting any further"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -471,3 +470,177 @@ def test_a_trial_held_without_its_measurements_starts_again(open_ledger):
     answer = referee.exchange(lane.name, lane.incarnation, [Held(0, 1, 1)], (), 0)
     assert [d.verdict for d in answer.decisions] == ["drop"]
     assert [(lease.trial, lease.attempt) for lease in answer.leases] == [(0, 2)]
+
+
+def test_a_first_call_that_is_repeated_is_one_start(open_ledger):
+    """As when a lane gives up waiting while its call stays queued; across a new referee too.
+
+    Catches: a study that ends because one lane's first answer was late.
+    """
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    first = lane.call(referee.exchange)
+    for _ in range(2 * FRUITLESS_STARTS):
+        assert lane.call(referee.exchange) == first
+    assert lane.call(Referee(ledger, run).exchange) == first
+    assert ledger.lane(lane.name)["starts"] == 1
+    assert [(r.attempt, r.faults) for r in ledger.records()] == [(1, {})]
+
+
+def test_a_lane_whose_epochs_nobody_has_timed_keeps_its_trials_for_longer(open_ledger):
+    """A first epoch is long, nothing is measured for epochs. Catches: one that is lost in each attempt."""
+    ledger, clock = open_ledger("train.evaluate_every=4", "budget.trials=2"), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lanes = [FormulaLane(f"{run}.{i}", epoch_s=300.0) for i in range(2)]
+    while referee.over is None:
+        for lane in lanes:
+            lane.advance(referee.exchange)
+            clock.now += 150
+    assert [(r.state, r.attempt) for r in ledger.records()] == [("completed", 1)] * 2
+
+
+def test_how_long_a_lane_may_be_silent_is_on_record(open_ledger):
+    """Catches: a referee that is started again and takes a lane with long epochs for a lost one."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    slow, other = FormulaLane(f"{run}.0", epoch_s=1000.0), FormulaLane(f"{run}.1")
+    slow.advance(referee.exchange), slow.advance(referee.exchange)
+    referee = Referee(ledger, run, clock=clock)
+    other.advance(referee.exchange)
+    clock.now += 1000
+    other.advance(referee.exchange)
+    assert [d.verdict for d in slow.advance(referee.exchange).decisions] == ["go"]
+
+
+def test_a_referee_that_was_busy_takes_nobody_for_silent(open_ledger, monkeypatch):
+    """As while a database is slow. Catches: trials that are taken from lanes whose calls were waiting."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lanes = [FormulaLane(f"{run}.{i}") for i in range(3)]
+    for lane in [*lanes, *lanes]:
+        lane.advance(referee.exchange)
+    record = ledger.record
+
+    def slowly(batch):
+        clock.now += 100
+        record(batch)
+
+    monkeypatch.setattr(ledger, "record", slowly)
+    lanes[0].advance(referee.exchange)
+    monkeypatch.undo()
+    for lane in lanes:
+        assert [d.verdict for d in lane.advance(referee.exchange).decisions] == ["go"]
+    assert {r.attempt for r in ledger.records()} == {1}
+
+
+def test_a_lane_that_gets_further_each_time_is_no_lost_one(open_ledger):
+    """A long trial that is measured at its end only, whose lane is killed and goes on from its checkpoint.
+
+    Catches: a study that ends though its lanes get somewhere; and one that never ends where they do not.
+    """
+    ledger = open_ledger("train.epochs=20", "train.evaluate_every=20")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    for _ in range(2 * FRUITLESS_STARTS):
+        lane.advance(referee.exchange)
+        restored = lane.reborn()
+        restored.leases, restored.epochs = lane.leases, lane.epochs
+        lane = restored
+    assert referee.over is None
+    assert ledger.records()[0].attempt == 1
+    for _ in range(FRUITLESS_STARTS + 1):
+        lane = lane.reborn()
+        lane.advance(referee.exchange)
+    assert referee.over.startswith("failed: lane ")
+
+
+def test_what_a_restored_lane_took_up_is_its_own(open_ledger):
+    """Catches: an answer that a restored lane has missed, and that costs its trial a start."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
+    old.advance(referee.exchange), old.advance(referee.exchange)
+    restored = old.reborn()
+    restored.leases, restored.epochs, restored.unsent = dict(old.leases), dict(old.epochs), old.unsent
+    assert [d.verdict for d in restored.advance(referee.exchange).decisions] == ["go"]
+    restored.leases.clear(), restored.epochs.clear(), restored.unsent.clear()
+    assert [(x.trial, x.attempt) for x in restored.call(referee.exchange).leases] == [(0, 1)]
+    assert ledger.records()[0].faults == {}
+
+
+def test_a_run_that_has_lost_the_study_writes_nothing(open_ledger):
+    """As one that was paused for minutes. Catches: a measurement, an end or a draw beside the other's."""
+    ledger, clock = open_ledger("budget.trials=2"), Clock()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run, clock=clock), FormulaLane(f"{run}.0", slots=2)
+    for _ in range(3):
+        lane.advance(referee.exchange)
+    ledger.release(run, "died")
+    other = open_ledger("budget.trials=2")
+    other.claim()
+    kept = other.records(), list(other.measurements())
+    clock.now += 1
+    answer = lane.call(referee.exchange)
+    assert (answer.over, {d.verdict for d in answer.decisions}) == (True, {"drop"})
+    assert referee.over == "failed: another run of this study took it over"
+    assert not referee.wanting
+    assert (other.records(), list(other.measurements())) == kept
+
+
+def test_a_trial_that_a_killed_referee_was_drawing_is_trained(open_ledger):
+    """Its ask came to be on record when the next referee had read. Catches: one that is left running."""
+    ledger = open_ledger("budget.trials=3")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    ledger.ask()
+    drive(referee, [lane])
+    assert {r.state for r in ledger.records()} == {"completed"}
+    assert complete(ledger) is not None
+
+
+def test_slots_that_were_given_up_are_not_filled_again(open_ledger):
+    """Catches: a lane that holds as many as before, for each that ends makes room for another."""
+    ledger = open_ledger("budget.trials=20")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=4)
+    lane.advance(referee.exchange)
+    lane.slots = 2
+    for _ in range(10):
+        lane.advance(referee.exchange)
+    assert len(lane.leases) == 2
+
+
+def test_each_start_that_failed_has_its_reason_on_record(open_ledger):
+    """Catches: reasons that are only counted."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    (lease,) = lane.advance(referee.exchange).leases
+    fault = Held(lease.trial, lease.attempt, 1, Fault("error", "Boom: too much"))
+    referee.exchange(lane.name, lane.incarnation, (fault,), (), 0)
+    lane.leases.clear(), lane.epochs.clear(), lane.unsent.clear()
+    lane.advance(Referee(ledger, run).exchange)
+    lane.reborn().advance(Referee(ledger, run).exchange)
+    (record,) = open_ledger().records()
+    assert record.retries == (
+        "its training raised an error, start 1 of 3 that may end so: Boom: too much",
+        f"its lane was lost, start 1 of 10 that may end so: lane {run}.0 started again",
+    )
+
+
+def test_a_run_that_is_refused_changes_nothing_of_the_one_there_is(open_ledger, tmp_path):
+    """Catches: a budget that ends somebody else's run."""
+    ledger = open_ledger("budget.trials=40")
+    ledger.claim()
+    ledger.adopt(tmp_path / "formula")
+    other = open_ledger("budget.trials=3")
+    with pytest.raises(StudyError, match="already being run"):
+        other.claim()
+    assert Ledger.read(tmp_path / "formula").spec.budget.trials == 40
+    assert "trials = 40" in (tmp_path / "formula" / "study.toml").read_text(encoding="utf-8")

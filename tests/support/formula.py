@@ -1,6 +1,7 @@
 """Studies without a model: a lane whose metrics are a formula, so that a record can be checked exactly."""
 
 from dataclasses import dataclass, field
+from itertools import count
 
 from study.record import Baseline
 from trainable.contract import Answer, Config, Held, Lease, Measurement
@@ -46,14 +47,16 @@ class FormulaLane:
 
     name: str
     slots: int = 1
-    incarnation: int = 0
+    incarnation: int = field(default_factory=count(-1, -1).__next__)
+    epoch_s: float = 0.01
     leases: dict[int, Lease] = field(default_factory=dict)
     epochs: dict[int, int] = field(default_factory=dict)
     unsent: list[Measurement] = field(default_factory=list)
 
     def call(self, exchange) -> Answer:
         """The exchange, with all that is held; nothing here changes."""
-        held = [Held(n, lease.attempt, self.epochs[n]) for n, lease in self.leases.items()]
+        epoch_s = self.epoch_s if any(self.epochs.values()) else 0.0
+        held = [Held(n, lease.attempt, self.epochs[n], epoch_s=epoch_s) for n, lease in self.leases.items()]
         return exchange(self.name, self.incarnation, held, tuple(self.unsent), self.slots - len(held))
 
     def obey(self, answer: Answer) -> None:
