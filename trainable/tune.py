@@ -59,7 +59,8 @@ class Lane(tune.Trainable):
         if answer.park and not answer.over:
             time.sleep(STEP_S)
         lane = {"lane": self.session.lane, "incarnation": self.session.incarnation, **self._place}
-        return {"over": answer.over, "done": answer.over, SHOULD_CHECKPOINT: self._due, "place": lane}
+        done, epoch_s = answer.over, self.session.epoch_s
+        return {"over": done, "done": done, SHOULD_CHECKPOINT: self._due, "place": lane, "epoch_s": epoch_s}
 
     @property
     def _due(self) -> bool:

@@ -1,5 +1,6 @@
 """What Tune asks on the driver after every result of a lane: whether the run is over."""
 
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from study.ledger import Ledger
 from study.record import Place, Stage
 from study.storage import STORAGE_ERRORS
 from trainable.contract import StudyError
+
+HUNG_S = 600.0
+"""When no lane has had a result for so long, and for ten epochs, all of them hang: none is left that asks
+the referee, which takes trials from silent lanes.
+"""
 
 SETUP_FAILURES = 3
 """Times in a row that a lane may fail to start before the run gives up."""
@@ -28,10 +34,14 @@ class Watch(tune.Stopper, tune.Callback):
         self._record = folder, stage  # Tune pickles this; a Ledger is no thing to be pickled
         self._noted: set[tuple[str, int]] = set()
         self._failed: dict[str, int] = {}
+        self._heard: float | None = None
+        self._longest_s = 0.0
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether this lane is done; the first that hears of the end ends all."""
         self._failed.pop(trial_id, None)
+        self._heard = time.monotonic()
+        self._longest_s = max(self._longest_s, result["epoch_s"])
         self._note(Place(**result["place"]))
         self.over = self.over or result["over"]
         return self.over
@@ -52,6 +62,16 @@ class Watch(tune.Stopper, tune.Callback):
     def stop_all(self) -> bool:
         """Whether the run ends, pending lanes and all."""
         return self.over
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
+        """See whether all lanes hang that have had a result; those that are yet to start are waited for."""
+        if self._heard is None or not any(trial.status == Trial.RUNNING for trial in trials):
+            self._heard = None if self._heard is None else time.monotonic()
+            return
+        silent_s = time.monotonic() - self._heard
+        if silent_s > max(HUNG_S, 10 * self._longest_s):
+            self.over = True
+            self.failure = f"no lane has had a result for {silent_s:.0f} s; run the study again to go on"
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """Count a lane's failures since its last result."""

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 import ray
 from alone import recorded, trained_alone
+from command import ratings
 
 from study.budget import complete
 from study.export import export
 from study.ledger import Ledger
-from study.runtime import confirm, run
+from study.runtime import confirm, run, tune
 from study.spec import StudySpec
+from trainable.contract import StudyError
 from trainable.data import load
 
 SPEC = """
@@ -223,3 +225,29 @@ def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
     assert not confirm(outcome.folder).trained
     assert recorded(confirmation) == found
     assert recorded(Ledger.read(outcome.folder)) == before
+
+
+def test_a_confirmation_of_other_data_is_refused(tmp_path):
+    """Catches: two sets of ratings in one study, one searched on and one confirmed on."""
+    source = tmp_path / "ratings.csv"
+    source.write_text(ratings(), encoding="utf-8")
+    asked = spec("runtime.address=inline", f"data.source='{source}'", "budget.trials=2")
+    folder = run(asked, tmp_path).folder
+    source.write_text(ratings(each=11), encoding="utf-8")
+    with pytest.raises(StudyError, match="are not those that 'laws' began with"):
+        confirm(folder)
+    assert Ledger.read(folder).confirmation() is None
+
+
+@pytest.mark.ray
+def test_two_studies_of_one_question_run_on_one_ray(a_ray, tmp_path):
+    """Catches: a referee that only one of them can have."""
+    referees = []
+    for name in ("one", "two"):
+        folder = run(spec("runtime.address=inline", f"name={name}"), tmp_path).folder
+        ledger = Ledger.read(folder)
+        referees.append(tune._appointed(ledger, folder, ledger.claim(), lease_s=60.0))
+    answers = [ray.get(r.exchange.remote("0.0", -1, (), (), 1)) for r in referees]
+    assert [answer.over for answer in answers] == [True, True]
+    for referee in referees:
+        ray.kill(referee)

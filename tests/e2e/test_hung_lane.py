@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import ray
 from alone import recorded, trained_alone
 
 from study.ledger import Ledger
-from study.runtime import run, tune
+from study.runtime import run, tune, watch
 from study.spec import StudySpec
+from trainable.contract import StudyError
 
 LEASE_S = 3.0
 SPEC = """
@@ -47,17 +49,23 @@ def hanging() -> type[tune.Lane]:
     return Hanging
 
 
+@pytest.fixture
+def a_ray() -> Iterator[None]:
+    """A Ray of this machine."""
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.ray
 @pytest.mark.slow
-def test_what_a_hung_lane_held_is_trained_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_a_hung_lane_held_is_trained_by_another(
+    a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Catches: a study that waits for a lane for ever, at its end too, or loses what that lane held."""
     monkeypatch.setattr(tune, "Lane", hanging())
     monkeypatch.setitem(tune.drive.__kwdefaults__, "lease_s", LEASE_S)
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
-    finally:
-        ray.shutdown()
+    outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
     assert outcome.reason == "trials: 4 of 4"
     ledger = Ledger.read(outcome.folder)
     assert [(r.trial, r.state, r.epochs) for r in ledger.records()] == [
@@ -65,4 +73,23 @@ def test_what_a_hung_lane_held_is_trained_by_another(tmp_path: Path, monkeypatch
     ]
     assert any(r.faults.get("lane") for r in ledger.records())
     assert recorded(ledger) == {(n, 0): trained_alone(ledger, n, 0) for n in range(4)}
+    ledger.close()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_run_whose_every_lane_hangs_ends_and_the_next_goes_on(
+    a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Catches: a run that goes on for ever where no lane is left to ask the referee."""
+    spec = StudySpec.from_text(SPEC, where="test", overrides=["runtime.lanes=1"])
+    with monkeypatch.context() as patched:
+        patched.setattr(tune, "Lane", hanging())
+        patched.setattr(watch, "HUNG_S", LEASE_S)
+        with pytest.raises(StudyError, match="no lane has had a result for"):
+            run(spec, tmp_path)
+    outcome = run(spec, tmp_path)
+    assert outcome.reason == "trials: 4 of 4"
+    ledger = Ledger.read(outcome.folder)
+    assert {r.state for r in ledger.records()} == {"completed"}
     ledger.close()
