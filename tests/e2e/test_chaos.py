@@ -1,10 +1,10 @@
 """Nothing lost: studies run while lanes, referee, driver, Ray and database are killed at random moments."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from chaos import BASE, DATABASE, NAME, Storm, Tally, forecast
+from chaos import BASE, DATABASE, NAME, WEIGHTS, Storm, Tally, forecast
 from command import ratings
 from law5 import check_judgements, check_measurements, check_record, tables
 from pandas.testing import assert_frame_equal
@@ -70,6 +70,15 @@ def check_tables(ledger: Ledger, storm: Storm, here: Path) -> None:
     for name, table in found.items():
         assert_frame_equal(table, expected[name], check_exact=True)
     undisturbed.close()
+
+
+@pytest.mark.parametrize(("numbers", "kills"), [(SHORT, 20), (LONG, 200)])
+def test_storms_are_as_large_as_they_say(request: pytest.FixtureRequest, numbers: Iterable[int], kills: int):
+    """Catches: a storm with fewer kills, or without one while a run begins."""
+    forecasts = [forecast(request.config.getoption("chaos_seed"), number) for number in numbers]
+    blows = [blow for each in forecasts for blow in each.blows]
+    assert sum(blow.what in WEIGHTS for blow in blows) >= kills
+    assert all(any(blow.soon is not None for blow in each.blows) for each in forecasts)
 
 
 @pytest.mark.ray

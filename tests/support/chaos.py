@@ -60,20 +60,25 @@ WEIGHTS: Mapping[str, int] = {
 ENDS = {"driver": -signal.SIGKILL, "power": -signal.SIGKILL, "raylet": 1, "INT": 130, "TERM": 130}
 """Exit codes of the commands that a blow ends."""
 
+STAGES = ("", "/raylet/raylet ", "RefereeActor", "ray::ResourceTrainable")
+"""What a run that begins has come to: nothing, a Ray, a referee, a lane."""
+
 TITLES = {"lane": "ray::ResourceTrainable", "referee": "RefereeActor", "raylet": "/raylet/raylet "}
 """What the processes of one Ray are called."""
 
 
 @dataclass(frozen=True)
 class Blow:
-    """One thing that befalls a study when so many measurements are on record.
+    """One thing that befalls a study when so many measurements are on record, and all lanes train again.
 
-    `away_s` is how long a database stays away.
+    `away_s` is how long a database stays away. With `soon` it does not wait for that: it strikes a run that
+    begins, once it has said its first words and a process of it is there that is called so.
     """
 
     at: int
     what: str
     away_s: float = 0.0
+    soon: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,9 @@ def forecast(seed: int, number: int) -> Forecast:
     chance.shuffle(whats)
     moments = sorted(chance.sample(range(1, int(0.6 * sure)), len(whats)))
     blows = [Blow(at, what, chance.uniform(0, 4)) for at, what in zip(moments, whats, strict=True)]
+    after = chance.choice([i for i, blow in enumerate(blows) if blow.what in ENDS])
+    soon = Blow(0, chance.choice(["driver", "power", "INT", "TERM"]), soon=chance.choice(STAGES))
+    blows.insert(after + 1, soon)
     return Forecast(number, tuple(overrides), lanes, postgres, tuple(blows))
 
 
@@ -248,6 +256,8 @@ class Storm:
             assert (ended.code, self._progress.ended()) == (0, self.trials), ended
             self.trials += TRIALS
             self._start()
+        if blow.soon is not None:
+            return self._run.said("study storm ") and bool(self._run.titled(blow.soon))
         now, training = self._progress.measured(), self._progress.training(self._run.process.pid)
         if now <= before or now < blow.at or training < (self.forecast.lanes if blow.what == "lane" else 1):
             return False
