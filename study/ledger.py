@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import optuna
 import sqlalchemy as sa
@@ -43,6 +45,10 @@ from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
 from study.storage import create, opened
 from trainable.contract import Config, FaultKind, Lease, Measurement, StudyError, Verdict
+
+_CLAIMING = RLock()
+_DRIVEN: "WeakKeyDictionary[Ledger, tuple[int, float]]" = WeakKeyDictionary()
+"""What each Ledger of this process drives: a run's number, which other databases have too, and its start."""
 
 
 class Ledger(Reader):
@@ -215,9 +221,13 @@ class Ledger(Reader):
         """The number of a run by this process that drives the study from now on. StudyError where another
         one does.
         """
-        for run in self.runs():
-            if run.ended is None and not run.alive:
-                self.release(run.run, "died", ended=run.renewed)
+        with _CLAIMING:
+            for run in self.runs():
+                if run.ended is None and (not run.alive or _left_open(run)):
+                    self.release(run.run, "died", ended=run.renewed)
+            return self._begin_run()
+
+    def _begin_run(self) -> int:
         row = asdict(Owner.here()) | {
             "study": self._search,
             "started": self._time(),
@@ -233,6 +243,7 @@ class Ledger(Reader):
         key = done.inserted_primary_key
         if key is None:
             raise RuntimeError("the database did not number the run")
+        _DRIVEN[self] = (int(key[0]), row["started"])
         return int(key[0])
 
     def _taken(self, run: Run) -> str:
@@ -250,12 +261,18 @@ class Ledger(Reader):
         return self._update_run(run, renewed=self._time(), heard=self._shared_time)
 
     def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
-        """End a run, with its reason."""
-        self._update_run(run, ended=ended or self._time(), reason=reason)
+        """End a run, with its reason; where that cannot be written, nobody drives it all the same."""
+        try:
+            self._update_run(run, ended=ended or self._time(), reason=reason)
+        finally:
+            with _CLAIMING:
+                _DRIVEN.pop(self, None)
 
-    def request_stop(self) -> bool:
-        """Ask whoever drives the study to stop; whether somebody does."""
+    def request_stop(self, run: int | None = None) -> bool:
+        """Ask whoever drives the study to stop, or nobody but this run; whether somebody was asked."""
         query = sa.update(runs).where(runs.c.study == self._search, runs.c.ended.is_(None)).values(stop=True)
+        if run is not None:
+            query = query.where(runs.c.run == run)
         with self._engine.begin() as connection:
             return connection.execute(query).rowcount > 0
 
@@ -309,3 +326,8 @@ class Ledger(Reader):
     def _set(self, **attributes: Any) -> None:
         for key, value in attributes.items():
             self._optuna.set_user_attr(key, value)
+
+
+def _left_open(run: Run) -> bool:
+    """Whether a run of this very process is driven by nobody in it: its end could not be written."""
+    return run.owner == Owner.here() and (run.run, run.started) not in _DRIVEN.values()

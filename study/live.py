@@ -1,8 +1,8 @@
-"""A study while it runs: the live view in a terminal, a log line elsewhere; and the user's interrupt."""
+"""A study while it runs: the live view in a terminal, a log line elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -10,70 +10,78 @@ from threading import Event, Thread
 from rich.console import Console
 from rich.live import Live
 
+from study.database import DATABASE_ERRORS
 from study.interrupt import Interrupt
-from study.ledger import Ledger
 from study.progress import Snapshot, snapshot
-from study.storage import STORAGE_ERRORS
+from study.reader import Reader
 from study.view import line, view
-
-LOOK_S = 0.25
-"""How often the user's interrupt is looked at."""
+from trainable.contract import StudyError
 
 LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
 COST = 20
 """Looking at the record may take one part in so many of the time, however large it grows."""
 
+UNHEARD = (OSError, SystemExit)
+"""What printing raises where nobody reads stdout any more: Rich makes a SystemExit of a broken pipe."""
+
 
 @contextmanager
 def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[Callable[[str], None]]:
-    """Show the study in `folder` while the body runs it, and pass the user's interrupt on to the record.
+    """Show the study in `folder` while the body runs it, for as long as there is somebody to show it to.
 
-    Yields what says a line beside it.
+    Yields what says a line beside it. The process is a command's: a second signal may end it.
     """
     ended = Event()
-    tell = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        if console.is_terminal:
-            every_s, show = LIVE_EVERY_S, lambda seen: live.update(view(seen), refresh=True)
-        else:
-            every_s, show = LOG_EVERY_S, lambda seen: tell(line(seen))
-        thread = Thread(target=_watch, args=(folder, interrupt, ended, every_s, show, tell), name="progress")
-        thread.start()
-        interrupt.farewell = partial(_farewell, live, tell)
-        try:
-            yield tell
-        finally:
-            ended.set()
-            thread.join()
+    tell = partial(_tell, console)
+    live = Live(console=console, auto_refresh=False, transient=True)
+    if console.is_terminal:
+        every_s, show = LIVE_EVERY_S, lambda seen: live.update(view(seen), refresh=True)
+    else:
+        every_s, show = LOG_EVERY_S, lambda seen: _print(console, line(seen))
+    thread = Thread(target=_watch, args=(folder, ended, every_s, show), name="progress")
+    live.start()
+    thread.start()
+    interrupt.farewell = partial(_farewell, live, tell)
+    try:
+        yield tell
+    finally:
+        ended.set()
+        thread.join()
+        with suppress(*UNHEARD):
+            live.stop()
+
+
+def _print(console: Console, words: str) -> None:
+    console.print(words, soft_wrap=True, highlight=False, markup=False)
+
+
+def _tell(console: Console, words: str) -> None:
+    """Say a line, if anybody hears it: who says it has more to do."""
+    with suppress(*UNHEARD):
+        _print(console, words)
 
 
 def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
     """Give the terminal back as it was, with the last words."""
-    live.stop()
+    with suppress(*UNHEARD):
+        live.stop()
     if words:
         tell(words)
 
 
-def _watch(
-    folder: Path,
-    interrupt: Interrupt,
-    ended: Event,
-    every_s: float,
-    show: Callable[[Snapshot], None],
-    tell: Callable[[str], None],
-) -> None:
-    ledger, told, asked, due = Ledger.read(folder), False, False, time.monotonic() + every_s
-    while not ended.wait(LOOK_S):
-        began = time.monotonic()
-        if interrupt.asked.is_set() and not told:
-            tell("stopping; a second signal ends the run at once")
-            told = True
-        try:
-            asked = asked or (told and ledger.request_stop())
-            if began < due:
+def _watch(folder: Path, ended: Event, every_s: float, show: Callable[[Snapshot], None]) -> None:
+    """Show the study every so often until it has `ended`, or nobody sees it any more."""
+    ledger, wait_s = None, every_s
+    with ExitStack() as stack:
+        while not ended.wait(wait_s):
+            began = time.monotonic()
+            try:
+                ledger = ledger or stack.enter_context(closing(Reader.read(folder)))
+                seen = snapshot(ledger)
+            except (StudyError, *DATABASE_ERRORS):  # it is away, which whoever runs the study says
                 continue
-            show(snapshot(ledger))
-        except STORAGE_ERRORS:  # whoever runs the study says so
-            ended.wait(every_s)
-        due = time.monotonic() + max(every_s, COST * (time.monotonic() - began))
-    ledger.close()
+            try:
+                show(seen)
+            except UNHEARD:
+                return
+            wait_s = max(every_s, COST * (time.monotonic() - began))

@@ -14,6 +14,7 @@ from study.parts import Confirm
 from study.record import Baseline
 from study.runtime import inline
 from study.runtime.heartbeat import beating
+from study.runtime.passing import passed_on
 from study.spec import StudySpec
 from trainable.data import describe, load
 from trainable.data.interactions import Fold, Split
@@ -43,7 +44,7 @@ Tell = Callable[[str], None]
 """What says a line to the user."""
 
 Watch = Callable[[Path, Interrupt], AbstractContextManager[Tell]]
-"""Shows the study in a folder while it runs, says what befalls it, and passes the user's interrupt on."""
+"""Shows the study in a folder while it runs, and says what befalls it; a command's sets the farewell, too."""
 
 
 def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Tell]:
@@ -56,6 +57,8 @@ def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatch
 
     With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
     spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
+
+    In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
     """
     folder = (Path(home) / spec.name).absolute()
     if holds_study(folder):
@@ -91,6 +94,7 @@ def _claimed(
         with (
             watch(folder, interrupt) as tell,
             beating(ledger, number, tell),
+            passed_on(interrupt, ledger, number, tell),
             _place(ledger, number, folder, interrupt) as drive,
         ):
             if search and complete(ledger) is None:

@@ -6,7 +6,7 @@ referee as they happen. Every series has the study's name and its stage, search 
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -19,6 +19,7 @@ from study.events import Event
 from study.front import candidates, front, reference
 from study.reader import Reader
 from study.record import Stage, State
+from trainable.contract import StudyError
 
 LABELS = ("study", "stage")
 EVERY_S = 5.0
@@ -87,11 +88,12 @@ def shown(folder: Path, stage: Stage) -> Iterator[None]:
 
 
 def _show(folder: Path, recorded: Recorded, stage: Stage, ended: Flag) -> None:
-    """Show the record now and then; one that is away for a moment is shown when it is back."""
-    with closing(Reader.read(folder, stage=stage)) as ledger:
-        last = False
+    """Show the record now and then; one that is away, at first or for a moment, is shown when it is back."""
+    ledger, last = None, False
+    with ExitStack() as stack:
         while not last:
             began, last = time.monotonic(), ended.is_set()
-            with suppress(*DATABASE_ERRORS):
+            with suppress(StudyError, *DATABASE_ERRORS):
+                ledger = ledger or stack.enter_context(closing(Reader.read(folder, stage=stage)))
                 recorded.show(ledger)
             ended.wait(max(EVERY_S, COST * (time.monotonic() - began)))

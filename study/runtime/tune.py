@@ -6,12 +6,14 @@ nothing and schedules nothing: what trials run is between the lanes and the refe
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 from uuid import uuid4
 
@@ -167,19 +169,29 @@ def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
     if ray.is_initialized():
         yield False
         return
-    address, before = spec.runtime.address, Path.cwd()
-    os.chdir(folder)
+    address = spec.runtime.address
+    with chdir(folder), _term_kept():
+        try:
+            ray.init(
+                address=address,  # "local" is one of its own, even where a cluster runs on this machine
+                include_dashboard=False if address == "local" else None,
+                log_to_driver=False,
+                logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
+            )
+            yield address == "local"
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _term_kept() -> Iterator[None]:
+    """What TERM does is afterwards as it was: Ray sets that, and leaves the process to end without a word."""
+    before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=address,  # "local" is one of its own, even where a cluster runs on this machine
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
-        )
-        yield address == "local"
+        yield
     finally:
-        ray.shutdown()
-        os.chdir(before)
+        if current_thread() is main_thread() and before is not None:  # None: set by C, which Python cannot
+            signal.signal(signal.SIGTERM, before)
 
 
 def _this_node() -> str:

@@ -71,7 +71,7 @@ ORDER = {
         budget, events, judge, roster ← referee
         confirm, interrupt, referee ← runtime
         budget ← progress ← view ← relay
-        interrupt, ledger, view ← live
+        interrupt, view ← live
         budget ← export
         events ← logs
         ledger ← backup

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -21,6 +23,18 @@ EPOCHS = 20
 SLOW = ("run", "tiny.toml", "--set", f"train.epochs={EPOCHS}", "--set")
 ENDLESS = "budget.trials=100000"
 RAY = ("--set", "runtime.address=local", "--set", "runtime.lanes=1")
+
+AFTER_RAY = """
+import signal
+from pathlib import Path
+from study import StudySpec
+from study.runtime.tune import connected
+
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+with connected(StudySpec.preset("smoke", ["runtime.address=local"]), Path.cwd()):
+    pass
+signal.raise_signal(signal.SIGTERM)
+"""
 
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
@@ -140,6 +154,17 @@ def confirmed(here: Path) -> Confirmation:
         return snapshot(reader).confirmation or nothing
 
 
+def test_a_run_that_nobody_reads_is_stopped_all_the_same(here: Path):
+    """As `study run … | head -1`. Catches: a signal that is passed on by what shows the study."""
+    folder = here / "studies/tiny"
+    with started(*SLOW, ENDLESS, cwd=here, within=("sh", "-c", 'trap "" TERM; "$@" | head -1', "sh")) as run:
+        until(lambda: measured(folder) or not run.running, "a measurement")
+        until(lambda: run.said("study tiny"), "its first words")
+        run.send(signal.SIGTERM)
+        run.wait()
+    assert rows(folder, "SELECT reason FROM runs") == [("stopped on request",)]
+
+
 def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
     os.mkfifo(here / "endless.csv")  # reading it waits for ever
     with started("run", "tiny.toml", "--set", "data.source=endless.csv", cwd=here) as run:
@@ -149,6 +174,14 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
     assert (ended.code, ended.err) == (130, "")
     assert "interrupted; the same command goes on from here" in ended.out
     assert not (here / "studies").exists()
+
+
+@pytest.mark.ray
+def test_term_means_after_ray_what_it_meant_before(tmp_path: Path):
+    """Catches: a report that TERM ends without a word, and a handler of the user's that is lost."""
+    script = [sys.executable, "-c", AFTER_RAY]
+    ended = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr
 
 
 def ends_with_its_ray(run: Running, *, code: int, words: str) -> None:

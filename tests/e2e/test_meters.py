@@ -3,16 +3,19 @@
 import json
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
 from command import until
 from prometheus_client.parser import text_string_to_metric_families as families
 
+from study.database import AwayError
 from study.events import LOG, Event
 from study.ledger import Ledger
 from study.progress import snapshot
-from study.runtime import run
+from study.reader import Reader
+from study.runtime import meters, run
 from study.runtime.meters import Heard
 from study.spec import StudySpec
 
@@ -84,3 +87,25 @@ def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint
         heard(Event(what="lane started", lane="1.0", incarnation=incarnation))
     until(lambda: "study_lane_restarts_total" in samples(endpoint), "the counter")
     until(lambda: samples(endpoint)["study_lane_restarts_total"][""] == 2, "both restarts", 30)
+
+
+def test_a_record_that_is_away_at_first_is_metered_when_it_is_back(tmp_path: Path, monkeypatch) -> None:
+    """Catches: a run without meters, or one that dies of them."""
+    seen: list[Reader] = []
+    folder = run(
+        StudySpec.from_text(SPEC, where="test", overrides=["runtime.address=inline"]), tmp_path
+    ).folder
+    read, away = Reader.read, [True, True]
+
+    def read_late(*arguments, **named):
+        if away:
+            away.pop()
+            raise AwayError("the server does not answer")
+        return read(*arguments, **named)
+
+    monkeypatch.setattr(Reader, "read", read_late)
+    monkeypatch.setattr(meters, "EVERY_S", 0.01)
+    monkeypatch.setattr(meters, "Recorded", lambda *_: SimpleNamespace(show=seen.append))
+    with meters.shown(folder, "search"):
+        until(lambda: seen, "what the record says")
+    assert not away

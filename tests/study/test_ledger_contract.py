@@ -142,6 +142,28 @@ class LedgerContract:
         assert len(claimed) == 1
         assert [r.run for r in ledgers[0].runs() if r.ended is None] == claimed
 
+    def test_a_run_whose_end_could_not_be_written_is_free_to_its_own_process(self, open_):
+        """As in a notebook, after Ctrl-C with a full disk.
+
+        Catches: a study that is locked until the process ends, and another one that is lost to it.
+        """
+        ledger, beside = open_(), open_("beside")
+
+        def fail(_connection, _cursor, statement, *_):
+            if statement.startswith("UPDATE runs"):
+                raise sa.exc.OperationalError(statement, {}, Exception("database or disk is full"))
+
+        old, kept = ledger.claim(), beside.claim()
+        sa.event.listen(ledger._engine, "before_cursor_execute", fail)
+        with pytest.raises(sa.exc.OperationalError):
+            ledger.release(old, "interrupted")
+        sa.event.remove(ledger._engine, "before_cursor_execute", fail)
+        assert open_().claim() > old
+        assert [(r.reason, r.ended is None) for r in ledger.runs()] == [("died", False), (None, True)]
+        with pytest.raises(StudyError, match="already being run"):
+            open_("beside").claim()
+        assert beside.owned(kept)
+
     # --- whose run it is ---------------------------------------------------------------------------------
 
     @pytest.fixture
@@ -266,6 +288,17 @@ class LedgerContract:
         assert [len(list(ledger.measurements())) for ledger in ledgers] == [2, 3]
         assert [r.stop for ledger in ledgers for r in ledger.runs()] == [True, False]
         assert studies(tmp_path) == [tmp_path / "one", tmp_path / "two"]
+
+    def test_a_run_that_was_taken_over_stops_itself_alone(self, open_, elsewhere):
+        """Catches: Ctrl-C at a driver that was taken for dead, which stops the one that took over."""
+        driver = open_()
+        old = driver.claim()
+        self.change(driver, old, heard=runs.c.heard - SILENT_RUN_S - 1)
+        new = elsewhere("host", "other").claim()
+        assert not driver.request_stop(old)
+        assert not driver.stop_requested(new)
+        assert driver.request_stop(new)
+        assert driver.stop_requested(new)
 
     def test_another_question_and_other_data_are_refused(self, open_, tmp_path, overrides):
         """Catches: trials of two questions, or of two datasets, in one record."""
