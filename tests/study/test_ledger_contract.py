@@ -411,6 +411,14 @@ class TestPostgreSQL(LedgerContract):
         f"postgresql://host/db?password={postgres.PASSWORD}",
         f"mysql://me:{postgres.PASSWORD}@host/db",
         f"postgresql://me:{postgres.PASSWORD}@host",
+        f"postgresql://me:{postgres.PASSWORD}/host/db",
+        f"postgresql:me:{postgres.PASSWORD}@host/db",
+        *(f"postgresql://me:pa{sign}{postgres.PASSWORD}@host/db" for sign in "/?#@:%["),
+        f"postgresql://me:5432/{postgres.PASSWORD}@host/db",
+        f"postgresql://host/db?sslmode=require&sslpassword={postgres.PASSWORD}",
+        f"postgresql://host/db?PassWord={postgres.PASSWORD}",
+        f"postgresql://host/db?pass%77ord={postgres.PASSWORD}",
+        f"postgresql://host/db#?oauth_client_secret={postgres.PASSWORD}",
     ],
 )
 def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
@@ -421,6 +429,23 @@ def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
     with pytest.raises(SpecError, match=r"storage\.url") as error:
         StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=['{url}']"])
     assert postgres.PASSWORD not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://host/db",
+        "postgres://me@host:5432/db",
+        "postgresql://me@[::1]:5432/db",
+        "postgresql://me@10.0.0.7/db?sslmode=require",
+        "postgresql:///db?host=/var/run/postgresql&application_name=study",
+        "postgresql://me%40corp@host/db",
+    ],
+)
+def test_a_url_without_a_password_is_taken_as_it_is(url):
+    """Catches: a refusal of what has no password in it."""
+    spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url='{url}'"])
+    assert spec.storage.url == url
 
 
 def test_a_record_is_not_left_behind_for_another_place(tmp_path):
