@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
-from study.database import CONFIRM, FILE, SCHEMA, SPEC, connected, put_spec, refuse_network
+from study.database import CONFIRM, FILE, LOCKED_S, SCHEMA, SPEC, connected, put_spec, refuse_network
 from study.parts import Storage
 from study.reader import Reader
 from study.spec import SpecError, StudySpec, study_name
@@ -81,7 +81,7 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
 def _copy_file(source: Path, copy: Path) -> None:
     """SQLite's own online backup, all pages in one step: a run that writes meanwhile is not waited for."""
     with (
-        closing(sqlite3.connect(source, timeout=30)) as reading,
+        closing(sqlite3.connect(source, timeout=LOCKED_S)) as reading,
         closing(sqlite3.connect(copy)) as writing,
     ):
         reading.backup(writing)

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ NETWORK_FILE_SYSTEMS = (
 )
 """Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
 
+LOCKED_S = 30
+"""How long a statement waits for what somebody else has locked."""
+
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
 
@@ -57,7 +60,9 @@ STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
 ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
 """Optuna's tables of studies and of what is fixed for each."""
 
-SQLITE_OPTIONS: Mapping[str, Any] = {"connect_args": {"timeout": 30}}
+SQLITE = "sqlite://"
+"""The URL of every SQLite engine: `sqlite_options` says where its file is, whatever that is called."""
+
 POSTGRES_OPTIONS: Mapping[str, Any] = {
     "connect_args": {
         "connect_timeout": CONNECT_S,
@@ -92,10 +97,8 @@ def connected(folder: Path) -> tuple[sa.Engine, str]:
     if (folder / FILE).is_file():
         path = folder / FILE
         prepare(path)
-        engine = sa.create_engine(f"sqlite:///{path}", **SQLITE_OPTIONS)
-        name = named(engine, path)
-        tables.create_all(engine)  # those that a record of an earlier version lacks
-        return engine, name
+        engine = sa.create_engine(SQLITE, **sqlite_options(path))
+        return engine, taken_up(engine, path)
     url, name = elsewhere(folder)
     engine = postgres_engine(url)
     with answering(engine):
@@ -104,8 +107,11 @@ def connected(folder: Path) -> tuple[sa.Engine, str]:
     return engine, name
 
 
-def named(engine: sa.Engine, path: Path) -> str:
-    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none."""
+def taken_up(engine: sa.Engine, path: Path) -> str:
+    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none.
+
+    Tables that a record of an earlier version lacks are there from now on.
+    """
     search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
     try:
         with engine.connect() as connection:
@@ -115,6 +121,7 @@ def named(engine: sa.Engine, path: Path) -> str:
     if name is None:
         engine.dispose()
         raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
+    tables.create_all(engine)
     return str(name)
 
 
@@ -182,6 +189,20 @@ def prepare(path: Path, *, journal: str = "WAL") -> None:
         if not os.access(path.parent, os.W_OK):
             mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
         raise StudyError(f"{path}: cannot be opened as a study's record: {error}; {mend}") from error
+
+
+def sqlite_options(path: Path) -> dict[str, Any]:
+    """What makes an engine connect to the SQLite file `path`: a `?`, `%`, `#` or `{` in its name would be a
+    sign of the URL's, and the record in another place.
+    """
+    return {"creator": partial(_connect, path.absolute()), "poolclass": sa.QueuePool}
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection that threads pass on to one another; a commit costs no full sync."""
+    connection = sqlite3.connect(path, timeout=LOCKED_S, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
 
 
 def refuse_network(path: Path) -> None:

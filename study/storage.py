@@ -1,7 +1,6 @@
 """How a study's record is made, whole or not at all, and the storage through which Optuna writes into it."""
 
 import os
-import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -21,16 +20,17 @@ from study.database import (
     FILE,
     POSTGRES_OPTIONS,
     SCHEMA,
-    SQLITE_OPTIONS,
+    SQLITE,
     answering,
     elsewhere,
     holds_study,
-    named,
     ours,
     place,
     postgres_engine,
     prepare,
+    sqlite_options,
     study_id,
+    taken_up,
     unknown,
 )
 from study.record import Baseline, tables
@@ -88,9 +88,7 @@ def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
     costs three times what reading does.
     """
     storage = _sqlite(path, made=made)
-    name = named(storage.engine, path)
-    tables.create_all(storage.engine)  # those that a record of an earlier version lacks
-    return storage, name
+    return storage, taken_up(storage.engine, path)
 
 
 def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
@@ -146,16 +144,9 @@ def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
 
 
 def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStorage:
-    """Optuna's storage on a SQLite file; a commit costs no full sync."""
+    """Optuna's storage on a SQLite file."""
     prepare(path, journal=journal)
-    storage = _storage(f"sqlite:///{path}", SQLITE_OPTIONS, made=made)
-
-    @sa.event.listens_for(storage.engine, "connect")
-    def _(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    storage.engine.dispose()
-    return storage
+    return _storage(SQLITE, sqlite_options(path), made=made)
 
 
 def _postgres(text: str, *, made: bool = False) -> RDBStorage:
