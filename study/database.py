@@ -113,9 +113,13 @@ def taken_up(engine: sa.Engine, path: Path) -> str:
     Tables that a record of an earlier version lacks are there from now on.
     """
     search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
+    name = None
     try:
-        with engine.connect() as connection:
-            name = connection.execute(search).scalars().first()
+        if sa.inspect(engine).has_table(STUDIES.name):
+            with engine.connect() as connection:
+                name = connection.execute(search).scalars().first()
+    except sa.exc.OperationalError:  # it is away, whatever it holds
+        raise
     except sa.exc.DatabaseError:
         name = None
     if name is None:
@@ -178,17 +182,27 @@ def put_spec(spec: StudySpec, folder: Path) -> None:
 
 
 def prepare(path: Path, *, journal: str = "WAL") -> None:
-    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened."""
+    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened,
+    AwayError where it may be in a moment.
+    """
     refuse_network(path)
     try:
         with sqlite3.connect(path) as connection:
             connection.execute(f"PRAGMA journal_mode={journal}")
         connection.close()
     except sqlite3.Error as error:
-        mend = "restore it, or delete the folder"
-        if not os.access(path.parent, os.W_OK):
-            mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
-        raise StudyError(f"{path}: cannot be opened as a study's record: {error}; {mend}") from error
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: sqlite3.Error) -> StudyError:
+    """That a SQLite file cannot be opened, and what to do; AwayError where the file may be sound."""
+    said = f"{path}: cannot be opened as a study's record: {error}"
+    if not os.access(path.parent, os.W_OK):
+        mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
+        return StudyError(f"{said}; {mend}")
+    if isinstance(error, sqlite3.OperationalError):
+        return AwayError(f"{said}; its disk fails, or somebody has locked it: try again")
+    return StudyError(f"{said}; restore it, or delete the folder")
 
 
 def sqlite_options(path: Path) -> dict[str, Any]:

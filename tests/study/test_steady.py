@@ -1,18 +1,21 @@
 """A run outlives its database: away, full or locked, and back again (law 5)."""
 
 import random
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from formula import BASELINE, SPEC, FormulaLane, measure
 
+from study import database
 from study.budget import complete
+from study.database import AwayError
 from study.ledger import Ledger
 from study.referee import Referee
 from study.runtime.steady import AWAY_S, Steady
 from study.spec import StudySpec
-from trainable.contract import Unreachable
+from trainable.contract import StudyError, Unreachable
 
 
 def drive(steady, lane, disturb=lambda turn: None):
@@ -84,6 +87,55 @@ def test_a_full_disk_at_whatever_statement(open_ledger, seed):
         unanswered = drive(Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2))
     assert unanswered > 0
     check(ledger)
+
+
+@contextmanager
+def moved(folder):
+    """The folder is not where it was, as on a disk that is not mounted for a moment."""
+    aside = folder.rename(folder.with_name("aside"))
+    yield
+    aside.rename(folder)
+
+
+@contextmanager
+def failing_disk(folder):
+    """SQLite says "disk I/O error" of the record: what it looks for beside it cannot be read."""
+    obstacle = folder / "ledger.db-journal"
+    obstacle.mkdir()
+    yield
+    obstacle.rmdir()
+
+
+@pytest.mark.parametrize("befall", [moved, failing_disk])
+def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path, befall):
+    """Catches: a run that ends where its record is away for longer than one call."""
+    ledger, folder = open_ledger(), tmp_path / "formula"
+    run = ledger.claim()
+    ledger.close()
+    heard, plight = [], ExitStack()
+    steady = Steady(lambda: Referee(Ledger.read(folder), run), notify=heard.append)
+
+    def disturb(turn):
+        if turn in (5, 6, 9):
+            plight.close()
+        if turn in (5, 6):
+            plight.enter_context(failing(1.0) if turn == 5 else befall(folder))
+
+    assert drive(steady, FormulaLane(f"{run}.0", 2), disturb) == 4
+    assert [event.what for event in heard] == ["record away", "record back"]
+    check(ledger)
+
+
+def test_a_record_that_is_none_is_not_waited_for(open_ledger, tmp_path):
+    """Catches: a mistake that only the user can mend, told after ten minutes, or taken for a disk's."""
+    run = open_ledger().claim()
+    (tmp_path / "formula/ledger.db").write_bytes(b"this is not a database, and never was one")
+    steady = Steady(lambda: Referee(Ledger.read(tmp_path / "formula"), run))
+    with pytest.raises(
+        StudyError, match=r"file is not a database; restore it, or delete the folder"
+    ) as error:
+        FormulaLane(f"{run}.0").advance(steady.exchange)
+    assert not isinstance(error.value, AwayError)
 
 
 def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
