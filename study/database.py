@@ -51,7 +51,9 @@ NETWORK_FILE_SYSTEMS = (
 """Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
 
 LOCKED_S = 30
-"""How long a statement waits for what somebody else has locked."""
+"""How long a statement waits for what somebody else has locked. How long it may take has no limit: reading a
+long record over a slow line is not a fault.
+"""
 
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
@@ -63,6 +65,22 @@ ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key
 SQLITE = "sqlite://"
 """The URL of every SQLite engine: `sqlite_options` says where its file is, whatever that is called."""
 
+
+class PostgresPool(sa.QueuePool):
+    """Connections on which a statement that waits for a lock gives up in time: its record is away.
+
+    A server that is halted (SIGSTOP, a machine asleep) still has its kernel acknowledge what it is sent, and
+    no limit of ours or libpq's sees that: a new connection is refused after `CONNECT_S`, one that is open
+    waits until the server goes on. Lanes do not: they wait for the Referee as long as they do for any answer.
+    """
+
+
+@sa.event.listens_for(PostgresPool, "connect")
+def _limit(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+    connection.cursor().execute(f"SET lock_timeout = '{LOCKED_S}s'")
+    connection.commit()
+
+
 POSTGRES_OPTIONS: Mapping[str, Any] = {
     "connect_args": {
         "connect_timeout": CONNECT_S,
@@ -70,6 +88,7 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
         "keepalives_idle": 10,
         "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
     },
+    "poolclass": PostgresPool,
     "pool_pre_ping": True,
 }
 

@@ -62,6 +62,34 @@ def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatc
     ledger.close()
 
 
+@pytest.mark.postgres
+def test_a_table_that_somebody_has_locked_is_away(postgres, tmp_path, monkeypatch):
+    """Catches: a referee, a sign of life or a request to stop that waits for ever."""
+    monkeypatch.setattr("study.database.LOCKED_S", 0.1)
+    monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
+    spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
+    ledger = Ledger.open(spec, tmp_path / "formula", BASELINE)
+    run, heard, locked = ledger.claim(), [], ExitStack()
+    other = database.postgres_engine("env:STUDY_TEST_DATABASE")
+
+    def disturb(turn):
+        if turn == 5:
+            connection = locked.enter_context(other.connect())
+            connection.execute(sa.text("LOCK TABLE measurements, runs, studies IN ACCESS EXCLUSIVE MODE"))
+            for asked in (ledger.request_stop, partial(ledger.renew, run)):
+                with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
+                    asked()
+        if turn == 8:
+            locked.close()
+
+    steady = Steady(lambda: Referee(ledger, run), notify=heard.append)
+    assert drive(steady, FormulaLane(f"{run}.0", 2), disturb) == 3
+    assert [event.what for event in heard] == ["record away", "record back"]
+    check(ledger)
+    ledger.close()
+    other.dispose()
+
+
 @contextmanager
 def failing(share, seed=0):
     """A share of the statements that write fail, as on a disk that is full now and then."""
