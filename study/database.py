@@ -6,7 +6,7 @@ may hold a password, so it is resolved where it is used and kept nowhere.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -117,13 +117,24 @@ def connected(folder: Path) -> tuple[sa.Engine, str]:
         path = folder / FILE
         prepare(path)
         engine = sa.create_engine(SQLITE, **sqlite_options(path))
-        return engine, taken_up(engine, path)
+        with held(engine):
+            return engine, taken_up(engine, path)
     url, name = elsewhere(folder)
     engine = postgres_engine(url)
-    with answering(engine):
+    with held(engine), answering(engine):
         if not ours(engine) or study_id(engine, name) is None:
             raise unknown(folder, name)
     return engine, name
+
+
+@contextmanager
+def held(engine: sa.Engine) -> Iterator[None]:
+    """A database is let go of where what is first asked of it fails."""
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def taken_up(engine: sa.Engine, path: Path) -> str:
@@ -142,7 +153,6 @@ def taken_up(engine: sa.Engine, path: Path) -> str:
     except sa.exc.DatabaseError:
         name = None
     if name is None:
-        engine.dispose()
         raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
     tables.create_all(engine)
     return str(name)
@@ -158,6 +168,18 @@ def study_id(engine: sa.Engine, name: str) -> int | None:
 def ours(engine: sa.Engine) -> bool:
     """Whether a database has our tables, which were made last."""
     return set(tables.tables) <= set(sa.inspect(engine).get_table_names())
+
+
+def belonging(table: sa.Table, trials: sa.Table, studies: Sequence[int]) -> sa.ColumnElement[bool] | None:
+    """Which rows of a table, Optuna's or ours, are of these studies; None where it is not about studies."""
+    column = table.c
+    if "study_id" in column:
+        return column.study_id.in_(studies)
+    if "study" in column:
+        return column.study.in_(studies)
+    if "trial_id" in column:
+        return column.trial_id.in_(sa.select(trials.c.trial_id).where(trials.c.study_id.in_(studies)))
+    return None
 
 
 def elsewhere(folder: Path) -> tuple[str, str]:

@@ -1,11 +1,10 @@
 """A study whose beginning a kill cut off, at whatever statement, is begun by the next run (law 5)."""
 
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context
 
 import pytest
-import sqlalchemy as sa
+from cut import CutError, counted
 from formula import BASELINE, SPEC
 
 from study import database
@@ -15,29 +14,8 @@ from study.spec import StudySpec
 from trainable.contract import StudyError
 
 
-class CutError(Exception):
-    """The kill."""
-
-
 def begin(folder):
     return Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)
-
-
-@contextmanager
-def counted(most):
-    """Statements that are sent to a database, as a list of one number; after `most` comes the kill."""
-    sent = [0]
-
-    def count(*_):
-        if sent[0] == most:
-            raise CutError
-        sent[0] += 1
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    try:
-        yield sent
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
 
 def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
