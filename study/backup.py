@@ -9,7 +9,7 @@ then goes on in the restored study as after a kill.
 import json
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,17 @@ from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
-from study.database import CONFIRM, FILE, SCHEMA, SPEC, connected, put_spec, refuse_network
+from study.database import (
+    CONFIRM,
+    FILE,
+    LOCKED_S,
+    SCHEMA,
+    SPEC,
+    belonging,
+    connected,
+    put_spec,
+    refuse_network,
+)
 from study.parts import Storage
 from study.reader import Reader
 from study.spec import SpecError, StudySpec, study_name
@@ -81,7 +91,7 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
 def _copy_file(source: Path, copy: Path) -> None:
     """SQLite's own online backup, all pages in one step: a run that writes meanwhile is not waited for."""
     with (
-        closing(sqlite3.connect(source, timeout=30)) as reading,
+        closing(sqlite3.connect(source, timeout=LOCKED_S)) as reading,
         closing(sqlite3.connect(copy)) as writing,
     ):
         reading.backup(writing)
@@ -102,25 +112,13 @@ def _copy_rows(folder: Path, copy: Path) -> None:
         named = sa.select(studies.study_id).where(studies.study_name.in_([name, name + CONFIRM]))
         wanted = reading.execute(named).scalars().all()
         for table in theirs.sorted_tables:
-            if (rows := _rows(table, theirs.tables["trials"], wanted)) is not None:
-                found = reading.execute(rows.execution_options(yield_per=BATCH)).mappings()
+            if (which := belonging(table, theirs.tables["trials"], wanted)) is not None:
+                rows = sa.select(table).where(which).execution_options(yield_per=BATCH)
+                found = reading.execute(rows).mappings()
                 for batch in found.partitions():
                     writing.execute(ours.tables[table.name].insert(), [dict(row) for row in batch])
     source.dispose()
     let_go(target)
-
-
-def _rows(table: sa.Table, trials: sa.Table, studies: Sequence[int]) -> sa.Select[tuple[object, ...]] | None:
-    """What a table has of these studies; None where it is not about studies."""
-    column = table.c
-    if "study_id" in column:
-        return sa.select(table).where(column.study_id.in_(studies))
-    if "study" in column:
-        return sa.select(table).where(column.study.in_(studies))
-    if "trial_id" in column:
-        of = sa.select(trials.c.trial_id).where(trials.c.study_id.in_(studies))
-        return sa.select(table).where(column.trial_id.in_(of))
-    return None
 
 
 # --- the file --------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ may hold a password, so it is resolved where it is used and kept nowhere.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ NETWORK_FILE_SYSTEMS = (
 )
 """Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
 
+LOCKED_S = 30
+"""How long a statement waits for what somebody else has locked. How long it may take has no limit: reading a
+long record over a slow line is not a fault.
+"""
+
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
 
@@ -57,7 +62,25 @@ STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
 ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
 """Optuna's tables of studies and of what is fixed for each."""
 
-SQLITE_OPTIONS: Mapping[str, Any] = {"connect_args": {"timeout": 30}}
+SQLITE = "sqlite://"
+"""The URL of every SQLite engine: `sqlite_options` says where its file is, whatever that is called."""
+
+
+class PostgresPool(sa.QueuePool):
+    """Connections on which a statement that waits for a lock gives up in time: its record is away.
+
+    A server that is halted (SIGSTOP, a machine asleep) still has its kernel acknowledge what it is sent, and
+    no limit of ours or libpq's sees that: a new connection is refused after `CONNECT_S`, one that is open
+    waits until the server goes on. Lanes do not: they wait for the Referee as long as they do for any answer.
+    """
+
+
+@sa.event.listens_for(PostgresPool, "connect")
+def _limit(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+    connection.cursor().execute(f"SET lock_timeout = '{LOCKED_S}s'")
+    connection.commit()
+
+
 POSTGRES_OPTIONS: Mapping[str, Any] = {
     "connect_args": {
         "connect_timeout": CONNECT_S,
@@ -65,6 +88,7 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
         "keepalives_idle": 10,
         "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
     },
+    "poolclass": PostgresPool,
     "pool_pre_ping": True,
 }
 
@@ -92,29 +116,45 @@ def connected(folder: Path) -> tuple[sa.Engine, str]:
     if (folder / FILE).is_file():
         path = folder / FILE
         prepare(path)
-        engine = sa.create_engine(f"sqlite:///{path}", **SQLITE_OPTIONS)
-        name = named(engine, path)
-        tables.create_all(engine)  # those that a record of an earlier version lacks
-        return engine, name
+        engine = sa.create_engine(SQLITE, **sqlite_options(path))
+        with held(engine):
+            return engine, taken_up(engine, path)
     url, name = elsewhere(folder)
     engine = postgres_engine(url)
-    with answering(engine):
+    with held(engine), answering(engine):
         if not ours(engine) or study_id(engine, name) is None:
             raise unknown(folder, name)
     return engine, name
 
 
-def named(engine: sa.Engine, path: Path) -> str:
-    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none."""
-    search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
+@contextmanager
+def held(engine: sa.Engine) -> Iterator[None]:
+    """A database is let go of where what is first asked of it fails."""
     try:
-        with engine.connect() as connection:
-            name = connection.execute(search).scalars().first()
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def taken_up(engine: sa.Engine, path: Path) -> str:
+    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none.
+
+    Tables that a record of an earlier version lacks are there from now on.
+    """
+    search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
+    name = None
+    try:
+        if sa.inspect(engine).has_table(STUDIES.name):
+            with engine.connect() as connection:
+                name = connection.execute(search).scalars().first()
+    except sa.exc.OperationalError:  # it is away, whatever it holds
+        raise
     except sa.exc.DatabaseError:
         name = None
     if name is None:
-        engine.dispose()
         raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
+    tables.create_all(engine)
     return str(name)
 
 
@@ -128,6 +168,18 @@ def study_id(engine: sa.Engine, name: str) -> int | None:
 def ours(engine: sa.Engine) -> bool:
     """Whether a database has our tables, which were made last."""
     return set(tables.tables) <= set(sa.inspect(engine).get_table_names())
+
+
+def belonging(table: sa.Table, trials: sa.Table, studies: Sequence[int]) -> sa.ColumnElement[bool] | None:
+    """Which rows of a table, Optuna's or ours, are of these studies; None where it is not about studies."""
+    column = table.c
+    if "study_id" in column:
+        return column.study_id.in_(studies)
+    if "study" in column:
+        return column.study.in_(studies)
+    if "trial_id" in column:
+        return column.trial_id.in_(sa.select(trials.c.trial_id).where(trials.c.study_id.in_(studies)))
+    return None
 
 
 def elsewhere(folder: Path) -> tuple[str, str]:
@@ -171,17 +223,41 @@ def put_spec(spec: StudySpec, folder: Path) -> None:
 
 
 def prepare(path: Path, *, journal: str = "WAL") -> None:
-    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened."""
+    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened,
+    AwayError where it may be in a moment.
+    """
     refuse_network(path)
     try:
         with sqlite3.connect(path) as connection:
             connection.execute(f"PRAGMA journal_mode={journal}")
         connection.close()
     except sqlite3.Error as error:
-        mend = "restore it, or delete the folder"
-        if not os.access(path.parent, os.W_OK):
-            mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
-        raise StudyError(f"{path}: cannot be opened as a study's record: {error}; {mend}") from error
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: sqlite3.Error) -> StudyError:
+    """That a SQLite file cannot be opened, and what to do; AwayError where the file may be sound."""
+    said = f"{path}: cannot be opened as a study's record: {error}"
+    if not os.access(path.parent, os.W_OK):
+        mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
+        return StudyError(f"{said}; {mend}")
+    if isinstance(error, sqlite3.OperationalError):
+        return AwayError(f"{said}; its disk fails, or somebody has locked it: try again")
+    return StudyError(f"{said}; restore it, or delete the folder")
+
+
+def sqlite_options(path: Path) -> dict[str, Any]:
+    """What makes an engine connect to the SQLite file `path`: a `?`, `%`, `#` or `{` in its name would be a
+    sign of the URL's, and the record in another place.
+    """
+    return {"creator": partial(_connect, path.absolute()), "poolclass": sa.QueuePool}
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection that threads pass on to one another; a commit costs no full sync."""
+    connection = sqlite3.connect(path, timeout=LOCKED_S, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
 
 
 def refuse_network(path: Path) -> None:

@@ -22,7 +22,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import CONFIRM, SPEC, put_spec
+from study.database import CONFIRM, SPEC, put_spec, study_id
 from study.owner import Owner
 from study.reader import Reader
 from study.record import (
@@ -43,7 +43,7 @@ from study.record import (
 from study.samplers import KeyedSampler
 from study.space import SearchSpace
 from study.spec import SpecError, StudySpec
-from study.storage import create, opened
+from study.storage import create, erase, opened
 from trainable.contract import Config, FaultKind, Lease, Measurement, StudyError, Verdict
 
 _CLAIMING = RLock()
@@ -277,15 +277,10 @@ class Ledger(Reader):
             return connection.execute(query).rowcount > 0
 
     def erase(self) -> None:
-        """Delete the study, its confirmation and all that was recorded of them."""
-        ids = [self._id]
-        if (confirmation := self.confirmation()) is not None:
-            ids.append(confirmation._id)
-        with self._engine.begin() as connection:
-            for table in (measurements, by_user, judgements, runs):
-                connection.execute(sa.delete(table).where(table.c.study.in_(ids)))
-        for study_id in reversed(ids):
-            self._storage.delete_study(study_id)
+        """Delete the study, its confirmation and all that was recorded of them, or nothing."""
+        names = (self._name, self._name + CONFIRM)
+        found = (study_id(self._engine, name) for name in names)
+        erase(self._storage, [study for study in found if study is not None])
 
     # --- inside ----------------------------------------------------------------------------------------
 

@@ -1,9 +1,8 @@
 """How a study's record is made, whole or not at all, and the storage through which Optuna writes into it."""
 
 import os
-import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import BaseModel
 from optuna.study import StudyDirection
 
 from analysis.objective import objectives
@@ -21,16 +21,19 @@ from study.database import (
     FILE,
     POSTGRES_OPTIONS,
     SCHEMA,
-    SQLITE_OPTIONS,
+    SQLITE,
     answering,
+    belonging,
     elsewhere,
+    held,
     holds_study,
-    named,
     ours,
     place,
     postgres_engine,
     prepare,
+    sqlite_options,
     study_id,
+    taken_up,
     unknown,
 )
 from study.record import Baseline, tables
@@ -50,8 +53,9 @@ def opened(folder: Path) -> tuple[RDBStorage, str]:
         return _from_file(folder / FILE, made=True)
     url, name = elsewhere(folder)
     storage = _postgres(url, made=True)
-    if study_id(storage.engine, name) is None:
-        raise unknown(folder, name)
+    with held(storage.engine):
+        if study_id(storage.engine, name) is None:
+            raise unknown(folder, name)
     return storage, name
 
 
@@ -72,12 +76,8 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
             _create_file(spec, folder / FILE, baseline)
         return _from_file(folder / FILE)[0]
     storage = _postgres(url)
-    try:
-        with _alone(storage.engine):
-            _begin(storage, spec, baseline)
-    except BaseException:
-        storage.engine.dispose()
-        raise
+    with held(storage.engine), _alone(storage.engine):
+        _begin(storage, spec, baseline)
     return storage
 
 
@@ -88,9 +88,8 @@ def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
     costs three times what reading does.
     """
     storage = _sqlite(path, made=made)
-    name = named(storage.engine, path)
-    tables.create_all(storage.engine)  # those that a record of an earlier version lacks
-    return storage, name
+    with held(storage.engine):
+        return storage, taken_up(storage.engine, path)
 
 
 def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
@@ -115,6 +114,17 @@ def empty(path: Path) -> RDBStorage:
     storage = _sqlite(path, journal="DELETE")
     tables.create_all(storage.engine)
     return storage
+
+
+def erase(storage: RDBStorage, studies: Sequence[int]) -> None:
+    """Delete all that Optuna's tables and ours have of these studies, or nothing: one that has lost only its
+    measurements would look complete.
+    """
+    optunas = BaseModel.metadata
+    with storage.engine.begin() as connection:
+        for table in reversed([*optunas.sorted_tables, *tables.sorted_tables]):
+            if (which := belonging(table, optunas.tables["trials"], studies)) is not None:
+                connection.execute(sa.delete(table).where(which))
 
 
 def let_go(storage: RDBStorage) -> None:
@@ -146,16 +156,9 @@ def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
 
 
 def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStorage:
-    """Optuna's storage on a SQLite file; a commit costs no full sync."""
+    """Optuna's storage on a SQLite file."""
     prepare(path, journal=journal)
-    storage = _storage(f"sqlite:///{path}", SQLITE_OPTIONS, made=made)
-
-    @sa.event.listens_for(storage.engine, "connect")
-    def _(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    storage.engine.dispose()
-    return storage
+    return _storage(SQLITE, sqlite_options(path), made=made)
 
 
 def _postgres(text: str, *, made: bool = False) -> RDBStorage:
@@ -164,7 +167,7 @@ def _postgres(text: str, *, made: bool = False) -> RDBStorage:
     With `made` they are taken for granted where ours are there: they were made last.
     """
     engine = postgres_engine(text)
-    with answering(engine):
+    with held(engine), answering(engine):
         there = made and ours(engine)
         with nullcontext() if there else _alone(engine):
             storage = _storage(engine.url.render_as_string(hide_password=False), POSTGRES_OPTIONS, made=there)

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 
+from study.database import AwayError
 from study.events import Event, Notify, unheard
 from study.referee import Referee
 from study.runtime.ahead import Ahead
 from study.storage import STORAGE_ERRORS
-from trainable.contract import Answer, Decision, Held, Measurement, Unreachable
+from trainable.contract import Answer, Decision, Held, Measurement, StudyError, Unreachable
 
 AWAY_S = 600.0
 """How long a database may be away, full or locked before the run ends; the next run goes on."""
@@ -32,6 +33,7 @@ class Steady:
         self._notify = notify
         self._clock = clock
         self._referee: Referee | Ahead | None = None
+        self._known = False
         self._away_since: float | None = None
         self._failed: str | None = None
 
@@ -53,7 +55,7 @@ class Steady:
             dropped = tuple(Decision(h.trial, "drop", self._failed) for h in held)
             return Answer(incarnation, dropped, park=True, over=True)
         try:
-            self._referee = self._referee or self._open()
+            self._referee = self._referee or self._opened()
             answer = self._referee.exchange(lane, incarnation, held, measurements, free)
         except STORAGE_ERRORS as error:
             if self._referee is not None:
@@ -65,6 +67,19 @@ class Steady:
             self._notify(Event(what="record back", seconds=self._clock() - self._away_since))
             self._away_since = None
         return answer
+
+    def _opened(self) -> Referee | Ahead:
+        """What `open_` opens. AwayError, whatever is wrong, where it was open before: a disk or a folder that
+        is gone for a moment looks like a record that is none.
+        """
+        try:
+            referee = self._open()
+        except StudyError as error:
+            if not self._known:
+                raise
+            raise AwayError(str(error)) from error
+        self._known = True
+        return referee
 
     def _note(self, words: str) -> None:
         now = self._clock()

@@ -146,7 +146,7 @@ OUTSIDE = {
         "study.backup",
         "study.marks",
     ),
-    "sqlite3": ("study.database", "study.storage", "study.backup"),
+    "sqlite3": ("study.database", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),

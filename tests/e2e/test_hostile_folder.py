@@ -1,4 +1,7 @@
-"""A working folder with files of our packages' names: it is still ours that run, in driver and workers."""
+"""A working folder with files of our packages' names: it is still ours that run, in driver and workers.
+
+Or one with a name full of signs: what they write is in it.
+"""
 
 from pathlib import Path
 
@@ -31,3 +34,19 @@ def test_ours_run(hostile: Path, address: str):
     assert (ended.code, ended.err) == (0, ""), ended
     assert answer("status", "smoke", cwd=hostile)["counts"]["completed"] == 2
     assert not list(hostile.parent.glob("imported-*"))
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path):
+    """Catches: a record, a backup or a page elsewhere than in the folder, or one that is not found there."""
+    here = prepare(tmp_path / "a?b=%41#ä ö{c}&d")
+    commands = (
+        *(("run", "tiny.toml"), ("status", "tiny"), ("backup", "tiny", "one.backup")),
+        *(("restore", "one.backup", "--name", "again"), ("report", "again"), ("delete", "again", "--yes")),
+    )
+    for command in commands:
+        ended = study(*command, cwd=here)
+        assert (ended.code, ended.err) == (0, ""), ended
+    (listed,) = answer("list", cwd=here)
+    assert (listed["name"], listed["counts"]["completed"]) == ("tiny", 4)
+    assert (here / "studies/tiny/ledger.db").is_file()
+    assert list(tmp_path.iterdir()) == [here]

@@ -1,42 +1,21 @@
 """A study whose beginning a kill cut off, at whatever statement, is begun by the next run (law 5)."""
 
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context
 
 import pytest
-import sqlalchemy as sa
+from cut import CutError, counted
 from formula import BASELINE, SPEC
 
 from study import database
 from study.ledger import Ledger
+from study.reader import Reader
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
 
-class CutError(Exception):
-    """The kill."""
-
-
 def begin(folder):
     return Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)
-
-
-@contextmanager
-def counted(most):
-    """Statements that are sent to a database, as a list of one number; after `most` comes the kill."""
-    sent = [0]
-
-    def count(*_):
-        if sent[0] == most:
-            raise CutError
-        sent[0] += 1
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    try:
-        yield sent
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
 
 def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
@@ -52,6 +31,22 @@ def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
         assert ledger.records() == []
         assert ledger.baseline == BASELINE
         ledger.close()
+
+
+def test_a_record_lies_in_its_folder_whatever_that_is_called(tmp_path):
+    """Catches: a sign of a URL's in a folder's name that puts the record elsewhere, or two in one place."""
+    folders = [tmp_path / name / "study" for name in ("a?b", "a?c", "a", "a%41", "aA", "a#b", "ä ö", "{a}")]
+    for folder in folders:
+        ledger = begin(folder)
+        ledger.ask()
+        assert [path.name for path in folder.parent.iterdir()] == ["study"]
+        ledger.close()
+        assert {path.name for path in folder.iterdir()} == {"ledger.db", "study.toml"}
+    for folder in folders:
+        for read in (Reader.read(folder), Ledger.read(folder)):
+            assert len(read.records()) == 1
+            read.close()
+    assert {path.name for path in tmp_path.iterdir()} == {folder.parent.name for folder in folders}
 
 
 def test_two_that_begin_one_study_at_the_same_moment_share_its_record(tmp_path):

@@ -1,5 +1,6 @@
 """What a Ledger promises on every kind of database: one class of tests, inherited by each."""
 
+import itertools
 import os
 import socket
 import time
@@ -10,16 +11,27 @@ import optuna
 import postgres
 import pytest
 import sqlalchemy as sa
+from cut import CutError, counted
 from formula import BASELINE, SPEC, FormulaLane, measure
 
 from study import owner
 from study.budget import complete
 from study.cli.keeping import delete
 from study.confirm import begin
-from study.database import AwayError, holds_study, studies
+from study.database import STUDIES, AwayError, holds_study, studies
 from study.ledger import Ledger
 from study.parts import Confirm
-from study.record import SILENT_RUN_S, Holder, Judgement, Standing, by_user, judgements, measurements, runs
+from study.record import (
+    SILENT_RUN_S,
+    Holder,
+    Judgement,
+    Plan,
+    Standing,
+    by_user,
+    judgements,
+    measurements,
+    runs,
+)
 from study.referee import Referee
 from study.spec import SpecError, StudySpec
 from trainable.contract import Decision, StudyError, UserMetrics
@@ -324,6 +336,45 @@ class LedgerContract:
         assert complete(kept) == "trials: 6 of 6"
         assert len(list(kept.measurements())) == 6 * 4 * 2
 
+    def test_an_erasing_that_is_cut_off_has_erased_nothing(self, open_, tmp_path, monkeypatch):
+        """At whatever statement; the confirmation is cut off too, before its plan.
+
+        Catches: a study that looks complete without a measurement, and one that no second try erases.
+        """
+        erased, cuts = open_("studies/erased", "name=erased"), 0
+        self.drive(erased)
+        with monkeypatch.context() as patch:
+            patch.setattr(Plan, "as_dict", cut)
+            with pytest.raises(CutError):
+                begin(erased, Confirm(points=2, replicates=2))
+        assert named(erased) == ["erased", "erased/confirm"]
+        whole = erased.records(), list(erased.measurements()), named(erased)
+        for most in itertools.count():
+            try:
+                with counted(most):
+                    erased.erase()
+            except CutError:
+                cuts += 1
+                assert (erased.records(), list(erased.measurements()), named(erased)) == whole
+            else:
+                break
+        assert cuts > 15
+        assert named(erased) == []
+        monkeypatch.chdir(tmp_path)
+        delete("erased", yes=True)  # the kill came before its folder was gone
+        assert not (tmp_path / "studies/erased").exists()
+        assert open_("studies/erased", "name=erased").records() == []
+
+
+def cut(*_):
+    raise CutError
+
+
+def named(ledger):
+    """The names of the studies in a ledger's database."""
+    with ledger._engine.connect() as connection:
+        return sorted(connection.execute(sa.select(STUDIES.c.study_name)).scalars())
+
 
 class TestSQLite(LedgerContract):
     @pytest.fixture
@@ -383,12 +434,8 @@ class TestPostgreSQL(LedgerContract):
     def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(self, open_, monkeypatch):
         """Catches: a study without its facts that is taken for one."""
         url = os.environ[VARIABLE]
-
-        def cut(optuna_study, key, value):
-            raise KeyboardInterrupt
-
         monkeypatch.setattr(optuna.Study, "set_user_attr", cut)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(CutError):
             open_()
         monkeypatch.undo()
         monkeypatch.setenv(VARIABLE, url)
@@ -444,6 +491,14 @@ class TestPostgreSQL(LedgerContract):
         f"postgresql://host/db?password={postgres.PASSWORD}",
         f"mysql://me:{postgres.PASSWORD}@host/db",
         f"postgresql://me:{postgres.PASSWORD}@host",
+        f"postgresql://me:{postgres.PASSWORD}/host/db",
+        f"postgresql:me:{postgres.PASSWORD}@host/db",
+        *(f"postgresql://me:pa{sign}{postgres.PASSWORD}@host/db" for sign in "/?#@:%["),
+        f"postgresql://me:5432/{postgres.PASSWORD}@host/db",
+        f"postgresql://host/db?sslmode=require&sslpassword={postgres.PASSWORD}",
+        f"postgresql://host/db?PassWord={postgres.PASSWORD}",
+        f"postgresql://host/db?pass%77ord={postgres.PASSWORD}",
+        f"postgresql://host/db#?oauth_client_secret={postgres.PASSWORD}",
     ],
 )
 def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
@@ -454,6 +509,23 @@ def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
     with pytest.raises(SpecError, match=r"storage\.url") as error:
         StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=['{url}']"])
     assert postgres.PASSWORD not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://host/db",
+        "postgres://me@host:5432/db",
+        "postgresql://me@[::1]:5432/db",
+        "postgresql://me@10.0.0.7/db?sslmode=require",
+        "postgresql:///db?host=/var/run/postgresql&application_name=study",
+        "postgresql://me%40corp@host/db",
+    ],
+)
+def test_a_url_without_a_password_is_taken_as_it_is(url):
+    """Catches: a refusal of what has no password in it."""
+    spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url='{url}'"])
+    assert spec.storage.url == url
 
 
 def test_a_record_is_not_left_behind_for_another_place(tmp_path):

@@ -1,18 +1,21 @@
 """A run outlives its database: away, full or locked, and back again (law 5)."""
 
 import random
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from formula import BASELINE, SPEC, FormulaLane, measure
 
+from study import database
 from study.budget import complete
+from study.database import AwayError
 from study.ledger import Ledger
 from study.referee import Referee
 from study.runtime.steady import AWAY_S, Steady
 from study.spec import StudySpec
-from trainable.contract import Unreachable
+from trainable.contract import StudyError, Unreachable
 
 
 def drive(steady, lane, disturb=lambda turn: None):
@@ -59,6 +62,34 @@ def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatc
     ledger.close()
 
 
+@pytest.mark.postgres
+def test_a_table_that_somebody_has_locked_is_away(postgres, tmp_path, monkeypatch):
+    """Catches: a referee, a sign of life or a request to stop that waits for ever."""
+    monkeypatch.setattr("study.database.LOCKED_S", 0.1)
+    monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
+    spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
+    ledger = Ledger.open(spec, tmp_path / "formula", BASELINE)
+    run, heard, locked = ledger.claim(), [], ExitStack()
+    other = database.postgres_engine("env:STUDY_TEST_DATABASE")
+
+    def disturb(turn):
+        if turn == 5:
+            connection = locked.enter_context(other.connect())
+            connection.execute(sa.text("LOCK TABLE measurements, runs, studies IN ACCESS EXCLUSIVE MODE"))
+            for asked in (ledger.request_stop, partial(ledger.renew, run)):
+                with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
+                    asked()
+        if turn == 8:
+            locked.close()
+
+    steady = Steady(lambda: Referee(ledger, run), notify=heard.append)
+    assert drive(steady, FormulaLane(f"{run}.0", 2), disturb) == 3
+    assert [event.what for event in heard] == ["record away", "record back"]
+    check(ledger)
+    ledger.close()
+    other.dispose()
+
+
 @contextmanager
 def failing(share, seed=0):
     """A share of the statements that write fail, as on a disk that is full now and then."""
@@ -84,6 +115,55 @@ def test_a_full_disk_at_whatever_statement(open_ledger, seed):
         unanswered = drive(Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2))
     assert unanswered > 0
     check(ledger)
+
+
+@contextmanager
+def moved(folder):
+    """The folder is not where it was, as on a disk that is not mounted for a moment."""
+    aside = folder.rename(folder.with_name("aside"))
+    yield
+    aside.rename(folder)
+
+
+@contextmanager
+def failing_disk(folder):
+    """SQLite says "disk I/O error" of the record: what it looks for beside it cannot be read."""
+    obstacle = folder / "ledger.db-journal"
+    obstacle.mkdir()
+    yield
+    obstacle.rmdir()
+
+
+@pytest.mark.parametrize("befall", [moved, failing_disk])
+def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path, befall):
+    """Catches: a run that ends where its record is away for longer than one call."""
+    ledger, folder = open_ledger(), tmp_path / "formula"
+    run = ledger.claim()
+    ledger.close()
+    heard, plight = [], ExitStack()
+    steady = Steady(lambda: Referee(Ledger.read(folder), run), notify=heard.append)
+
+    def disturb(turn):
+        if turn in (5, 6, 9):
+            plight.close()
+        if turn in (5, 6):
+            plight.enter_context(failing(1.0) if turn == 5 else befall(folder))
+
+    assert drive(steady, FormulaLane(f"{run}.0", 2), disturb) == 4
+    assert [event.what for event in heard] == ["record away", "record back"]
+    check(ledger)
+
+
+def test_a_record_that_is_none_is_not_waited_for(open_ledger, tmp_path):
+    """Catches: a mistake that only the user can mend, told after ten minutes, or taken for a disk's."""
+    run = open_ledger().claim()
+    (tmp_path / "formula/ledger.db").write_bytes(b"this is not a database, and never was one")
+    steady = Steady(lambda: Referee(Ledger.read(tmp_path / "formula"), run))
+    with pytest.raises(
+        StudyError, match=r"file is not a database; restore it, or delete the folder"
+    ) as error:
+        FormulaLane(f"{run}.0").advance(steady.exchange)
+    assert not isinstance(error.value, AwayError)
 
 
 def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
