@@ -96,7 +96,6 @@ class Referee:
         self._reserved = 0
         self._drawing = Lock()
         self._looked = float("-inf")
-        self._called = clock()
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
         self.over: str | None = None
         self._lost = False
@@ -131,46 +130,35 @@ class Referee:
         free: int,
     ) -> Answer:
         """Decisions on what the lane holds, leases for its free slots, or the word to park."""
-        self._called = self._clock()
-        try:
-            return self._answer(lane, incarnation, held, measurements, free)
-        finally:
-            self._roster.excuse(self._clock() - self._called)
-
-    def _answer(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
-        seen = self._roster[lane]
-        new = incarnation < 1 and incarnation != seen.token
-        if incarnation > 0 and incarnation != seen.incarnation:
-            return _refusal(incarnation, held, f"incarnation {incarnation} of this lane was replaced")
-        self._look()
-        if self._lost:
-            return _refusal(incarnation, held, "another run has the study")
-        if new:
-            self._welcome(lane, seen, incarnation)
-        self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
-        self._roster.hear(lane, held, further=self._further(lane, held) or bool(measurements))
-        holder = Holder(self.run, lane, seen.incarnation)
-        decisions = [self._settle(holder, h, measurements) for h in held]
-        leases: list[Lease] = []
-        if self.over is None:
-            free += sum(d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True))
-            busy = any(d.verdict == "go" for d in decisions)
-            leases = self._leases(holder, held, max(free, 0), busy=busy)
-            seen.unmet = max(free, 0) - len(leases)
-        if not self._running and not self._reserved:
-            self._rest()
-        if new:  # now that it has its answer: a start that the database failed does not count
-            self._roster.note(lane)
-        over = self.over is not None
-        idle = not leases and not any(d.verdict == "go" for d in decisions)
-        return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
+        with self._roster.call():
+            seen = self._roster[lane]
+            new = incarnation < 1 and incarnation != seen.token
+            if incarnation > 0 and incarnation != seen.incarnation:
+                return _refusal(incarnation, held, f"incarnation {incarnation} of this lane was replaced")
+            self._look()
+            if self._lost:
+                return _refusal(incarnation, held, "another run has the study")
+            if new:
+                self._welcome(lane, seen, incarnation)
+            self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
+            self._roster.hear(lane, held, further=self._further(lane, held) or bool(measurements))
+            holder = Holder(self.run, lane, seen.incarnation)
+            decisions = [self._settle(holder, h, measurements) for h in held]
+            leases: list[Lease] = []
+            if self.over is None:
+                free += sum(
+                    d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True)
+                )
+                busy = any(d.verdict == "go" for d in decisions)
+                leases = self._leases(holder, held, max(free, 0), busy=busy)
+                seen.unmet = max(free, 0) - len(leases)
+            if not self._running and not self._reserved:
+                self._rest()
+            if new:  # now that it has its answer: a start that the database failed does not count
+                self._roster.note(lane)
+            over = self.over is not None
+            idle = not leases and not any(d.verdict == "go" for d in decisions)
+            return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
 
     def _rest(self) -> None:
         """Nothing runs: end the study where its budget is spent.
@@ -372,7 +360,7 @@ class Referee:
             if trial.holder.run != self.run:
                 trial.holder = None
                 continue
-            silent_s = self._roster.silence(trial.holder.lane, self._called)
+            silent_s = self._roster.silence(trial.holder.lane)
             if silent_s is not None:
                 self._faulted(number, Fault("lane", f"lane {trial.holder.lane} silent for {silent_s:.0f} s"))
 

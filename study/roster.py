@@ -1,6 +1,7 @@
 """The lanes of one run, as last heard."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from study.ledger import Ledger
@@ -41,6 +42,7 @@ class Roster:
         self._lease_s = lease_s
         self._clock = clock
         self._lanes: dict[str, Seen] = {}
+        self._called = clock()
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -70,10 +72,15 @@ class Roster:
             seen.starts = 0 if further else seen.starts
             self.note(lane)
 
-    def excuse(self, seconds: float) -> None:
-        """Nobody could be heard for so long: an answer was being made."""
-        for seen in self._lanes.values():
-            seen.at += seconds
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """While a call is answered: nobody else can be heard, and nobody's silence counts."""
+        self._called = self._clock()
+        try:
+            yield
+        finally:
+            for seen in self._lanes.values():
+                seen.at += self._clock() - self._called
 
     def note(self, lane: str) -> None:
         """Put what is known of a lane on record."""
@@ -82,9 +89,9 @@ class Roster:
         self._ledger.note_lane(lane, known)
         seen.noted_s = seen.longest_s
 
-    def silence(self, lane: str, now: float) -> float | None:
-        """Seconds that a lane has been silent by `now`, once that is too long; None before."""
+    def silence(self, lane: str) -> float | None:
+        """Seconds that a lane was silent when the present call came, once that is too long; None before."""
         seen = self[lane]
-        silent_s = now - seen.at
+        silent_s = self._called - seen.at
         longest = max(self._lease_s, 10 * seen.longest_s) if seen.longest_s else UNTIMED * self._lease_s
         return silent_s if silent_s > longest else None
