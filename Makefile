@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 SEED ?= 0
+# two files of tests at once: most wait for processes of their own, and leave a core idle
+BESIDE := -n 2 --dist loadfile
 
 .PHONY: study ps1 check test fuzz chaos mutants bench gallery
 
@@ -25,7 +27,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/contracts/test_layers.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest $(BESIDE)
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/pytest -m fuzz --hypothesis-profile=long --timeout=3600

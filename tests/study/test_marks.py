@@ -47,7 +47,8 @@ def test_each_thing_that_is_done_to_a_study_in_postgresql_gives_it_another_mark(
     assert marks.of(folder) == other.of(folder) == seen[-1]  # and the same for everybody
 
     more = StudySpec.from_text(SPEC, where="test", overrides=["name=mine", ELSEWHERE, "budget.trials=7"])
-    ledger = Ledger.open(more, folder, BASELINE)  # another budget
+    ledger = Ledger.open(more, folder, BASELINE)
+    ledger.adopt(folder)  # another budget
     seen.append(marks.of(folder))
     run = ledger.claim()  # another run
     seen.append(marks.of(folder))

@@ -107,6 +107,7 @@ def driven(home: Path, name: str, *overrides: str, slots: int = 2) -> Driven:
     spec = StudySpec.from_text(SPEC, where="test", overrides=(f"name={name}", *overrides))
     ledger = Ledger.open(spec, home / name, BASELINE)
     run = ledger.claim()
+    ledger.adopt(home / name)
     return Driven(ledger, run, Referee(ledger, run), FormulaLane(f"{run}.0", slots))
 
 
