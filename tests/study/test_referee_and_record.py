@@ -506,8 +506,10 @@ def test_how_long_a_lane_may_be_silent_is_on_record(open_ledger):
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
-    slow, other = FormulaLane(f"{run}.0", epoch_s=1000.0), FormulaLane(f"{run}.1")
+    slow, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
     slow.advance(referee.exchange), slow.advance(referee.exchange)
+    slow.epoch_s = 1000.0
+    slow.advance(referee.exchange)
     referee = Referee(ledger, run, clock=clock)
     other.advance(referee.exchange)
     clock.now += 1000
