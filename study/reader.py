@@ -38,7 +38,7 @@ from trainable.contract import METRICS, Config, Decision, Measurement, StudyErro
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
 
-UNMET = 1
+NO_TOKEN = 1
 """In the place of the number that a lane makes up before it is given one: those are below 0."""
 
 _NAMED = 1000
@@ -199,7 +199,7 @@ class Reader:
         had made up before it was given one, and its longest epoch in seconds.
         """
         known: dict[str, Any] = self._facts().get(f"lane/{name}", {})
-        return {"incarnation": 0, "starts": 0, "token": UNMET, "longest_s": 0.0} | known
+        return {"incarnation": 0, "starts": 0, "token": NO_TOKEN, "longest_s": 0.0} | known
 
     def places(self) -> list[Place]:
         """Where each lane was in each of its incarnations, as they were noted."""

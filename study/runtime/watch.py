@@ -65,9 +65,10 @@ class Watch(tune.Stopper, tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
         """See whether all lanes hang that have had a result; those that are yet to start are waited for."""
-        if self._heard is None or not any(trial.status == Trial.RUNNING for trial in trials):
-            self._heard = None if self._heard is None else time.monotonic()
+        if self._heard is None:
             return
+        if not any(trial.status == Trial.RUNNING for trial in trials):
+            self._heard = time.monotonic()
         silent_s = time.monotonic() - self._heard
         if silent_s > max(HUNG_S, 10 * self._longest_s):
             self.over = True
