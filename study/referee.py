@@ -215,6 +215,13 @@ class Referee:
 
     # --- lanes -----------------------------------------------------------------------------------------
 
+    def lose(self, lane: str) -> None:
+        """The lane's process has ended. What it held waits `lease_s` for its next one, with its
+        checkpoint, and no longer: its node may be gone.
+        """
+        if any(trial.lane == lane for trial in self._running.values()):
+            self._roster.lose(lane)
+
     def _welcome(self, lane: str, seen: Seen, token: int) -> None:
         """Number a lane that is new or was reborn, and end the study where it is reborn in vain."""
         seen.token = token

@@ -17,7 +17,8 @@ UNTIMED = 10
 @dataclass(slots=True)
 class Seen:
     """A lane: its incarnation, its starts since it last got anywhere, the number it had made up before, its
-    longest epoch, when it was last heard, and the free slots that nothing was there for.
+    longest epoch, when it was last heard, whether its process is gone, and the free slots that nothing was
+    there for.
 
     `noted_s` is the longest epoch that is on record.
     """
@@ -27,6 +28,7 @@ class Seen:
     token: int
     longest_s: float
     at: float
+    gone: bool = False
     noted_s: float = 0.0
     unmet: int = 0
 
@@ -65,12 +67,16 @@ class Roster:
         What changes how long it may be silent is put on record: another referee must know.
         """
         seen = self[lane]
-        seen.at = self._clock()
+        seen.at, seen.gone = self._clock(), False
         seen.longest_s = max([seen.longest_s, *(h.epoch_s for h in held)])
         longer = seen.longest_s > max(2 * seen.noted_s, self._lease_s / 10)
         if (further and seen.starts) or longer:
             seen.starts = 0 if further else seen.starts
             self.note(lane)
+
+    def lose(self, lane: str) -> None:
+        """The lane's process is gone: its next one has `lease_s` to be heard, however long epochs are."""
+        self[lane].at, self[lane].gone = self._clock(), True
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -93,5 +99,10 @@ class Roster:
         """Seconds that a lane was silent when the present call came, once that is too long; None before."""
         seen = self[lane]
         silent_s = self._called - seen.at
-        longest = max(self._lease_s, 10 * seen.longest_s) if seen.longest_s else UNTIMED * self._lease_s
-        return silent_s if silent_s > longest else None
+        if seen.gone:
+            patience_s = self._lease_s
+        elif seen.longest_s:
+            patience_s = max(self._lease_s, 10 * seen.longest_s)
+        else:
+            patience_s = UNTIMED * self._lease_s
+        return silent_s if silent_s > patience_s else None

@@ -47,6 +47,10 @@ class RefereeActor:
         """What the Referee answers."""
         return self._referee.exchange(lane, incarnation, held, measurements, free)
 
+    def lose(self, lane: str) -> None:
+        """The lane's process has ended."""
+        self._referee.lose(lane)
+
     def over(self) -> str | None:
         """Why the study is over, or None."""
         return self._referee.over

@@ -46,6 +46,11 @@ class Ahead:
             self._turn.notify()
         return answer
 
+    def lose(self, lane: str) -> None:
+        """The lane's process has ended."""
+        with self._turn:
+            self._referee.lose(lane)
+
     def close(self) -> None:
         """Wait for an ask that is being made, make no further one, and let go of the record."""
         with self._turn:

@@ -68,6 +68,11 @@ class Steady:
             self._away_since = None
         return answer
 
+    def lose(self, lane: str) -> None:
+        """The lane's process has ended; nobody hears it while the database is away."""
+        if self._referee is not None:
+            self._referee.lose(lane)
+
     def _opened(self) -> Referee | Ahead:
         """What `open_` opens. AwayError, whatever is wrong, where it was open before: a disk or a folder that
         is gone for a moment looks like a record that is none.

@@ -64,7 +64,7 @@ def drive(
             referee = _appointed(ledger, folder, run, lease_s)
             job = replace(job, save_every_s=runtime.save_every_s, marker=marker)
             lanes = {f"{run}.{number}": seat for number, seat in enumerate(placed)}
-            watch = Watch(folder, ledger.stage)
+            watch = Watch(folder, ledger.stage, referee)
             try:
                 _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=storage / ledger.stage)
                 over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)

@@ -28,7 +28,8 @@ MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"
 class Watch(tune.Stopper, tune.Callback):
     """Ends Tune's run when the referee is done, or when lanes cannot even start; notes where lanes are."""
 
-    def __init__(self, folder: Path, stage: Stage) -> None:
+    def __init__(self, folder: Path, stage: Stage, referee: Any) -> None:
+        self._referee = referee
         self.over = False
         self.failure: str | None = None
         self._record = folder, stage  # Tune pickles this; a Ledger is no thing to be pickled
@@ -75,7 +76,8 @@ class Watch(tune.Stopper, tune.Callback):
             self.failure = f"no lane has had a result for {silent_s:.0f} s; run the study again to go on"
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """Count a lane's failures since its last result."""
+        """Tell the referee that a lane's process has ended, and count its failures since its last result."""
+        self._referee.lose.remote(trial.config["lane"])
         failed = self._failed[trial.trial_id] = self._failed.get(trial.trial_id, 0) + 1
         said = _last_line(trial)
         if MENDABLE in said or failed > SETUP_FAILURES:

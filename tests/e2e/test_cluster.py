@@ -1,5 +1,7 @@
 """A study on a cluster of two nodes, one of which joins late and is then killed: law 5 holds."""
 
+import re
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
@@ -8,10 +10,11 @@ from alone import recorded, trained_alone
 from ray.cluster_utils import Cluster
 
 from study.ledger import Ledger
-from study.runtime import run
+from study.runtime import run, tune
 from study.spec import StudySpec
 
-TRIALS, EPOCHS = 14, 60
+TRIALS, EPOCHS = 8, 60
+LEASE_S = 6.0
 SPEC = f"""
 name = "cluster"
 [data]
@@ -46,6 +49,20 @@ def cluster():
     nodes.shutdown()
 
 
+def endless() -> type[tune.Lane]:
+    """A lane that never ends the first epoch of its trials, where it is not the first of the study's."""
+
+    class Endless(tune.Lane):
+        """Made here, so that it travels to Ray's workers by value."""
+
+        def step(self):
+            if self.session.held and not self.session.lane.endswith(".0"):
+                time.sleep(3600)
+            return super().step()
+
+    return Endless
+
+
 def until(fact, study):
     """Wait for a fact of a study that goes on; fail where it ends first."""
     while not fact():
@@ -57,8 +74,11 @@ def until(fact, study):
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 @pytest.mark.slow
-def test_a_node_joins_late_and_is_killed(cluster, tmp_path):
+@pytest.mark.parametrize("lane", [tune.Lane, endless()], ids=["in-its-epochs", "before-its-first"])
+def test_a_node_joins_late_and_is_killed(cluster, tmp_path, monkeypatch, lane):
     """Catches: pending lanes that never start, trials of a dead node waited for or trained twice."""
+    monkeypatch.setattr(tune, "Lane", lane)
+    monkeypatch.setitem(tune.drive.__kwdefaults__, "lease_s", LEASE_S)
     spec = StudySpec.from_text(SPEC, where="test")
     with ThreadPoolExecutor(1) as pool:
         study = pool.submit(run, spec, tmp_path)
@@ -66,7 +86,7 @@ def test_a_node_joins_late_and_is_killed(cluster, tmp_path):
         ledger = Ledger.read(tmp_path / spec.name)
         until(lambda: any(ledger.measurements()), study)
         node = cluster.add_node(num_cpus=2)
-        until(lambda: len({r.holder for r in ledger.records() if r.state == "running"}) == 3, study)
+        until(lambda: len({r.holder for r in ledger.records() if r.state == "running"} - {None}) == 3, study)
         cluster.remove_node(node, allow_graceful=False)
         outcome = study.result()
 
@@ -75,6 +95,8 @@ def test_a_node_joins_late_and_is_killed(cluster, tmp_path):
     assert [(r.trial, r.state) for r in records] == [(n, "completed") for n in range(TRIALS)]
     moved = [r.trial for r in records if r.attempt > 1 or r.holder.incarnation > 1]
     assert moved
+    reasons = "; ".join(reason for r in records for reason in r.retries)
+    assert all(float(s) < 5 * LEASE_S for s in re.findall(r"silent for (\d+) s", reasons)), reasons
     found = recorded(ledger)
     every_tenth = list(range(10, EPOCHS + 1, 10))
     assert {key: sorted(epochs) for key, epochs in found.items()} == {

@@ -67,7 +67,7 @@ def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path
         events = heard.result(120)
         page.get_by_role("link", name="Report").click()
         assert page.locator(".kind").inner_text().lower() == "pareto report"
-        assert page.locator("figure svg").count() > 3
+        until(lambda: page.locator("figure svg").count() > 3, "the report's figures")
         page.screenshot(path=tmp_path / "report.png")
 
         with closing(Ledger.read(ledger.parent)) as record:

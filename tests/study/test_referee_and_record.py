@@ -501,6 +501,41 @@ def test_a_lane_whose_epochs_nobody_has_timed_keeps_its_trials_for_longer(open_l
     assert [(r.state, r.attempt) for r in ledger.records()] == [("completed", 1)] * 2
 
 
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_lane_whose_process_is_gone_loses_its_trials_soon(open_ledger, epochs):
+    """However long its epochs are. Catches: hours of waiting for a lane that died with its node."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lost, other = FormulaLane(f"{run}.0", epoch_s=1000.0), FormulaLane(f"{run}.1", slots=3)
+    for _ in range(1 + 2 * epochs):
+        lost.advance(referee.exchange)
+    referee.lose(lost.name)
+    clock.now += 59
+    assert [lease.trial for lease in other.call(referee.exchange).leases] == [1, 2, 3]
+    clock.now += 2
+    assert [lease.trial for lease in other.call(referee.exchange).leases] == [1, 2, 3]
+    other.slots = 4
+    assert [lease.trial for lease in other.call(referee.exchange).leases] == [1, 2, 3, 0]
+
+
+def test_a_lane_that_is_back_is_as_patiently_waited_for_as_before(open_ledger):
+    """Catches: a lane that lost its process once and loses its trials at every long epoch since."""
+    ledger, clock = open_ledger("budget.trials=1"), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lane, other = FormulaLane(f"{run}.0", epoch_s=300.0), FormulaLane(f"{run}.1")
+    lane.advance(referee.exchange)
+    referee.lose(lane.name)
+    lane = lane.reborn()
+    lane.epoch_s = 300.0
+    while referee.over is None:
+        lane.advance(referee.exchange)
+        clock.now += 150
+        other.advance(referee.exchange)
+    assert [(r.state, r.attempt) for r in ledger.records()] == [("completed", 2)]
+
+
 def test_how_long_a_lane_may_be_silent_is_on_record(open_ledger):
     """Catches: a referee that is started again and takes a lane with long epochs for a lost one."""
     ledger, clock = open_ledger(), Clock()
