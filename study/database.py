@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from study.disk import put
 from study.record import tables
 from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
@@ -217,9 +218,7 @@ def _place(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, str] | None:
 
 def put_spec(spec: StudySpec, folder: Path) -> None:
     """Put a study's spec into its folder, where it is always whole."""
-    beside = folder / f".{SPEC}.{os.getpid()}"
-    beside.write_text(spec.as_toml(), encoding="utf-8")
-    beside.replace(folder / SPEC)
+    put(folder / SPEC, spec.as_toml().encode())
 
 
 def prepare(path: Path, *, journal: str = "WAL") -> None:

@@ -15,6 +15,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from study.budget import complete
+from study.disk import put
 from study.front import candidates, front, reference
 from study.reader import Reader
 from study.record import MEASURED, Point, Record, State
@@ -64,16 +65,16 @@ def export(ledger: Reader, folder: Path) -> None:
     made = tables(ledger)
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name in ("measurements", "points", "trials"):
-        _replace(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
+        put(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
     if (confirmation := ledger.confirmation()) is not None and confirmation.fixed:
         for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
-            _replace(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
+            put(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
     rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
     columns = ["trial", "epoch", *CONFIG, *METRICS, *SPREADS, "replicates"]
-    _replace(folder / "front.csv", rows[columns].to_csv(index=False).encode())
+    put(folder / "front.csv", rows[columns].to_csv(index=False).encode())
     said = manifest(ledger, made.records.values(), made.hypervolume)
     text = json.dumps(said, indent=2, ensure_ascii=False)
-    _replace(folder / "manifest.json", text.encode())
+    put(folder / "manifest.json", text.encode())
 
 
 def manifest(ledger: Reader, records: Collection[Record], hypervolume: float) -> dict[str, Any]:
@@ -201,12 +202,6 @@ def _trial(record: Record) -> dict[str, Any]:
         "max_epochs": config.get("epochs"),
         "lane": None if record.holder is None else record.holder.lane,
     }
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def _iso(seconds: float) -> str:

@@ -2,10 +2,10 @@
 lets others name on its disks and in its network.
 """
 
-import os
 from contextlib import closing
 from pathlib import Path
 
+from study import disk
 from study.ledger import Ledger
 from study.parts import Runtime, is_file
 from study.runtime import done
@@ -68,8 +68,7 @@ def put(shelf: Shelf, spec: StudySpec) -> bool:
 
 def replace(folder: Path, spec: StudySpec) -> None:
     """Keep another spec of a study that waits for its first run."""
-    beside = _beside(folder / POSTED, spec.as_toml())
-    beside.replace(folder / POSTED)
+    disk.put(folder / POSTED, spec.as_toml().encode())
 
 
 def left(folder: Path, spec: StudySpec) -> bool:
@@ -93,21 +92,14 @@ def ask_to_stop(folder: Path) -> bool:
 
 def _linked(path: Path, text: str) -> bool:
     """Whether the file was made, whole, with this text; False where there is one."""
-    beside = _beside(path, text)
+    made = disk.beside(path, text.encode())
     try:
-        path.hardlink_to(beside)
+        path.hardlink_to(made)
     except FileExistsError:
         return False
     finally:
-        beside.unlink()
+        made.unlink()
     return True
-
-
-def _beside(path: Path, text: str) -> Path:
-    """A file of this text beside `path`, which nobody else knows."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    beside.write_text(text, encoding="utf-8")
-    return beside
 
 
 def _text(body: bytes) -> str:

@@ -7,7 +7,6 @@ it has changed.
 
 import hmac
 import json
-import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, get_args
 
+from study.disk import put
 from trainable.contract import StudyError
 
 Scope = Literal["read", "write"]
@@ -124,14 +124,8 @@ class Tokens:
             fcntl.flock(lock, fcntl.LOCK_EX)
             tokens = self._parsed() if self._path.is_file() else {}
             yield tokens
-            beside = self._path.with_suffix(f".{os.getpid()}")
-            beside.unlink(missing_ok=True)
-            beside.touch(mode=0o600)
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump([asdict(token) for token in tokens.values()], file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            content = json.dumps([asdict(token) for token in tokens.values()], indent=2)
+            put(self._path, content.encode(), mode=0o600)
 
 
 def span(text: str) -> timedelta:

@@ -58,7 +58,7 @@ ORDER = {
         forms ← parts
         parts, spec_text ← spec ← space ← samplers
         owner ← record
-        record, spec ← database ← reader, storage
+        disk, record, spec ← database ← reader, storage
         reader, samplers, storage ← ledger
         database ← marks
         record, spec ← front

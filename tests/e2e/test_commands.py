@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -67,6 +69,15 @@ LOOKS = (
     "list --json",
     "status --json",
 )
+
+
+@pytest.mark.parametrize("words", ["--help", "list", "status tiny", "front tiny", "logs tiny"])
+def test_who_looks_does_not_wait_for_what_trains(here: Path, words: str):
+    """Catches: a second of imports in every command, though it was spent on the way out only."""
+    absent = "import sys; sys.modules.update(torch=None, numba=None, ray=None, optuna=None)"
+    command = [sys.executable, "-P", "-c", f"{absent}\nfrom study.cli import main; main()", *words.split()]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture(scope="module")
