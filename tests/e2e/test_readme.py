@@ -65,7 +65,7 @@ def run(block: Block, folder: Path, home: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("block", QUICK, ids=[block.text.split("\n")[0] for block in QUICK])
 def test_a_block_runs(block: Block, folder: Path) -> None:
     assert run(block, folder, home=folder)
