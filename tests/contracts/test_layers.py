@@ -133,7 +133,6 @@ OUTSIDE = {
     "scipy": (
         "analysis.compare",
         "analysis.confirmation",
-        "analysis.trade",
         "study.samplers.qmc",
         "trainable.engines",
     ),
