@@ -8,6 +8,7 @@ else befalls the files does not fit the seal.
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from trainable.typed import typed
 
 FORMAT = 2
 """Version of what `write` leaves; another one is refused."""
+
+MOST = sys.float_info.max
+"""The largest number; a whole one in JSON may be larger."""
 
 RECORD = "slots.json"
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -139,12 +143,15 @@ def _states(record: Record, tensors: dict[str, NDArray[np.generic]], engine: Eng
 
 
 def _check(slot: Slot) -> None:
-    """ValueError where a slot's numbers are below what they count from, or its epoch beyond its last."""
+    """ValueError where a slot's numbers are none that a spec allows, or its epoch is beyond its last."""
     lease, config = slot.lease, slot.lease.config
     batch = 1 if config.batch_size == "full" else config.batch_size
     counts = (lease.attempt, batch, config.dim, config.hidden, config.epochs, config.evaluate_every)
     if min(counts) < 1 or min((lease.trial, *lease.replicates)) < 0 or not lease.replicates:
         raise ValueError(f"trial {lease.trial}: a number is below what it counts from")
+    shares = 0 <= config.ranking_weight <= 1
+    if not (shares and 0 < config.learning_rate <= MOST and 0 <= config.weight_decay <= MOST):
+        raise ValueError(f"trial {lease.trial}: its weight, learning rate or weight decay is out of range")
     if not 0 <= slot.epoch <= config.epochs:
         raise ValueError(f"trial {lease.trial}: epoch {slot.epoch} is none of its {config.epochs}")
 

@@ -1,7 +1,9 @@
 """A checkpoint is whole or refused: at any kill, after any damage, of any other kind."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from trainable.checkpoint import FORMAT, RECORD, CheckpointError, Record, read, 
 from trainable.contract import SHARINGS, StudyError
 from trainable.parameters import fresh, initial, layout
 from trainable.session import Session
+from trainable.slots import Slot
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +145,19 @@ def test_files_of_two_checkpoints_make_none(saved, tmp_path: Path):
         read(put(tmp_path / "it", mixed), new_engine("plain", dtype="float32"))
 
 
+def with_config(**values: object) -> Callable[[Slot], Slot]:
+    """A change of a slot: these values in its trial's configuration."""
+    return lambda s: replace(s, lease=replace(s.lease, config=replace(s.lease.config, **values)))
+
+
+ODD = (
+    *({"learning_rate": value} for value in (-1e-9, 0.0, nan, inf, 10**400)),
+    *({"weight_decay": value} for value in (-1e-9, nan, inf)),
+    *({"weight": value} for value in (-0.1, 1.1, nan)),
+)
+"""What no spec allows, and PyTorch refuses in its own words or takes."""
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -151,8 +167,9 @@ def test_files_of_two_checkpoints_make_none(saved, tmp_path: Path):
         (lambda s: replace(s, lease=replace(s.lease, trial=3)), "a replicate is there twice"),
         (lambda s: replace(s, lease=replace(s.lease, attempt=0)), "below what it counts from"),
         (lambda s: replace(s, lease=replace(s.lease, replicates=())), "below what it counts from"),
+        *((with_config(**odd), "out of range") for odd in ODD),
         (
-            lambda s: replace(s, lease=replace(s.lease, config=replace(s.lease.config, dim=5))),
+            with_config(dim=5),
             r"7/0/ranking.users is \(\(12, 4\), dtype\('float32'\)\), wanted is \(\(12, 5\)",
         ),
     ],
