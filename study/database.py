@@ -14,10 +14,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from study.disk import put
 from study.record import tables
 from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
+from trainable.disk import put
 
 SCHEMA = 3
 """Version of what is written; a database with another one is refused."""

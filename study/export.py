@@ -15,11 +15,11 @@ from typing import Any, get_args
 import pandas as pd
 
 from study.budget import complete
-from study.disk import put
 from study.front import candidates, front, reference
 from study.reader import Reader
 from study.record import MEASURED, Point, Record, State
 from trainable.contract import METRICS, UserMetrics
+from trainable.disk import put
 
 SCHEMA = 1
 SPREADS = tuple(f"{metric}_sd" for metric in METRICS)

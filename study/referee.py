@@ -216,9 +216,7 @@ class Referee:
     # --- lanes -----------------------------------------------------------------------------------------
 
     def lose(self, lane: str) -> None:
-        """The lane's process has ended. What it held waits `lease_s` for its next one, with its
-        checkpoint, and no longer: its node may be gone.
-        """
+        """The lane's process has ended. What it held waits `lease_s` for the next, with its checkpoint."""
         if any(trial.lane == lane for trial in self._running.values()):
             self._roster.lose(lane)
 

@@ -149,8 +149,11 @@ def _check(slot: Slot) -> None:
     counts = (lease.attempt, batch, config.dim, config.hidden, config.epochs, config.evaluate_every)
     if min(counts) < 1 or min((lease.trial, *lease.replicates)) < 0 or not lease.replicates:
         raise ValueError(f"trial {lease.trial}: a number is below what it counts from")
-    shares = 0 <= config.ranking_weight <= 1
-    if not (shares and 0 < config.learning_rate <= MOST and 0 <= config.weight_decay <= MOST):
+    if not (
+        0 <= config.ranking_weight <= 1
+        and 0 < config.learning_rate <= MOST
+        and 0 <= config.weight_decay <= MOST
+    ):
         raise ValueError(f"trial {lease.trial}: its weight, learning rate or weight decay is out of range")
     if not 0 <= slot.epoch <= config.epochs:
         raise ValueError(f"trial {lease.trial}: epoch {slot.epoch} is none of its {config.epochs}")

@@ -69,7 +69,7 @@ def main() -> None:
         _refuse(f"{type(error).__name__}: {error}")
     except OSError as error:
         _refuse(f"{type(error).__name__}: {error.filename or here.STUDIES}: {error.strerror or error}")
-    except Exception as error:  # which a command that ends by itself, in SystemExit, does not come to
+    except Exception as error:  # not SystemExit, in which every command ends
         if not isinstance(error, _database_errors()):
             raise
         _refuse(f"{here.STUDIES}: a study's record cannot be read or written: {first_line(error)}")

@@ -5,12 +5,12 @@ lets others name on its disks and in its network.
 from contextlib import closing
 from pathlib import Path
 
-from study import disk
 from study.ledger import Ledger
 from study.parts import Runtime, is_file
 from study.runtime import done
 from study.service.shelf import POSTED, Look, Shelf
 from study.spec import SpecError, StudySpec
+from trainable import disk
 from trainable.contract import StudyError
 
 JSON, TOML = "application/json", "application/toml"
@@ -92,13 +92,11 @@ def ask_to_stop(folder: Path) -> bool:
 
 def _linked(path: Path, text: str) -> bool:
     """Whether the file was made, whole, with this text; False where there is one."""
-    made = disk.beside(path, text.encode())
-    try:
-        path.hardlink_to(made)
-    except FileExistsError:
-        return False
-    finally:
-        made.unlink()
+    with disk.beside(path, text.encode()) as made:
+        try:
+            path.hardlink_to(made)
+        except FileExistsError:
+            return False
     return True
 
 

@@ -17,8 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, get_args
 
-from study.disk import put
 from trainable.contract import StudyError
+from trainable.disk import put
 
 Scope = Literal["read", "write"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

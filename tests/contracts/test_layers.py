@@ -17,6 +17,7 @@ PACKAGES = ("trainable", "analysis", "study")
 
 ORDER = {
     "trainable": """
+        disk ← data
         contract ← streams ← data ← metrics ← trivial
         contract ← losses
         streams ← parameters ← model
@@ -58,7 +59,7 @@ ORDER = {
         forms ← parts
         parts, spec_text ← spec ← space ← samplers
         owner ← record
-        disk, record, spec ← database ← reader, storage
+        record, spec ← database ← reader, storage
         reader, samplers, storage ← ledger
         database ← marks
         record, spec ← front
@@ -92,7 +93,7 @@ ORDER = {
 
 ABROAD = {
     "study": (
-        *("trainable.contract", "trainable.artifact", "trainable.data"),
+        *("trainable.contract", "trainable.artifact", "trainable.data", "trainable.disk"),
         *("analysis.objective", "analysis.front"),
     ),
     "study.models": ("trainable.engines", "trainable.job", "trainable.parameters"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 from zipfile import BadZipFile, ZipFile
 from zlib import error as ZlibError  # noqa: N812
@@ -72,20 +72,6 @@ def wheel_members(requirement: str, members: Iterable[str]) -> list[bytes]:
         (wheel,) = Path(folder).glob("*.whl")
         with ZipFile(wheel) as archive:
             return [archive.read(member) for member in members]
-
-
-def store(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, whole or not at all, whoever else does the same; OSError where it cannot be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        part = Path(file.name)
-        try:
-            file.write(data)
-            file.close()
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
 
 
 def _progress(*more: ProgressColumn) -> Progress:

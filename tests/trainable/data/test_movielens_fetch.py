@@ -170,21 +170,6 @@ def test_a_cache_that_cannot_be_written_is_named(
         ratings_file(release(site[1]), tmp_path / "file" / "u.data")
 
 
-def test_storing_leaves_the_old_file_and_no_scrap_when_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "u.data"
-    path.write_bytes(b"old")
-
-    def refuse(self: Path, target: Path) -> Path:
-        raise OSError("full")
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="full"):
-        fetch.store(path, b"new")
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
-
-
 def test_pip_says_why_it_has_no_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from study.disk import put
+from trainable.disk import put
 
 
 def test_a_disk_without_room_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
