@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable
-from threading import Event, Thread, current_thread, main_thread
+from contextlib import suppress
+from threading import Thread, current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
@@ -16,27 +18,53 @@ FAREWELL_S = 1.0
 
 
 class Interrupt:
-    """Notes INT and TERM while it is entered. `asked` is set by the first; a second ends a command's process
-    with 130, and is a KeyboardInterrupt in any other, a notebook's say: as soon as Python has the word, which
-    a call of Ray's may keep for a while.
+    """Notes INT and TERM while it is entered. The first asks the study to stop; a second ends a command's
+    process with 130, and is a KeyboardInterrupt in any other, a notebook's say: as soon as Python has the
+    word, which a call of Ray's may keep for a while.
 
     Signals reach the main thread only: entered in another one, it leaves them alone. `farewell` is given the
     last words, "" where there are none: a command sets it, which may have a terminal to tidy up.
     """
 
     def __init__(self) -> None:
-        self.asked = Event()
         self.farewell: Callable[[str], object] | None = None
+        self._asked = self._noted = False
         self._leaving = False
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
+        self._heard: socket.socket | None = None
 
     def __enter__(self) -> "Interrupt":
-        heard = SIGNALS if current_thread() is main_thread() else ()
-        self._before = {s: signal.signal(s, self._note) for s in heard}
+        if current_thread() is main_thread():
+            self._heard, self._told = socket.socketpair()
+            self._heard.setblocking(False)
+            self._told.setblocking(False)
+            self._told_before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
+            self._before = {s: signal.signal(s, self._note) for s in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._heard is not None:
+            self._asked = self.asked
+            signal.set_wakeup_fd(self._told_before)
+            self._told.close()
+            self._heard.close()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come, or somebody has asked, even where the main thread is in a call that
+        keeps it from Python: one of Ray's, that waits for a head which the same signal has ended.
+        """
+        if not self._asked and self._heard is not None:
+            with suppress(OSError):  # nothing has come, or this is over
+                if any(number in SIGNALS for number in self._heard.recv(4096)):
+                    self.ask()
+        return self._asked
+
+    def ask(self) -> None:
+        """Ask the study to stop, as the first signal does."""
+        self._asked = True
 
     def leave(self, code: int, words: str = "") -> NoReturn:
         """End the process at once, whatever its threads are in the middle of, but for the farewell."""
@@ -48,8 +76,9 @@ class Interrupt:
         os._exit(code)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked.is_set() and not self._leaving:
+        if self._noted and not self._leaving:
             if self.farewell is None:
                 raise KeyboardInterrupt
             self.leave(INTERRUPTED)
-        self.asked.set()
+        self._noted = True
+        self.ask()

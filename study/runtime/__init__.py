@@ -117,7 +117,7 @@ def _claimed(
         reason,
         complete=done(ledger, asked, search=search) is not None,
         trained=True,
-        interrupted=interrupt.asked.is_set(),
+        interrupted=interrupt.asked,
     )
 
 

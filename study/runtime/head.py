@@ -53,7 +53,7 @@ def attended(
     def attend() -> None:
         if not _lost(place, over, gone_s):
             return
-        asked = interrupt.asked.is_set()
+        asked = interrupt.asked
         reason = "interrupted" if asked else "failed: the head of this run's Ray is gone"
         with suppress(*STORAGE_ERRORS):
             ledger.release(run, reason)

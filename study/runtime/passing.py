@@ -22,7 +22,7 @@ def passed_on(interrupt: Interrupt, ledger: Ledger, run: int, tell: Callable[[st
     def pass_on() -> None:
         told = False
         while not over.wait(LOOK_S):
-            if not interrupt.asked.is_set():
+            if not interrupt.asked:
                 continue
             if not told:
                 tell("stopping; a second signal ends the run at once")

@@ -69,6 +69,8 @@ def drive(
                 _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=storage / ledger.stage)
                 over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
             except RayError as error:
+                if interrupt.asked:  # the signal has ended Ray too
+                    raise KeyboardInterrupt from error
                 what = str(error).strip().splitlines()[0]
                 raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
             finally:

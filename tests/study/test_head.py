@@ -1,13 +1,43 @@
 """A run ends with the head of its own Ray, in words and at once, whatever Ray would wait for."""
 
+import signal
 import socket
+import subprocess
+import sys
+from contextlib import closing, contextmanager
 from threading import Event
 
 import pytest
 from command import until
+from formula import SPEC
+from ray.exceptions import RaySystemError
 
 from study.interrupt import Interrupt
+from study.reader import Reader
+from study.runtime import run as run_study
 from study.runtime.head import attended, gone
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+DEAF = """
+import ctypes, sys
+from pathlib import Path
+from threading import Timer
+from study.interrupt import Interrupt
+from study.ledger import Ledger
+from study.runtime.head import attended
+
+place, folder = sys.argv[1:]
+ledger = Ledger.read(Path(folder))
+calls, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+calls.pthread_mutex_init(mutex, None)
+calls.pthread_mutex_lock(mutex)
+with Interrupt() as interrupt, attended(place, ledger, ledger.claim(), interrupt, gone_s=0.0):
+    interrupt.farewell = lambda words: print(words, flush=True)
+    Timer(0.5, print, ["deaf"], {"flush": True}).start()
+    calls.pthread_mutex_lock(mutex)
+"""
+"""A driver whose main thread never comes back to Python, as from a call of Ray's that waits for its head."""
 
 
 class Left(Interrupt):
@@ -48,7 +78,7 @@ def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, re
     run = ledger.claim()
     with attended(place(head), ledger, run, interrupt, gone_s=0.0):
         if asked:
-            interrupt.asked.set()
+            interrupt.ask()
         assert interrupt.ways == []
         head.close()
         until(lambda: interrupt.ways, "the end of the run")
@@ -59,6 +89,54 @@ def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, re
     (ended,) = ledger.runs()
     assert ended.ended is not None
     assert words.startswith(ended.reason)
+
+
+def test_a_signal_that_the_main_thread_cannot_hear_has_interrupted_the_run(open_ledger, head, tmp_path):
+    """`timeout` ends the head with it. Catches: a run that is put down as failed where TERM ended it."""
+    folder = tmp_path / open_ledger().spec.name
+    driver = [sys.executable, "-c", DEAF, place(head), folder]
+    with subprocess.Popen(driver, stdout=subprocess.PIPE, text=True) as deaf:
+        try:
+            assert deaf.stdout is not None
+            assert deaf.stdout.readline() == "deaf\n"
+            deaf.send_signal(signal.SIGTERM)
+            head.close()
+            out, _ = deaf.communicate(timeout=60)
+        finally:
+            deaf.kill()
+    assert (deaf.returncode, out) == (130, "interrupted; the same command goes on from here\n")
+    with closing(Reader.read(folder)) as reader:
+        assert [run.reason for run in reader.runs()] == ["interrupted"]
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("asked", "error", "reason"),
+    [
+        (True, KeyboardInterrupt, "interrupted"),
+        (False, StudyError, "failed: Ray ended the run (System error: no raylet)"),
+    ],
+)
+def test_an_error_of_rays_is_said_in_words_or_comes_of_the_signal(
+    tmp_path, monkeypatch, asked, error, reason
+):
+    """Catches: a run that is put down as failed where TERM ended its Ray with it."""
+
+    @contextmanager
+    def watch(_folder, interrupt):
+        if asked:
+            interrupt.ask()
+        yield lambda _line: None
+
+    def fit(*_, **__):
+        raise RaySystemError("no raylet")
+
+    monkeypatch.setattr("study.runtime.tune._fit", fit)
+    spec = StudySpec.from_text(SPEC, where="test", overrides=["runtime.address=local", "runtime.lanes=1"])
+    with pytest.raises(error):
+        run_study(spec, tmp_path, watch=watch)
+    with closing(Reader.read(tmp_path / spec.name)) as reader:
+        assert [run.reason.partition(";")[0] for run in reader.runs()] == [reason]
 
 
 def test_one_that_comes_back_in_time_is_waited_for(open_ledger, head, monkeypatch):
