@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from threading import Thread, current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
@@ -30,37 +30,36 @@ class Interrupt:
         self.farewell: Callable[[str], object] | None = None
         self._asked = self._noted = False
         self._leaving = False
-        self._before: dict[signal.Signals, signal._HANDLER] = {}
         self._heard: socket.socket | None = None
+        self._restores = ExitStack()
 
     def __enter__(self) -> "Interrupt":
         if current_thread() is main_thread():
-            self._heard, self._told = socket.socketpair()
-            self._heard.setblocking(False)
-            self._told.setblocking(False)
-            self._told_before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
-            self._before = {s: signal.signal(s, self._note) for s in SIGNALS}
+            with ExitStack() as restores:
+                self._heard, told = (restores.enter_context(closing(end)) for end in socket.socketpair())
+                self._heard.setblocking(False)
+                told.setblocking(False)
+                before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+                restores.callback(signal.set_wakeup_fd, before)
+                for number in SIGNALS:
+                    restores.callback(signal.signal, number, signal.signal(number, self._note))
+                self._restores = restores.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._heard is not None:
-            self._asked = self.asked
-            signal.set_wakeup_fd(self._told_before)
-            self._told.close()
-            self._heard.close()
+        self._asked = self.asked
+        self._restores.close()
 
     @property
     def asked(self) -> bool:
         """Whether a signal has come, or somebody has asked, even where the main thread is in a call that
         keeps it from Python: one of Ray's, that waits for a head which the same signal has ended.
         """
-        if not self._asked and self._heard is not None:
-            with suppress(OSError):  # nothing has come, or this is over
-                if any(number in SIGNALS for number in self._heard.recv(4096)):
-                    self.ask()
-        return self._asked
+        if self._asked or self._heard is None:
+            return self._asked
+        with suppress(OSError):  # nothing has come, or this is over
+            return any(number in SIGNALS for number in self._heard.recv(4096, socket.MSG_PEEK))
+        return False
 
     def ask(self) -> None:
         """Ask the study to stop, as the first signal does."""

@@ -7,7 +7,6 @@ what is held and no longer leased is dropped. Repeating a call changes nothing.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from threading import Lock
 
 from study.budget import Spent, out_of_time, spent_out
@@ -19,21 +18,29 @@ from study.ledger import Ledger
 from study.plateau import Plateau
 from study.record import Holder
 from study.roster import LEASE_S, Roster, Seen
+from study.running import Running
 from trainable.contract import Answer, Config, Decision, Fault, FaultKind, Held, Lease, Measurement
 
-FRUITLESS_STARTS = 3
+FRUITLESS_STARTS = 8
 """Starts of a lane in a row, without a measurement or an epoch that its trials had not come to before, after
 which the study ends.
 """
 
-STARTS: Mapping[FaultKind, int] = {"lane": 10, "memory": 3, "error": 3}
+TAKEN_UP = 3
+"""Times in a row that a trial is taken up from a checkpoint no further than before; then it starts again."""
+
+STARTS: Mapping[FaultKind, int] = {"lane": 10, "deadly": 3, "memory": 3, "error": 3}
 """Starts of a trial that may end in each kind of fault; the last of them fails it.
+
+"deadly" is a lane that had trained others since it started, and was lost with this trial, a suspect, as the
+one newcomer in it.
 
 A number that is not finite fails it at once: the same key would give it again.
 """
 
 BLAME: Mapping[FaultKind, str] = {
     "lane": "its lane was lost",
+    "deadly": "it killed its lane",
     "memory": "it did not fit into memory",
     "error": "its training raised an error",
 }
@@ -43,26 +50,6 @@ PATIENCE_S = 1.0
 
 LOOK_S = 0.5
 """How often the Ledger is asked whether this run still has the study, and whether it is to stop."""
-
-
-@dataclass(slots=True)
-class Running:
-    """A trial without an end: who trains it (None while nobody does), which attempt, how far, and how far any
-    attempt has come; what made it start again, by kind and in words.
-    """
-
-    config: Config
-    attempt: int
-    holder: Holder | None
-    epoch: int = 0
-    reached: int = 0
-    faults: dict[FaultKind, int] = field(default_factory=dict)
-    retries: list[str] = field(default_factory=list)
-
-    @property
-    def lane(self) -> str | None:
-        """The name of the lane that trains it."""
-        return None if self.holder is None else self.holder.lane
 
 
 class Referee:
@@ -114,6 +101,9 @@ class Referee:
                 config = record.config or self.ledger.settle(record.trial)
                 trial = self._running[record.trial] = Running(config, record.attempt, record.holder)
                 trial.faults, trial.retries = dict(record.faults), list(record.retries)
+                trial.losses = record.faults.get("lane", 0) + record.faults.get("deadly", 0)
+                if trial.losses and (points := self.ledger.points(trial=record.trial)):
+                    trial.reached = points[-1].epoch
         self._judge = Judge(self.ledger, self._corner)
         for said in self._judge.stopped():
             if said.decision.trial in self._running:
@@ -149,9 +139,9 @@ class Referee:
                 free += sum(
                     d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True)
                 )
-                busy = any(d.verdict == "go" for d in decisions)
-                leases = self._leases(holder, held, max(free, 0), busy=busy)
-                seen.unmet = max(free, 0) - len(leases)
+                leases = self._leases(holder, held, max(free, 0))
+                tries = any(t.suspect and t.lane == lane for t in self._running.values())
+                seen.unmet = 0 if tries else max(free, 0) - len(leases)
             if not self._running and not self._reserved:
                 self._rest()
             if new:  # now that it has its answer: a start that the database failed does not count
@@ -181,11 +171,14 @@ class Referee:
 
     @property
     def wanting(self) -> bool:
-        """Whether to draw a trial now: for a slot that stays empty, or for the next that a lane frees."""
+        """Whether to draw a trial now: for a slot that stays empty, or for the next that a lane frees.
+
+        A suspect keeps none from being drawn: it has to wait for its turn.
+        """
         self._look()
         if self.over is not None or spent_out(self.spec, self._spent()) is not None:
             return False
-        waiting = self._reserved + sum(t.holder is None for t in self._running.values())
+        waiting = self._reserved + sum(t.holder is None and not t.suspect for t in self._running.values())
         return waiting < self._roster.unmet + len(self._roster)
 
     def reserve(self) -> None:
@@ -260,6 +253,13 @@ class Referee:
             return Decision(held.trial, "drop", "no longer leased to this lane")
         if held.fault is not None:
             return self._faulted(held.trial, held.fault)
+        if trial.holder != holder:
+            trial.take_up(held.epoch)
+            if trial.taken > TAKEN_UP:
+                words = f"lane {holder.lane} started again, and again no further than epoch {held.epoch}"
+                return self._faulted(held.trial, Fault("lane", words))
+        elif held.epoch > trial.epoch:
+            self._roster[holder.lane].proven = holder.incarnation
         trial.epoch = held.epoch
         now = [m for m in measurements if m.trial == held.trial and m.epoch == held.epoch]
         late = out_of_time(self.spec, self._spent())
@@ -268,7 +268,7 @@ class Referee:
             trial.holder = None
         elif decision.verdict != "go":
             self._end(decision, held.epoch)
-        elif trial.holder != holder:  # its lane was started again and took it up from a checkpoint
+        elif trial.holder != holder:
             trial.holder = holder
             self.ledger.lease(held.trial, trial.config, holder, attempt=trial.attempt)
         return decision
@@ -276,17 +276,42 @@ class Referee:
     def _faulted(self, number: int, fault: Fault) -> Decision:
         """A trial that has to start again, or fails where that happened too often; on record."""
         trial = self._running[number]
-        lane, trial.holder = trial.lane, None
         times = trial.faults[fault.kind] = trial.faults.get(fault.kind, 0) + 1
         reason = f"{BLAME[fault.kind]}, start {times} of {STARTS[fault.kind]} that may end so: {fault.words}"
-        trial.retries.append(reason)
-        self.ledger.take_back(number, trial.faults, trial.retries, attempt=trial.attempt)
-        self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
+        self._take_back(number, reason)
         if times < STARTS[fault.kind]:
             return Decision(number, "drop", reason)
         decision = Decision(number, "fail", reason)
         self._end(decision, trial.epoch)
         return decision
+
+    def _take_back(self, number: int, reason: str) -> None:
+        """A trial is nobody's, and why; on record."""
+        trial = self._running[number]
+        lane, trial.holder = trial.lane, None
+        trial.retries.append(reason)
+        self.ledger.take_back(number, trial.faults, trial.retries, attempt=trial.attempt)
+        self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
+
+    def _bereave(self, lane: str, numbers: Sequence[int], words: str) -> None:
+        """The lane was lost, and these trials of it start again.
+
+        It is put down to newcomers, where there are any: the others have shown that they can be trained.
+        """
+        newcomers = [n for n in numbers if self._running[n].newcomer]
+        for number in numbers:
+            trial = self._running[number]
+            sound = trial.holder is not None and trial.holder.incarnation == self._roster[lane].proven
+            blamed = newcomers == [number] and sound
+            deadly = blamed and trial.suspect
+            if number in newcomers:
+                trial.losses += 1 + blamed
+            if deadly:
+                self._roster[lane].starts = max(0, self._roster[lane].starts - 1)  # not its own fault
+            if newcomers and number not in newcomers:
+                self._take_back(number, f"its lane was lost with newcomers in it: {words}")
+            else:
+                self._faulted(number, Fault("deadly" if deadly else "lane", words))
 
     def _end(self, decision: Decision, epochs: int) -> None:
         """Put a trial's end on record, with the point it stands for.
@@ -321,23 +346,48 @@ class Referee:
         trial = self._running.get(number)
         return trial is not None and trial.holder is not None and trial.holder.lane == lane
 
-    def _leases(self, holder: Holder, held: Sequence[Held], free: int, *, busy: bool) -> list[Lease]:
+    def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
         """What the holder is to start: what it has lost, what others have lost, then what is new."""
         names = {(h.trial, h.attempt) for h in held if h.fault is None}
         running = self._running.items()
         lost = [n for n, t in running if self._leased(n, holder.lane) and (n, t.attempt) not in names]
-        for number in [n for n in lost if self._running[n].holder != holder]:
-            self._faulted(number, Fault("lane", f"lane {holder.lane} started again"))
-            lost.remove(number)
+        before = [n for n in lost if self._running[n].holder != holder]
+        self._bereave(holder.lane, before, f"lane {holder.lane} started again")
         self._expire()
-        waiting = lost + [n for n, trial in running if trial.holder is None]
+        lost = [n for n in lost if n not in before]
         if out_of_time(self.spec, self._spent()) is not None:
-            for number in waiting:
+            for number in lost + [n for n, trial in running if trial.holder is None]:
                 self._abandon(number)
             return []
-        leases = [self._again(number, holder) for number in waiting[:free]]
         for number in lost[free:]:  # the lane has fewer slots than it had
             self._running[number].holder = None
+        again = [self._again(number, holder) for number in lost[:free]]
+        return again + self._turns(holder, free - len(again))
+
+    def _turns(self, holder: Holder, free: int) -> list[Lease]:
+        """Up to `free` leases of what nobody trains. A suspect has its first epoch beside no other newcomer,
+        in a lane that has trained others since it started, as long as there is any: so who kills it is known.
+        """
+        beside = [trial for trial in self._running.values() if trial.lane == holder.lane]
+        waiting = {n: trial for n, trial in self._running.items() if trial.holder is None}
+        suspects = sorted((t.losses, n) for n, t in waiting.items() if t.suspect)
+        lost = [n for n, t in waiting.items() if t.attempt and not t.suspect]
+        new = [n for n, t in waiting.items() if not t.attempt and not t.suspect]
+        if any(trial.suspect for trial in beside):
+            return []
+        leases = [self._again(number, holder) for number in lost[:free]]
+        settled = not leases and not any(trial.newcomer for trial in beside)
+        if suspects and free and settled and self._roster.sound(holder.lane):
+            return [self._again(suspects[0][1], holder)]
+        leases += [self._again(number, holder) for number in new[: free - len(leases)]]
+        self._draw_for(holder, leases, free, busy=bool(beside))
+        idle = free and not beside and not leases
+        if suspects and idle and not self._roster.any_sound:
+            return [self._again(suspects[0][1], holder)]
+        return leases
+
+    def _draw_for(self, holder: Holder, leases: list[Lease], free: int, *, busy: bool) -> None:
+        """Add what is drawn now until there are `free`; a `busy` lane waits for no ask that is made ahead."""
         began = self._clock()
         while len(leases) < free and spent_out(self.spec, self._spent()) is None:
             if self._ahead and (busy or (leases and self._clock() - began > PATIENCE_S)):
@@ -346,7 +396,6 @@ class Referee:
             number, config = self.draw()
             self.begin(number, config)
             leases.append(self._again(number, holder))
-        return leases
 
     def _again(self, number: int, holder: Holder) -> Lease:
         """The same lease once more where only the answer was lost, else the trial's next attempt."""
@@ -359,15 +408,16 @@ class Referee:
 
     def _expire(self) -> None:
         """Take the trials from lanes that fell silent, and from the lanes of an earlier run."""
-        for number, trial in list(self._running.items()):
-            if trial.holder is None:
-                continue
-            if trial.holder.run != self.run:
+        leased: dict[str, list[int]] = {}
+        for number, trial in self._running.items():
+            if trial.holder is not None and trial.holder.run != self.run:
                 trial.holder = None
-                continue
-            silent_s = self._roster.silence(trial.holder.lane)
+            elif trial.holder is not None:
+                leased.setdefault(trial.holder.lane, []).append(number)
+        for lane, numbers in leased.items():
+            silent_s = self._roster.silence(lane)
             if silent_s is not None:
-                self._faulted(number, Fault("lane", f"lane {trial.holder.lane} silent for {silent_s:.0f} s"))
+                self._bereave(lane, numbers, f"lane {lane} silent for {silent_s:.0f} s")
 
     def _abandon(self, number: int) -> None:
         """End a trial that nobody holds and for which no time is left, at the last epoch on record."""

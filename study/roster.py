@@ -17,8 +17,8 @@ UNTIMED = 10
 @dataclass(slots=True)
 class Seen:
     """A lane: its incarnation, its starts since it last got anywhere, the number it had made up before, its
-    longest epoch, when it was last heard, whether its process is gone, and the free slots that nothing was
-    there for.
+    longest epoch, when it was last heard, whether its process is gone, the last incarnation of it that has
+    trained an epoch, and the free slots that nothing was there for.
 
     `noted_s` is the longest epoch that is on record.
     """
@@ -29,6 +29,7 @@ class Seen:
     longest_s: float
     at: float
     gone: bool = False
+    proven: int = 0
     noted_s: float = 0.0
     unmet: int = 0
 
@@ -87,6 +88,16 @@ class Roster:
         finally:
             for seen in self._lanes.values():
                 seen.at += self._clock() - self._called
+
+    def sound(self, lane: str) -> bool:
+        """Whether a lane has trained an epoch since it started."""
+        seen = self[lane]
+        return 0 < seen.incarnation == seen.proven
+
+    @property
+    def any_sound(self) -> bool:
+        """Whether any lane has that is still heard of."""
+        return any(self.sound(lane) and self.silence(lane) is None for lane in self._lanes)
 
     def note(self, lane: str) -> None:
         """Put what is known of a lane on record."""

@@ -91,8 +91,10 @@ class Lease:
     replicates: tuple[int, ...]
 
 
-FaultKind = Literal["memory", "error", "lane"]
-"""Why a trial has to start again: it did not fit, its training raised something, its lane was lost."""
+FaultKind = Literal["memory", "error", "lane", "deadly"]
+"""Why a trial has to start again: it did not fit, its training raised something, its lane was lost, it killed
+its lane. The last two are found by the referee.
+"""
 
 
 @dataclass(frozen=True, slots=True)

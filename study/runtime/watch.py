@@ -18,7 +18,7 @@ HUNG_S = 600.0
 the referee, which takes trials from silent lanes.
 """
 
-SETUP_FAILURES = 3
+SETUP_FAILURES = 8
 """Times in a row that a lane may fail to start before the run gives up."""
 
 MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"

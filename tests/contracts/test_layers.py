@@ -69,7 +69,8 @@ ORDER = {
         spec ← rules
         front, ledger, rules ← judge
         ledger ← roster
-        budget, events, judge, roster ← referee
+        record ← running
+        budget, events, judge, roster, running ← referee
         confirm, interrupt, referee ← runtime
         budget ← progress ← view ← relay
         interrupt, view ← live

@@ -1,4 +1,4 @@
-"""A lane that hangs on Ray: it holds its process, answers nobody, and its study ends without it."""
+"""Lanes that hang on Ray, or that what they train kills: their study ends all the same."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ import ray
 from alone import recorded, trained_alone
 
 from study.ledger import Ledger
+from study.referee import STARTS
 from study.runtime import run, tune, watch
 from study.spec import StudySpec
 from trainable.contract import StudyError
@@ -47,6 +48,27 @@ def hanging() -> type[tune.Lane]:
             return super().step()
 
     return Hanging
+
+
+def deadly(trial: int) -> type[tune.Lane]:
+    """A lane whose process is killed by that trial, before its first epoch ends."""
+
+    class Deadly(tune.Lane):
+        """Made here, so that it travels to Ray's workers by value."""
+
+        def setup(self, *arguments, **options):
+            super().setup(*arguments, **options)
+            exchange = self.session.exchange
+
+            def train(*call):
+                answer = exchange(*call)
+                if any(lease.trial == trial for lease in answer.leases):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return answer
+
+            self.session.exchange = train
+
+    return Deadly
 
 
 @pytest.fixture
@@ -92,4 +114,24 @@ def test_a_run_whose_every_lane_hangs_ends_and_the_next_goes_on(
     assert outcome.reason == "trials: 4 of 4"
     ledger = Ledger.read(outcome.folder)
     assert {r.state for r in ledger.records()} == {"completed"}
+    ledger.close()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_trial_that_kills_its_lane_fails_and_its_neighbour_is_trained(
+    a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As one that the machine has no memory for. Catches: a run that ends, and a neighbour that fails too."""
+    monkeypatch.setattr(tune, "Lane", deadly(1))
+    overrides = ("runtime.lanes=1", "runtime.slots=2")
+    outcome = run(StudySpec.from_text(SPEC, where="test", overrides=overrides), tmp_path)
+    assert outcome.reason == "trials: 4 of 4"
+    ledger = Ledger.read(outcome.folder)
+    failed, others = ledger.records()[1], [r for r in ledger.records() if r.trial != 1]
+    starts = STARTS["deadly"]
+    assert (failed.state, failed.faults["deadly"]) == ("failed", starts)
+    assert failed.reason.startswith(f"it killed its lane, start {starts} of {starts} that may end so")
+    assert {r.state for r in others} == {"completed"}
+    assert recorded(ledger) == {(r.trial, 0): trained_alone(ledger, r.trial, 0) for r in others}
     ledger.close()
