@@ -68,8 +68,9 @@ def kneed(tables: Tables) -> "pd.Series[Any] | None":
 
 def shortest(low: float, high: float, decimals: int) -> Decimal:
     """The number with the fewest decimals, `decimals` or more, that is at least `low` and below `high`."""
+    written = Decimal(repr(float(low)))  # the exact value of the float 0.00001 is above 0.00001
     for places in range(decimals, 16):
-        rounded = Decimal(low).quantize(Decimal(1).scaleb(-places), ROUND_CEILING)
+        rounded = written.quantize(Decimal(1).scaleb(-places), ROUND_CEILING)
         if low <= float(rounded) < high:
             return rounded
-    return Decimal(repr(low))
+    return written

@@ -4,7 +4,7 @@ import shlex
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis import picking
@@ -107,6 +107,7 @@ def test_a_front_without_a_knee_says_so(study):
 
 
 @given(low=st.floats(1e-6, 20), gap=st.floats(1e-12, 1), decimals=st.integers(2, 5))
+@example(low=1e-5, gap=1e-5, decimals=2)
 def test_a_bound_is_within_its_limits_and_as_short_as_can_be(low, gap, decimals):
     high = low + gap
     if not low < high:
