@@ -42,7 +42,8 @@ class Interrupt:
                 before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
                 restores.callback(signal.set_wakeup_fd, before)
                 for number in SIGNALS:
-                    restores.callback(signal.signal, number, signal.signal(number, self._note))
+                    if (handler := signal.signal(number, self._note)) is not None:  # None: set by C
+                        restores.callback(signal.signal, number, handler)
                 self._restores = restores.pop_all()
         return self
 

@@ -1,8 +1,8 @@
 """The Referee: who runs next, who stops, and why. A plain class over one durable record; knows no Ray.
 
-Everything it holds it read from the Ledger or can read again, so it may die between any two calls. Its one
-call, `exchange`, reconciles a lane with the record: what is leased to the lane and not held starts again,
-what is held and no longer leased is dropped. Repeating a call changes nothing.
+Everything it holds, but for whom it suspects, it read from the Ledger or can read again, so it may die
+between any two calls. Its one call, `exchange`, reconciles a lane with the record: what is leased to the lane
+and not held starts again, what is held and no longer leased is dropped. Repeating a call changes nothing.
 """
 
 import time
@@ -18,7 +18,7 @@ from study.ledger import Ledger
 from study.plateau import Plateau
 from study.record import Holder
 from study.roster import LEASE_S, Roster, Seen
-from study.running import Running
+from study.running import Running, most
 from trainable.contract import Answer, Config, Decision, Fault, FaultKind, Held, Lease, Measurement
 
 FRUITLESS_STARTS = 8
@@ -33,7 +33,7 @@ STARTS: Mapping[FaultKind, int] = {"lane": 10, "deadly": 3, "memory": 3, "error"
 """Starts of a trial that may end in each kind of fault; the last of them fails it.
 
 "deadly" is a lane that had trained others since it started, and was lost with this trial, a suspect, as the
-one newcomer in it.
+one newcomer in it; the last time with nothing else in it.
 
 A number that is not finite fails it at once: the same key would give it again.
 """
@@ -101,7 +101,7 @@ class Referee:
                 config = record.config or self.ledger.settle(record.trial)
                 trial = self._running[record.trial] = Running(config, record.attempt, record.holder)
                 trial.faults, trial.retries = dict(record.faults), list(record.retries)
-                trial.losses = record.faults.get("lane", 0) + record.faults.get("deadly", 0)
+                trial.losses, trial.alone = trial.lost, "deadly" in trial.faults
                 if trial.losses and (points := self.ledger.points(trial=record.trial)):
                     trial.reached = points[-1].epoch
         self._judge = Judge(self.ledger, self._corner)
@@ -136,12 +136,16 @@ class Referee:
             decisions = [self._settle(holder, h, measurements) for h in held]
             leases: list[Lease] = []
             if self.over is None:
+                self._bereave(lane, self._left(holder, held), f"lane {lane} started again")
+                if seen.starts > FRUITLESS_STARTS:
+                    self._end_study(
+                        f"failed: lane {lane} started {seen.starts} times without getting any further"
+                    )
+            if self.over is None:
                 free += sum(
                     d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True)
                 )
                 leases = self._leases(holder, held, max(free, 0))
-                tries = any(t.suspect and t.lane == lane for t in self._running.values())
-                seen.unmet = 0 if tries else max(free, 0) - len(leases)
             if not self._running and not self._reserved:
                 self._rest()
             if new:  # now that it has its answer: a start that the database failed does not count
@@ -210,17 +214,14 @@ class Referee:
 
     def lose(self, lane: str) -> None:
         """The lane's process has ended. What it held waits `lease_s` for the next, with its checkpoint."""
-        if any(trial.lane == lane for trial in self._running.values()):
-            self._roster.lose(lane)
+        self._roster.lose(lane)
 
     def _welcome(self, lane: str, seen: Seen, token: int) -> None:
-        """Number a lane that is new or was reborn, and end the study where it is reborn in vain."""
+        """Number a lane that is new or was reborn."""
         seen.token = token
         seen.incarnation += 1
         seen.starts += 1
         self._notify(Event(what="lane started", lane=lane, incarnation=seen.incarnation))
-        if seen.starts > FRUITLESS_STARTS:
-            self._end_study(f"failed: lane {lane} started {seen.starts} times without getting any further")
 
     def _look(self) -> None:
         """See now and then whether this run still has the study, and whether it is to stop."""
@@ -301,17 +302,17 @@ class Referee:
         newcomers = [n for n in numbers if self._running[n].newcomer]
         for number in numbers:
             trial = self._running[number]
-            sound = trial.holder is not None and trial.holder.incarnation == self._roster[lane].proven
-            blamed = newcomers == [number] and sound
-            deadly = blamed and trial.suspect
-            if number in newcomers:
-                trial.losses += 1 + blamed
-            if deadly:
-                self._roster[lane].starts = max(0, self._roster[lane].starts - 1)  # not its own fault
             if newcomers and number not in newcomers:
                 self._take_back(number, f"its lane was lost with newcomers in it: {words}")
-            else:
-                self._faulted(number, Fault("deadly" if deadly else "lane", words))
+                continue
+            sound = trial.holder is not None and trial.holder.incarnation == self._roster[lane].proven
+            alone = newcomers == [number] and sound
+            deadly = alone and trial.suspect
+            if trial.newcomer:
+                trial.losses, trial.alone = trial.losses + 1, trial.alone or alone
+            decision = self._faulted(number, Fault("deadly" if deadly else "lane", words))
+            if deadly:
+                self._roster.clear(lane, proven=decision.verdict == "fail")
 
     def _end(self, decision: Decision, epochs: int) -> None:
         """Put a trial's end on record, with the point it stands for.
@@ -346,15 +347,21 @@ class Referee:
         trial = self._running.get(number)
         return trial is not None and trial.holder is not None and trial.holder.lane == lane
 
+    def _left(self, holder: Holder, held: Sequence[Held]) -> list[int]:
+        """What an earlier incarnation of the lane had, and this one does not hold."""
+        names = {(h.trial, h.attempt) for h in held if h.fault is None}
+        return [
+            n
+            for n, t in self._running.items()
+            if self._leased(n, holder.lane) and (n, t.attempt) not in names and t.holder != holder
+        ]
+
     def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
         """What the holder is to start: what it has lost, what others have lost, then what is new."""
         names = {(h.trial, h.attempt) for h in held if h.fault is None}
         running = self._running.items()
-        lost = [n for n, t in running if self._leased(n, holder.lane) and (n, t.attempt) not in names]
-        before = [n for n in lost if self._running[n].holder != holder]
-        self._bereave(holder.lane, before, f"lane {holder.lane} started again")
+        lost = [n for n, t in running if t.holder == holder and (n, t.attempt) not in names]
         self._expire()
-        lost = [n for n in lost if n not in before]
         if out_of_time(self.spec, self._spent()) is not None:
             for number in lost + [n for n, trial in running if trial.holder is None]:
                 self._abandon(number)
@@ -365,26 +372,52 @@ class Referee:
         return again + self._turns(holder, free - len(again))
 
     def _turns(self, holder: Holder, free: int) -> list[Lease]:
-        """Up to `free` leases of what nobody trains. A suspect has its first epoch beside no other newcomer,
-        in a lane that has trained others since it started, as long as there is any: so who kills it is known.
+        """Up to `free` leases of what nobody trains. Suspects have their first epoch beside no new trial,
+        in a lane that has trained others since it started, as long as there is one: who kills it is known.
         """
+        seen = self._roster[holder.lane]
+        seen.unmet = 0
         beside = [trial for trial in self._running.values() if trial.lane == holder.lane]
-        waiting = {n: trial for n, trial in self._running.items() if trial.holder is None}
-        suspects = sorted((t.losses, n) for n, t in waiting.items() if t.suspect)
-        lost = [n for n, t in waiting.items() if t.attempt and not t.suspect]
-        new = [n for n, t in waiting.items() if not t.attempt and not t.suspect]
         if any(trial.suspect for trial in beside):
             return []
-        leases = [self._again(number, holder) for number in lost[:free]]
-        settled = not leases and not any(trial.newcomer for trial in beside)
-        if suspects and free and settled and self._roster.sound(holder.lane):
-            return [self._again(suspects[0][1], holder)]
+        slots, sound = len(beside) + free, self._roster.sound(holder.lane)
+        waiting = {n: trial for n, trial in self._running.items() if trial.holder is None}
+        leases: list[Lease] = []
+        for number in sorted(waiting, key=lambda n: waiting[n].lost):
+            trial = waiting[number]
+            if trial.attempt and not trial.suspect and len(beside) < most(slots, [*beside, trial]):
+                beside.append(trial)
+                leases.append(self._again(number, holder))
+        free = max(most(slots, beside) - len(beside), 0) + len(leases)
+        if sound and not leases and not any(trial.newcomer for trial in beside):
+            tried = self._tried(waiting, free, alone=not beside)
+            if tried:
+                return [self._again(number, holder) for number in tried]
+        suspects = [n for n, trial in waiting.items() if trial.suspect]
+        if suspects and not sound:
+            free = min(free, max(len(leases), not beside))  # one is enough to prove the lane
+        new = [n for n, trial in waiting.items() if not trial.attempt]
         leases += [self._again(number, holder) for number in new[: free - len(leases)]]
         self._draw_for(holder, leases, free, busy=bool(beside))
-        idle = free and not beside and not leases
-        if suspects and idle and not self._roster.any_sound:
-            return [self._again(suspects[0][1], holder)]
+        if suspects and free and not beside and not leases and not self._roster.any_sound:
+            return [self._again(min(suspects, key=lambda n: waiting[n].losses), holder)]
+        seen.unmet = free - len(leases)
         return leases
+
+    def _tried(self, waiting: Mapping[int, Running], free: int, *, alone: bool) -> list[int]:
+        """The suspects whose turn it is: of those that were lost least, half, and in the end one; the last
+        time, one that the lane has `alone`.
+        """
+        last = STARTS["deadly"] - 1
+        suspects = {
+            n: (trial.alone, trial.losses)
+            for n, trial in waiting.items()
+            if trial.suspect and (alone or trial.faults.get("deadly", 0) < last)
+        }
+        least = min(suspects.values(), default=None)
+        alike = [n for n, losses in suspects.items() if losses == least]
+        single = least is not None and least[0]
+        return alike[: 1 if single else max(1, len(alike) // 2)][:free]
 
     def _draw_for(self, holder: Holder, leases: list[Lease], free: int, *, busy: bool) -> None:
         """Add what is drawn now until there are `free`; a `busy` lane waits for no ask that is made ahead."""
@@ -400,9 +433,7 @@ class Referee:
     def _again(self, number: int, holder: Holder) -> Lease:
         """The same lease once more where only the answer was lost, else the trial's next attempt."""
         trial = self._running[number]
-        if trial.holder != holder:
-            trial.attempt += 1
-        trial.holder, trial.epoch = holder, 0
+        trial.begin(holder)
         self._notify(Event(what="leased", lane=holder.lane, trial=number, attempt=trial.attempt))
         return self.ledger.lease(number, trial.config, holder, attempt=trial.attempt)
 

@@ -77,7 +77,16 @@ class Roster:
 
     def lose(self, lane: str) -> None:
         """The lane's process is gone: its next one has `lease_s` to be heard, however long epochs are."""
-        self[lane].at, self[lane].gone = self._clock(), True
+        if lane in self._lanes:
+            self[lane].at, self[lane].gone = self._clock(), True
+
+    def clear(self, lane: str, *, proven: bool) -> None:
+        """A lane's last start was lost to a trial: it is not its own fault. With `proven` it is as sound as
+        it was before.
+        """
+        seen = self[lane]
+        seen.starts = max(0, seen.starts - 1)
+        seen.proven = seen.incarnation if proven else seen.proven
 
     @contextmanager
     def call(self) -> Iterator[None]:

@@ -154,5 +154,5 @@ def _place(ledger: Ledger, number: int, folder: Path, interrupt: Interrupt) -> I
 
     with ExitStack() as stack:
         if stack.enter_context(tune.connected(ledger.spec, folder)):
-            stack.enter_context(head.attended(head.address(), ledger, number, interrupt))
+            stack.enter_context(head.attended(head.addresses(), ledger, number, interrupt))
         yield tune.drive

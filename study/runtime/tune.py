@@ -20,7 +20,7 @@ from uuid import uuid4
 import ray
 from ray import tune
 from ray.exceptions import RayError
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.budget import complete
@@ -57,7 +57,7 @@ def drive(
     """
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
-    with connected(ledger.spec, folder), interrupt, _put_down_to(interrupt), shown(folder, ledger.stage):
+    with connected(ledger.spec, folder), interrupt, shown(folder, ledger.stage):
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
             _preflight(ledger, folder, marker)
@@ -68,28 +68,23 @@ def drive(
             try:
                 _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=storage / ledger.stage)
                 over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
-            except RayError as error:
+            except (RayError, TuneError) as error:
+                if interrupt.asked:  # a signal to all processes of a run ends Ray as well
+                    raise KeyboardInterrupt from error
+                if isinstance(error, TuneError):
+                    raise
                 what = str(error).strip().splitlines()[0]
                 raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
             finally:
                 ray.kill(referee)
         if over is None:
+            if interrupt.asked and watch.failure is None:
+                raise KeyboardInterrupt
             raise StudyError(
                 watch.failure or "Ray ended the run before the study was over; run it again to go on"
             )
     shutil.rmtree(storage, ignore_errors=True)
     return over
-
-
-@contextmanager
-def _put_down_to(interrupt: Interrupt) -> Iterator[None]:
-    """What fails once a signal has come has failed by it: one to all processes of a run ends Ray as well."""
-    try:
-        yield
-    except Exception as error:
-        if interrupt.asked:
-            raise KeyboardInterrupt from error
-        raise
 
 
 def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:

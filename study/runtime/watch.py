@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial
 
 from study.ledger import Ledger
 from study.record import Place, Stage
+from study.referee import FRUITLESS_STARTS
 from study.storage import STORAGE_ERRORS
 from trainable.contract import StudyError
 
@@ -18,7 +19,7 @@ HUNG_S = 600.0
 the referee, which takes trials from silent lanes.
 """
 
-SETUP_FAILURES = 8
+SETUP_FAILURES = FRUITLESS_STARTS
 """Times in a row that a lane may fail to start before the run gives up."""
 
 MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"

@@ -4,6 +4,7 @@ A new sampler is one file and one line in `SAMPLERS`.
 """
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from importlib import import_module
 from math import floor
@@ -60,8 +61,9 @@ class KeyedSampler(BaseSampler):
     First come the initial configurations; what they leave open is drawn at random, or by the grid where it
     is one. After them a share `explore` of the trials is drawn at random, the sharings taking turns; the
     sampler that the spec names draws the others, made anew for each. A configuration that the study already
-    has is drawn again, `REDRAWS` times at most. A trial that was drawn in part (a kill came between) keeps
-    that part.
+    has is drawn again, `REDRAWS` times at most. A trial that was drawn in part (a kill came between) is drawn
+    as it was, from the beginning, and keeps that part: what depends on no other trial is what it would have
+    been.
     """
 
     def __init__(self, spec: StudySpec, space: SearchSpace) -> None:
@@ -78,6 +80,13 @@ class KeyedSampler(BaseSampler):
         self, optuna_study: optuna.Study, trial: FrozenTrial, _search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The parameters of the trial's configuration, by Optuna's names."""
+        drawn = self._drawn(optuna_study, _undrawn(trial))
+        if not trial.params:
+            return drawn
+        return self._draw("random", 0, optuna_study, _undrawn(trial), {**drawn, **trial.params})
+
+    def _drawn(self, optuna_study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """What a trial is drawn that has nothing yet."""
         search = self._spec.search
         if (initial := self._space.initial(trial.number)) is not None:
             opener: SamplerName = "grid" if search.sampler == "grid" else "random"
@@ -127,9 +136,9 @@ class KeyedSampler(BaseSampler):
         trial: FrozenTrial,
         pinned: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """One configuration by the sampler `name`, but for what is pinned and what the trial already has."""
+        """One configuration by the sampler `name`, but for what is pinned."""
         drawer = sampler(name, Draw(self._spec, self._space, trial.number, redraw))
-        known = {**pinned, **trial.params}
+        known = dict(pinned)
         inferred = drawer.infer_relative_search_space(optuna_study, trial)
         together = {p: distribution for p, distribution in inferred.items() if p not in known}
         known = {**drawer.sample_relative(optuna_study, trial, together), **known}
@@ -147,3 +156,11 @@ class KeyedSampler(BaseSampler):
             return False
         others = optuna_study.get_trials(deepcopy=False)
         return any(other.params == drawn for other in others if other.number < trial.number)
+
+
+def _undrawn(trial: FrozenTrial) -> FrozenTrial:
+    """The trial as it was before anything was drawn for it."""
+    blank = copy(trial)
+    blank.distributions = {}
+    blank.params = {}
+    return blank

@@ -32,7 +32,7 @@ ledger = Ledger.read(Path(folder))
 calls, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
 calls.pthread_mutex_init(mutex, None)
 calls.pthread_mutex_lock(mutex)
-with Interrupt() as interrupt, attended(place, ledger, ledger.claim(), interrupt, gone_s=0.0):
+with Interrupt() as interrupt, attended([place], ledger, ledger.claim(), interrupt, gone_s=0.0):
     interrupt.farewell = lambda words: print(words, flush=True)
     Timer(0.5, print, ["deaf"], {"flush": True}).start()
     calls.pthread_mutex_lock(mutex)
@@ -76,7 +76,7 @@ def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, re
     """Catches: a driver that waits for a Ray that is gone; a row that stays open."""
     ledger, interrupt = open_ledger(), Left()
     run = ledger.claim()
-    with attended(place(head), ledger, run, interrupt, gone_s=0.0):
+    with attended([place(head)], ledger, run, interrupt, gone_s=0.0):
         if asked:
             interrupt.ask()
         assert interrupt.ways == []
@@ -153,7 +153,7 @@ def test_one_that_comes_back_in_time_is_waited_for(open_ledger, head, monkeypatc
 
     monkeypatch.setattr("study.runtime.head.gone", look)
     monkeypatch.setattr("study.runtime.head.LOOK_S", 0.01)
-    with attended(where, ledger, ledger.claim(), interrupt, gone_s=60.0):
+    with attended([where], ledger, ledger.claim(), interrupt, gone_s=60.0):
         assert again.wait(60)
     assert interrupt.ways == []
     assert ledger.runs()[-1].ended is None

@@ -333,20 +333,21 @@ def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
 
 
 class DyingLane(FormulaLane):
-    """One that dies of what is in `kills`, after that `epoch`; with `saves` it goes on where it was."""
+    """One that dies of each trial in `kills`, after the epoch that is named there, and of more than `room`
+    trials at once; with `saves` it goes on where it was.
+    """
 
-    def __init__(self, name, slots, kills, epoch=0, *, saves=False):
+    def __init__(self, name, slots, kills, *, room=100, saves=False):
         super().__init__(name, slots)
-        self._dies = kills, epoch, saves
+        self._kills, self._room, self._saves = kills, room, saves
 
     def advance(self, exchange):
-        kills, epoch, saves = self._dies
         answer = self.call(exchange)
         trains = {d.trial: self.epochs[d.trial] for d in answer.decisions if d.verdict == "go"}
         trains |= {lease.trial: 0 for lease in answer.leases}
-        if any(trial in kills and trains[trial] == epoch for trial in trains):
+        if len(trains) > self._room or any(self._kills.get(n) == epoch for n, epoch in trains.items()):
             self.incarnation = self.reborn().incarnation
-            if not saves:
+            if not self._saves:
                 self.leases, self.epochs, self.unsent = {}, {}, []
         else:
             self.obey(answer)
@@ -371,7 +372,7 @@ def test_a_trial_that_kills_its_lane_at_once_fails_and_takes_no_other_with_it(
     """One too large for the machine, say. Catches: neighbours that fail with it, and a run that ends."""
     ledger = open_ledger("budget.trials=16" if slots < 12 else "budget.trials=12")
     run = ledger.claim()
-    dying = [DyingLane(f"{run}.{i}", slots, killers) for i in range(lanes)]
+    dying = [DyingLane(f"{run}.{i}", slots, dict.fromkeys(killers, 0)) for i in range(lanes)]
     assert drive(Referee(ledger, run), dying) == complete(ledger)
     failed = [r for r in ledger.records() if r.trial in killers]
     assert {(r.state, r.faults["deadly"], r.epochs) for r in failed} == {("failed", STARTS["deadly"], 0)}
@@ -392,11 +393,31 @@ def test_a_trial_that_kills_its_lane_on_the_way_fails_and_takes_no_other_with_it
     """Catches: a lane that is restored for ever, and what started with it that fails with it."""
     ledger = open_ledger()
     run = ledger.claim()
-    dying = [DyingLane(f"{run}.{i}", slots, {1}, 2, saves=saves) for i in range(lanes)]
+    dying = [DyingLane(f"{run}.{i}", slots, {1: 2}, saves=saves) for i in range(lanes)]
     assert drive(Referee(ledger, run), dying, most=2000) == "trials: 6 of 6"
     failed, others = ledger.records()[1], [r for r in ledger.records() if r.trial != 1]
     assert (failed.state, failed.faults, failed.epochs) == ("failed", {"lane": STARTS["lane"]}, 2)
     assert {r.state for r in others} == {"completed"}
+
+
+@pytest.mark.parametrize("room", [1, 5])
+def test_a_lane_with_more_slots_than_it_has_room_for_trains_all_the_same(open_ledger, room):
+    """The host's memory, say. Catches: trials that are taken for killers one after the other."""
+    ledger = open_ledger("budget.trials=20")
+    run = ledger.claim()
+    assert drive(Referee(ledger, run), [DyingLane(f"{run}.0", 8, {}, room=room)], most=2000) == complete(
+        ledger
+    )
+    assert {r.state for r in ledger.records()} == {"completed"}
+
+
+def test_killers_at_once_and_on_the_way_are_told_from_one_another(open_ledger):
+    """Catches: newcomers that answer for what dies beside them."""
+    ledger = open_ledger("budget.trials=8")
+    run = ledger.claim()
+    drive(Referee(ledger, run), [DyingLane(f"{run}.0", 8, {7: 0, 0: 1})], most=2000)
+    assert complete(ledger) == "trials: 8 of 8"
+    assert [r.state for r in ledger.records()] == ["failed", *["completed"] * 6, "failed"]
 
 
 def test_killers_that_nothing_proves_end_the_run_and_fail_in_the_next(open_ledger):
@@ -404,7 +425,7 @@ def test_killers_that_nothing_proves_end_the_run_and_fail_in_the_next(open_ledge
     ledger, ends = open_ledger("budget.trials=6"), []
     while ends[-1:] != ["trials: 6 of 6"]:
         run = ledger.claim()
-        ends.append(drive(Referee(ledger, run), [DyingLane(f"{run}.0", 1, {4, 5})]))
+        ends.append(drive(Referee(ledger, run), [DyingLane(f"{run}.0", 1, {4: 0, 5: 0})]))
         ledger.release(run, ends[-1])
         assert [r.state for r in ledger.records()][:4] == ["completed"] * 4
     assert all(end.startswith("failed: lane ") for end in ends[:-1])
@@ -417,7 +438,7 @@ def test_a_lane_that_whatever_it_trains_kills_is_to_blame_itself(open_ledger, sl
     """Catches: a broken machine that fails one trial after the other."""
     ledger = open_ledger("budget.trials=12")
     run = ledger.claim()
-    over = drive(Referee(ledger, run), [DyingLane(f"{run}.0", slots, range(12))])
+    over = drive(Referee(ledger, run), [DyingLane(f"{run}.0", slots, dict.fromkeys(range(12), 0))])
     assert over == f"failed: lane {run}.0 started 9 times without getting any further"
     assert {r.state for r in ledger.records()} == {"running"}
 
@@ -429,7 +450,7 @@ def test_a_lane_that_breaks_is_not_what_it_trains(open_ledger):
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
     for _ in range(10):
         lane.advance(referee.exchange)
-    over = drive(referee, [DyingLane(lane.name, 2, range(12))])
+    over = drive(referee, [DyingLane(lane.name, 2, dict.fromkeys(range(12), 0))])
     assert over.startswith(f"failed: lane {run}.0 started")
     assert {r.state for r in ledger.records()} == {"completed", "running"}
 
@@ -443,7 +464,7 @@ def test_a_suspect_has_its_first_epoch_beside_none_and_keeps_none_from_being_dra
         assert [lease.trial for lease in lane.call(referee.exchange).leases] == [0, 1]
         lane = lane.reborn()
     referee = Referee(ledger, run, ahead=True)
-    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [2, 3]
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [2]  # proves the lane
     assert referee.wanting
     lane.slots = 4
     assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [0]

@@ -108,6 +108,22 @@ def test_a_trial_whose_asking_was_cut_off_keeps_what_it_has(sampler: str, sharin
     assert space.suggest(optuna_study.trials[cut_off.number]) == again
 
 
+@every_space
+def test_a_trial_whose_asking_was_cut_off_becomes_what_it_would_have_been(sampler: str, space: str) -> None:
+    """Wherever the kill came. Catches: what is left that is drawn as if it were the first."""
+    configs, trials = study_of(sampler, space)
+    *before, whole = trials
+    for parameters in range(1, len(whole.params)):
+        optuna_study, drawn = reopened(spec_of(sampler, space), before)
+        cut_off = optuna_study.ask()
+        for name, value in list(whole.params.items())[:parameters]:
+            known = whole.distributions[name]
+            optuna_study._storage.set_trial_param(
+                cut_off._trial_id, name, known.to_internal_repr(value), known
+            )
+        assert drawn.suggest(optuna.trial.Trial(optuna_study, cut_off._trial_id)) == configs[-1]
+
+
 @every_sampler
 def test_initial_configurations_come_first_and_keep_their_weight(sampler: str) -> None:
     named = "{ weight = 0.99, sharing = 'both' }, { weight = 0.5, sharing = 'none' }, { sharing = 'users' }"
