@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 import pytest
 from formula import FormulaLane
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from study.parts import Stopping
@@ -29,7 +29,7 @@ def judged(stopping, losses, corner=CORNER, epoch=9):
     judge, rung, decisions = rule(stopping).judge, [], []
     for trial, row in enumerate(losses):
         candidate = Candidate(trial, epoch, tuple(row))
-        own = [replace(candidate, epoch=e, losses=(9.0, 9.0)) for e in range(1, epoch)]
+        own = [replace(candidate, epoch=e, losses=(999.0, 999.0)) for e in range(1, epoch)]
         decisions.append(judge(corner, tuple(rung), own, candidate))
         rung.append(candidate)
     return decisions
@@ -96,6 +96,7 @@ def test_a_rung_does_not_care_which_objective_is_named_first(losses, factor):
 
 
 @given(arrivals(), st.sampled_from([0.25, 8.0]), st.sampled_from([0.5, 16.0]))
+@example([(0.0, 0.0), *[(0.0, 2.0)] * 4, (2.0, 1.0)], 8.0, 16.0)
 def test_a_rung_does_not_care_for_units(losses, a, b):
     scaled = [(a * x, b * y) for x, y in losses]
     assert judged(halving(), scaled, (a * 4, b * 4)) == judged(halving(), losses)
