@@ -6,7 +6,7 @@ and not held starts again, what is held and no longer leased is dropped. Repeati
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from study.budget import Spent, out_of_time, spent_out
@@ -18,32 +18,13 @@ from study.ledger import Ledger
 from study.plateau import Plateau
 from study.record import Holder
 from study.roster import LEASE_S, Roster, Seen
-from study.running import Running, most
-from trainable.contract import Answer, Config, Decision, Fault, FaultKind, Held, Lease, Measurement
+from study.running import BLAME, STARTS, TAKEN_UP, Running, most, next_tried
+from trainable.contract import Answer, Config, Decision, Fault, Held, Lease, Measurement
 
 FRUITLESS_STARTS = 8
 """Starts of a lane in a row, without a measurement or an epoch that its trials had not come to before, after
 which the study ends.
 """
-
-TAKEN_UP = 3
-"""Times in a row that a trial is taken up from a checkpoint no further than before; then it starts again."""
-
-STARTS: Mapping[FaultKind, int] = {"lane": 10, "deadly": 3, "memory": 3, "error": 3}
-"""Starts of a trial that may end in each kind of fault; the last of them fails it.
-
-"deadly" is a lane that had trained others since it started, and was lost with this trial, a suspect, as the
-one newcomer in it; the last time with nothing else in it.
-
-A number that is not finite fails it at once: the same key would give it again.
-"""
-
-BLAME: Mapping[FaultKind, str] = {
-    "lane": "its lane was lost",
-    "deadly": "it killed its lane",
-    "memory": "it did not fit into memory",
-    "error": "its training raised an error",
-}
 
 PATIENCE_S = 1.0
 """How long a lane with nothing to train may be kept for asks, beyond its first, that are made ahead else."""
@@ -136,7 +117,8 @@ class Referee:
             decisions = [self._settle(holder, h, measurements) for h in held]
             leases: list[Lease] = []
             if self.over is None:
-                self._bereave(lane, self._left(holder, held), f"lane {lane} started again")
+                before = [n for n in self._unheld(lane, held) if self._running[n].holder != holder]
+                self._bereave(lane, before, f"lane {lane} started again")
                 if seen.starts > FRUITLESS_STARTS:
                     self._end_study(
                         f"failed: lane {lane} started {seen.starts} times without getting any further"
@@ -347,23 +329,17 @@ class Referee:
         trial = self._running.get(number)
         return trial is not None and trial.holder is not None and trial.holder.lane == lane
 
-    def _left(self, holder: Holder, held: Sequence[Held]) -> list[int]:
-        """What an earlier incarnation of the lane had, and this one does not hold."""
+    def _unheld(self, lane: str, held: Sequence[Held]) -> list[int]:
+        """What a lane has on lease and does not hold."""
         names = {(h.trial, h.attempt) for h in held if h.fault is None}
-        return [
-            n
-            for n, t in self._running.items()
-            if self._leased(n, holder.lane) and (n, t.attempt) not in names and t.holder != holder
-        ]
+        return [n for n, t in self._running.items() if t.lane == lane and (n, t.attempt) not in names]
 
     def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
         """What the holder is to start: what it has lost, what others have lost, then what is new."""
-        names = {(h.trial, h.attempt) for h in held if h.fault is None}
-        running = self._running.items()
-        lost = [n for n, t in running if t.holder == holder and (n, t.attempt) not in names]
+        lost = self._unheld(holder.lane, held)
         self._expire()
         if out_of_time(self.spec, self._spent()) is not None:
-            for number in lost + [n for n, trial in running if trial.holder is None]:
+            for number in lost + [n for n, trial in self._running.items() if trial.holder is None]:
                 self._abandon(number)
             return []
         for number in lost[free:]:  # the lane has fewer slots than it had
@@ -390,7 +366,7 @@ class Referee:
                 leases.append(self._again(number, holder))
         free = max(most(slots, beside) - len(beside), 0) + len(leases)
         if sound and not leases and not any(trial.newcomer for trial in beside):
-            tried = self._tried(waiting, free, alone=not beside)
+            tried = next_tried(waiting, free, alone=not beside)
             if tried:
                 return [self._again(number, holder) for number in tried]
         suspects = [n for n, trial in waiting.items() if trial.suspect]
@@ -403,21 +379,6 @@ class Referee:
             return [self._again(min(suspects, key=lambda n: waiting[n].losses), holder)]
         seen.unmet = free - len(leases)
         return leases
-
-    def _tried(self, waiting: Mapping[int, Running], free: int, *, alone: bool) -> list[int]:
-        """The suspects whose turn it is: of those that were lost least, half, and in the end one; the last
-        time, one that the lane has `alone`.
-        """
-        last = STARTS["deadly"] - 1
-        suspects = {
-            n: (trial.alone, trial.losses)
-            for n, trial in waiting.items()
-            if trial.suspect and (alone or trial.faults.get("deadly", 0) < last)
-        }
-        least = min(suspects.values(), default=None)
-        alike = [n for n, losses in suspects.items() if losses == least]
-        single = least is not None and least[0]
-        return alike[: 1 if single else max(1, len(alike) // 2)][:free]
 
     def _draw_for(self, holder: Holder, leases: list[Lease], free: int, *, busy: bool) -> None:
         """Add what is drawn now until there are `free`; a `busy` lane waits for no ask that is made ahead."""

@@ -1,10 +1,29 @@
 """A trial without an end, as the Referee knows it: who trains it, how far it is, and what befell it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from study.record import Holder
 from trainable.contract import Config, FaultKind
+
+TAKEN_UP = 3
+"""Times in a row that a trial is taken up from a checkpoint no further than before; then it starts again."""
+
+STARTS: Mapping[FaultKind, int] = {"lane": 10, "deadly": 3, "memory": 3, "error": 3}
+"""Starts of a trial that may end in each kind of fault; the last of them fails it.
+
+"deadly" is a lane that had trained others since it started, and was lost with this trial, a suspect, as the
+one newcomer in it; the last time with nothing else in it.
+
+A number that is not finite fails it at once: the same key would give it again.
+"""
+
+BLAME: Mapping[FaultKind, str] = {
+    "lane": "its lane was lost",
+    "deadly": "it killed its lane",
+    "memory": "it did not fit into memory",
+    "error": "its training raised an error",
+}
 
 FORGIVEN = 1
 """Losses of a lane that make no suspect of a newcomer in it: nodes go."""
@@ -74,3 +93,20 @@ def most(slots: int, trials: Collection[Running]) -> int:
     """How many a lane with so many slots trains together that trains these."""
     lost = max((trial.lost for trial in trials), default=0)
     return min(slots, max(1, slots >> max(0, lost - OFTEN + 1)))
+
+
+def next_tried(waiting: Mapping[int, Running], free: int, *, alone: bool) -> list[int]:
+    """The suspects among `waiting` whose turn it is, `free` at most: of those that were lost least, half, and
+    in the end one; the last time, one that the lane has `alone`.
+    """
+    last = STARTS["deadly"] - 1
+    suspects = {
+        number: (trial.alone, trial.losses)
+        for number, trial in waiting.items()
+        if trial.suspect and (alone or trial.faults.get("deadly", 0) < last)
+    }
+    if not suspects:
+        return []
+    least = min(suspects.values())
+    alike = [number for number, losses in suspects.items() if losses == least]
+    return alike[: 1 if least[0] else max(1, len(alike) // 2)][:free]

@@ -7,7 +7,7 @@ import pytest
 from alone import recorded, trained_alone
 
 from study.ledger import Ledger
-from study.referee import STARTS
+from study.running import STARTS
 from study.runtime import run
 from study.spec import StudySpec
 from trainable.job import Job

@@ -10,7 +10,7 @@ import ray
 from alone import recorded, trained_alone
 
 from study.ledger import Ledger
-from study.referee import STARTS
+from study.running import STARTS
 from study.runtime import run, tune, watch
 from study.spec import StudySpec
 from trainable.contract import StudyError

@@ -16,7 +16,8 @@ from study.cli import app
 from study.events import LOG, Event, Log
 from study.ledger import Ledger
 from study.logs import Tail, in_words, lines, printable
-from study.referee import STARTS, Referee
+from study.referee import Referee
+from study.running import STARTS
 from study.spec import StudySpec
 from trainable.contract import Fault, Held
 

@@ -18,7 +18,8 @@ from study.budget import complete
 from study.front import candidates
 from study.ledger import Ledger
 from study.record import runs
-from study.referee import FRUITLESS_STARTS, STARTS, Referee
+from study.referee import FRUITLESS_STARTS, Referee
+from study.running import STARTS
 from trainable.contract import Fault, Held, StudyError
 
 
