@@ -11,6 +11,7 @@ import pytest
 from command import until
 from formula import SPEC
 from ray.exceptions import RaySystemError
+from ray.tune import TuneError
 
 from study.interrupt import Interrupt
 from study.reader import Reader
@@ -111,14 +112,22 @@ def test_a_signal_that_the_main_thread_cannot_hear_has_interrupted_the_run(open_
 
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("asked", "error", "reason"),
+    ("asked", "raised", "error", "reason"),
     [
-        (True, KeyboardInterrupt, "interrupted"),
-        (False, StudyError, "failed: Ray ended the run (System error: no raylet)"),
+        (True, RaySystemError("no raylet"), KeyboardInterrupt, "interrupted"),
+        (True, TuneError("no raylet"), KeyboardInterrupt, "interrupted"),
+        (True, None, KeyboardInterrupt, "interrupted"),
+        (
+            False,
+            RaySystemError("no raylet"),
+            StudyError,
+            "failed: Ray ended the run (System error: no raylet)",
+        ),
     ],
+    ids=["ray", "tune", "none", "unasked"],
 )
 def test_an_error_of_rays_is_said_in_words_or_comes_of_the_signal(
-    tmp_path, monkeypatch, asked, error, reason
+    tmp_path, monkeypatch, asked, raised, error, reason
 ):
     """Catches: a run that is put down as failed where TERM ended its Ray with it."""
 
@@ -129,9 +138,11 @@ def test_an_error_of_rays_is_said_in_words_or_comes_of_the_signal(
         yield lambda _line: None
 
     def fit(*_, **__):
-        raise RaySystemError("no raylet")
+        if raised is not None:
+            raise raised
 
     monkeypatch.setattr("study.runtime.tune._fit", fit)
+    monkeypatch.setattr("study.runtime.tune._end_on_record", lambda *_: None)
     spec = StudySpec.from_text(SPEC, where="test", overrides=["runtime.address=local", "runtime.lanes=1"])
     with pytest.raises(error):
         run_study(spec, tmp_path, watch=watch)

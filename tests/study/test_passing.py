@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from command import until
 from formula import SPEC
 
-from study.interrupt import Interrupt
+from study.interrupt import SIGNALS, Interrupt
 from study.reader import Reader
 from study.runtime import run
 from study.runtime.passing import passed_on
@@ -48,6 +49,26 @@ def test_a_signal_stops_a_run_from_python(tmp_path, number):
     """Catches: a signal that only a command hears."""
     outcome = run(endless(), tmp_path, watch=signalled(number))
     assert (outcome.reason, outcome.interrupted) == ("stopped on request", True)
+
+
+def test_what_a_signal_does_is_afterwards_as_it_was():
+    """However often it was entered, wherever. Catches: files that stay open, a wakeup into a closed one."""
+
+    def state():
+        told = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(told)
+        return told, *map(signal.getsignal, SIGNALS), len([*Path("/dev/fd").iterdir()])
+
+    before, interrupt = state(), Interrupt()
+    for _ in range(3):
+        with interrupt:
+            assert state() != before
+    assert state() == before
+    elsewhere = Thread(target=lambda: interrupt.__enter__().__exit__())
+    elsewhere.start()
+    elsewhere.join()
+    assert state() == before
+    assert not interrupt.asked
 
 
 @pytest.mark.parametrize(
