@@ -1,24 +1,21 @@
-# From a fresh clone: `make study` sets everything up, trains, and ends with a report.
-# `make ps1` repeats the course experiment, `make check` is the fast gate, `make test` the whole suite,
-# `make fuzz` looks longer for input that breaks a reader, `make chaos` kills studies at random moments (SEED=7 for other
-# moments), `make mutants` breaks the code to see its tests fail, `make bench` writes docs/benchmarks.md,
-# `make gallery` docs/report.md.
+# From a fresh clone: `make study` sets everything up, trains, and ends with a report. `make ps1` repeats the course
+# experiment. CONTRIBUTING.md describes the other targets.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 SEED ?= 0
-# two files of tests at once: most wait for processes of their own, and leave a core idle
-BESIDE := -n 2 --dist loadfile
+# Two test files at once: most tests wait for processes of their own and leave a core idle.
+PARALLEL := -n 2 --dist loadfile
 
-.PHONY: study ps1 check test fuzz chaos mutants bench gallery
+.PHONY: study ps1 check test long fuzz chaos mutants bench gallery
 
 study: $(VENV)/.installed
-	$(BIN)/study run ml100k
+	$(BIN)/study run ml100k $(ARGS)
 
 ps1: $(VENV)/.installed
-	$(BIN)/study run ps1
+	$(BIN)/study run ps1 $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -27,7 +24,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/contracts/test_layers.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest $(BESIDE)
+	$(BIN)/pytest $(PARALLEL)
+
+long: $(VENV)/.installed-dev
+	$(BIN)/pytest $(PARALLEL) -m long
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/pytest -m fuzz --hypothesis-profile=long --timeout=3600

@@ -4,9 +4,15 @@ import signal
 
 import postgres as support
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("long", max_examples=1500)
+# No example fails by the clock, and a test may write each of its examples over the last one in one folder.
+BUSY = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.register_profile("same", BUSY, derandomize=True, database=None)  # the same examples in every run
+settings.register_profile("long", BUSY, max_examples=1500)  # `make fuzz`: new examples in every run
+settings.load_profile("same")
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -9,13 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import settings
 
 from analysis import report
-
-# First calls import and compile for seconds on a busy machine: no deadline for single examples.
-settings.register_profile("analysis", deadline=None)
-settings.load_profile("analysis")
 
 SHARINGS = ["none", "users", "items", "both"]
 METRICS = ["mrr", "mrr_all", "mse"]

@@ -27,7 +27,7 @@ from analysis.users import USERS_FROM
 
 FORMS = [
     pytest.param(1, id="short"),
-    pytest.param(40, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    pytest.param(40, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
 ]
 """How many times as many studies are simulated."""
 

@@ -87,7 +87,7 @@ def test_what_is_drawn_is_thinned_and_what_is_counted_is_not(study, equal):
     check(*large(study, 3000, equal=equal), thinned=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("equal", [False, True])
 def test_a_hundred_thousand_trials(study, equal):

@@ -52,6 +52,7 @@ def curves(tmp_path_factory):
     ledger.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["median", "pareto-asha"])
 def test_a_replay_decides_as_the_referee_did(tmp_path, curves, name):
     """Catches: a rung in another order, a lane that waits, a judgement of what ran to its end."""

@@ -23,7 +23,7 @@ def course(engine, home):
     return recorded(Ledger.read(run(StudySpec.preset("ps1", overrides), home).folder))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.data
 @pytest.mark.timeout(1800)
 def test_it_keeps_its_numbers_with_every_engine(tmp_path):

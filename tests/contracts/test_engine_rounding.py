@@ -64,6 +64,7 @@ def test_in_float64_a_crowd_agrees_with_the_reference_alone(name):
             np.testing.assert_allclose(state[key], value, rtol=1e-10, atol=1e-12, err_msg=f"{key} {member}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OTHERS)
 def test_in_float32_a_crowd_strays_as_one_ulp_would(name):
     """Distances are shares of the way that training went. The control is the reference from initial values

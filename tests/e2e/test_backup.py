@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command import measured, prepare, rows, started, study, until, with_pid
 
 EPOCHS, MORE = 20, 3
@@ -18,6 +19,7 @@ def numbers(folder: Path) -> Mapping[tuple[int, int], tuple[Any, ...]]:
     return {row[:2]: row[2:] for row in rows(folder, f"SELECT {columns} FROM measurements")}
 
 
+@pytest.mark.long
 def test_a_study_that_runs_is_backed_up_and_goes_on_elsewhere(tmp_path: Path):
     """Catches: a copy that is torn, a run that a backup disturbs, or that the copy takes for alive."""
     here, there = prepare(tmp_path / "here"), prepare(tmp_path / "there")

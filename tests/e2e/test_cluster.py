@@ -73,7 +73,7 @@ def until(fact, study):
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("lane", [tune.Lane, endless()], ids=["in-its-epochs", "before-its-first"])
 def test_a_node_joins_late_and_is_killed(cluster, tmp_path, monkeypatch, lane):
     """Catches: pending lanes that never start, trials of a dead node waited for or trained twice."""

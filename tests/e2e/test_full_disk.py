@@ -56,7 +56,7 @@ def setting(*overrides: str) -> list[str]:
     return [word for override in overrides for word in ("--set", override)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("address", ["inline", pytest.param("local", marks=pytest.mark.ray)])
 def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, address: str):
     """Catches: a run that dies of it, a measurement that is lost or doubled, a user who is told nothing."""
@@ -85,7 +85,7 @@ def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, addr
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_lane_trains_on_where_its_checkpoint_has_no_room(here: Path):
     """Catches: a lane that dies of each save, until its trials fail; halves of checkpoints that stay."""
     within = small_disk(here / "checkpoints", "400k")

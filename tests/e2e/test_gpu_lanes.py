@@ -70,7 +70,7 @@ def without_cuda(diary: Path) -> type[tune.Lane]:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches: lanes that fall on one GPU, a share Ray does not know of, a place that is not on record."""
@@ -92,6 +92,7 @@ def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monke
         assert told == {"device": "cuda", "share": 0.25, "sees": ",".join(lane["devices"])}
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_what_can_never_be_placed_is_refused_at_once(cluster, tmp_path: Path):
     asked = StudySpec.from_text(SPEC, where="test", overrides=["runtime.gpus_per_lane=3"])
@@ -101,6 +102,7 @@ def test_what_can_never_be_placed_is_refused_at_once(cluster, tmp_path: Path):
         run(asked, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_the_preflight_names_the_node(cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches: other code or a missing mount that shows after an hour, or without saying where."""

@@ -27,7 +27,9 @@ def hostile(tmp_path: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("address", ["inline", pytest.param("local", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(
+    "address", ["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.long])]
+)
 def test_ours_run(hostile: Path, address: str):
     runtime = ("--set", f"runtime.address={address}", "--set", "runtime.lanes=1")
     ended = study("run", "smoke", "--set", "budget.trials=2", *runtime, cwd=hostile)
@@ -36,6 +38,7 @@ def test_ours_run(hostile: Path, address: str):
     assert not list(hostile.parent.glob("imported-*"))
 
 
+@pytest.mark.long
 def test_a_folder_may_have_any_name(tmp_path: Path):
     """Catches: a record, a backup or a page elsewhere than in the folder, or one that is not found there."""
     here = prepare(tmp_path / "a?b=%41#ä ö{c}&d")

@@ -105,6 +105,7 @@ def test_a_run_goes_on_after_every_way_of_ending(here: Path):
     goes_on(here)
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_before_it_measured_anything_ends_as_any_other(here: Path):
     """Catches: tables without rows that have other types than those with some."""
     long = ("--set", "train.epochs=1000000", "--set", "train.evaluate_every=1000000")
@@ -120,7 +121,7 @@ def test_a_run_that_is_stopped_before_it_measured_anything_ends_as_any_other(her
     assert (here / "studies/tiny/front.csv").read_text(encoding="utf-8").startswith("trial,epoch,weight,")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_confirmation_goes_on_too_and_opens_the_test_set_once(here: Path):
     """Catches: a plan that is made again, a fresh seed that is trained twice or not at all."""
     long = ("train.epochs=200", "train.evaluate_every=10", "train.candidates=last", "runtime.slots=1")
@@ -176,6 +177,7 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
     assert not (here / "studies").exists()
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_term_means_after_ray_what_it_meant_before(tmp_path: Path):
     """Catches: a report that TERM ends without a word, and a handler of the user's that is lost."""
@@ -194,7 +196,7 @@ def ends_with_its_ray(run: Running, *, code: int, words: str) -> None:
 
 @linux
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_whose_ray_is_ended_says_so_and_goes_on(here: Path):
     """As `timeout` and service managers do, which signal all processes; and where Ray's head alone dies."""
     with training(here, *RAY) as run:
@@ -211,7 +213,7 @@ def test_a_run_whose_ray_is_ended_says_so_and_goes_on(here: Path):
 
 @linux
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_on_ray_and_no_process_is_left(here: Path):
     with training(here, *RAY) as run:
         assert len(run.descendants()) > 3

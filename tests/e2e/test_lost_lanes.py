@@ -80,7 +80,7 @@ def a_ray() -> Iterator[None]:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_hung_lane_held_is_trained_by_another(
     a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -99,7 +99,7 @@ def test_what_a_hung_lane_held_is_trained_by_another(
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_whose_every_lane_hangs_ends_and_the_next_goes_on(
     a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -87,7 +87,7 @@ def look(home: Path, drivers: Sequence[Future[str]]) -> Sequence[Mapping[str, Sn
 
 
 @pytest.mark.postgres
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_nothing_fails_and_nothing_is_mixed(
     postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -63,6 +63,7 @@ def samples(endpoint: str) -> dict[str, dict[str, float]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -> None:
     run(StudySpec.from_text(SPEC, where="test"), tmp_path)
@@ -80,6 +81,7 @@ def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -
     assert "study_lane_restarts_total" not in found
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint: str) -> None:
     heard = Heard("metered", "search")

@@ -36,6 +36,7 @@ def test_a_checkpoint_goes_on_with_the_same_numbers(tmp_path: Path):
     assert results(second) == whole[2:]
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_tuner_of_ones_own_gets_both_metrics(tmp_path: Path):
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)

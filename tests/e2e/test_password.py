@@ -15,7 +15,7 @@ RUN = (f"storage.url=env:{VARIABLE}", "runtime.address=local", "runtime.save_eve
 
 @pytest.mark.ray
 @pytest.mark.postgres
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_on_ray_leaves_its_password_nowhere(
     postgres: postgres.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -83,7 +83,7 @@ def test_the_columns_are_those_of_the_tables(folder: Path) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.data
 @pytest.mark.timeout(3600)

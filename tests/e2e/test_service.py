@@ -25,7 +25,7 @@ from trainable.contract import StudyError
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.browser
 @pytest.mark.timeout(900)

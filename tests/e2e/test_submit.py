@@ -12,7 +12,7 @@ import pytest
 from command import DEADLINE_S, Ended, prepare, started, until
 from heads import Head, head
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 (COMMANDS,) = re.findall(r"^```sh cluster\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 LONG = ("--set", "name=long", "--set", "train.epochs=1000000", "--set", "runtime.engine=plain")

@@ -25,6 +25,7 @@ def homes(tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> 
     return {name: prepare(tmp_path / name) for name in ("one", "other")}
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_the_second_is_refused_until_the_first_is_silent(homes: Mapping[str, Path]):
     """Catches: two that drive at once; a study that a cut-off host keeps for ever, or takes back."""

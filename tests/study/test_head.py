@@ -110,6 +110,7 @@ def test_a_signal_that_the_main_thread_cannot_hear_has_interrupted_the_run(open_
         assert [run.reason for run in reader.runs()] == ["interrupted"]
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.parametrize(
     ("asked", "raised", "error", "reason"),

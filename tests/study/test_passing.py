@@ -72,7 +72,7 @@ def test_what_a_signal_does_is_afterwards_as_it_was():
 
 
 @pytest.mark.parametrize(
-    "address", ["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.slow])]
+    "address", ["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.long])]
 )
 def test_a_second_signal_ends_a_run_from_python_and_not_its_process(tmp_path, monkeypatch, address):
     """Catches: a kernel that is lost with all its variables; a row that stays open."""

@@ -11,6 +11,7 @@ SEEDS = range(8)
 RANDOM = ("search.sampler=random", "search.explore=0")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("sampler", "trials"), [("tpe", 60), ("nsga2", 100)])
 def test_the_hypervolume_grows_faster_than_at_random(sampler: str, trials: int) -> None:
     """At equal trials the 99 % t interval of the difference over seeds lies above 0."""
@@ -24,6 +25,7 @@ def test_the_hypervolume_grows_faster_than_at_random(sampler: str, trials: int) 
     assert ttest_1samp(gains, 0).confidence_interval(0.99).low > 0
 
 
+@pytest.mark.long
 def test_a_gaussian_process_gains_more_than_any_random_continuation() -> None:
     """Of the same 14 trials: a p below .01."""
     optuna_study, space = new_study(spec_with(*RANDOM))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study import parts
@@ -92,7 +92,6 @@ specs = st.fixed_dictionaries(
 # --- writing and reading ---------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(specs)
 def test_toml_and_json_give_an_equal_spec_back(spec: StudySpec) -> None:
     absolute = StudySpec.from_text(spec.as_toml(), where="written", folder=Path("/elsewhere"))
@@ -104,7 +103,6 @@ def test_toml_and_json_give_an_equal_spec_back(spec: StudySpec) -> None:
     assert StudySpec.model_validate(stored) == spec
 
 
-@settings(deadline=None)
 @given(specs, specs)
 def test_fingerprints_are_equal_exactly_where_nothing_differs(one: StudySpec, other: StudySpec) -> None:
     assert (one.fingerprint == other.fingerprint) == (one.differences(other) == [])

@@ -29,7 +29,7 @@ NEEDED = {
     "containerd": "containerd",
     "runc": "runc",
     "iptables": "iptables",
-    "debootstrap": "debootstrap",
+    "mmdebstrap": "mmdebstrap",
 }
 """Program → the Debian package that has it."""
 
@@ -118,15 +118,10 @@ def base(engine: Engine, folder: Path, name: str) -> None:
         for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
         if line
     )["VERSION_CODENAME"]
-    packages = "--include=python3,python3-venv,ca-certificates"
-    made = folder / "root"
-    subprocess.run(
-        ["debootstrap", "--variant=minbase", packages, release, made],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
     archive = folder / "base.tar"
-    subprocess.run(["tar", "--directory", made, "--create", "--file", archive, "."], check=True)
+    packages = "--include=python3,python3-venv,ca-certificates"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", packages, release, archive]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     engine.docker("import", archive, name)
 
 

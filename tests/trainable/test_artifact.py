@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fuzz import damaged, distorted, patiently, refusal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from members import COLD_USER, CONFIG, FOLD, ITEMS, USERS
 from safetensors.numpy import load, save
@@ -178,7 +178,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 @given(
     st.lists(texts, unique=True, min_size=1, max_size=6), st.lists(texts, unique=True, min_size=1, max_size=6)
 )
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 def test_ids_may_be_anything(tmp_path: Path, users, items):
     names = {"users": users, "items": items}
     ours = model(names=names, seen=np.zeros((2, 1), int), users=len(users), items=len(items))

@@ -24,9 +24,6 @@ CHECKS = [
 ]
 LOOKS = settings(
     max_examples=10,
-    deadline=None,
-    derandomize=True,
-    database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
@@ -55,7 +52,7 @@ def test_the_examples_are_what_they_are_examples_of(tmp_path):
         kind.model_validate(answered[route])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_answer_is_described(tmp_path):
     """Requests that the document allows, and some that it does not, to every route."""
     done(tmp_path / "studies", "done", "budget.trials=2")

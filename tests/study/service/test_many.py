@@ -62,7 +62,7 @@ def in_one_database(home, url):
             connection.execute(statement)
 
 
-@pytest.mark.parametrize("where", ["files", "one database"])
+@pytest.mark.parametrize("where", ["files", pytest.param("one database", marks=pytest.mark.long)])
 def test_a_list_waits_for_no_reading_and_reads_no_study_twice(where, tmp_path, request, monkeypatch):
     """Not while nothing was ever read, not when all was, and not after a restart."""
     home = tmp_path / "studies"
