@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from study.cli import here, there
+from study.cli import completion, here, there
 from study.cli.arguments import Address, AsJson, Name
 from study.cli.terminal import console, first_line, say, show_front
 from trainable.contract import StudyError
@@ -50,11 +50,16 @@ def list_(as_json: AsJson = False, address: Address = None) -> None:
             str(len(s.front.points)),
             f"{s.front.hypervolume:.5f}",
         )
-    console.print(table if seen else f"no studies in {here.STUDIES}/ yet; `study run` begins one")
+    console.print(table if seen else f"no studies in {here.STUDIES}/ yet; `study run SPEC` begins one")
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="A study's name; without one, all are listed.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A study's name; without one, all are listed.", autocompletion=completion.studies
+        ),
+    ] = None,
     as_json: AsJson = False,
     address: Address = None,
 ) -> None:
