@@ -9,7 +9,7 @@ import typer
 
 from study.cli import here, reporting, there
 from study.cli.arguments import SPEC, Address, Name, Overrides
-from study.cli.terminal import console, say, show_front
+from study.cli.terminal import SHOWN, console, say, show_front
 from study.interrupt import INTERRUPTED
 from trainable.contract import StudyError
 
@@ -75,7 +75,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         say(f"{outcome.reason}; `{again}` goes on from here")
     seen = progress.snapshot(Reader.read(outcome.folder))
     say("\n".join(view.lines(seen)))
-    show_front(seen)
+    show_front(seen, most=SHOWN)
     reporting.write([outcome.folder])
     if outcome.reason.startswith("failed"):
         raise typer.Exit(1)
