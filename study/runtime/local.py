@@ -29,7 +29,7 @@ FILE, TOKEN, LOG = ".ray.json", ".ray.token", ".ray.log"
 LOCK, USERS = ".ray.lock", ".ray.users"
 """Files that are locked: while Ray is started or ended; and, shared, by each process that uses it."""
 
-STARTS_S = ENDS_S = 60.0
+STARTS_S, ENDS_S = 60.0, 120.0
 LOOK_S = 0.2
 HERE = "127.0.0.1"
 
@@ -53,7 +53,7 @@ def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
             yield url
         finally:
             with _locked(home):
-                said(_left(home, users) or "the Ray of these studies has ended")
+                said(_left(home, users, said) or "the Ray of these studies has ended")
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _known(home: Path) -> tuple[str, int]:
         return "", 0
 
 
-def _left(home: Path, users: IO[str]) -> str:
+def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
     """End the Ray for `home` if nothing uses it; else why it is left running and how to end it."""
     url, pid = _known(home)
     if not url or not _answers(url, home):
@@ -89,6 +89,7 @@ def _left(home: Path, users: IO[str]) -> str:
         return f"the Ray of these studies goes on, for it cannot be asked what it runs ({error}); {how}"
     if live:
         return f"still running on the Ray of these studies: {', '.join(live)}; {how}, and them"
+    said("ending the Ray of these studies …")
     process = Owner.of(pid)
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + ENDS_S

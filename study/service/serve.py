@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
@@ -66,10 +67,9 @@ def serve(
             timeout_graceful_shutdown=ENDING_S,
         )
         name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{sockets[0].getsockname()[1]}"
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, and passes the signal on
-            said(f"http://{name}:{sockets[0].getsockname()[1]}")
-            Thread(target=_greeted, args=(jobs,), name="greeting", daemon=True).start()
-            uvicorn.Server(config).run(sockets=sockets)
+            _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
 
 
 def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]:
@@ -78,8 +78,26 @@ def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]
     return local.dashboard(home, said)
 
 
-def _greeted(jobs: Jobs) -> None:
-    """Say so where what runs studies does not answer: what is here can be read all the same."""
+class _Server(uvicorn.Server):
+    """A server that calls `ready` once it answers and a signal ends it in order."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets=sockets)
+        self._ready()
+
+
+def _greeted(jobs: Jobs, url: str, said: Callable[[str], None]) -> None:
+    """Print the URL, and a warning where no Ray answers: what is here can be read all the same."""
+    said(url)
+    Thread(target=_asked, args=(jobs,), name="greeting", daemon=True).start()
+
+
+def _asked(jobs: Jobs) -> None:
     try:
         jobs.last("")
     except NoRunnerError as error:
