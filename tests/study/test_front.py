@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,6 +155,16 @@ def test_confirmed_points_have_their_test_values_everywhere(searched, tmp_path):
 
     with served(tmp_path) as service, service.client() as client:
         assert client.get("/studies/formula").json()["front"] == front
+
+
+def test_the_readme_names_the_columns_of_the_front(searched, tmp_path):
+    export(searched, tmp_path)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (named,) = re.findall(
+        r"^`front\.csv` has the points of the front: (.+?)\.", readme, re.MULTILINE | re.DOTALL
+    )
+    with (tmp_path / "front.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == named.replace("\n", " ").split(", ")
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
