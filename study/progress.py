@@ -72,6 +72,7 @@ def snapshot(ledger: Reader) -> Snapshot:
     wall_s = sum(run.wall_s for run in runs) + (max(0.0, runs[-1].silent_s) if alive else 0.0)
     state, reason = _stand(runs, None if alive else complete(ledger, trials.values()), alive=alive)
     share = _share(spec, epochs, running, wall_s)
+    confirmed = ledger.confirmation()
     holders = {r.holder for r in running.values() if r.holder is not None}
     return Snapshot(
         spec=spec,
@@ -86,15 +87,14 @@ def snapshot(ledger: Reader) -> Snapshot:
         left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
         front=best,
         configs={n: r.config for n, r in records.items() if r.config is not None},
-        confirmation=_confirmation(ledger),
+        confirmation=_confirmation(confirmed),
         points=points,
-        tested=tested(ledger.confirmation()),
+        tested=tested(confirmed),
         reference=baseline.reference,
     )
 
 
-def _confirmation(ledger: Reader) -> Confirmation | None:
-    confirmed = ledger.confirmation()
+def _confirmation(confirmed: Reader | None) -> Confirmation | None:
     if confirmed is None or confirmed.plan is None:
         return None
     return Confirmation(
