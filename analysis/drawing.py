@@ -14,6 +14,7 @@ from typing import ClassVar
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 INK, MUTED, PAPER = "#1b1f24", "#646d76", "#ffffff"
 
@@ -30,6 +31,20 @@ class Spot:
     title: str
     facts: Sequence[tuple[str, str]]
     command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The legends of a figure as another view of its SVG: the element's id, their box there, its width in pt.
+
+    `plot` is the share of the figure's width that lies left of the legends where these are beside the axes;
+    it is 1 where they lie above or below.
+    """
+
+    figure: str
+    box: str
+    width: int
+    plot: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,29 @@ class Drawing:
         attributes, rest = body.removeprefix("<svg").split(">", maxsplit=1)
         opening = f'<svg role="img" aria-labelledby="{title} {description}"{attributes}>'
         return Markup(opening + words + rest)  # noqa: S704  matplotlib's own markup, our words escaped
+
+    def key(self) -> Key | None:
+        """The legends of the figure by themselves, for a page too narrow for both; None without legends."""
+        if (place := _legends(self.figure)) is None:
+            return None
+        width, height = 72 * self.figure.get_size_inches()
+        box = (place.x0 * width, (1 - place.y1) * height, place.width * width, place.height * height)
+        beside = all(place.x0 > axes.get_position().x1 for axes in self.figure.axes)
+        return Key(
+            figure=f"{self.name}-figure_1",
+            box=" ".join(f"{value:.1f}" for value in box),
+            width=round(box[2]),
+            plot=round(place.x0, 3) if beside else 1.0,
+        )
+
+
+def _legends(figure: Figure) -> Bbox | None:
+    """Where a figure's own legends lie, as shares of it from the lower left corner; None without one."""
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    if not boxes:
+        return None
+    within = Bbox.union(boxes).padded(2)
+    return Bbox.from_extents(*(figure.transFigure.inverted().transform(within).clip(0, 1).ravel()))
 
 
 @contextmanager

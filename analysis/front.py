@@ -114,6 +114,42 @@ def subset(losses: ArrayLike, reference: ArrayLike, count: int) -> NDArray[np.in
     return rows[_best(corner[0] - points[rows, 0], corner[1] - points[rows, 1], count)]
 
 
+def spread(losses: ArrayLike, count: int, *, first: ArrayLike | None = None) -> NDArray[np.intp]:
+    """Indices (k,) of `count` rows of losses (n, m) that lie far from one another; the two ends by the first
+    loss are always among them.
+
+    The row farthest from all that were chosen comes next, each loss measured as a share of its range; rows of
+    the mask `first` (n,) come before all others. Fewer where fewer rows are distinct.
+    AnalysisError on NaN or infinity, or a count below 2. Gonzalez 1985, doi 10.1016/0304-3975(85)90224-5.
+
+    >>> spread([[0, 8], [1, 7], [2, 6], [4, 4], [7, 1], [8, 0]], 3)
+    array([0, 5, 3])
+    """
+    points = finite(losses)
+    if count < 2:
+        raise AnalysisError(f"a spread needs a count of 2 or more; not {count}")
+    if not len(points):
+        return np.zeros(0, dtype=np.intp)
+    ranges = np.ptp(points, axis=0)
+    shares = points / np.where(ranges > 0, ranges, 1.0)
+    order = np.lexsort(points.T[::-1])
+    chosen: list[int] = []
+    gaps = np.full(len(points), np.inf)
+
+    def choose(row: int) -> None:
+        chosen.append(row)
+        np.minimum(gaps, np.linalg.norm(shares - shares[row], axis=1), out=gaps)
+
+    choose(int(order[0]))
+    if gaps[order[-1]] > 0:
+        choose(int(order[-1]))
+    everything = np.ones(len(points), dtype=np.bool_)
+    for pool in (np.zeros_like(everything) if first is None else np.asarray(first), everything):
+        while len(chosen) < count and (within := np.where(pool, gaps, 0.0)).max() > 0:
+            choose(int(within.argmax()))
+    return np.array(chosen, dtype=np.intp)
+
+
 def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.bool_]:
     """Mask (n,) of the rows of losses (n, m) that, better by `noise` (m,), no row of chosen (k, m) dominates.
 

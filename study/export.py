@@ -18,6 +18,7 @@ from study.budget import complete
 from study.front import candidates, front, reference
 from study.reader import Reader
 from study.record import MEASURED, Point, Record, State
+from study.tested import tested
 from trainable.contract import METRICS, UserMetrics
 from trainable.disk import put
 
@@ -34,13 +35,16 @@ PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables of a study, what they were made of, and the hypervolume of their front."""
+    """The tables of a study, what they were made of, and the hypervolume of their front; of each point of the
+    front, by trial and epoch, whether it beats both trivial models.
+    """
 
     trials: pd.DataFrame
     points: pd.DataFrame
     measurements: pd.DataFrame
     records: Mapping[int, Record]
     hypervolume: float
+    beats_trivial: Mapping[tuple[int, int], bool]
 
 
 def tables(ledger: Reader) -> Tables:
@@ -54,7 +58,9 @@ def tables(ledger: Reader) -> Tables:
     for name, some in (("candidate", chosen), ("front", best.points)):
         keys = {(p.trial, p.epoch) for p in some}
         table[name] = pd.Series([(p.trial, p.epoch) in keys for p in points], dtype=bool)
-    return Tables(_trials(records, table, measurements), table, measurements, records, best.hypervolume)
+    beats = dict(zip([(p.trial, p.epoch) for p in best.points], best.beats_trivial, strict=True))
+    trials = _trials(records, table, measurements)
+    return Tables(trials, table, measurements, records, best.hypervolume, beats)
 
 
 def export(ledger: Reader, folder: Path) -> None:
@@ -69,12 +75,22 @@ def export(ledger: Reader, folder: Path) -> None:
     if (confirmation := ledger.confirmation()) is not None and confirmation.fixed:
         for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
             put(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
-    rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
-    columns = ["trial", "epoch", *CONFIG, *METRICS, *SPREADS, "replicates"]
-    put(folder / "front.csv", rows[columns].to_csv(index=False).encode())
+    put(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
     said = manifest(ledger, made.records.values(), made.hypervolume)
     text = json.dumps(said, indent=2, ensure_ascii=False)
     put(folder / "manifest.json", text.encode())
+
+
+def _front(made: Tables, ledger: Reader) -> pd.DataFrame:
+    """The front with its configurations, and what its confirmed points reach on the test set."""
+    rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
+    keys = [*zip(rows["trial"], rows["epoch"], strict=True)]
+    rows["beats_trivial"] = [made.beats_trivial[key] for key in keys]
+    known = {key: test.as_dict() for key, test in tested(ledger.confirmation()).items()}
+    columns = [*METRICS, *SPREADS, "replicates"]
+    test = pd.DataFrame([known.get(key, {}) for key in keys], columns=columns, index=rows.index)
+    test = test.astype({"replicates": "Int64"}).add_prefix("test_")
+    return rows[["trial", "epoch", *CONFIG, *columns, "beats_trivial"]].join(test)
 
 
 def manifest(ledger: Reader, records: Collection[Record], hypervolume: float) -> dict[str, Any]:

@@ -17,10 +17,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The non-dominated candidates, by the first objective's loss, and the hypervolume they span."""
+    """The non-dominated candidates, by the first objective's loss, and the hypervolume they span.
+
+    `beats_trivial` says of each whether it is better than the trivial models in both objectives.
+    """
 
     points: tuple[Point, ...]
     hypervolume: float
+    beats_trivial: tuple[bool, ...]
 
 
 def losses(points: Sequence[Point], spec: StudySpec) -> Floats:
@@ -58,4 +62,5 @@ def front(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Front:
     array = losses(points, spec)
     mask = non_dominated(array)
     best = sorted(np.flatnonzero(mask).tolist(), key=lambda i: tuple(array[i]))
-    return Front(tuple(points[i] for i in best), hypervolume(array[mask], corner))
+    beats = tuple(bool((array[i] < corner).all()) for i in best)
+    return Front(tuple(points[i] for i in best), hypervolume(array[mask], corner), beats)

@@ -24,7 +24,11 @@ class Owner:
     @classmethod
     def here(cls) -> "Owner":
         """The process that asks."""
-        pid = os.getpid()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> "Owner":
+        """The process of this number on this machine, now."""
         return cls(socket.gethostname(), _kernel(), pid, _born(pid) or 0)
 
     @property

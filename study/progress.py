@@ -10,6 +10,7 @@ from study.front import Front, candidates, front, reference
 from study.reader import Reader
 from study.record import Point, Record, Run, Standing, State
 from study.spec import StudySpec
+from study.tested import Tested, tested
 from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
@@ -32,7 +33,8 @@ class Snapshot:
 
     `reason` says why it stands so, in words; `lanes` counts those that train right now. `trials` has all that
     began, by number, `configs` the values of those that run or are on the front. `points` are all that were
-    measured, and `reference` has what the trivial models reach, by metric.
+    measured, `tested` has the confirmed ones on the test set, by trial and epoch. `reference` has what the
+    trivial models reach, by metric.
     """
 
     spec: StudySpec
@@ -49,6 +51,7 @@ class Snapshot:
     configs: Mapping[int, Config]
     confirmation: Confirmation | None
     points: Sequence[Point]
+    tested: Mapping[tuple[int, int], Tested]
     reference: Mapping[str, float]
 
 
@@ -69,6 +72,7 @@ def snapshot(ledger: Reader) -> Snapshot:
     wall_s = sum(run.wall_s for run in runs) + (max(0.0, runs[-1].silent_s) if alive else 0.0)
     state, reason = _stand(runs, None if alive else complete(ledger, trials.values()), alive=alive)
     share = _share(spec, epochs, running, wall_s)
+    confirmed = ledger.confirmation()
     holders = {r.holder for r in running.values() if r.holder is not None}
     return Snapshot(
         spec=spec,
@@ -83,14 +87,14 @@ def snapshot(ledger: Reader) -> Snapshot:
         left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
         front=best,
         configs={n: r.config for n, r in records.items() if r.config is not None},
-        confirmation=_confirmation(ledger),
+        confirmation=_confirmation(confirmed),
         points=points,
+        tested=tested(confirmed),
         reference=baseline.reference,
     )
 
 
-def _confirmation(ledger: Reader) -> Confirmation | None:
-    confirmed = ledger.confirmation()
+def _confirmation(confirmed: Reader | None) -> Confirmation | None:
     if confirmed is None or confirmed.plan is None:
         return None
     return Confirmation(
@@ -143,8 +147,15 @@ def as_dict(seen: Snapshot) -> dict[str, Any]:
         "hypervolume": seen.front.hypervolume,
         "confirmation": None if seen.confirmation is None else asdict(seen.confirmation),
         "front": [
-            {"trial": p.trial, "epoch": p.epoch, **p.metrics, "config": config.as_dict()}
-            for p in seen.front.points
+            {
+                "trial": p.trial,
+                "epoch": p.epoch,
+                **p.metrics,
+                "beats_trivial": beats,
+                "test": None if (test := seen.tested.get((p.trial, p.epoch))) is None else test.as_dict(),
+                "config": config.as_dict(),
+            }
+            for p, beats in zip(seen.front.points, seen.front.beats_trivial, strict=True)
             if (config := seen.configs.get(p.trial)) is not None
         ],
     }

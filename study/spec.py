@@ -34,7 +34,6 @@ from study.spec_text import MisplacedError, SpecError, SpecText
 
 __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
 
-DEFAULT_PRESET = "ml100k"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 FINGERPRINTED = ("objectives", "data", "train", "space", "search", "stopping")
 """What makes two studies the same question; budgets may grow, and where it runs may change."""
@@ -223,22 +222,20 @@ class StudySpec(Part):
 
 
 def presets() -> dict[str, str]:
-    """The built-in specs, the default first: name → what it is."""
+    """The built-in specs, by name: name → what it is."""
     texts = {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
         for entry in _PRESETS.iterdir()
         if entry.name.endswith(".toml")
     }
-    names = sorted(texts, key=lambda name: (name != DEFAULT_PRESET, name))
-    return {name: texts[name].partition("\n")[0].lstrip("# ") for name in names}
+    return {name: texts[name].partition("\n")[0].lstrip("# ") for name in sorted(texts)}
 
 
-def resolve(argument: str | None, overrides: Sequence[str], studies: Path) -> StudySpec:
+def resolve(name: str, overrides: Sequence[str], studies: Path) -> StudySpec:
     """The spec that a command's argument means: a path, a study in the folder `studies`, or a preset.
 
-    With "/" or ".toml" it is a path; without an argument, the default preset. SpecError where it is none.
+    With "/" or ".toml" it is a path. SpecError where it is none.
     """
-    name = DEFAULT_PRESET if argument is None else argument
     if "/" in name or name.endswith(".toml"):
         return StudySpec.load(name, overrides)
     if NAME.fullmatch(name) and (stored := studies / name / "study.toml").is_file():

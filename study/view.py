@@ -1,29 +1,16 @@
-"""A study's progress as people read it: in a line, in lines, as the live view, and its front as a table."""
+"""A study's progress as people read it: in a line, in lines, and as the live view."""
 
 import re
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Group
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from analysis.objective import objectives
-from study.forms import Range
 from study.front import Front
+from study.front_table import FrontTable
 from study.progress import Confirmation, Snapshot
-
-HEADERS = {
-    "learning_rate": "lr",
-    "weight_decay": "decay",
-    "ranking_loss": "loss",
-    "batch_size": "batch",
-    "dim": "dim",
-    "hidden": "hidden",
-}
-"""Values that a front shows beside the weight and the sharing where they are searched, by a short name."""
 
 PROGRESS = re.compile(r"\S+: (\d+)% in .*; \d+ member-epochs; front: ")
 """What only a `line` says in one line: how much of the budget is spent, and what came of it."""
@@ -88,49 +75,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def front_table(seen: Snapshot, *, most: int | None = None) -> Table:
-    """The front as a table, best in the first objective first: each point with its trial's values."""
-    goals = objectives(seen.spec.objectives)
-    searched = [name for name in HEADERS if isinstance(seen.spec.form(name), Range | tuple)]
-    table = Table(
-        title=Text(f"Front: non-dominated among {len(seen.trials)} configurations tried", overflow="ignore"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for header in (
-        "trial",
-        "epoch",
-        "λ",
-        "sharing",
-        *(HEADERS[n] for n in searched),
-        *(g.name for g in goals),
-    ):
-        table.add_column(header, justify="left" if header in ("sharing", "loss") else "right", no_wrap=True)
-    for point in seen.front.points[:most]:
-        config = seen.configs.get(point.trial)
-        if config is not None:
-            table.add_row(
-                str(point.trial),
-                str(point.epoch),
-                "–" if config.weight is None else f"{config.weight:.4f}",
-                config.sharing,
-                *(_short(getattr(config, name)) for name in searched),
-                *(f"{point.metrics[g.name]:.4f}" for g in goals),
-            )
-    more = 0 if most is None else len(seen.front.points) - most
-    table.caption = f"and {more} more; `study front {seen.spec.name}` shows all" if more > 0 else None
-    return table
-
-
-def _short(value: float | str) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
-
-
 def view(seen: Snapshot) -> Group:
-    """The live view: how much of the budget is spent, the study in lines, the best of its front."""
-    table = [front_table(seen, most=SHOWN)] if seen.front.points else []
+    """The live view: how much of the budget is spent, the study in lines, points spread along its front."""
+    table = [FrontTable(seen, most=SHOWN)] if seen.front.points else []
     return Group(_bar(seen.share), *map(Text, lines(seen)), *table)
 
 

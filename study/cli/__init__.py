@@ -9,7 +9,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -48,14 +48,31 @@ it once more at the end, when it goes with the process.
 """
 
 app = typer.Typer(
-    help="Pareto studies of two-task recommenders: ranking (MRR) against rating (MSE).",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, no_args_is_help=name == "run")(command)
 app.add_typer(serving.tokens, name="token")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"study {version('pareto-study')}")
+        raise typer.Exit
+
+
+@app.callback()
+def study(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Pareto studies of two-task recommenders: ranking (MRR) against rating (MSE)."""
 
 
 def main() -> None:

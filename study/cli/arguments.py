@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-Name = Annotated[str, typer.Argument(help="A study's name, as `study list` shows it.")]
+from study.cli import completion
+
+Name = Annotated[
+    str,
+    typer.Argument(help="A study's name, as `study list` shows it.", autocompletion=completion.studies),
+]
+SPEC = typer.Argument(
+    metavar="SPEC", help="A path, a study's name, or a preset.", autocompletion=completion.specs
+)
 Address = Annotated[
     str | None,
     typer.Option(

@@ -10,16 +10,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from study.cli import here, there
+from study.cli import completion, here, there
 from study.cli.arguments import Address, AsJson, Name
-from study.cli.terminal import console, first_line, say, show_front
+from study.cli.terminal import SHOWN, console, first_line, say, show_front
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
     from study.reader import Reader
-
-SHOWN = 25
-"""What `status` shows of a long record: points of the front, trials that ended early."""
 
 
 def list_(as_json: AsJson = False, address: Address = None) -> None:
@@ -50,11 +47,16 @@ def list_(as_json: AsJson = False, address: Address = None) -> None:
             str(len(s.front.points)),
             f"{s.front.hypervolume:.5f}",
         )
-    console.print(table if seen else f"no studies in {here.STUDIES}/ yet; `study run` begins one")
+    console.print(table if seen else f"no studies in {here.STUDIES}/ yet; `study run SPEC` begins one")
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="A study's name; without one, all are listed.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A study's name; without one, all are listed.", autocompletion=completion.studies
+        ),
+    ] = None,
     as_json: AsJson = False,
     address: Address = None,
 ) -> None:
@@ -117,15 +119,19 @@ def _over(record: "Reader") -> bool:
     return bool(runs) and not runs[-1].alive
 
 
-def front(name: Name, as_json: AsJson = False) -> None:
-    """The front: every non-dominated point, with its configuration and its epochs."""
+def front(
+    name: Name,
+    as_json: AsJson = False,
+    every: Annotated[bool, typer.Option("--all", help="Show every point, however many there are.")] = False,
+) -> None:
+    """The front: its points with their configuration, epochs and test values; of many, some along it."""
     from study import progress
 
     seen = progress.snapshot(here.record(name))
     if as_json:
         print(json.dumps(progress.as_dict(seen)["front"], indent=2))
     else:
-        show_front(seen)
+        show_front(seen, most=None if every else SHOWN)
 
 
 def pick(

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from study.cli import here
-from study.cli.arguments import Address, Overrides
+from study.cli.arguments import SPEC, Address, Overrides
 from study.cli.terminal import console, say
 
 
@@ -46,7 +46,7 @@ def schema() -> None:
 
 
 def doctor(
-    spec: Annotated[str | None, typer.Argument(help="A path, a study's name, or a preset.")] = None,
+    spec: Annotated[str | None, SPEC] = None,
     overrides: Overrides = None,
     address: Address = None,
 ) -> None:

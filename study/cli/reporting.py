@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.cli import here, there
+from study.cli import completion, here, there
 from study.cli.arguments import Address, Name
 from study.cli.terminal import say
 from trainable.contract import StudyError
@@ -30,7 +30,10 @@ def export(name: Name, address: Address = None) -> None:
 
 
 def report(
-    names: Annotated[list[str], typer.Argument(help="Studies, as `study list` shows them.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Studies, as `study list` shows them.", autocompletion=completion.studies),
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where the page goes; else beside the study.")
     ] = None,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.cli import here, reporting, there
-from study.cli.arguments import Address, Name, Overrides
-from study.cli.terminal import console, say, show_front
+from study.cli.arguments import SPEC, Address, Name, Overrides
+from study.cli.terminal import SHOWN, console, say, show_front
 from study.interrupt import INTERRUPTED
 from trainable.contract import StudyError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    spec: Annotated[str | None, typer.Argument(help="A path, a study's name, or a preset.")] = None,
+    spec: Annotated[str, SPEC],
     overrides: Overrides = None,
 ) -> None:
     """Run a study here; one that was begun goes on where it was. Ends with a report."""
@@ -75,7 +75,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         say(f"{outcome.reason}; `{again}` goes on from here")
     seen = progress.snapshot(Reader.read(outcome.folder))
     say("\n".join(view.lines(seen)))
-    show_front(seen)
+    show_front(seen, most=SHOWN)
     reporting.write([outcome.folder])
     if outcome.reason.startswith("failed"):
         raise typer.Exit(1)
@@ -84,7 +84,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
 
 
 def submit(
-    spec: Annotated[str, typer.Argument(help="A path, a study's name, or a preset.")],
+    spec: Annotated[str, SPEC],
     address: Annotated[
         str, typer.Option(metavar="URL", help="Of the cluster's dashboard: http://head:8265.")
     ],

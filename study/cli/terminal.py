@@ -7,15 +7,19 @@ from rich.console import Console
 if TYPE_CHECKING:
     from study.progress import Snapshot
 
+SHOWN = 25
+"""Points of a long front, and trials that ended early, that a command shows."""
+
 console = Console()
 
 
 def show_front(seen: "Snapshot", *, most: int | None = None) -> None:
-    """The front as a table, or so many points of it."""
-    from study.view import front_table
+    """The front as a table: all of it, or `most` points spread along it."""
+    from study.front_table import FrontTable
 
-    table = front_table(seen, most=most)
-    console.print(table if seen.front.points else "The front is empty: nothing is measured yet.")
+    console.print(
+        FrontTable(seen, most=most) if seen.front.points else "The front is empty: nothing is measured yet."
+    )
 
 
 def say(text: str) -> None:

@@ -182,6 +182,11 @@ class Head:
             self._client.stop_job(live.id)
         return live is not None
 
+    def live(self) -> list[str]:
+        """What runs or waits on the cluster: its studies by name, any other job by its id."""
+        jobs = (job for job in self._list() if not job.status.is_terminal())
+        return sorted((job.metadata or {}).get("study") or job.submission_id or job.job_id for job in jobs)
+
     def nodes(self) -> list[Node]:
         """The machines of the cluster. Its head is one: where there is none it has just been started."""
         began = time.monotonic()

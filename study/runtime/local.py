@@ -1,50 +1,111 @@
-"""A Ray on this machine that outlives whoever started it: what is submitted to it goes on without them.
+"""A Ray on this machine that outlives the process that started it while jobs run on it.
 
 It runs as a process of its own, with a dashboard on loopback and a token that only its user can read. A file
-beside the studies says where it is, so that whoever comes later finds it.
+beside the studies says where it is, so that a later process finds it; the last that uses it ends it, if no
+job runs.
 """
 
 import fcntl
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import IO
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from study.owner import Owner
 from trainable.contract import StudyError
 
 FILE, TOKEN, LOG = ".ray.json", ".ray.token", ".ray.log"
-STARTS_S = 60.0
+LOCK, USERS = ".ray.lock", ".ray.users"
+"""Files that are locked: while Ray is started or ended; and, shared, by each process that uses it."""
+
+STARTS_S, ENDS_S = 60.0, 120.0
 LOOK_S = 0.2
 HERE = "127.0.0.1"
 
 
-def dashboard(home: Path) -> str:
+@contextmanager
+def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
     """The URL of the dashboard of the Ray for the studies in `home`, which is started where none runs.
 
-    This process is let in from here on. StudyError where Ray does not start.
+    This process has access from here on. When the block ends, that Ray ends, unless a job runs on it or
+    another process uses it: then `said` is given how to end it. StudyError where Ray does not start.
     """
     home.mkdir(parents=True, exist_ok=True)
-    with (home / ".ray.lock").open("w") as lock:
+    with (home / USERS).open("w") as users:
+        with _locked(home):
+            os.environ.update(_entry(home))
+            url, _ = _known(home)
+            if not url or not _answers(url, home):
+                url = _started(home)
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            yield url
+        finally:
+            with _locked(home):
+                said(_left(home, users, said) or "the Ray of these studies has ended")
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """Alone in starting and ending the Ray for `home`."""
+    with (home / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        os.environ.update(_entry(home))
-        known = _known(home)
-        return known if known is not None and _answers(known, home) else _started(home)
+        yield
 
 
-def _known(home: Path) -> str | None:
-    """The URL that was written down."""
+def _known(home: Path) -> tuple[str, int]:
+    """The URL and the process that were written down; an empty URL and 0 where there are none."""
     try:
-        return str(json.loads((home / FILE).read_text(encoding="utf-8"))["url"])
+        known = json.loads((home / FILE).read_text(encoding="utf-8"))
+        return str(known["url"]), int(known["pid"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # none yet, or torn: it is written anew
-        return None
+        return "", 0
+
+
+def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
+    """End the Ray for `home` if nothing uses it; else why it is left running and how to end it."""
+    url, pid = _known(home)
+    if not url or not _answers(url, home):
+        return ""
+    how = f"`kill {pid}` ends it"
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return f"another service uses the Ray of these studies, which goes on; {how}"
+    try:
+        live = _live(url)
+    except StudyError as error:
+        return f"the Ray of these studies goes on, for it cannot be asked what it runs ({error}); {how}"
+    if live:
+        return f"still running on the Ray of these studies: {', '.join(live)}; {how}, and them"
+    said("ending the Ray of these studies …")
+    process = Owner.of(pid)
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + ENDS_S
+    while process.running and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    if process.running:
+        return f"the Ray of these studies does not end; `kill -9 {pid}` ends it"
+    (home / FILE).unlink(missing_ok=True)
+    return ""
+
+
+def _live(url: str) -> list[str]:
+    """What runs or waits on a Ray, by name."""
+    from study.runtime.jobs import Head  # Ray reads its token when it is imported
+
+    return Head(url).live()
 
 
 def _started(home: Path) -> str:
@@ -65,17 +126,27 @@ def _started(home: Path) -> str:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    url, deadline = f"http://{HERE}:{port}", time.monotonic() + STARTS_S
+    url = f"http://{HERE}:{port}"
+    try:
+        _await(process, url, home)
+    except BaseException:  # an interrupt too: what has no file yet would be found by nobody
+        process.terminate()
+        process.wait()
+        raise
+    (home / FILE).write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
+    return url
+
+
+def _await(process: "subprocess.Popen[bytes]", url: str, home: Path) -> None:
+    """Return when the Ray of this process answers. StudyError where it ends before, or takes too long."""
+    deadline = time.monotonic() + STARTS_S
     while not _answers(url, home):
         if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
             said = (home / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise StudyError(
                 f"Ray does not start here ({said[-1] if said else 'it said nothing'}); see {home / LOG}"
             )
         time.sleep(LOOK_S)
-    (home / FILE).write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
-    return url
 
 
 def _entry(home: Path) -> Mapping[str, str]:

@@ -73,6 +73,20 @@ class Config(Answer):
     evaluate_every: int
 
 
+class Tested(Answer):
+    """A confirmed point on the test set: means over its fresh seeds, and their standard deviations."""
+
+    mrr: float
+    mrr_all: float
+    mse: float
+    mrr_sd: float | None
+    """Null of one seed."""
+    mrr_all_sd: float | None
+    mse_sd: float | None
+    replicates: int
+    """Fresh seeds that are measured."""
+
+
 class FrontPoint(Answer):
     """A point of the front: a configuration after some epochs; means over its seeds."""
 
@@ -81,6 +95,10 @@ class FrontPoint(Answer):
     mrr: float
     mrr_all: float
     mse: float
+    beats_trivial: bool
+    """Whether it is better than the trivial models in both objectives."""
+    test: Tested | None
+    """The same point on the test set; null where it is not confirmed."""
     config: Config
 
 

@@ -55,7 +55,7 @@ _STUDY = Study(
     sampler="tpe",
     objectives=("mrr", "mse"),
     reference={"mrr": 0.302, "mrr_all": 0.057, "mse": 0.894},
-    front=[FrontPoint(trial=0, epoch=20, config=_CONFIG, **_POINT)],
+    front=[FrontPoint(trial=0, epoch=20, beats_trivial=True, test=None, config=_CONFIG, **_POINT)],
     growth=[Growth(trial=0, at_s=9.5, hypervolume=0.00364)],
     lanes=[Lane(lane="1.0", trials=[Held(trial=1, epoch=7, of=20)])],
     confirmation=None,

@@ -4,7 +4,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
@@ -35,8 +36,8 @@ def serve(
 ) -> None:
     """Serve the studies in `home` until a signal ends it; they run on the Ray at `address`, else on one here.
 
-    `said` is told what goes on: first that Ray starts, then the URL, when it answers. StudyError where it
-    would listen beyond this machine with nobody kept out, or cannot listen there.
+    `said` is given what happens: that Ray starts, the URL when it answers, and at the end what became of
+    Ray. StudyError where it would listen beyond this machine with nobody kept out, or cannot listen there.
     """
     addresses = _addresses(host)
     outside = not all(ip_address(found.partition("%")[0]).is_loopback for _, found in addresses)
@@ -53,28 +54,50 @@ def serve(
     home.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("study").setLevel(logging.INFO)
-    if address is None:
-        said("starting a Ray on this machine, unless the one of these studies runs …")
-    jobs = Jobs(local.dashboard(home) if address is None else address, home)
-    app = application(
-        home, jobs, required=outside, hosts=None if outside else (*LOCAL_NAMES, host), data=data
-    )
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=ENDING_S,
-    )
-    name = f"[{host}]" if ":" in host else host
-    said(f"http://{name}:{sockets[0].getsockname()[1]}")
-    Thread(target=_greeted, args=(jobs,), name="greeting", daemon=True).start()
-    with suppress(KeyboardInterrupt):  # uvicorn ends in order, and passes the signal on
-        uvicorn.Server(config).run(sockets=sockets)
+    with _ray(home, said) if address is None else nullcontext(address) as found:
+        jobs = Jobs(found, home)
+        app = application(
+            home, jobs, required=outside, hosts=None if outside else (*LOCAL_NAMES, host), data=data
+        )
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=ENDING_S,
+        )
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{sockets[0].getsockname()[1]}"
+        with suppress(KeyboardInterrupt):  # uvicorn ends in order, and passes the signal on
+            _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
 
 
-def _greeted(jobs: Jobs) -> None:
-    """Say so where what runs studies does not answer: what is here can be read all the same."""
+def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]:
+    """The URL of the Ray for the studies in `home`, on this machine."""
+    said("starting a Ray on this machine, unless the one of these studies runs …")
+    return local.dashboard(home, said)
+
+
+class _Server(uvicorn.Server):
+    """A server that calls `ready` once it answers and a signal ends it in order."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets=sockets)
+        self._ready()
+
+
+def _greeted(jobs: Jobs, url: str, said: Callable[[str], None]) -> None:
+    """Print the URL, and a warning where no Ray answers: what is here can be read all the same."""
+    said(url)
+    Thread(target=_asked, args=(jobs,), name="greeting", daemon=True).start()
+
+
+def _asked(jobs: Jobs) -> None:
     try:
         jobs.last("")
     except NoRunnerError as error:

@@ -20,6 +20,7 @@ from study.service.answers import (
     Lane,
     Study,
     Summary,
+    Tested,
 )
 from study.service.cursor import Cursor
 from study.spec import StudySpec
@@ -123,11 +124,16 @@ def _earliest(moments: Iterable[str | None]) -> datetime:
 
 
 def _front(seen: Snapshot) -> Iterable[FrontPoint]:
-    for point in seen.front.points:
-        config = seen.configs.get(point.trial)
+    for point, beats in zip(seen.front.points, seen.front.beats_trivial, strict=True):
+        config, test = seen.configs.get(point.trial), seen.tested.get((point.trial, point.epoch))
         if config is not None:
             yield FrontPoint(
-                trial=point.trial, epoch=point.epoch, **point.metrics, config=Config(**config.as_dict())
+                trial=point.trial,
+                epoch=point.epoch,
+                **point.metrics,
+                beats_trivial=beats,
+                test=None if test is None else Tested.model_validate(test.as_dict()),
+                config=Config(**config.as_dict()),
             )
 
 

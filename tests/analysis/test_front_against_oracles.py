@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paretoset import paretoset
 
-from analysis.front import box, contributions, hypervolume, knee, near, non_dominated, ranks, subset
+from analysis.front import box, contributions, hypervolume, knee, near, non_dominated, ranks, spread, subset
 from analysis.objective import AnalysisError
 
 
@@ -258,3 +258,34 @@ def test_the_knee_where_there_is_little_to_bend(losses, found):
 def test_a_knee_is_that_of_two_losses():
     with pytest.raises(AnalysisError, match="a knee is that of two losses; not of 3"):
         knee([[1, 2, 3]])
+
+
+@given(points, st.integers(2, 6), st.data())
+def test_a_spread_has_the_ends_and_leaves_no_gap_wider_than_those_it_keeps(losses, count, data):
+    """Greedy farthest points (Gonzalez 1985): no row left out is farther from the chosen than they are from
+    one another.
+    """
+    chosen = spread(losses, count)
+    distinct = np.unique(losses, axis=0)
+    assert len(chosen) == min(count, len(distinct))
+    assert len(np.unique(losses[chosen], axis=0)) == len(chosen)
+    np.testing.assert_array_equal(losses[chosen[0]], distinct[0])
+    if len(distinct) > 1:
+        np.testing.assert_array_equal(losses[chosen[1]], distinct[-1])
+    shares = losses / np.where(np.ptp(losses, axis=0) > 0, np.ptp(losses, axis=0), 1.0)
+    apart = np.linalg.norm(shares[chosen][:, None] - shares[None], axis=2)
+    gap = apart.min(axis=0).max()
+    assert all(apart[:place, chosen[place]].min() >= gap for place in range(2, len(chosen)))
+
+    wanted = data.draw(arrays(np.bool_, len(losses)))
+    first = spread(losses, count, first=wanted)
+    np.testing.assert_array_equal(first[:2], chosen[:2])
+    kept = len(np.unique(losses[np.union1d(np.flatnonzero(wanted), chosen[:2])], axis=0))
+    assert (
+        len(np.unique(losses[np.intersect1d(np.flatnonzero(wanted), first)], axis=0)) >= min(kept, count) - 2
+    )
+
+
+def test_a_spread_of_one_is_refused():
+    with pytest.raises(AnalysisError, match="count of 2 or more"):
+        spread([[1, 2]], 1)

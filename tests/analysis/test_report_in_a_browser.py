@@ -32,6 +32,27 @@ CUT = """() => {
 }"""
 """What of a page cannot be read: beyond the window, or cut off by a box that does not scroll."""
 
+HIDDEN = """() => {
+  const wide = document.documentElement.clientWidth, hidden = [];
+  const seen = (element, what) => {
+    const box = element.getBoundingClientRect();
+    const out = box.width === 0 || box.left < -1 || box.right > wide + 1;
+    if (out) hidden.push(`${what}: ${element.outerHTML.slice(0, 99)}`);
+  };
+  for (const key of document.querySelectorAll(".key")) {
+    seen(key, "legend");
+    const ink = key.querySelector("use").getBoundingClientRect();
+    if (ink.width === 0) hidden.push(`an empty legend: ${key.outerHTML}`);
+  }
+  for (const plot of document.querySelectorAll("figure.beside .plot")) seen(plot, "plot");
+  for (const table of document.querySelectorAll("#front table, #confirmed table.values")) {
+    const names = [...table.querySelectorAll("th")];
+    for (const name of names) if (/^(MRR|MSE)/.test(name.textContent)) seen(name, "column");
+  }
+  return hidden;
+}"""
+"""What of the objectives' columns, of legends and of the plots beside them lies out of sight."""
+
 BEYOND = """() => [...document.querySelectorAll(".plate, table, pre")]
   .filter((box) => Math.max(box.getBoundingClientRect().right, box.scrollWidth) > innerWidth + 1)
   .map((box) => box.outerHTML.slice(0, 99))"""
@@ -96,6 +117,20 @@ def test_a_page_can_be_read_by_everybody(confirmed_page, opened, axe_source, tmp
     assert serious(page, axe_source) == []
 
 
+def test_a_telephone_shows_the_objectives_and_what_marks_mean(
+    confirmed_page, page_of_several, opened, tmp_path
+):
+    """Catches: an MSE column and legends that are found only by who scrolls a table or a figure sideways."""
+    for name, file, legends in (("one", confirmed_page, 5), ("several", page_of_several, 3)):
+        page = opened(file, width=390)
+        page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
+        page.screenshot(path=tmp_path / f"telephone-{name}.png", full_page=True)
+        assert page.evaluate(HIDDEN) == []
+        assert page.locator(".key:visible").count() >= legends
+        page.set_viewport_size({"width": 1280, "height": 900})
+        assert page.locator(".key:visible").count() == 0
+
+
 @pytest.mark.parametrize(("width", "scheme"), [*product(WIDTHS, SCHEMES)])
 def test_several_studies_can_be_read_on_one_page(
     page_of_several, opened, axe_source, tmp_path, width, scheme
@@ -150,11 +185,12 @@ def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_page, opened, tmp
     assert [button.get_attribute("tabindex") for button in buttons.all()].count("0") == 1
 
 
-def test_spots_lie_on_the_marks(confirmed_page, opened):
+@pytest.mark.parametrize("width", WIDTHS)
+def test_spots_lie_on_the_marks(confirmed_page, opened, width):
     """The first and the last point of the front, against where the page's SVG has their staircase's axes."""
-    page = opened(confirmed_page)
+    page = opened(confirmed_page, width=width)
     figure = page.locator("figure", has=page.locator("a[href='front.svg']"))
-    box = figure.locator("svg").bounding_box()
+    box = figure.locator(".plate svg").bounding_box()
     spots = json.loads(figure.locator("script.spots").text_content())
     for button, spot in zip(figure.locator(".spots button").all(), spots, strict=True):
         at = button.bounding_box()

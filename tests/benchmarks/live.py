@@ -15,7 +15,7 @@ from timing import table
 from study.front import losses, reference
 from study.ledger import Ledger
 from study.runtime import run
-from study.spec import DEFAULT_PRESET, StudySpec
+from study.spec import StudySpec
 
 CURVES = "curves-decay"
 """The recorded curves whose target is the target here: of the same space, data and epochs."""
@@ -24,7 +24,7 @@ SEARCHES = {
     "tpe, pareto-asha": (),
     "random, pareto-asha": ("search.sampler=random", "search.explore=1"),
 }
-"""The default preset, and the same with configurations drawn at random."""
+"""The preset ml100k, and the same with configurations drawn at random."""
 
 WANTED, LEAST = 2_700, 0.93
 
@@ -60,9 +60,9 @@ def section(*, seeds: int, member_epochs: int, figure: Path | None) -> str:
 
 
 def searched(overrides: tuple[str, ...], seed: int, times: list[int], target: float) -> Ended:
-    """One study of the default preset so changed, on two lanes, without confirmation."""
+    """One study of the preset ml100k so changed, on two lanes, without confirmation."""
     own = ("name=live", f"search.seed={seed}", f"budget.member_epochs={times[-1]}", "runtime.lanes=2")
-    spec = StudySpec.preset(DEFAULT_PRESET, (*own, *overrides)).model_copy(update={"confirm": None})
+    spec = StudySpec.preset("ml100k", (*own, *overrides)).model_copy(update={"confirm": None})
     with TemporaryDirectory() as home:
         folder = run(spec, home).folder
         with closing(Ledger.read(folder)) as ledger:
@@ -98,7 +98,7 @@ def _verdict(ended: list[Ended]) -> str:
     return f"Wanted of the default search: {wanted}. {'Met' if met else 'Not met'}."
 
 
-ABOUT = """Studies of [the default preset](../study/presets/ml100k.toml) with {seeds} seeds, on two lanes, to
+ABOUT = """Studies of [the preset ml100k](../study/presets/ml100k.toml) with {seeds} seeds, on two lanes, to
 {member_epochs:,} member-epochs, and as many with every configuration drawn at random under the same rule. The
 target is that of the recorded curves with weight decay above: seeds differ here, curves do not there.
 Member-epochs to the target; hypervolume as a share of it at the end: the median, and the least.

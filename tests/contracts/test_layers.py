@@ -72,7 +72,8 @@ ORDER = {
         record ← running
         budget, events, judge, roster, running ← referee
         confirm, interrupt, referee ← runtime
-        budget ← progress ← view ← relay
+        reader ← tested ← export
+        budget, tested ← progress ← front_table ← view ← relay
         interrupt, view ← live
         budget ← export
         events ← logs
@@ -130,7 +131,14 @@ OUTSIDE = {
     ),
     "pydantic_core": ("study.spec_text",),
     "ray": ("trainable.tune", "study.runtime"),
-    "rich": ("study.view", "study.live", "study.relay", "study.cli", "trainable.data.fetch"),
+    "rich": (
+        "study.front_table",
+        "study.view",
+        "study.live",
+        "study.relay",
+        "study.cli",
+        "trainable.data.fetch",
+    ),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.compare",

@@ -168,7 +168,7 @@ def test_one_study_has_one_driver_and_can_be_stopped_from_elsewhere(tmp_path: Pa
     assert folder.is_dir()
     assert study("delete", "tiny", "--yes", cwd=here).out == "tiny: deleted\n"
     assert not folder.exists()
-    assert study("list", cwd=here).out == "no studies in studies/ yet; `study run` begins one\n"
+    assert study("list", cwd=here).out == "no studies in studies/ yet; `study run SPEC` begins one\n"
 
 
 def test_schema_accepts_every_preset_and_refuses_what_the_spec_refuses(here: Path):

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from random import Random
 
 import pytest
 from browser import browser
-from command import DEADLINE_S, started, study, until, with_pid
+from command import DEADLINE_S, measured, started, study, until, with_pid
 from heads import free_port
 from serving import done
 
@@ -96,6 +97,45 @@ def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path
         exec(compile(python, "README.md", "exec"), {"url": f"http://127.0.0.1:{port}", "token": token})
         assert client.study("smoke").summary.state == "complete"
         assert [s.name for s in client.studies()] == ["smoke", "watched"]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
+    """Catches: a Ray that stays for good on the machine of somebody who has only looked at a study."""
+    with ExitStack() as stack:
+        idle = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
+        until(lambda: idle.said("http://"), "the service", 240)
+        beside = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
+        until(lambda: beside.said("http://"), "another service of the same folder", 240)
+        (pid,) = idle.titled("ray.scripts.scripts")
+        beside.process.send_signal(signal.SIGINT)
+        ended = beside.wait()
+        assert (ended.code, ended.err) == (0, ""), ended
+        assert ended.out.splitlines()[-1].endswith(f"which goes on; `kill {pid}` ends it")
+        idle.process.send_signal(signal.SIGTERM)
+        ended = idle.wait()
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.splitlines()[-1] == "the Ray of these studies has ended"
+        until(lambda: not idle.descendants(), "the end of all that it started")
+
+        busy = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
+        until(lambda: busy.said("http://"), "the service again", 240)
+        client = Client(busy.out_text.split()[-1])
+        client.post(StudySpec.preset("smoke", ["name=endless", "runtime.lanes=1", "train.epochs=1000000"]))
+        folder = tmp_path / "studies" / "endless"
+        until(lambda: measured(folder), "the first measurement", 240)
+        busy.process.send_signal(signal.SIGINT)
+        ended = busy.wait()
+        assert ended.code == 0, ended
+        said = ended.out.splitlines()[-1]
+        assert said.startswith("still running on the Ray of these studies: endless; ")
+        before = measured(folder)
+        until(lambda: measured(folder) > before, "the study, which goes on")
+        (kill,) = re.findall(r"`(kill \d+)`", said)
+        subprocess.run(kill.split(), check=True)
+        until(lambda: not busy.descendants(), "the end of Ray and the study")
 
 
 def answers(client: Client) -> bool:

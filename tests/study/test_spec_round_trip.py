@@ -257,7 +257,6 @@ def test_resolve_takes_a_path_then_a_study_then_a_preset(tmp_path: Path) -> None
     (studies / "mine").mkdir(parents=True)
     (studies / "mine" / "study.toml").write_text(BASE.replace("base", "mine"))
     (tmp_path / "spec.toml").write_text(BASE)
-    assert resolve(None, [], studies).name == "ml100k"
     assert resolve("smoke", ["budget.trials=1"], studies).budget.trials == 1
     assert resolve("mine", [], studies).name == "mine"
     assert resolve(str(tmp_path / "spec.toml"), [], studies).name == "base"

@@ -1,0 +1,49 @@
+"""Confirmed points on the test set: the means over their fresh seeds, and the spread."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from statistics import fmean, stdev
+
+from study.reader import Reader
+from trainable.contract import METRICS, Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A point on the test set: means of its metrics over `replicates` fresh seeds, and their sample standard
+    deviations, None of one seed.
+    """
+
+    replicates: int
+    metrics: Mapping[str, float]
+    spreads: Mapping[str, float | None]
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The metrics by name, each with its `_sd`, and `replicates`."""
+        spreads = {f"{name}_sd": self.spreads[name] for name in METRICS}
+        return {**self.metrics, **spreads, "replicates": self.replicates}
+
+
+def tested(confirmation: Reader | None) -> dict[tuple[int, int], Tested]:
+    """The confirmed points by their trial and epoch in the search, as far as their seeds are measured.
+
+    Seeds with a metric that is not finite are left out, and so are points without any other.
+    """
+    if confirmation is None or confirmation.plan is None:
+        return {}
+    seeds: dict[int, list[Measurement]] = {}
+    for measured in confirmation.measurements():
+        if all(isfinite(getattr(measured, name)) for name in METRICS):
+            seeds.setdefault(measured.trial, []).append(measured)
+    points = confirmation.plan.points
+    return {(points[n].trial, points[n].epoch): _tested(measured) for n, measured in seeds.items()}
+
+
+def _tested(seeds: list[Measurement]) -> Tested:
+    values = {name: [float(getattr(seed, name)) for seed in seeds] for name in METRICS}
+    return Tested(
+        replicates=len(seeds),
+        metrics={name: fmean(some) for name, some in values.items()},
+        spreads={name: stdev(some) if len(some) > 1 else None for name, some in values.items()},
+    )
