@@ -99,7 +99,7 @@ def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path
         assert [s.name for s in client.studies()] == ["smoke", "watched"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):

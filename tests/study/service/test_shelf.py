@@ -74,7 +74,7 @@ def test_only_the_last_studies_are_kept_in_full(tmp_path, reads, monkeypatch):
     for name in ("a", "b", "a"):
         kept.look(name)
     assert reads == ["a", "b", "a"]
-    assert [summary.name for summary in kept.summaries(["a", "b"])] == ["a", "b"]
+    assert [summary.name for summary in kept.summaries(["a", "b"], within_s=60)] == ["a", "b"]
     assert reads == ["a", "b", "a"]
 
 
@@ -84,13 +84,13 @@ def test_a_service_that_has_just_begun_reads_only_what_changed(tmp_path, reads):
     for folder in folders:
         aged(folder, 60)
     told = [Shelf(tmp_path).look(name).summary for name in ("a", "b")]
-    assert Shelf(tmp_path).summaries(["a", "b"]) == told
+    assert Shelf(tmp_path).summaries(["a", "b"], within_s=60) == told
     assert reads == ["a", "b"]
     aged(folders[1], 30)
-    assert Shelf(tmp_path).summaries(["a", "b"]) == told
+    assert Shelf(tmp_path).summaries(["a", "b"], within_s=60) == told
     assert reads == ["a", "b", "b"]
     (folders[0] / ".summary.json").write_text("torn")
-    assert Shelf(tmp_path).summaries(["a"]) == told[:1]
+    assert Shelf(tmp_path).summaries(["a"], within_s=60) == told[:1]
     assert reads == ["a", "b", "b", "a"]
 
 
@@ -115,7 +115,7 @@ def test_a_study_whose_spec_cannot_be_read_is_listed_with_the_reason(tmp_path):
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "study.toml").write_text("name = ")
     kept = Shelf(tmp_path)
-    torn, whole = kept.summaries(kept.names())
+    torn, whole = kept.summaries(kept.names(), within_s=60)
     assert (torn.name, torn.state, whole.state) == ("torn", "unreadable", "complete")
     assert "torn/study.toml" in torn.reason
     with pytest.raises(StudyError, match=r"study\.toml"):
