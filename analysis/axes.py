@@ -103,8 +103,9 @@ def label_points(
 ) -> None:
     """λ and epochs beside points, which lie at (n, 2), the first first; as many as fit.
 
-    Labels keep off the markers at `marked` (n, 2), the `bars` and every line, and cover few of the `dots`
-    (n, 2). Bars are paths (2, 2) parallel to the axes.
+    Labels keep off the markers at `marked` (n, 2), the reference point, the `bars` and every line, are
+    nearest to their own marker, and cover few of the `dots` (n, 2). Bars are paths (2, 2) parallel to the
+    axes.
     """
     labels = [
         Label(x, y, f"λ {text.weight(weight)} · {epoch:g} ep." if np.isfinite(weight) else f"{epoch:g} ep.")
@@ -112,12 +113,13 @@ def label_points(
     ]
     to_pixels = axes.transData.transform
     step = axes.figure.dpi / 72
-    clear = [Bbox.from_extents(*(spot - 4 * step), *(spot + 4 * step)) for spot in to_pixels(marked)]
     paths = [line.get_transform().transform(line.get_xydata()) for line in axes.lines]
+    marks = np.vstack([to_pixels(marked), *(path for path in paths if len(path) == 1)])
+    clear = [Bbox.from_extents(*(spot - 4 * step), *(spot + 4 * step)) for spot in marks]
     for path in (*paths, *map(to_pixels, bars)):
         clear += segments(path, width=2 * step)
     clear += [note.get_window_extent() for note in axes.texts]
-    place(axes, labels, clear=clear, dots=to_pixels(dots), size=7.5, color=INK)
+    place(axes, labels, marks=marks, clear=clear, dots=to_pixels(dots), size=7.5, color=INK)
 
 
 def _axis_label(goal: Objective, split: str) -> str:

@@ -1,4 +1,4 @@
-"""Labels beside points, as many as fit without touching anything."""
+"""Labels beside points, as many as fit without touching anything, each nearest to its own point."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ GAP = 7.0
 
 MARGIN = 6.0
 """Pixels between a label and the frame, or another label."""
+
+CLEARANCE = 1.5
+"""Every other mark is at least this many times as far from a label as the label's own point."""
 
 PLACES = (
     (-0.8, 0.5, "right", "bottom"), (-1.0, 0.0, "right", "center"), (0.0, 1.0, "center", "bottom"),
@@ -34,17 +37,26 @@ class Label:
 
 
 def place(
-    axes: Axes, labels: Sequence[Label], *, clear: Sequence[Bbox], dots: Floats, size: float, color: str
+    axes: Axes,
+    labels: Sequence[Label],
+    *,
+    marks: Floats,
+    clear: Sequence[Bbox],
+    dots: Floats,
+    size: float,
+    color: str,
 ) -> int:
     """The number of labels that found room, in the order given; the others are left out.
 
-    A label stays inside the axes and off the boxes in `clear` and the labels before it; among the places
-    left it takes the one that covers the fewest `dots` (n, 2). Boxes and dots are in pixels.
+    A label stays inside the axes and off the boxes in `clear` and the labels before it, and where a reader
+    might take it for the label of another of the `marks` (n, 2) it is left out. Among the places left it
+    takes the one that covers the fewest `dots` (n, 2). Boxes, marks and dots are in pixels.
     """
     frame, placed = axes.get_window_extent().padded(-MARGIN), 0
     boxes = np.array([box.extents for box in clear]).reshape(-1, 4)
     for label in labels:
         best: tuple[int, Annotation, Bbox] | None = None
+        own = np.asarray(axes.transData.transform((label.x, label.y)))
         for right, up, horizontal, vertical in PLACES:
             note = Annotation(
                 label.text, (label.x, label.y), (right * GAP, up * GAP), textcoords="offset points",
@@ -53,7 +65,7 @@ def place(
             axes.add_artist(note)
             box = note.get_window_extent()
             note.remove()
-            if _inside(box, frame) and not _touches(box, boxes):
+            if _inside(box, frame) and not _touches(box, boxes) and _names(box, own, marks):
                 covered = int(((dots > box.min) & (dots < box.max)).all(axis=1).sum())
                 if best is None or covered < best[0]:
                     best = covered, note, box
@@ -76,6 +88,21 @@ def _touches(box: Bbox, boxes: Floats) -> bool:
     left, bottom, right, top = boxes.T
     beside = (left > box.x1) | (right < box.x0) | (bottom > box.y1) | (top < box.y0)
     return not bool(beside.all())
+
+
+def _names(box: Bbox, own: Floats, marks: Floats) -> bool:
+    """Whether a box is clearly nearer to its `own` mark (2,) than to any other of the marks (n, 2).
+
+    Marks in one place look like one mark, and a label names all of them.
+    """
+    others = marks[np.hypot(*(marks - own).T) >= 1]
+    return bool((distances(box, others) >= CLEARANCE * distances(box, own[None])).all())
+
+
+def distances(box: Bbox, points: Floats) -> Floats:
+    """Distances (n,) of points (n, 2) from a box; 0 within it."""
+    beyond = np.maximum(np.maximum(box.min - points, points - box.max), 0.0)
+    return np.asarray(np.hypot(*beyond.T), dtype=np.float64)
 
 
 def _inside(box: Bbox, frame: Bbox) -> bool:

@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from analysis.figures import pareto
-from analysis.labels import Label, place, segments
+from analysis.labels import Label, distances, place, segments
 from analysis.marks import Shades, draw_staircase
 from analysis.tables import Tables
+
+NONE = np.empty((0, 2))
 
 DRAW = """
 import hashlib, sys
@@ -73,11 +75,46 @@ def test_labels_touch_neither_each_other_nor_what_must_stay_clear():
     rng = np.random.default_rng(0)
     labels = [Label(x, y, f"label {i}") for i, (x, y) in enumerate(rng.random((60, 2)))]
     wall = segments(axes.transData.transform([[0.5, 0.0], [0.5, 1.0]]), width=4)
-    placed = place(axes, labels, clear=wall, dots=np.empty((0, 2)), size=8, color="black")
+    placed = place(axes, labels, marks=NONE, clear=wall, dots=NONE, size=8, color="black")
     boxes = [text.get_window_extent() for text in axes.texts]
     assert placed == len(boxes)
     assert 5 < placed < 60
     assert not any(a.overlaps(b) for a, b in combinations([*boxes, *wall], 2))
+
+
+@pytest.mark.parametrize("count", [12, 40])
+def test_labels_of_a_crowded_front_are_nearest_to_their_own_marks(study, count):
+    """Points along a narrow front, some hardly apart, and dominated ones just behind them."""
+    rng = np.random.default_rng(count)
+    mse = np.sort(rng.uniform(0.80, 0.86, count))
+    mrr = 0.30 + mse / 10 - 0.004 * rng.integers(0, 2, count)
+    weights = rng.uniform(0.5, 0.999, count)
+    folder = study(
+        [{"trial": i, "weight": weights[i]} for i in range(count)],
+        [{"trial": i, "replicate": 0, "epoch": i + 1, "mrr": mrr[i], "mse": mse[i]} for i in range(count)],
+    )
+    tables = Tables.load(folder)
+    axes = pareto(tables).figure.axes[0]
+    rows = tables.evaluated[tables.evaluated["stands"]]
+    spots = axes.transData.transform(rows[["mse", "mrr"]])
+    corner = axes.transData.transform(tables.reference[None, ::-1])
+    labels = [note for note in axes.texts if "ep." in note.get_text()]
+    assert labels
+    for note in labels:
+        epoch = int(note.get_text().removesuffix(" ep.").rpartition("· ")[2])
+        own = rows["epoch"].to_numpy() == epoch
+        box = note.get_window_extent()
+        near, others = distances(box, spots[own]), np.vstack([spots[~own], corner])
+        assert (distances(box, others) > 1.4 * near).all(), note.get_text()
+
+
+def test_a_label_that_would_stand_beside_another_mark_is_left_out():
+    axes = Figure().add_subplot()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    marks = axes.transData.transform([[0.5, 0.5], [0.51, 0.5], [0.49, 0.5], [0.5, 0.51], [0.5, 0.49]])
+    pair = [Label(0.5, 0.5, "within a cluster"), Label(0.8, 0.8, "alone")]
+    assert place(axes, pair, marks=marks, clear=[], dots=NONE, size=8, color="black") == 1
+    assert [note.get_text() for note in axes.texts] == ["alone"]
 
 
 def test_a_label_takes_the_place_that_covers_fewest_dots():
@@ -85,7 +122,7 @@ def test_a_label_takes_the_place_that_covers_fewest_dots():
     axes.set(xlim=(0, 1), ylim=(0, 1))
     left = axes.transData.transform(np.column_stack([np.linspace(0.3, 0.49, 200), np.full(200, 0.5)]))
     crowd = np.vstack([left + np.array((0, shift)) for shift in range(-20, 30, 5)])
-    place(axes, [Label(0.5, 0.5, "label")], clear=[], dots=crowd, size=8, color="black")
+    place(axes, [Label(0.5, 0.5, "label")], marks=NONE, clear=[], dots=crowd, size=8, color="black")
     (note,) = axes.texts
     box = note.get_window_extent()
     assert not ((crowd > box.min) & (crowd < box.max)).all(axis=1).any()
