@@ -1,7 +1,7 @@
 """Numbers as a reader sees them: the same in sentences, tables and figures."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import floor, isinf, isnan, log10
 from typing import Self
 
@@ -10,6 +10,9 @@ NOTHING = "–"
 
 UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that neither XML nor HTML may hold."""
+
+NUMERAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
+"""A number within a text, by itself and no part of a word."""
 
 Raw = float | Mapping[str, float]
 """What is behind a number as shown: itself in full, or its parts by name, as in mean and sd."""
@@ -182,6 +185,31 @@ def general(value: object) -> str:
     if isinstance(value, float):
         return Number(NOTHING if isnan(value) else f"{value:.4g}".replace("-", "−"), value)
     return Number(str(value), value) if isinstance(value, int) else str(value)
+
+
+def pattern(said: str) -> tuple[str, ...]:
+    """The words of a reason around what differs from trial to trial: numbers after its first colon, or all.
+
+    >>> pattern("rung 27 epochs: rank 4 of 5"), pattern("trained its 81 epochs")
+    (('rung 27 epochs: rank ', ' of ', ''), ('trained its ', ' epochs'))
+    """
+    start = said.find(":") + 1
+    first, *rest = NUMERAL.split(said[start:])
+    return said[:start] + first, *rest
+
+
+def merged(reasons: Collection[str]) -> str:
+    """Reasons of one `pattern` as one, with the range of each number that they do not have in common.
+
+    >>> merged(["rung 27 epochs: rank 4 of 5, places 1", "rung 27 epochs: rank 3 of 4, places 1"])
+    'rung 27 epochs: rank 3–4 of 4–5, places 1'
+    """
+    first = min(reasons)
+    start = first.find(":") + 1
+    found = (NUMERAL.findall(reason, start) for reason in reasons)
+    ends = [(min(column, key=float), max(column, key=float)) for column in zip(*found, strict=True)]
+    shown = iter([low if float(low) == float(high) else f"{low}–{high}" for low, high in ends])
+    return first[:start] + NUMERAL.sub(lambda _: next(shown), first[start:])
 
 
 def pair(names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from study.budget import complete
 from study.front import candidates, front, reference
 from study.reader import Reader
-from study.record import MEASURED, Point, Record, State
+from study.record import MEASURED, Point, Record, Run, State
 from study.tested import tested
 from trainable.contract import METRICS, UserMetrics
 from trainable.disk import put
@@ -115,6 +115,7 @@ def manifest(ledger: Reader, records: Collection[Record], hypervolume: float) ->
         "counts": {state: states[state] for state in get_args(State)},
         "member_epochs": sum(r.epochs for r in records) * spec.search.replicates,
         "wall_s": sum(run.wall_s for run in runs),
+        "stages": _stages(ledger, confirmation, records),
         "started": _iso(runs[0].started) if runs else None,
         "finished": _iso(runs[-1].ended) if runs and runs[-1].ended else None,
         "complete": done is not None,
@@ -134,6 +135,41 @@ def manifest(ledger: Reader, records: Collection[Record], hypervolume: float) ->
             "platform": platform.platform(),
             "cpus": os.cpu_count(),
         },
+    }
+
+
+def _stages(ledger: Reader, confirmation: Reader | None, records: Iterable[Record]) -> list[dict[str, Any]]:
+    """The work and the time of the search and, once the test set was opened, of the confirmation."""
+    runs = ledger.runs()
+    if confirmation is None or confirmation.plan is None:
+        return [_stage(ledger, sum(run.wall_s for run in runs))]
+    ends = [datetime.fromisoformat(r.finished).timestamp() for r in records if r.finished]
+    opened = datetime.fromisoformat(confirmation.plan.opened).timestamp()
+    confirm_s = sum(_confirming(run, opened, ends) for run in runs)
+    search_s = sum(run.wall_s for run in runs) - confirm_s
+    return [_stage(ledger, search_s), _stage(confirmation, confirm_s)]
+
+
+def _confirming(run: Run, opened: float, ends: Iterable[float]) -> float:
+    """The seconds of a run after it had driven the search, whose trials ended at `ends`, and at most since
+    the test set was opened.
+    """
+    ended = run.started + run.wall_s
+    return max(0.0, ended - max(run.started, opened, *(end for end in ends if run.started <= end <= ended)))
+
+
+def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
+    """The work of a search or a confirmation: what is measured of a running trial counts. `wall_s` is time of
+    driving, `trained_s` what the lanes spent on epochs and measurements, added up.
+    """
+    standings, trained = record.standings(), record.trained()
+    epochs = sum(max(s.epochs, trained.get(n, (0, 0.0))[0]) for n, s in standings.items())
+    return {
+        "stage": record.stage,
+        "configurations": len(standings),
+        "member_epochs": epochs * record.spec.search.replicates,
+        "wall_s": wall_s,
+        "trained_s": sum(seconds for _, seconds in trained.values()),
     }
 
 

@@ -184,6 +184,14 @@ class Reader:
         with self._engine.connect() as connection:
             return [*map(Point._make, connection.execute(query).all())]
 
+    def trained(self) -> dict[int, tuple[int, float]]:
+        """By trial the last epoch that was measured, and the seconds that went into its measurements."""
+        m = measurements.c
+        query = sa.select(m.trial, sa.func.max(m.epoch), sa.func.sum(m.wall_s))
+        query = query.where(m.study == self._id).group_by(m.trial)
+        with self._engine.connect() as connection:
+            return {trial: (epoch, wall_s) for trial, epoch, wall_s in connection.execute(query)}
+
     def judgements(self) -> list[Judgement]:
         """What the stopping rule said, in the order it said it."""
         j = judgements.c

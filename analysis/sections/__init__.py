@@ -25,7 +25,7 @@ SECTIONS = {
     "cost": "analysis.sections.cost:cost",
     "reproduce": "analysis.sections.reproduce:reproduce",
 }
-"""In the order of the page: name → the function from Tables to Section."""
+"""In the order of the page: name → the function from Tables to Section, or to None where it has no place."""
 
 Value = float | str | None
 
@@ -122,9 +122,11 @@ class Section:
 
 
 def sections(tables: Tables) -> list[Section]:
-    """Every section of the report, in order."""
+    """The sections of the report, in order: those that the study gives an answer to, or a reason for none."""
     made = []
     for place in SECTIONS.values():
         module, _, function = place.partition(":")
-        made.append(cast(Section, getattr(import_module(module), function)(tables)))
+        section = cast(Section | None, getattr(import_module(module), function)(tables))
+        if section is not None:
+            made.append(section)
     return made

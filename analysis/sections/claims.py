@@ -12,11 +12,6 @@ from analysis.tables import Tables
 
 TITLE = "Do the three claims on sharing and λ hold?"
 
-ABSENT = (
-    "The three claims on sharing and λ are not judged: they need completed trials that share both tables and "
-    "none, at λ = 0.99 and λ = 0.5, equal in everything else."
-)
-
 METHOD = (
     "Effects are means of differences between runs of the same seed, with Student's 95 % interval and the p "
     "of all sign flips, as it is and after Holm over all of these comparisons. A claim holds where every "
@@ -26,11 +21,11 @@ METHOD = (
 )
 
 
-def claims(tables: Tables) -> Section:
-    """The claims 3.a, 3.b and 3.c with verdict, effects and intervals; or why they cannot be judged."""
+def claims(tables: Tables) -> Section | None:
+    """The claims 3.a, 3.b and 3.c with verdict, effects and intervals; None where the study lacks a cell."""
     found = fours(tables)
     if not found:
-        return Section("claims", TITLE, [Text(ABSENT)])
+        return None
     first, judged = found[0].last, judge([four.last for four in found])
     blocks: list[Block] = [Text(_answer(found, judged), "answer")]
     if first.pairs < EXPLORATORY_BELOW:

@@ -58,8 +58,18 @@ def test_a_study_gives_one_page_and_each_figure_as_three_files(search):
     names = ("curves", "front", "search", "sharing", "weight")
     figures = {f"{name}.{form}" for name in names for form in ("pdf", "png", "svg")}
     assert {p.name for p in (search / "report").iterdir()} == {*figures, "index.html"}
-    assert [s.get("id") for s in tree.iter("section")] == list(SECTIONS)
+    assert [s.get("id") for s in tree.iter("section")] == [name for name in SECTIONS if name != "claims"]
     assert len(html) < 2_000_000
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_claims_have_a_section_only_in_a_study_that_can_judge_them(request, four_cells, there):
+    """In the contents, as a figure, in Markdown and in JSON as well."""
+    report = read(four_cells() if there else request.getfixturevalue("search"))
+    forms = report.html(), report.markdown(), report.json()
+    assert ["three claims" in form for form in forms] == [there] * 3
+    assert ('href="#claims"' in forms[0]) == there
+    assert ("claims" in json.loads(forms[2])["sections"]) == there
 
 
 def test_the_page_is_the_same_twice(search):
@@ -145,8 +155,19 @@ def test_one_seed_is_warned_of_and_several_are_not(study):
         return words(page(study([{"trial": 0}], measured))[1])
 
     assert "One seed per configuration" in said(1)
+    assert "differences under 0.02 in MRR (first hit) or MSE" in said(1)
     assert "One seed per configuration" not in said(2)
     assert "0.305 ± 0.007" in said(2)
+
+
+@pytest.mark.parametrize("other", [{"source": "synthetic"}, {"split": "leave-last"}])
+def test_noise_in_numbers_is_told_only_where_it_was_measured(study, other):
+    data = json.loads((study([], []) / "manifest.json").read_text())["data"] | other
+    measured = [{"trial": 0, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}]
+    said = words(page(study([{"trial": 0}], measured, data=data))[1])
+    assert "One seed per configuration" in said
+    assert "MovieLens" not in said
+    assert "0.02" not in said
 
 
 def test_a_split_without_validation_says_so(four_cells):
@@ -185,6 +206,70 @@ def test_no_trial_at_all(study):
     said = words(page(study([], []))[1])
     assert "No trial has been recorded" in said
     assert "There is no point to compare." in said
+    assert "No trial has begun." in said
+    assert "ran to its end" not in said
+
+
+def test_a_trial_that_runs_has_not_run_to_its_end(study):
+    said = words(page(study([{"trial": 0, "state": "running", "reason": None}], []))[1])
+    assert "Trials that have not run to their end" in said
+    assert "Every trial ran to its end" not in said
+
+
+def test_a_reason_is_shown_whole(study):
+    """Reasons that differ in numbers only are one row; nothing behind a colon or semicolon is cut."""
+    reasons = {
+        "stopped": [
+            "54 epochs: rank 2 of 3; no objective improved since epoch 33",
+            "54 epochs: rank 4 of 5; no objective improved since epoch 40",
+            "27 epochs: rank 4 of 5; no objective improved since epoch 9",
+        ],
+        "failed": ["its training raised an error, failure 3 of 3: CUDA error: a (b); # 7"],
+    }
+    trials = [
+        {"trial": n, "state": state, "reason": reason}
+        for n, (state, reason) in enumerate((state, each) for state in reasons for each in reasons[state])
+    ]
+    measured = [
+        {"trial": t["trial"], "replicate": 0, "epoch": int(t["reason"][:2]), "mrr": 0.3, "mse": 0.8}
+        for t in trials[:3]
+    ]
+    (cost,) = (s for s in read(study(trials, measured)).sections if s.name == "cost")
+    (ended,) = (b for b in cost.blocks if getattr(b, "caption", "") == "How trials ended")
+    assert {tuple(row)[1:3] for row in ended.rows} == {
+        ("54 epochs: rank 2–4 of 3–5; no objective improved since epoch 33–40", "2"),
+        ("27 epochs: rank 4 of 5; no objective improved since epoch 9", "1"),
+        ("its training raised an error, failure 3 of 3: CUDA error: a (b); # 7", "1"),
+    }
+
+
+STAGES = [
+    {"stage": "search", "configurations": 6, "member_epochs": 351, "wall_s": 70.2, "trained_s": 35.1},
+    {"stage": "confirm", "configurations": 3, "member_epochs": 258, "wall_s": 25.8, "trained_s": 12.9},
+]
+
+
+def test_search_and_confirmation_have_epochs_time_and_rate_of_their_own(study):
+    folder = study([{"trial": 0}], [], stages=STAGES, member_epochs=351, wall_s=96.0)
+    report = read(folder)
+    said = words(ElementTree.fromstring(report.html()))
+    assert "1 min 36 s of wall time for 351 member-epochs of the search and 258 member-epochs of the" in said
+    assert "the search 6 351 1 min 10 s 5.0 35.1 s 10.0" in said
+    assert "the confirmation 3 258 25.8 s 10.0 12.9 s 20.0" in said
+    assert "| the confirmation | 3 | 258 | 25.8 s | 10.0 | 12.9 s | 20.0 |" in report.markdown()
+    numbers = json.loads(report.json())["sections"]["cost"]["numbers"]
+    assert (numbers["search member_epochs"], numbers["confirm member_epochs"]) == (351, 258)
+    assert (numbers["search wall_s"], numbers["confirm wall_s"], numbers["wall_s"]) == (70.2, 25.8, 96.0)
+
+
+def test_a_manifest_without_stages_gives_no_rate(study):
+    """One of an earlier version: its time is that of both stages, its epochs are the search's."""
+    folder = study(
+        [{"trial": 0}], [], member_epochs=351, wall_s=96.0, test_opened="2025-02-03T04:05:06+00:00"
+    )
+    said = words(page(folder)[1])
+    assert "351 member-epochs of the search, the time of the confirmation included" in said
+    assert "per second" not in said
 
 
 def test_all_failed(study):
@@ -218,7 +303,7 @@ def test_stopped_trials_are_listed_with_their_reasons(search):
     said = words(page(search)[1])
     assert "rung 1 epochs: rank 3 of 9, places 3" in said
     assert "2 of 12 trials stopped before the end of training." in said
-    assert "stopped rung 1 epochs 2 1 2" in said
+    assert "stopped rung 1 epochs: rank 3–4 of 9, places 3 2 1 2" in said
     assert "completed trained to its end 10 3 30" in said
 
 
@@ -231,7 +316,7 @@ def test_what_stopping_left_untrained_is_counted_in_member_epochs(search):
     manifest = json.loads((search / "manifest.json").read_text()) | {"member_epochs": 68}
     (search / "manifest.json").write_text(json.dumps(manifest))
     said = words(page(search)[1])
-    assert "Full training of all takes 72 member-epochs; 94% of that was spent." in said
+    assert "Full training of all takes 72 member-epochs; 94 % of that was spent." in said
 
 
 def test_an_opened_test_set_is_said(search):

@@ -1,5 +1,6 @@
 """Confirmation: the chosen points again, on fresh seeds, with the test set opened once."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -34,12 +35,17 @@ CONFIG = Config(
 def drive(ledger, *, turns=10_000):
     """Train what the record has left with one lane of two slots, for so many turns."""
     run = ledger.claim()
+    ledger.release(run, train(ledger, run, turns=turns) or "killed")
+
+
+def train(ledger, run, *, turns=10_000):
+    """Train what is left, as that run; why the study is over, or None."""
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
     for _ in range(turns):
         lane.advance(referee.exchange)
         if referee.over is not None:
             break
-    ledger.release(run, referee.over or "killed")
+    return referee.over
 
 
 @pytest.fixture
@@ -149,6 +155,34 @@ def test_the_table_names_points_of_the_search(searched, tmp_path):
     said = manifest(searched, searched.records(), 0.0)
     assert said["test_opened"] == confirmation.plan.opened
     assert [p["state"] for p in said["confirmation"]["points"]] == ["completed"] * len(keys)
+
+
+def test_the_manifest_tells_the_work_and_the_time_of_search_and_confirmation_apart(open_ledger, monkeypatch):
+    """Three runs: one of both stages, one that goes on confirming, one that searches on and confirms."""
+    values = ("space.learning_rate={ log = [2e-3, 2e-2] }",)
+    clock = {"s": time.time() - 100}
+    monkeypatch.setattr(Ledger, "_time", lambda _: clock["s"])
+    ledger = open_ledger("budget.trials=4", *values)
+    for search_s, confirm_s in ((100, 80), (0, 30), (50, 50)):
+        run = ledger.claim()
+        clock["s"] += search_s
+        train(ledger, run)
+        confirmation = confirmed(ledger, Confirm(points=2, replicates=3))
+        train(confirmation, run)
+        clock["s"] += confirm_s
+        ledger.release(run, "killed")
+        clock["s"] += 1000
+        ledger = open_ledger(f"budget.trials={4 if search_s else 6}", *values)
+    said = manifest(ledger, ledger.records(), 0.0)
+    spent = {stage["stage"]: stage for stage in said["stages"]}
+    assert spent["search"]["wall_s"] == pytest.approx(150, abs=2)
+    assert spent["confirm"]["wall_s"] == pytest.approx(160, abs=2)
+    assert sum(stage["wall_s"] for stage in spent.values()) == pytest.approx(said["wall_s"])
+    assert spent["search"]["configurations"] == 6
+    assert spent["search"]["member_epochs"] == said["member_epochs"]
+    assert spent["confirm"]["member_epochs"] == 3 * sum(p.epoch for p in confirmation.plan.points)
+    for stage, record in (("search", ledger), ("confirm", confirmation)):
+        assert spent[stage]["trained_s"] == pytest.approx(sum(m.wall_s for m in record.measurements()))
 
 
 def test_progress_says_how_far_it_is(searched):
