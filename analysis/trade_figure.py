@@ -43,7 +43,11 @@ def trade(tables: Tables) -> Drawing:
         beyond += int(((points[goal.name] < limits[0]) | (points[goal.name] > limits[1])).sum())
         _panel(axes, points, goal, float(level))
         _dress(axes, goal, limits, shared["weight"].to_numpy(np.float64))
-    _legend(figure, points)
+    joined = any(
+        len(medians(rows["weight"].to_numpy(np.float64), rows[tables.names[0]].to_numpy(np.float64)))
+        for _, rows in shared.groupby("sharing")
+    )
+    _legend(figure, points, joined=joined)
     noted = [f"Beyond the frames: {text.count(beyond, 'value')}." if beyond else ""]
     if points["sharing"].value_counts().max() > DRAWN:
         noted.append(f"Of each way of sharing at most {DRAWN} configurations are drawn; lines are of all.")
@@ -53,8 +57,9 @@ def trade(tables: Tables) -> Drawing:
         name="weight",
         title=f"{up.label} and {right.label} against λ, {tables.split}",
         caption=(
-            f"Each dot is a configuration at the point it stands for, on {tables.split}; lines join the "
-            "medians of groups of rising λ. λ is the weight of ranking, on a logit scale, .5 and .99 marked. "
+            f"Each dot is a configuration at the point it stands for, on {tables.split}"
+            f"{'; lines join the medians of groups of rising λ' if joined else ''}. "
+            "λ is the weight of ranking, on a logit scale, .5 and .99 marked. "
             "Where nothing is shared λ does nothing: median and quartiles as a band. "
             f"{' '.join(filter(None, noted))}"
         ).strip(),
@@ -121,8 +126,8 @@ def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Fl
         spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
 
 
-def _legend(figure: Figure, points: pd.DataFrame) -> None:
-    """What is shared, and the trivial model."""
+def _legend(figure: Figure, points: pd.DataFrame, *, joined: bool) -> None:
+    """What is shared, with a line where the dots are joined by one, and the trivial model."""
     handles: Sequence[Line2D] = [
         Line2D(
             [],
@@ -130,7 +135,7 @@ def _legend(figure: Figure, points: pd.DataFrame) -> None:
             color=color,
             marker="none" if way == "none" else marker,
             markersize=5.5,
-            linewidth=1.6,
+            linewidth=1.6 if joined or way == "none" else 0.0,
             label=name,
         )
         for way, (marker, color, name) in SHARING_STYLES.items()

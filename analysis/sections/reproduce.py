@@ -51,9 +51,10 @@ def reproduce(tables: Tables) -> Section:
 
 
 def _commands(tables: Tables) -> str:
-    """The commands from the specification to this page."""
-    name = shlex.quote(tables.manifest["name"])
-    confirm = [f"study confirm {name}"] if tables.manifest["confirmation"] else []
+    """The commands from the specification to this page; a run confirms by itself where its spec says so."""
+    manifest, name = tables.manifest, shlex.quote(tables.manifest["name"])
+    asked = manifest["confirmation"] and "confirm" not in manifest["spec"]
+    confirm = [f"study confirm {name}"] if asked else []
     return "\n".join([f"study run studies/{name}/study.toml", *confirm, f"study report {name}"])
 
 

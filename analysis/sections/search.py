@@ -57,6 +57,7 @@ def _data(grown: pd.DataFrame) -> Grid:
     """The trials at which the hypervolume rose, and the last."""
     rose = grown["hypervolume"].diff().fillna(grown["hypervolume"]) > 0
     rows = spaced(grown[rose | (np.arange(len(grown)) == len(grown) - 1)], ROWS)
+    raised = int(rose.loc[rows.index].sum())
     columns = ("trial", "trials ended", "member-epochs", "time", "hypervolume")
     cells = [
         (
@@ -69,6 +70,6 @@ def _data(grown: pd.DataFrame) -> Grid:
         for row in rows.to_dict("records")
     ]
     caption = (
-        f"Data of the figure: the hypervolume at {text.count(len(rows), 'trial')} that raised it, and the end"
+        f"Data of the figure: the hypervolume at {text.count(raised, 'trial')} that raised it, and at the end"
     )
     return Grid(caption, columns, cells, numeric=frozenset(columns), folded=True)

@@ -12,6 +12,7 @@ from analysis.confirmation import confirmation, outcomes
 from analysis.confirmed_figure import confirmed as draw
 from analysis.page import page
 from analysis.sections.confirmed import confirmed as section
+from analysis.sections.reproduce import reproduce
 from analysis.sections.verdict import verdict
 from analysis.tables import Tables
 
@@ -207,3 +208,13 @@ def test_the_figure_is_the_same_twice_and_draws_one_point_of_one_seed(confirmed)
     drawing = draw(tables, confirmation(tables))
     assert drawing.svg() == draw(tables, confirmation(tables)).svg()
     assert "Bars" not in drawing.caption
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_commands_confirm_where_a_run_does_not(confirmed_search, asked):
+    path = confirmed_search / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"spec": {"confirm": {"points": 2}} if asked else {}}))
+    commands = reproduce(Tables.load(confirmed_search)).blocks[0].text.splitlines()
+    assert commands[0].startswith("study run ")
+    assert ("study confirm made-up" in commands) != asked

@@ -63,6 +63,20 @@ def test_the_section_says_what_the_growth_gives(study):
     assert f"gave {text.percent(before / end)} of the final hypervolume, {end:.5f}" in made.blocks[0].text
 
 
+def test_the_data_name_the_trials_that_raised_the_hypervolume(study):
+    """One raised it, and the end, which did not, is shown too."""
+    trials = [
+        {"trial": t, "finished": (BEGAN + timedelta(minutes=t)).isoformat(), "started": BEGAN.isoformat()}
+        for t in range(3)
+    ]
+    measured = [
+        {"trial": t, "replicate": 0, "epoch": 1, "mrr": 0.4 - t / 100, "mse": 0.8 + t / 100} for t in range(3)
+    ]
+    grid = section(Tables.load(study(trials, measured))).blocks[2]
+    assert [row[0] for row in grid.rows] == ["0", "2"]
+    assert "at 1 trial that raised it, and at the end" in grid.caption
+
+
 @pytest.mark.parametrize(
     ("trials", "said"),
     [(0, "No trial has ended"), (2, "2 trials show no trend"), (20, "of the final hypervolume")],

@@ -12,6 +12,7 @@ from analysis.sections.weight import weight
 from analysis.sharing import attained, fronts, matched
 from analysis.tables import Tables
 from analysis.trade import medians, spearman, trends
+from analysis.trade_figure import trade
 
 
 def grid(study, replicates=4, sharings=("none", "users", "both"), rates=(0.001, 0.01), **changes):
@@ -122,3 +123,18 @@ def test_one_weight_is_no_trade(study):
     folder = study([{"trial": 0}], [{"trial": 0, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}])
     (block,) = weight(Tables.load(folder)).blocks
     assert block.text == "λ is not compared: where tables are shared the study has 1 value of it."
+
+
+@pytest.mark.parametrize(("count", "joined"), [(3, False), (20, True)])
+def test_lines_are_told_of_where_lines_are_drawn(study, count, joined):
+    """Medians need ten configurations of one way of sharing."""
+    trials = [{"trial": t, "sharing": "both", "weight": 0.5 + t / 50} for t in range(count)]
+    measured = [
+        {"trial": t, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8 + t / 100} for t in range(count)
+    ]
+    drawing = trade(Tables.load(study(trials, measured)))
+    lines = [line for axes in drawing.figure.axes for line in axes.lines if len(set(line.get_xdata())) > 2]
+    assert bool(lines) == joined
+    assert ("lines join" in drawing.caption) == joined
+    (legend,) = drawing.figure.legends
+    assert (legend.get_lines()[0].get_linewidth() > 0) == joined
