@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from analysis.objective import objectives
-from study.record import Record
+from study.forms import Range
+from study.record import Point, Record
 from study.service.access import COOKIE, Access
 from study.service.answers import Counts, Study, Summaries
 from study.service.described import problems
@@ -21,7 +22,7 @@ from study.service.guard import SAFE
 from study.service.negotiate import HTML, JSON, chosen
 from study.service.shelf import Look
 from study.spec import StudySpec
-from study.view import duration
+from study.view import HEADERS, duration
 
 SHOWN = 50
 """Trials that a page shows, the last ones; all are in the table."""
@@ -47,12 +48,18 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters |= {"duration": duration, "percent": _percent, "total": _total, "words": _words}
+    made.filters["value"] = _value
     return made
 
 
 def _percent(share: float) -> str:
     """A share as people say it, all in one piece."""
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def _value(value: float | str | None) -> str:
+    """A value of a configuration, a float with two significant digits."""
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
 def _total(counts: Counts) -> int:
@@ -89,6 +96,7 @@ def study(request: Request, desk: Desk, name: str) -> Response:
         study=told,
         seen=told.summary,
         goals=objectives(look.spec.objectives),
+        searched=[name for name in HEADERS if isinstance(look.spec.form(name), Range | tuple)],
         trials=_trials(look),
         trained=len(look.records),
         after="0" if count <= DRAWN else told.cursor,
@@ -203,9 +211,17 @@ def _unfinished(told: Study, look: Look) -> bool:
     return look.spec.confirm is not None and not confirmed
 
 
-def _trials(look: Look) -> list[tuple[Record, int]]:
-    """The last trials, the latest first, each with the epochs that are on record."""
-    records = look.records
-    last = sorted(records, reverse=True)[:SHOWN]
-    reached = {n: look.points[n][-1].epoch if look.points.get(n) else 0 for n in last}
-    return [(records[n], reached[n] if records[n].state == "running" else records[n].epochs) for n in last]
+def _trials(look: Look) -> list[tuple[Record, int, Point | None]]:
+    """The last trials, the latest first, each with the epochs that are on record and the point it stands for:
+    of one that runs, what was measured last.
+    """
+    shown = []
+    for number in sorted(look.records, reverse=True)[:SHOWN]:
+        record, points = look.records[number], look.points.get(number, ())
+        last = points[-1] if points else None
+        if record.state == "running":
+            shown.append((record, 0 if last is None else last.epoch, last))
+        else:
+            stands = next((point for point in points if point.epoch == record.epoch), None)
+            shown.append((record, record.epochs, stands))
+    return shown

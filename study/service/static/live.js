@@ -12,9 +12,17 @@
   const size = (box) => ({ width: box.clientWidth, height: box.clientHeight });
   const stepped = (align) => uPlot.paths.stepped({ align });
   const dots = { paths: () => null, points: { show: true, size: 5 } };
+  // As many decimals as the step between two ticks needs: of fewer, neighbours would look alike.
+  const decimals = (step) => {
+    let places = 0;
+    while (places < 12 && Math.abs(Number(step.toFixed(places)) - step) > step / 1000) places += 1;
+    return places;
+  };
+  const ticks = (_, splits, axis, space, step) => splits.map((value) => value.toFixed(decimals(step)));
   const axis = (label) => ({
     label, stroke: colour("muted"), grid: { stroke: colour("rule"), width: 1 }, ticks: { stroke: colour("rule") },
-    font: "12px system-ui", labelFont: "12px system-ui", size: 58, labelSize: 18,
+    font: "12px system-ui", labelFont: "12px system-ui", labelSize: 18, values: ticks,
+    size: (_, values) => 22 + 7 * most((values ?? []).map((value) => value.length).concat(4)),
   });
   const chart = (box, xLabel, yLabel, series, x, y) => new uPlot({
     ...size(box), legend: { show: false }, cursor: { show: false },

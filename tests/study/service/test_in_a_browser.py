@@ -1,16 +1,19 @@
 """The pages in a real Chromium: read, watched as a study goes on, and used by keyboard."""
 
-from contextlib import ExitStack
-from itertools import product
+from contextlib import ExitStack, closing
+from itertools import pairwise, product
 
 import pytest
 from browser import axe, browser
 from command import until
 from serving import done, driven, served
 
-from study.service import pages
+from study.progress import snapshot
+from study.reader import Reader
+from study.service import pages, telling
 from study.service.posting import put
 from study.service.shelf import Shelf
+from study.service.telling import growth
 from study.service.tokens import Tokens
 from study.spec import StudySpec
 
@@ -47,6 +50,8 @@ def home(tmp_path_factory):
     """A complete study, and one that runs and has trials that a rule stopped."""
     home = tmp_path_factory.mktemp("pages") / "studies"
     done(home, "done", "budget.trials=12")
+    searched = ("space.learning_rate={log=[1e-3, 1e-2]}", "space.weight_decay={log=[1e-3, 1e-1]}")
+    done(home, "decayed", "budget.trials=6", "space.dim=[8, 16]", *searched)
     rule = ("stopping.rule=pareto-asha", "stopping.min_epochs=2", "train.epochs=12", "budget.trials=40")
     running = driven(home, "running", *rule, "space.learning_rate={log=[5e-4, 4e-3]}")
     while len(running.ledger.records()) < 14:
@@ -66,12 +71,13 @@ def opened(chromium, serve):
     """Opens a page as a reader has it; what the console complains of ends the test."""
     contexts, said = [], []
 
-    def made(url, *, width=1280, scheme="light", scripts=True, cookies=()):
+    def made(url, *, width=1280, scheme="light", scripts=True, cookies=(), before=""):
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
         )
         contexts.append(context)
         context.add_cookies(list(cookies))
+        context.add_init_script(before)
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -144,6 +150,75 @@ def test_a_page_says_the_same_without_scripts(home, serve, opened):
     assert rows.count() == 12
     assert "trained its 4 epochs" in rows.first.inner_text()
     assert page.locator("#front tbody tr").count() >= 1
+
+
+WRITTEN = """() => {
+  const write = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (words, ...where) {
+    (this.canvas.written ??= []).push(String(words));
+    return write.call(this, words, ...where);
+  };
+  const clear = CanvasRenderingContext2D.prototype.clearRect;
+  CanvasRenderingContext2D.prototype.clearRect = function (...where) {
+    this.canvas.written = [];
+    return clear.call(this, ...where);
+  };
+}"""
+"""Makes a canvas remember the words on it."""
+
+TICKS = """() => {
+  const canvases = [...document.querySelectorAll("#growth-chart canvas")];
+  const labels = canvases.flatMap((canvas) => canvas.written ?? []);
+  return labels.slice(labels.lastIndexOf("hypervolume") + 1);
+}"""
+"""What stands along the hypervolume's axis: an axis is drawn with its name first, the upright one last."""
+
+
+@pytest.mark.parametrize("scale", [12.0, 0.0014, 3e-5])
+def test_no_two_ticks_of_the_hypervolume_look_alike(home, serve, opened, monkeypatch, scale):
+    def scaled(seen, records):
+        steps = growth(seen, records)
+        return [
+            step.model_copy(update={"hypervolume": scale * (n + 1) / len(steps)})
+            for n, step in enumerate(steps)
+        ]
+
+    monkeypatch.setattr(telling, "growth", scaled)
+    page = opened(f"{serve(home)}/studies/done", before=f"({WRITTEN})()")
+    until(lambda: page.evaluate(INK)[1] > 3 and page.evaluate(TICKS), "the chart")
+    ticks = page.evaluate(TICKS)
+    assert len(ticks) == len(set(ticks)) > 3, ticks
+    values = [float(tick) for tick in ticks]
+    assert scale < values[-1] + values[1] < 1.5 * scale
+    steps = {round((b - a) / (values[1] - values[0]), 6) for a, b in pairwise(values)}
+    assert steps == {1.0}
+
+
+def test_tables_show_every_searched_value_and_both_objectives(home, serve, opened):
+    page = opened(f"{serve(home)}/studies/decayed")
+    heads = page.locator("#front thead th").all_inner_texts()
+    assert heads == ["Trial", "Epoch", "λ", "Sharing", "Learning rate", "Weight decay", "Dim", "mrr", "mse"]
+    with closing(Reader.read(home / "decayed")) as record:
+        best = snapshot(record)
+        records = {r.trial: r for r in record.records()}
+        points = {(p.trial, p.epoch): p for p in record.points()}
+    first, point = page.locator("#front tbody tr").first, best.front.points[0]
+    config = best.configs[point.trial]
+    cells = first.locator("td").all_inner_texts()
+    assert cells[3:] == [
+        f"{config.learning_rate:.2g}",
+        f"{config.weight_decay:.2g}",
+        str(config.dim),
+        f"{point.mrr:.4f}",
+        f"{point.mse:.4f}",
+    ]
+    heads = page.locator("#trials thead th").all_inner_texts()
+    mrr, mse = heads.index("mrr"), heads.index("mse")
+    for row in page.locator("#trials tbody tr").all():
+        cells = row.locator("th, td").all_inner_texts()
+        record = records[int(cells[0])]
+        stands = points[record.trial, record.epoch]
+        assert [cells[mrr], cells[mse]] == [f"{stands.mrr:.4f}", f"{stands.mse:.4f}"]
 
 
 def test_a_page_goes_on_with_its_study(tmp_path, serve, opened):
