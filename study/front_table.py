@@ -16,6 +16,7 @@ from study.forms import Range
 from study.front import losses
 from study.progress import Snapshot
 from study.record import Point
+from study.spec import StudySpec
 from study.tested import Tested
 
 HEADERS = {
@@ -38,6 +39,11 @@ WORDS = ("sharing", "loss")
 """Columns of words, which are aligned to the left."""
 
 
+def searched(spec: StudySpec) -> list[str]:
+    """The values, beside the weight and the sharing, that a study searches."""
+    return [name for name in HEADERS if isinstance(spec.form(name), Range | tuple)]
+
+
 class FrontTable:
     """The front as a table, best in the first objective first: all of it, or `most` points spread along it.
 
@@ -48,7 +54,7 @@ class FrontTable:
     def __init__(self, seen: Snapshot, *, most: int | None = None) -> None:
         self._seen = seen
         self._rows = _chosen(seen, most)
-        self._searched = [name for name in HEADERS if isinstance(seen.spec.form(name), Range | tuple)]
+        self._searched = searched(seen.spec)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The widest form that fits, else the narrowest."""

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from analysis.objective import objectives
-from study.forms import Range
+from study.front_table import searched
 from study.record import Point, Record
 from study.service.access import COOKIE, Access
 from study.service.answers import Counts, Study, Summaries
@@ -22,7 +22,7 @@ from study.service.guard import SAFE
 from study.service.negotiate import HTML, JSON, chosen
 from study.service.shelf import Look
 from study.spec import StudySpec
-from study.view import HEADERS, duration
+from study.view import duration
 
 SHOWN = 50
 """Trials that a page shows, the last ones; all are in the table."""
@@ -96,7 +96,7 @@ def study(request: Request, desk: Desk, name: str) -> Response:
         study=told,
         seen=told.summary,
         goals=objectives(look.spec.objectives),
-        searched=[name for name in HEADERS if isinstance(look.spec.form(name), Range | tuple)],
+        searched=searched(look.spec),
         trials=_trials(look),
         trained=len(look.records),
         after="0" if count <= DRAWN else told.cursor,

@@ -1,7 +1,8 @@
 """Confirmation: the chosen points again, on fresh seeds, with the test set opened once."""
 
-import time
 from dataclasses import replace
+from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -160,8 +161,10 @@ def test_the_table_names_points_of_the_search(searched, tmp_path):
 def test_the_manifest_tells_the_work_and_the_time_of_search_and_confirmation_apart(open_ledger, monkeypatch):
     """Three runs: one of both stages, one that goes on confirming, one that searches on and confirms."""
     values = ("space.learning_rate={ log = [2e-3, 2e-2] }",)
-    clock = {"s": time.time() - 100}
+    clock = {"s": 1.7e9}
     monkeypatch.setattr(Ledger, "_time", lambda _: clock["s"])
+    now = SimpleNamespace(now=lambda zone: datetime.fromtimestamp(clock["s"], zone))
+    monkeypatch.setattr("study.confirm.datetime", now)
     ledger = open_ledger("budget.trials=4", *values)
     for search_s, confirm_s in ((100, 80), (0, 30), (50, 50)):
         run = ledger.claim()
