@@ -62,9 +62,9 @@ def _stages(tables: Tables) -> Grid:
         "configurations",
         "member-epochs",
         "wall time",
-        "a second",
+        "per second",
         "training",
-        "a second of it",
+        "per second of training",
     )
     rows = [
         (
