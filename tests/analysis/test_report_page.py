@@ -27,7 +27,8 @@ HOSTILE = "<script>alert('x')</script> \"&amp;\" $a_b$ \x1b[31m </title>"
 
 
 def page(folder):
-    html = write(folder).read_text(encoding="utf-8")
+    """The page of a study, without the files of its figures, and its elements."""
+    html = read(folder).html()
     return html, ElementTree.fromstring(html)
 
 
@@ -54,7 +55,8 @@ class Elements(HTMLParser):
 
 
 def test_a_study_gives_one_page_and_each_figure_as_three_files(search):
-    html, tree = page(search)
+    html = write(search).read_text(encoding="utf-8")
+    tree = ElementTree.fromstring(html)
     names = ("curves", "front", "search", "sharing", "weight")
     figures = {f"{name}.{form}" for name in names for form in ("pdf", "png", "svg")}
     assert {p.name for p in (search / "report").iterdir()} == {*figures, "index.html"}
