@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,7 +28,7 @@ from study.interrupt import Interrupt
 from study.ledger import Ledger
 from study.parts import Runtime
 from study.roster import LEASE_S
-from study.runtime import preflight
+from study.runtime import own, preflight
 from study.runtime.actor import RayExchange, RefereeActor
 from study.runtime.meters import shown
 from study.runtime.placement import Node, Seat, Share, seats
@@ -176,17 +176,25 @@ def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
         yield False
         return
     address = spec.runtime.address
-    with chdir(folder), _term_kept():
+    with chdir(folder), _term_kept(), _private(address) as private:
         try:
             ray.init(
                 address=address,  # "local" is one of its own, even where a cluster runs on this machine
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
                 logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
+                **private,
             )
+            if address == "local":
+                own.check_private([node.address for node in nodes()])
             yield address == "local"
         finally:
             ray.shutdown()
+
+
+def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
+    """What `ray.init` needs besides: for a Ray of one's own, what keeps others out."""
+    return own.private() if address == "local" else nullcontext({})
 
 
 @contextmanager
