@@ -31,6 +31,9 @@ def serve(
     data: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Files of ratings that a posted spec may name.")
     ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", help="As /x: where a proxy puts it that takes /x away.")
+    ] = "",
 ) -> None:
     """Serve the studies here over HTTP: post, watch, read the report."""
     try:
@@ -38,7 +41,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
     home = here.STUDIES.absolute()
-    serve(home, host=host, port=port, address=address, data=data, said=say)
+    serve(home, host=host, port=port, address=address, data=data, said=say, root_path=root_path)
 
 
 @tokens.command()
