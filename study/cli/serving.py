@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from study.cli import here
-from study.cli.terminal import console, say
+from study.cli.terminal import add_row, console, say
 from study.service.tokens import SCOPES, Scope, Tokens, span
 from trainable.contract import StudyError
 
@@ -66,7 +66,7 @@ def list_() -> None:
     for token in Tokens(here.STUDIES).all():
         over = ", over" if token.expired else ""
         until = "never" if token.expires is None else f"{_minute(token.expires)}{over}"
-        table.add_row(token.id, token.scope, _minute(token.created), until, token.label)
+        add_row(table, token.id, token.scope, _minute(token.created), until, token.label)
     console.print(table)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
 
+from study.printable import printable
 from trainable.contract import StudyError
 
 HERE = "127.0.0.1"
@@ -44,7 +45,8 @@ def folder() -> Path:
     if not short:
         raise StudyError(f"TMPDIR: {places[0]} is too long a path for Ray's sockets; name a shorter folder")
     if short[0] != places[0]:
-        log.warning("TMPDIR: %s is too long a path for Ray's sockets; Ray uses %s", places[0], short[0])
+        said = printable(places[0])
+        log.warning("TMPDIR: %s is too long a path for Ray's sockets; Ray uses %s", said, short[0])
     try:
         return Path(mkdtemp(prefix=PREFIX, dir=short[0]))
     except OSError as error:

@@ -57,7 +57,7 @@ def drive(
     """
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
-    with connected(ledger.spec, folder), interrupt, shown(folder, ledger.stage):
+    with connected(ledger.spec, folder), interrupt, _metered(ledger, folder):
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
             _preflight(ledger, folder, marker)
@@ -87,6 +87,11 @@ def drive(
     return over
 
 
+def _metered(ledger: Ledger, folder: Path) -> AbstractContextManager[None]:
+    """The gauges of the study, where the spec asks for them."""
+    return shown(folder, ledger.stage) if ledger.spec.runtime.meters else nullcontext()
+
+
 def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
     """The study's referee, on this node: it is there as long as the driver, whatever kills it.
 
@@ -99,7 +104,7 @@ def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
         max_task_retries=-1,
         scheduling_strategy=here,
     )
-    return actor.remote(folder, ledger.stage, run, lease_s)
+    return actor.remote(folder, ledger.stage, run, lease_s, meters=ledger.spec.runtime.meters)
 
 
 def _storage(shared: str | None, name: str, folder: Path) -> Path:

@@ -94,7 +94,7 @@ def studies(request: Request, page: Summaries) -> Response:
 
 def study(request: Request, desk: Desk, name: str) -> Response:
     """One study, live."""
-    look, told = desk.shelf.look(name), desk.study(name)
+    look, told = desk.shelf.look(name), desk.study(name, writes=request.state.writes)
     count, waits = sum(map(len, look.points.values())), told.job is not None and told.job.state in LIVE
     return _page(
         request,

@@ -1,5 +1,6 @@
 """The routes for programs: each a few lines over the record."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
@@ -7,9 +8,9 @@ from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
-from study.service import events, pages
+from study.service import discretion, events, pages
 from study.service.access import needs
-from study.service.answers import Health, Measurements, Study, Summaries, Trials
+from study.service.answers import Health, Measurements, Study, Summaries, Summary, Trials
 from study.service.cursor import LONGEST, Cursor
 from study.service.described import SPEC_BODY, problems
 from study.service.desk import Desk
@@ -69,7 +70,7 @@ def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: A
         total=len(names),
         offset=offset,
         limit=limit,
-        studies=shelf.summaries(names[offset : offset + limit]),
+        studies=_discreet(request, shelf.summaries(names[offset : offset + limit])),
     )
     if _form(accept, JSON, HTML) == HTML:
         return pages.studies(request, page)
@@ -119,7 +120,7 @@ def study(request: Request, name: Name, accept: Accept = None) -> Response:
     """One study: state, budget, front, hypervolume. A page for a browser."""
     if _form(accept, JSON, HTML) == HTML:
         return pages.study(request, desk(request), name)
-    return _json(desk(request).line(desk(request).shelf.look(name)))
+    return _json(desk(request).line(desk(request).shelf.look(name), writes=request.state.writes))
 
 
 @router.post(
@@ -220,7 +221,7 @@ def follow(
     here.shelf.look(name)
     told = events.stream(
         lambda: here.shelf.look(name),
-        here.line,
+        partial(here.line, writes=request.state.writes),
         Cursor.parse(last_event_id or after),
         follow=follow,
         lasts_s=request.app.state.stream_s,
@@ -291,6 +292,11 @@ def _table(
     if rows is None:
         raise HTTPException(404, f"{name} has no record yet, and so no table")
     return Response(as_file(rows, form), media_type=form, headers=headers | {"Vary": "Accept"})
+
+
+def _discreet(request: Request, told: list[Summary]) -> list[Summary]:
+    """The lines of a list as whoever asks may read them."""
+    return told if request.state.writes else list(map(discretion.summary, told))
 
 
 def _form(accept: str | None, *offered: str) -> str:

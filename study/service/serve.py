@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from study.printable import PrintableFormatter
 from study.runtime import local
 from study.service.app import application
 from study.service.connection import Connection
@@ -35,6 +36,7 @@ def configured(app: Any, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Connection,
+        log_config=None,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -74,7 +76,7 @@ def serve(
         raise StudyError(f"--root-path: {root_path!r} is no path below a site; write e.g. /studies-of-us")
     sockets = listening(addresses, host, port)
     home.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(format="%(message)s")
+    logging.basicConfig(handlers=[_stderr()])
     logging.getLogger("study").setLevel(logging.INFO)
     with _ray(home, said) if address is None else nullcontext(address) as found:
         jobs = Jobs(found, home)
@@ -86,6 +88,13 @@ def serve(
         url = f"http://{name}:{sockets[0].getsockname()[1]}{root_path}"
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, and passes the signal on
             _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
+
+
+def _stderr() -> logging.Handler:
+    """What writes every log line of the service, uvicorn's too."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    return handler
 
 
 def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]:

@@ -57,6 +57,7 @@ ORDER = {
     """,
     "study": """
         forms ← parts
+        printable ← events, front_table, runtime
         parts, spec_text ← spec ← space ← samplers
         owner ← record
         record, spec ← database ← reader, storage

@@ -87,13 +87,13 @@ def test_the_ray_of_a_service_is_closed_to_others(tmp_path, monkeypatch):
     )
     home = tmp_path / "studies"
     try:
-        local.dashboard(home)
-        found = listening(below(begun[-1].pid))
-        assert found
-        assert found <= LOOPBACK
-        assert private(made)
-        assert stat.S_IMODE((home / local.TOKEN).stat().st_mode) == 0o600
-        assert not (tmp_path / ".ray").exists()
+        with local.dashboard(home, print):
+            found = listening(below(begun[-1].pid))
+            assert found
+            assert found <= LOOPBACK
+            assert private(made)
+            assert stat.S_IMODE((home / local.TOKEN).stat().st_mode) == 0o600
+            assert not (tmp_path / ".ray").exists()
     finally:
         for process in begun:
             process.terminate()
