@@ -4,17 +4,25 @@ There, `python -m study.answer FILE … -- COMMAND …` runs `study COMMAND …`
 the named files and folders; here `unpacked` finds it in the log, whatever else is in it.
 """
 
+import re
 import subprocess
 import sys
 from base64 import b64decode, encodebytes
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from trainable.contract import StudyError
+from trainable.disk import put
+
+FETCHED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(parquet|csv|json|html|svg|pdf|png)")
+"""Names of files that a study's tables and report have."""
+
+MOST_BYTES = 2**30
+"""All that an answer may unpack to."""
 
 BEGIN, END = "--- a study's answer begins", "--- a study's answer ends"
 
@@ -28,17 +36,39 @@ class Answer:
     err: str
     files: Mapping[str, bytes]
 
+    def only(self, asked: Collection[str]) -> "Answer":
+        """The answer with the `asked` files alone, and those in one that is a folder.
+
+        The files of a folder are tables, figures and pages; one whose name begins with a dot, or that another
+        program would run, is none of them.
+        """
+
+        def wanted(name: str) -> bool:
+            folder, _, file = name.rpartition("/")
+            return name in asked or (folder in asked and FETCHED.fullmatch(file) is not None)
+
+        return replace(self, files={n: content for n, content in self.files.items() if wanted(n)})
+
     def save(self, folder: Path, *, below: Path = Path()) -> None:
-        """Write the files that lay in `below` there into `folder`; StudyError for any that would not."""
-        for name in self.files:
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        """Write the files that lay in `below` there into `folder`, each whole.
+
+        StudyError for any that would lie elsewhere, also by a symbolic link.
+        """
+        places = {}
+        for name, content in self.files.items():
+            inside = PurePosixPath(name)
+            if inside.is_absolute() or ".." in inside.parts or not inside.is_relative_to(below.as_posix()):
                 raise StudyError(
                     f"{name!r}: a cluster sent a file for a place outside {folder}; none is kept"
                 )
-        for name, content in self.files.items():
-            place = folder / PurePosixPath(name).relative_to(below.as_posix())
+            inside = inside.relative_to(below.as_posix())
+            for link in (folder / step for step in (inside, *inside.parents)):
+                if link != folder and link.is_symlink():
+                    raise StudyError(f"{link}: is a symbolic link, and a cluster's file goes through none")
+            places[folder / inside] = content
+        for place, content in places.items():
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
+            put(place, content)
 
 
 def packed(answer: Answer) -> str:
@@ -55,25 +85,30 @@ def packed(answer: Answer) -> str:
 
 
 def unpacked(log: str) -> Answer | None:
-    """The answer in a log; None where there is none, or not whole."""
+    """The answer in a log; None where there is none, not whole, or not as `packed` makes one."""
     _, begin, rest = log.partition(f"{BEGIN} ")
     mark, _, rest = rest.partition("\n")
     text, end, _ = rest.partition(f"{END} {mark}")
     if not begin or not end:
         return None
-    content = b64decode(text)
-    if sha256(content).hexdigest() != mark:
+    try:
+        content = b64decode(text)
+        if sha256(content).hexdigest() != mark:
+            return None
+        with ZipFile(BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
+                return None
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        return Answer(
+            code=int(parts["code"]),
+            out=parts["out"].decode(),
+            err=parts["err"].decode(),
+            files={
+                name.removeprefix("files/"): part for name, part in parts.items() if name.startswith("files/")
+            },
+        )
+    except (ValueError, KeyError, BadZipFile):
         return None
-    with ZipFile(BytesIO(content)) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    return Answer(
-        code=int(parts["code"]),
-        out=parts["out"].decode(),
-        err=parts["err"].decode(),
-        files={
-            name.removeprefix("files/"): part for name, part in parts.items() if name.startswith("files/")
-        },
-    )
 
 
 def answered(arguments: Iterable[str], files: Iterable[str]) -> Answer:

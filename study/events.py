@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from study.printable import printable
 from trainable.contract import Verdict
 
 LOG = "log.jsonl"
@@ -71,7 +72,8 @@ class Appending(logging.FileHandler):
             super().handleError(record)
             return
         with suppress(OSError):
-            print(f"{self.baseFilename}: {error.strerror}; lost: {self.format(record)}", file=sys.stderr)
+            said = f"{self.baseFilename}: {error.strerror}; lost: {self.format(record)}"
+            print(printable(said), file=sys.stderr)
 
     def close(self) -> None:
         """Let go of the file; what is still to be written has been said."""

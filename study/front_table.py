@@ -14,6 +14,7 @@ from analysis.front import spread
 from analysis.objective import objectives
 from study.forms import Range
 from study.front import losses
+from study.printable import printable
 from study.progress import Snapshot
 from study.record import Point
 from study.spec import StudySpec
@@ -93,7 +94,7 @@ class FrontTable:
                 str(point.trial),
                 str(point.epoch),
                 "–" if config.weight is None else f"{config.weight:.4f}",
-                config.sharing,
+                printable(config.sharing),
                 *(_short(getattr(config, name)) for name in searched),
                 *(f"{point.metrics[name]:.4f}" for name in goals),
                 *(
@@ -147,4 +148,4 @@ def _tested(tested: Tested | None, goals: Sequence[str], spreads: bool) -> Itera
 
 
 def _short(value: float | str) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+    return f"{value:.2g}" if isinstance(value, float) else printable(str(value))

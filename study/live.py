@@ -12,6 +12,7 @@ from rich.live import Live
 
 from study.database import DATABASE_ERRORS
 from study.interrupt import Interrupt
+from study.printable import printable_lines
 from study.progress import Snapshot, snapshot
 from study.reader import Reader
 from study.view import line, view
@@ -52,7 +53,7 @@ def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[C
 
 
 def _print(console: Console, words: str) -> None:
-    console.print(words, soft_wrap=True, highlight=False, markup=False)
+    console.print(printable_lines(words), soft_wrap=True, highlight=False, markup=False)
 
 
 def _tell(console: Console, words: str) -> None:

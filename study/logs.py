@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from study.events import LOG
+from study.printable import printable
 
 LOOK_S = 0.5
 """How often a log that is followed is looked at."""
@@ -96,17 +97,6 @@ def in_words(line: str) -> str:
     named = ", ".join(_named(key, value) for key, value in said.items() if key not in ("study", "run"))
     what = ": ".join(str(part) for part in (named, words) if part)
     return printable(f"{when.replace('+00:00', 'Z')} {level:7} {stage:7} {event:12} {what}".rstrip())
-
-
-def printable(text: str) -> str:
-    r"""The text with what is not printable, line breaks too, as JSON escapes it.
-
-    >>> print(printable("λ \x1b[2J \x9b2J \u202e"))
-    λ \u001b[2J \u009b2J \u202e
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -315,6 +315,9 @@ class Runtime(Part):
     folder, and of a submitted study the home folder of whoever runs Ray there.
     """
 
+    meters: bool = False
+    """Whether Ray's Prometheus endpoint, open to whoever reaches it, shows the study's name and numbers."""
+
     def slots_on(self, kind: Kind) -> Literal["auto"] | int:
         """The slots of a lane on this kind of device."""
         if not isinstance(self.slots, Slots):

@@ -13,6 +13,7 @@ from study import view
 from study.answer import Answer
 from study.database import holds_study
 from study.interrupt import INTERRUPTED
+from study.printable import printable_lines
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -47,10 +48,10 @@ def _show(pieces: Iterable[str], console: Console) -> None:
     """Print what a job says, as it comes; in a terminal how far it is stays in place, below all else."""
     if not console.is_terminal:
         for piece in pieces:
-            print(piece, end="", flush=True)
+            print(printable_lines(piece), end="", flush=True)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for said in _whole_lines(pieces):
+        for said in map(printable_lines, _whole_lines(pieces)):
             if (shown := view.retold(said)) is not None:
                 live.update(shown, refresh=True)
             else:
@@ -95,7 +96,7 @@ def ask(
 ) -> Answer:
     """What the head answers to the command `arguments`; said here too, where it failed or is not `quiet`."""
     answer = _head(address).ask(arguments, study=study, files=files, width=shutil.get_terminal_size().columns)
-    return _said(answer, quiet=quiet)
+    return _said(answer.only(files), quiet=quiet)
 
 
 def stop(name: str, address: str) -> Answer:
@@ -115,8 +116,8 @@ def refuse_mixing(names: Sequence[str], here: Path) -> None:
 
 def _said(answer: Answer, *, quiet: bool = False) -> Answer:
     if answer.code or not quiet:
-        print(answer.out, end="", flush=True)
-    print(answer.err, end="", file=sys.stderr, flush=True)
+        print(printable_lines(answer.out), end="", flush=True)
+    print(printable_lines(answer.err), end="", file=sys.stderr, flush=True)
     return answer
 
 

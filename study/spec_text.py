@@ -3,8 +3,9 @@
 import json
 import re
 import tomllib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,13 @@ _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
 _HEADER = re.compile(rf"\s*\[\[?\s*{_DOTTED}\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*{_DOTTED}\s*=")
+
+_TOKEN = re.compile(
+    r'''(?P<part>[A-Za-z0-9_-]++|"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|"(?:[^"\\\n]|\\[^\n])*+"?'''
+    r"""|'''(?:[^']|'(?!''))*+(?:'''|\Z)|'[^'\n]*+'?)|(?P<dot>\.)|(?P<other>\#[^\n]*+|[^\s.])""",
+    re.DOTALL,
+)
+"""A word or a string, a dot, or what stands between the keys of TOML. Every text is cut in one pass."""
 
 _WANTED = {
     "float_type": "a number",
@@ -39,6 +47,12 @@ _FORMS = {"list": "a list", "value": "one value"}
 _LONGEST_SHOWN = 60
 _DEEPEST = 16
 """Tables and lists that may lie in one another: four are more than a spec needs."""
+
+_LONGEST = 2**20
+"""Characters of a spec's text; two thousand are usual."""
+
+_MOST_SAID = 20
+"""Mistakes that are reported one by one."""
 
 
 class SpecError(StudyError):
@@ -64,7 +78,12 @@ class SpecText:
 
     @classmethod
     def parse(cls, text: str, *, where: str) -> "SpecText":
-        """The values of a TOML text that came from `where`. SpecError where it is not TOML."""
+        """The values of a TOML text that came from `where`. SpecError where it is not TOML, or no spec could
+        be so long or so deep: parsing a key takes the square of its depth.
+        """
+        _refuse_long(text, where)
+        if _dotted_too_deep(text):
+            raise _deep(where)
         try:
             values = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # too many digits, too deep: tomllib lets these through
@@ -74,6 +93,7 @@ class SpecText:
     @classmethod
     def parse_json(cls, text: str | bytes, *, where: str) -> "SpecText":
         """The values of a JSON text that came from `where`. SpecError where it is no JSON object."""
+        _refuse_long(text, where)
         try:
             values = json.loads(text, parse_constant=_no_number)
             json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is no text
@@ -115,7 +135,10 @@ class SpecText:
             found.setdefault(self._path(details), []).append(details)
         # what is wrong inside a value says what its other forms would say of the whole
         around = {path[:length] for path in found for length in range(len(path))}
-        lines = [self._line(path, details, model) for path, details in found.items() if path not in around]
+        mistakes = [path for path in found if path not in around]
+        lines = [self._line(path, found[path], model) for path in mistakes[:_MOST_SAID]]
+        if (more := len(mistakes) - _MOST_SAID) > 0:
+            lines.append(f"and {more} more mistakes ({self.where})")
         return SpecError("\n".join(lines))
 
     def _path(self, details: ErrorDetails) -> KeyPath:
@@ -123,7 +146,7 @@ class SpecText:
         path: list[str | int] = []
         value: Any = self.values
         for step in details["loc"]:
-            if step in _steps(value):
+            if _leads_into(value, step):
                 value = value[step]
                 path.append(step)
         if details["type"] == "missing" and isinstance(name := details["loc"][-1], str):
@@ -150,8 +173,31 @@ class SpecText:
 def _flat(values: dict[str, Any], where: str) -> dict[str, Any]:
     """The values; SpecError where they lie too deep in one another."""
     if _too_deep(values):
-        raise SpecError(f"{where}: is nested {_DEEPEST} deep; a spec has parts, and keys in them")
+        raise _deep(where)
     return values
+
+
+def _deep(where: str) -> SpecError:
+    return SpecError(f"{where}: is nested {_DEEPEST} deep; a spec has parts, and keys in them")
+
+
+def _refuse_long(text: str | bytes, where: str) -> None:
+    if len(text) > _LONGEST:
+        raise SpecError(f"{where}: is {len(text)} characters long; a spec has at most {_LONGEST}")
+
+
+def _dotted_too_deep(text: str) -> bool:
+    """Whether a TOML text has a key of more than `_DEEPEST` parts, as `a.b.c`; takes one pass."""
+    parts, dotted = 0, False
+    for token in _TOKEN.finditer(text):
+        if token.lastgroup == "part":
+            parts = parts + 1 if dotted else 1
+        elif token.lastgroup == "other":
+            parts = 0
+        dotted = token.lastgroup == "dot"
+        if parts > _DEEPEST:
+            return True
+    return False
 
 
 def _no_number(name: str) -> Any:
@@ -182,11 +228,11 @@ def _split(dotted: str) -> KeyPath:
     return tuple(name.strip("\"'") for name in re.findall(_KEY, dotted))
 
 
-def _steps(value: Any) -> Container[Any]:
-    """The steps that lead into a value: a table's keys, a list's indices."""
-    if isinstance(value, list):
-        return range(len(value))
-    return value if isinstance(value, dict) else ()
+def _leads_into(value: Any, step: str | int) -> bool:
+    """Whether a step leads into a value: a table's key, or a list's index."""
+    if isinstance(step, int):
+        return isinstance(value, list) and step < len(value)
+    return isinstance(value, dict) and step in value
 
 
 def _too_deep(value: Any, levels: int = _DEEPEST) -> bool:
@@ -237,13 +283,22 @@ def _wanted(details: ErrorDetails) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits, which Python does not write
+        text = "a number of thousands of digits"
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model; making it takes longer than reading a spec."""
+    return model.model_json_schema()
 
 
 def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     """The keys that `model` allows at `path`."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     node: Mapping[str, Any] = schema
     for step in path:
         node = node["items"] if isinstance(step, int) else node["properties"][step]

@@ -15,7 +15,7 @@ import typer
 
 from analysis.objective import AnalysisError
 from study.cli import here, keeping, looking, preparing, reporting, running, serving
-from study.cli.terminal import first_line
+from study.cli.terminal import complain, first_line
 from trainable.contract import StudyError
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _refuse(message: str) -> NoReturn:
-    print(message, file=sys.stderr)
+    complain(message)
     sys.exit(2)
 
 

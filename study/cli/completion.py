@@ -8,7 +8,7 @@ from study.cli import here
 def studies(incomplete: str) -> list[str]:
     """The studies here whose names begin so."""
     found = (path.parent.name for path in here.STUDIES.glob("*/study.toml"))
-    return sorted(name for name in found if name.startswith(incomplete))
+    return sorted(name for name in found if name.startswith(incomplete) and name.isprintable())
 
 
 def specs(incomplete: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Looking at studies: list, status, logs, front, pick."""
 
 import json
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from study.cli import completion, here, there
 from study.cli.arguments import Address, AsJson, Name
-from study.cli.terminal import SHOWN, console, first_line, say, show_front
+from study.cli.terminal import SHOWN, add_row, complain, console, first_line, say, show_front
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
@@ -33,13 +32,14 @@ def list_(as_json: AsJson = False, address: Address = None) -> None:
         try:
             seen.append(progress.snapshot(Reader.read(folder)))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
-            print(f"{folder.name}: {first_line(error)}", file=sys.stderr)
+            complain(f"{folder.name}: {first_line(error)}")
     if as_json:
         print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
         return
     table = Table("name", "state", "spent", "trials", "front", "hypervolume", box=box.SIMPLE_HEAD)
     for s in seen:
-        table.add_row(
+        add_row(
+            table,
             s.spec.name,
             s.state,
             f"{s.share:.0%}",
@@ -68,7 +68,7 @@ def status(
         list_(as_json)
         return
     from study import progress, view
-    from study.logs import printable
+    from study.printable import printable
 
     seen = progress.snapshot(here.record(name))
     if as_json:
@@ -102,10 +102,11 @@ def logs(
         return
     from study import logs
     from study.events import LOG
+    from study.printable import printable
 
-    folder, show = here.folder(name), logs.printable if as_json else logs.in_words
+    folder, show = here.folder(name), printable if as_json else logs.in_words
     if not follow and not (folder / LOG).exists():
-        print(f"{name}: has no log yet; a run writes it", file=sys.stderr)
+        complain(f"{name}: has no log yet; a run writes it")
     over = partial(_over, here.record(name)) if follow else lambda: True
     for line in logs.lines(folder, over=over):
         print(show(line), flush=follow)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from study.cli import here
 from study.cli.arguments import SPEC, Address, Overrides
-from study.cli.terminal import console, say
+from study.cli.terminal import add_row, console, say
 
 
 def data(
@@ -22,7 +22,7 @@ def data(
     if source is None:
         table = Table("name", "what", "cached", "terms")
         for entry in known():
-            table.add_row(entry.name, entry.description, "yes" if entry.cached else "no", entry.terms)
+            add_row(table, entry.name, entry.description, "yes" if entry.cached else "no", entry.terms)
         console.print(table)
         return
     counts = describe(load(source, split="per-user", split_seed=0))
@@ -58,7 +58,7 @@ def doctor(
     nodes = [] if address is None and chosen is None else doctor.offers(chosen, address)
     table = Table("what", "here" if address is None else "there", "")
     for finding in (*(doctor.findings() if address is None else ()), *doctor.offered(nodes)):
-        table.add_row(finding.what, finding.found, "ok" if finding.fine else "[red]missing[/red]")
+        add_row(table, finding.what, finding.found, "ok" if finding.fine else "missing")
     console.print(table)
     if chosen is not None:
         say("\n".join(doctor.gets(chosen, nodes)))

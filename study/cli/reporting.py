@@ -8,6 +8,7 @@ import typer
 from study.cli import completion, here, there
 from study.cli.arguments import Address, Name
 from study.cli.terminal import say
+from study.printable import printable_lines
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def report(
             there.ask(address, ["report", *names, "--markdown" if as_markdown else "--json"])
             return
         made = _read(list(map(here.folder, names)))
-        print(made.json() if as_json else made.markdown())
+        print(printable_lines(made.json() if as_json else made.markdown()))
         return
     page = write(list(map(here.folder, names)), out) if address is None else _fetched(names, out, address)
     if open_:

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from study.cli import here
-from study.cli.terminal import console, say
+from study.cli.terminal import add_row, console, say
 from study.service.tokens import SCOPES, Scope, Tokens, span
 from trainable.contract import StudyError
 
@@ -31,6 +31,9 @@ def serve(
     data: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Files of ratings that a posted spec may name.")
     ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", help="As /x: where a proxy puts it that takes /x away.")
+    ] = "",
 ) -> None:
     """Serve the studies here over HTTP: post, watch, read the report."""
     try:
@@ -38,7 +41,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
     home = here.STUDIES.absolute()
-    serve(home, host=host, port=port, address=address, data=data, said=say)
+    serve(home, host=host, port=port, address=address, data=data, said=say, root_path=root_path)
 
 
 @tokens.command()
@@ -63,7 +66,7 @@ def list_() -> None:
     for token in Tokens(here.STUDIES).all():
         over = ", over" if token.expired else ""
         until = "never" if token.expires is None else f"{_minute(token.expires)}{over}"
-        table.add_row(token.id, token.scope, _minute(token.created), until, token.label)
+        add_row(table, token.id, token.scope, _minute(token.created), until, token.label)
     console.print(table)
 
 

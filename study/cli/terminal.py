@@ -1,8 +1,13 @@
 """The terminal, and what is said there."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from study.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from study.progress import Snapshot
@@ -23,8 +28,18 @@ def show_front(seen: "Snapshot", *, most: int | None = None) -> None:
 
 
 def say(text: str) -> None:
-    """A line as it is: not wrapped, not coloured, brackets and all."""
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    """A line as it is: not wrapped, not coloured, brackets and all, but nothing that a terminal obeys."""
+    console.print(printable_lines(text), soft_wrap=True, highlight=False, markup=False)
+
+
+def complain(text: str) -> None:
+    """A line on stderr."""
+    print(printable_lines(text), file=sys.stderr)
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row of text, which is no markup and nothing that a terminal obeys."""
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def first_line(error: Exception) -> str:

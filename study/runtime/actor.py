@@ -1,6 +1,6 @@
 """The Referee as an actor of Ray's, and the lanes' way to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ ANSWER_S = 30.0
 class RefereeActor:
     """The Referee as an actor: the same class, opened on the record wherever it is started."""
 
-    def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float) -> None:
-        listeners = (Log(folder, stage=stage, run=run), Heard(folder.name, stage))
+    def __init__(self, folder: Path, stage: Stage, run: int, lease_s: float, *, meters: bool) -> None:
+        listeners: list[Callable[[Event], None]] = [Log(folder, stage=stage, run=run)]
+        if meters:
+            listeners.append(Heard(folder.name, stage))
 
         def notify(event: Event) -> None:
             for listener in listeners:

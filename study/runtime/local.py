@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import IO
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from study.owner import Owner
+from study.runtime.own import HERE, LOOPBACK, folder
 from trainable.contract import StudyError
 
 FILE, TOKEN, LOG = ".ray.json", ".ray.token", ".ray.log"
@@ -31,7 +31,6 @@ LOCK, USERS = ".ray.lock", ".ray.users"
 
 STARTS_S, ENDS_S = 60.0, 120.0
 LOOK_S = 0.2
-HERE = "127.0.0.1"
 
 
 @contextmanager
@@ -45,6 +44,7 @@ def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
     with (home / USERS).open("w") as users:
         with _locked(home):
             os.environ.update(_entry(home))
+            os.environ.pop("RAY_AUTH_TOKEN", None)  # Ray would prefer it
             url, _ = _known(home)
             if not url or not _answers(url, home):
                 url = _started(home)
@@ -114,13 +114,13 @@ def _started(home: Path) -> str:
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
         *(f"--node-ip-address={HERE}", f"--port={_free_port()}", f"--dashboard-host={HERE}"),
         *(f"--dashboard-port={port}", f"--dashboard-agent-listen-port={_free_port()}"),
-        f"--temp-dir={mkdtemp(prefix='study-ray-')}",  # jobs go to the last Ray that was started in theirs
+        f"--temp-dir={folder() / 'ray'}",  # jobs go to the last Ray that was started in theirs
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     with (home / LOG).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(  # noqa: S603 - the words are ours
             command,
-            env=os.environ | {"PATH": path},  # jobs are started with its `python`
+            env=os.environ | LOOPBACK | {"PATH": path},  # jobs are started with its `python`
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,7 +28,7 @@ from study.interrupt import Interrupt
 from study.ledger import Ledger
 from study.parts import Runtime
 from study.roster import LEASE_S
-from study.runtime import preflight
+from study.runtime import own, preflight
 from study.runtime.actor import RayExchange, RefereeActor
 from study.runtime.meters import shown
 from study.runtime.placement import Node, Seat, Share, seats
@@ -57,7 +57,7 @@ def drive(
     """
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
-    with connected(ledger.spec, folder), interrupt, shown(folder, ledger.stage):
+    with connected(ledger.spec, folder), interrupt, _metered(ledger, folder):
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
             _preflight(ledger, folder, marker)
@@ -87,6 +87,11 @@ def drive(
     return over
 
 
+def _metered(ledger: Ledger, folder: Path) -> AbstractContextManager[None]:
+    """The gauges of the study, where the spec asks for them."""
+    return shown(folder, ledger.stage) if ledger.spec.runtime.meters else nullcontext()
+
+
 def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
     """The study's referee, on this node: it is there as long as the driver, whatever kills it.
 
@@ -99,7 +104,7 @@ def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
         max_task_retries=-1,
         scheduling_strategy=here,
     )
-    return actor.remote(folder, ledger.stage, run, lease_s)
+    return actor.remote(folder, ledger.stage, run, lease_s, meters=ledger.spec.runtime.meters)
 
 
 def _storage(shared: str | None, name: str, folder: Path) -> Path:
@@ -176,17 +181,25 @@ def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
         yield False
         return
     address = spec.runtime.address
-    with chdir(folder), _term_kept():
+    with chdir(folder), _term_kept(), _private(address) as private:
         try:
             ray.init(
                 address=address,  # "local" is one of its own, even where a cluster runs on this machine
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
                 logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
+                **private,
             )
+            if address == "local":
+                own.check_private([node.address for node in nodes()])
             yield address == "local"
         finally:
             ray.shutdown()
+
+
+def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
+    """What `ray.init` needs besides: for a Ray of one's own, what keeps others out."""
+    return own.private() if address == "local" else nullcontext({})
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from study.service import described, events, pages, routes
+from study.service import described, discretion, events, pages, routes
 from study.service.access import Access
 from study.service.cursor import CursorError
 from study.service.desk import BusyError, CompleteError, Desk
@@ -121,7 +121,8 @@ async def _mendable(request: Request, error: Exception, *, status: int) -> Respo
     shelf: Shelf = request.app.state.desk.shelf
     if isinstance(error, OSError) and error.filename is not None:
         error = StudyError(f"{error.filename}: {error.strerror}")
-    return _problem(request, status, shelf.told(error))
+    plain = status >= 500 and not getattr(request.state, "writes", True)
+    return _problem(request, status, discretion.PROBLEM if plain else shelf.told(error))
 
 
 def _problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -32,6 +32,7 @@ SAID = {
     403: "The token may not do this, or a browser sent it for another site.",
     404: "There is no such study.",
     406: "No form of the answer that was asked for.",
+    408: "The body did not come in time.",
     409: "The study under this name asks another question, or is complete.",
     413: "The body is too long.",
     415: "The body is neither application/json nor application/toml.",

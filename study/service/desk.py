@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Lock
 
 from study.budget import exceeds
-from study.service import posting
+from study.service import discretion, posting
 from study.service.answers import Job, Study
 from study.service.runner import Begun, NoRunnerError, Runner
 from study.service.shelf import Look, Shelf
@@ -36,16 +36,20 @@ class Desk:
         self._away: tuple[float, str] = (0.0, "")
         self._lock = Lock()
 
-    def study(self, name: str) -> Study:
+    def study(self, name: str, *, writes: bool = True) -> Study:
         """All that is told of a study, with the last job where the record does not say all.
 
-        Where what runs studies does not answer, the job is "unknown".
+        Where what runs studies does not answer, the job is "unknown". Whoever may not write is told that
+        something failed, and not in which words.
         """
-        return self._told(self.shelf.look(name))
+        told = self._told(self.shelf.look(name))
+        return told if writes else discretion.study(told)
 
-    def line(self, look: Look) -> str:
+    def line(self, look: Look, *, writes: bool = True) -> str:
         """The same as JSON, of one look at the record; made once for each where the record says all."""
         told = self._told(look)
+        if not writes:
+            told = discretion.study(told)
         return look.line if told is look.study else told.model_dump_json()
 
     def parsed(self, body: bytes, kind: str) -> StudySpec:

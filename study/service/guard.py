@@ -1,17 +1,24 @@
-"""What surrounds every request: a limit on its body, where it may come from, headers, a line a write."""
+"""What surrounds every request: limits on its body, where it may come from, headers, a line a write."""
 
+import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 64 * 1024
 """The longest body: a spec takes two thousand bytes."""
 
+BODY_S, LINGER_S = 20.0, 1.0
+"""How long a body may take; how long an answer waits for a body that nobody reads."""
+
+TOO_LONG = f"the body is longer than {MOST_BYTES} bytes"
 SAFE = ("GET", "HEAD", "OPTIONS")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -51,6 +58,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         noted = scope["method"] in SAFE
+        body = _Body(scope, receive)
 
         async def dressed(message: Message) -> None:
             nonlocal noted
@@ -61,25 +69,22 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if not await body.lingered():
+                    headers["Connection"] = "close"
             await send(message)
 
         scope.setdefault("state", {})
         try:
-            await self._answered(scope, receive, dressed)
+            await self._answered(scope, body, dressed)
         finally:
             if not noted:  # it raised, or who asked had gone before its body was here
                 _note(scope, 500)
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (refusal := self._refusal(scope)) is not None:
-            await refusal(scope, receive, send)
-        elif scope["method"] in SAFE:
-            await self._app(scope, receive, send)
-        elif (body := await _body(scope, receive)) is None:
-            said = f"the body is longer than {MOST_BYTES} bytes"
-            await _problem(413, said)(scope, receive, send)
-        else:
-            await self._app(scope, _replayed(body, receive), send)
+    async def _answered(self, scope: Scope, body: "_Body", send: Send) -> None:
+        refusal = self._refusal(scope)
+        if refusal is None and body.too_long:
+            refusal = _problem(413, TOO_LONG)
+        await (refusal or self._app)(scope, body, send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
@@ -104,31 +109,51 @@ def _problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status)
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body; None where it is too long, and then no more of it is read."""
-    declared = Headers(scope=scope).get("content-length", "")
-    if declared.isdigit() and int(declared) > MOST_BYTES:
-        return None
-    body = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if len(body) > MOST_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return body
+class _Body:
+    """A request's body as it comes, with limits on its length and its time.
 
+    It is read by whoever needs it, once it is known who asks: a body without a token is not waited for.
+    """
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A body that was read, to be read again."""
-    left = [body]
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "0")
+        self.too_long = declared.isdigit() and int(declared) > MOST_BYTES
+        self._whole = declared == "0" and "transfer-encoding" not in headers
+        self._refused = self.too_long or "expect" in headers
+        self._receive, self._left = receive, MOST_BYTES
+        self._until = time.monotonic() + BODY_S
 
-    async def again() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        return await receive()
+    async def __call__(self) -> Message:
+        """The next piece. HTTPException 413, 408 or 400 where it is too long, too slow, or cut off."""
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._until - time.monotonic()):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._refusal(408, f"the body did not come within {BODY_S:.0f} s") from None
+        if message["type"] == "http.disconnect":
+            raise self._refusal(400, "the body was cut off")
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise self._refusal(413, TOO_LONG)
+        self._whole = not message.get("more_body", False)
+        return message
 
-    return again
+    async def lingered(self) -> bool:
+        """Whether the body is whole, now or in a moment: else its connection takes no further request."""
+        self._until = min(self._until, time.monotonic() + LINGER_S)
+        try:
+            while not (self._whole or self._refused):
+                await self()
+        except HTTPException:
+            return False
+        return self._whole
+
+    def _refusal(self, status: int, detail: str) -> HTTPException:
+        self._refused = True
+        return HTTPException(status, detail)
 
 
 def _note(scope: Scope, status: int) -> None:

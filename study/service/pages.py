@@ -74,6 +74,12 @@ def _words(counts: Counts) -> str:
     return ", ".join(f"{named[state]} {state}" for state in order if named[state]) or "none yet"
 
 
+def root(request: Request) -> str:
+    """The path below which the service lies, as "/x"; "" where it is the site's own."""
+    path: str = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    return path
+
+
 def wanted(request: Request) -> bool:
     """Whether whoever asks would rather have a page than JSON."""
     return chosen(request.headers.get("accept"), (JSON, HTML)) == HTML
@@ -88,7 +94,7 @@ def studies(request: Request, page: Summaries) -> Response:
 
 def study(request: Request, desk: Desk, name: str) -> Response:
     """One study, live."""
-    look, told = desk.shelf.look(name), desk.study(name)
+    look, told = desk.shelf.look(name), desk.study(name, writes=request.state.writes)
     count, waits = sum(map(len, look.points.values())), told.job is not None and told.job.state in LIVE
     return _page(
         request,
@@ -117,28 +123,28 @@ def problem(request: Request, status: int, detail: str, headers: Mapping[str, st
     )
 
 
-def back(name: str) -> Response:
+def back(request: Request, name: str) -> Response:
     """To the page of a study, after a form was sent."""
-    return RedirectResponse(f"/studies/{name}", 303)
+    return RedirectResponse(f"{root(request)}/studies/{name}", 303)
 
 
 @router.get("/", status_code=307, response_class=RedirectResponse, responses=problems(400))
-def first() -> RedirectResponse:
+def first(request: Request) -> RedirectResponse:
     """To the list."""
-    return RedirectResponse("/studies", 307)
+    return RedirectResponse(f"{root(request)}/studies", 307)
 
 
 @router.get("/sign-in", response_class=HTMLResponse, responses=problems(400))
 def sign_in(request: Request) -> Response:
     """The page to sign in: it keeps a token in a cookie that scripts cannot read."""
-    return _signing_in(request, "", here="/studies", status=200, headers={})
+    return _signing_in(request, "", here="", status=200, headers={})
 
 
 @router.post(
     "/sign-in",
     status_code=303,
     response_class=RedirectResponse,
-    responses={**problems(400, 403, 413), 401: {"content": {HTML: {"schema": {"type": "string"}}}}},
+    responses={**problems(400, 403, 408, 413), 401: {"content": {HTML: {"schema": {"type": "string"}}}}},
     openapi_extra={
         "requestBody": {
             "content": {
@@ -155,7 +161,7 @@ def sign_in(request: Request) -> Response:
 async def signed_in(request: Request) -> Response:
     """Take the token and go where one was; 401 where it is not known, or has expired."""
     form = parse_qs((await request.body()).decode("latin-1"))
-    token, here = form.get("token", [""])[0].strip(), _local(form.get("here", [""])[0])
+    token, here = form.get("token", [""])[0].strip(), _local(request, form.get("here", [""])[0])
     access: Access = request.app.state.access
     try:
         known = await run_in_threadpool(access.check, token, "read")
@@ -166,29 +172,40 @@ async def signed_in(request: Request) -> Response:
     if access.locked:
         secure = request.url.scheme == "https"
         answer.set_cookie(
-            COOKIE, token, max_age=SECONDS_SIGNED_IN, httponly=True, samesite="lax", secure=secure
+            COOKIE,
+            token,
+            max_age=SECONDS_SIGNED_IN,
+            path=root(request) or "/",
+            httponly=True,
+            samesite="lax",
+            secure=secure,
         )
     return answer
 
 
-@router.post("/sign-out", status_code=303, response_class=RedirectResponse, responses=problems(400, 403, 413))
-def signed_out() -> RedirectResponse:
+@router.post(
+    "/sign-out", status_code=303, response_class=RedirectResponse, responses=problems(400, 403, 408, 413)
+)
+def signed_out(request: Request) -> RedirectResponse:
     """Forget the token."""
-    answer = RedirectResponse("/sign-in", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    answer = RedirectResponse(f"{root(request)}/sign-in", 303)
+    answer.delete_cookie(COOKIE, path=root(request) or "/", httponly=True, samesite="lax")
     return answer
 
 
 def _signing_in(
     request: Request, detail: str, *, here: str, status: int, headers: Mapping[str, str]
 ) -> Response:
-    return _page(request, "sign_in.html", status=status, headers=headers, detail=detail, here=_local(here))
+    return _page(
+        request, "sign_in.html", status=status, headers=headers, detail=detail, here=_local(request, here)
+    )
 
 
-def _local(path: str) -> str:
+def _local(request: Request, path: str) -> str:
     """A path of this service; the list where it leads elsewhere."""
+    below = f"{root(request)}/"
     plain = path.isascii() and path.isprintable() and "\\" not in path
-    return path if plain and path.startswith("/") and not path.startswith("//") else "/studies"
+    return path if plain and path.startswith(below) and not path.startswith("//") else f"{below}studies"
 
 
 def _page(
@@ -199,7 +216,11 @@ def _page(
     headers: Mapping[str, str] | None = None,
     **values: object,
 ) -> Response:
-    text = _environment().get_template(template).render(signed_in=COOKIE in request.cookies, **values)
+    text = (
+        _environment()
+        .get_template(template)
+        .render(root=root(request), signed_in=COOKIE in request.cookies, **values)
+    )
     return HTMLResponse(text, status, {"Vary": "Accept, Cookie", **(headers or {})})
 
 

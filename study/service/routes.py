@@ -1,5 +1,6 @@
 """The routes for programs: each a few lines over the record."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
@@ -7,9 +8,9 @@ from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
-from study.service import events, pages
+from study.service import discretion, events, pages
 from study.service.access import needs
-from study.service.answers import Health, Measurements, Study, Summaries, Trials
+from study.service.answers import Health, Measurements, Study, Summaries, Summary, Trials
 from study.service.cursor import LONGEST, Cursor
 from study.service.described import SPEC_BODY, problems
 from study.service.desk import Desk
@@ -51,7 +52,8 @@ def health() -> Health:
 def openapi(request: Request) -> dict[str, Any]:
     """The description that one is reading."""
     found: dict[str, Any] = request.app.openapi()
-    return found
+    below = pages.root(request)
+    return found | {"servers": [{"url": below}]} if below else found
 
 
 @router.get(
@@ -68,7 +70,7 @@ def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: A
         total=len(names),
         offset=offset,
         limit=limit,
-        studies=shelf.summaries(names[offset : offset + limit]),
+        studies=_discreet(request, shelf.summaries(names[offset : offset + limit])),
     )
     if _form(accept, JSON, HTML) == HTML:
         return pages.studies(request, page)
@@ -86,7 +88,7 @@ def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: A
             "description": "The study was here already; it begins, or goes on, if that is asked.",
         },
         201: {"description": "The study is new, and its job begins."},
-        **problems(*ALWAYS, 409, 413, 415, 422),
+        **problems(*ALWAYS, 408, 409, 413, 415, 422),
     },
     openapi_extra=SPEC_BODY,
 )
@@ -104,7 +106,7 @@ async def post(request: Request) -> Response:
     spec = await run_in_threadpool(desk(request).parsed, body, kind)
     request.state.study = spec.name
     study, new = await run_in_threadpool(desk(request).post, spec)
-    where = {"Location": f"/studies/{study.summary.name}"}
+    where = {"Location": f"{pages.root(request)}/studies/{study.summary.name}"}
     return _json(study.model_dump_json(), 201 if new else 200, where)
 
 
@@ -118,33 +120,33 @@ def study(request: Request, name: Name, accept: Accept = None) -> Response:
     """One study: state, budget, front, hypervolume. A page for a browser."""
     if _form(accept, JSON, HTML) == HTML:
         return pages.study(request, desk(request), name)
-    return _json(desk(request).line(desk(request).shelf.look(name)))
+    return _json(desk(request).line(desk(request).shelf.look(name), writes=request.state.writes))
 
 
 @router.post(
     "/studies/{name}/stop",
     dependencies=writes,
     response_model=Study,
-    responses=problems(*ALWAYS, 404, 413, 422),
+    responses=problems(*ALWAYS, 404, 408, 413, 422),
 )
 def stop(request: Request, name: Name) -> Response:
     """Ask a study to stop; one that does not run is left as it is. What it has is kept."""
     request.state.study = name
     stopped = desk(request).stop(name)
-    return pages.back(name) if pages.wanted(request) else _json(stopped.model_dump_json())
+    return pages.back(request, name) if pages.wanted(request) else _json(stopped.model_dump_json())
 
 
 @router.post(
     "/studies/{name}/resume",
     dependencies=writes,
     response_model=Study,
-    responses=problems(*ALWAYS, 404, 409, 413, 422),
+    responses=problems(*ALWAYS, 404, 408, 409, 413, 422),
 )
 def resume(request: Request, name: Name) -> Response:
     """Let a study go on where it was; one that runs is left as it is."""
     request.state.study = name
     resumed = desk(request).resume(name)
-    return pages.back(name) if pages.wanted(request) else _json(resumed.model_dump_json())
+    return pages.back(request, name) if pages.wanted(request) else _json(resumed.model_dump_json())
 
 
 TABLE = {
@@ -219,7 +221,7 @@ def follow(
     here.shelf.look(name)
     told = events.stream(
         lambda: here.shelf.look(name),
-        here.line,
+        partial(here.line, writes=request.state.writes),
         Cursor.parse(last_event_id or after),
         follow=follow,
         lasts_s=request.app.state.stream_s,
@@ -237,7 +239,7 @@ def follow(
 def report_of(request: Request, name: Name) -> RedirectResponse:
     """The report: a page, and its figures beside it."""
     desk(request).shelf.folder(name)
-    return RedirectResponse(f"/studies/{name}/report/", 307)
+    return RedirectResponse(f"{pages.root(request)}/studies/{name}/report/", 307)
 
 
 @router.get(
@@ -282,13 +284,19 @@ def _table(
     rows = None if frame is None else frame.iloc[offset : offset + limit]
     headers = {"X-Total-Count": str(total)}
     if offset + limit < total:
-        headers["Link"] = f'</studies/{name}/{which}?offset={offset + limit}&limit={limit}>; rel="next"'
+        path = f"{pages.root(request)}/studies/{name}/{which}"
+        headers["Link"] = f'<{path}?offset={offset + limit}&limit={limit}>; rel="next"'
     if form == JSON:
         page = as_answer(rows, which, total=total, offset=offset, limit=limit)
         return _json(page.model_dump_json(), headers=headers)
     if rows is None:
         raise HTTPException(404, f"{name} has no record yet, and so no table")
     return Response(as_file(rows, form), media_type=form, headers=headers | {"Vary": "Accept"})
+
+
+def _discreet(request: Request, told: list[Summary]) -> list[Summary]:
+    """The lines of a list as whoever asks may read them."""
+    return told if request.state.writes else list(map(discretion.summary, told))
 
 
 def _form(accept: str | None, *offered: str) -> str:

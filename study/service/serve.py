@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -9,11 +10,14 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import uvicorn
 
+from study.printable import PrintableFormatter
 from study.runtime import local
 from study.service.app import application
+from study.service.connection import Connection
 from study.service.runner import Jobs, NoRunnerError
 from study.service.tokens import Tokens
 from trainable.contract import StudyError
@@ -22,7 +26,23 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 ENDING_S = 2
 """How long open streams may take to end; their clients go on where they were."""
 
+ROOT_PATH = re.compile("(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+
 log = logging.getLogger("study.service")
+
+
+def configured(app: Any, **options: Any) -> uvicorn.Config:
+    """How the application is served; `options` are uvicorn's own."""
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=ENDING_S,
+        **options,
+    )
 
 
 def serve(
@@ -33,9 +53,11 @@ def serve(
     address: str | None,
     data: Path | None,
     said: Callable[[str], None],
+    root_path: str = "",
 ) -> None:
     """Serve the studies in `home` until a signal ends it; they run on the Ray at `address`, else on one here.
 
+    With a `root_path`, as "/x", it lies below that path of a site whose proxy takes the path away.
     `said` is given what happens: that Ray starts, the URL when it answers, and at the end what became of
     Ray. StudyError where it would listen beyond this machine with nobody kept out, or cannot listen there.
     """
@@ -50,26 +72,29 @@ def serve(
         raise StudyError(
             f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265"
         )
-    sockets = _listening(addresses, host, port)
+    if not ROOT_PATH.fullmatch(root_path):
+        raise StudyError(f"--root-path: {root_path!r} is no path below a site; write e.g. /studies-of-us")
+    sockets = listening(addresses, host, port)
     home.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(format="%(message)s")
+    logging.basicConfig(handlers=[_stderr()])
     logging.getLogger("study").setLevel(logging.INFO)
     with _ray(home, said) if address is None else nullcontext(address) as found:
         jobs = Jobs(found, home)
         app = application(
             home, jobs, required=outside, hosts=None if outside else (*LOCAL_NAMES, host), data=data
         )
-        config = uvicorn.Config(
-            app,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=ENDING_S,
-        )
+        config = configured(app, root_path=root_path)
         name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{sockets[0].getsockname()[1]}"
+        url = f"http://{name}:{sockets[0].getsockname()[1]}{root_path}"
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, and passes the signal on
             _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
+
+
+def _stderr() -> logging.Handler:
+    """What writes every log line of the service, uvicorn's too."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    return handler
 
 
 def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]:
@@ -114,7 +139,7 @@ def _addresses(host: str) -> list[tuple[int, str]]:
     return list(dict.fromkeys((int(family), str(where[0])) for family, *_, where in found))
 
 
-def _listening(addresses: list[tuple[int, str]], host: str, port: int) -> list[socket.socket]:
+def listening(addresses: list[tuple[int, str]], host: str, port: int) -> list[socket.socket]:
     """Sockets that listen there, all on one port: who comes while Ray starts waits."""
     made: list[socket.socket] = []
     try:

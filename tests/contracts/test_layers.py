@@ -57,6 +57,7 @@ ORDER = {
     """,
     "study": """
         forms ← parts
+        printable ← events, front_table, runtime
         parts, spec_text ← spec ← space ← samplers
         owner ← record
         record, spec ← database ← reader, storage
@@ -161,7 +162,7 @@ OUTSIDE = {
     "tomli_w": ("study.spec",),
     "torch": ("trainable.losses", "trainable.model", "trainable.engines", "study.doctor"),
     "typer": ("study.cli",),
-    "uvicorn": ("study.service.serve",),
+    "uvicorn": ("study.service.connection", "study.service.serve"),
 }
 """A library, and the only modules that may import it; the standard library's others are free."""
 

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,8 @@ from study.events import LOG, Event
 from study.ledger import Ledger
 from study.progress import snapshot
 from study.reader import Reader
-from study.runtime import meters, run
+from study.runtime import actor, meters, run, tune
+from study.runtime.actor import RefereeActor
 from study.runtime.meters import Heard
 from study.spec import StudySpec
 
@@ -66,7 +68,7 @@ def samples(endpoint: str) -> dict[str, dict[str, float]]:
 @pytest.mark.long
 @pytest.mark.ray
 def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -> None:
-    run(StudySpec.from_text(SPEC, where="test"), tmp_path)
+    run(StudySpec.from_text(SPEC, where="test", overrides=["runtime.meters=true"]), tmp_path)
     folder = tmp_path / "metered"
     said = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
     assert sorted(line["trial"] for line in said if line["event"] == "ended") == list(range(5))
@@ -89,6 +91,19 @@ def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint
         heard(Event(what="lane started", lane="1.0", incarnation=incarnation))
     until(lambda: "study_lane_restarts_total" in samples(endpoint), "the counter")
     until(lambda: samples(endpoint)["study_lane_restarts_total"][""] == 2, "both restarts", 30)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_study_is_metered_where_its_spec_asks_for_it(tmp_path: Path, monkeypatch, asked: bool) -> None:
+    """Catches: a study that an open endpoint names though nobody asked for it."""
+    made: list[str] = []
+    monkeypatch.setattr(tune, "shown", lambda *_: made.append("gauges") or nullcontext())
+    monkeypatch.setattr(actor, "Heard", lambda *_: made.append("counts") or (lambda _event: None))
+    overrides = ["runtime.address=inline", *(["runtime.meters=true"] if asked else [])]
+    folder = run(StudySpec.from_text(SPEC, where="test", overrides=overrides), tmp_path).folder
+    with closing(Ledger.read(folder)) as ledger, tune._metered(ledger, folder):
+        RefereeActor(folder, "search", 1, 60.0, meters=ledger.spec.runtime.meters)
+    assert made == (["gauges", "counts"] if asked else [])
 
 
 def test_a_record_that_is_away_at_first_is_metered_when_it_is_back(tmp_path: Path, monkeypatch) -> None:

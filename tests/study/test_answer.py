@@ -1,10 +1,18 @@
 """What a command said travels through a log whole, or not at all."""
 
+from base64 import b64encode
+from hashlib import sha256
+from io import BytesIO
+from types import SimpleNamespace
+from zipfile import ZipFile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.answer import Answer, answered, packed, unpacked
+from study import relay
+from study.answer import BEGIN, END, Answer, answered, packed, unpacked
+from study.cli import reporting
 from trainable.contract import StudyError
 
 names = st.text("abc/.", min_size=1, max_size=9)
@@ -49,3 +57,76 @@ def test_no_file_leaves_the_folder(tmp_path, name):
     with pytest.raises(StudyError, match="outside"):
         Answer(0, "", "", {name: b""}).save(tmp_path / "here")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "parts", [{}, {"code": "none", "out": "", "err": ""}, {"code": "0", "out": b"\xff", "err": ""}, None]
+)
+def test_what_is_no_answer_is_none_whatever_its_mark_says(parts):
+    """Catches: a traceback that another machine brings about."""
+    file = BytesIO(b"no archive")
+    if parts is not None:
+        with ZipFile(file, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+    mark = sha256(file.getvalue()).hexdigest()
+    assert unpacked(f"{BEGIN} {mark}\n{b64encode(file.getvalue()).decode()}\n{END} {mark}\n") is None
+    assert unpacked(f"{BEGIN} {mark}\nno base 64!\n{END} {mark}\n") is None
+
+
+def test_an_answer_that_would_fill_the_memory_is_none(monkeypatch):
+    monkeypatch.setattr("study.answer.MOST_BYTES", 1000)
+    assert unpacked(packed(Answer(0, "x" * 900, "", {}))) is not None
+    assert unpacked(packed(Answer(0, "x" * 1001, "", {}))) is None
+
+
+ASKED = ["studies/mine/study.toml", "studies/mine/tables", "studies/mine/front.csv"]
+
+
+def test_only_the_files_that_were_asked_for_are_kept():
+    """Catches: a head that writes a hook, a configuration, or a file of another study."""
+    wanted = {"studies/mine/front.csv", "studies/mine/study.toml", "studies/mine/tables/trials.parquet"}
+    others = {
+        *(".git/hooks/post-checkout", "pyproject.toml", "studies/mine/ledger.db", "studies/other/front.csv"),
+        *("studies/mine/tables/.mark", "studies/mine/tables/run.py", "studies/mine/tables/a/b.csv"),
+        *(
+            "studies/mine/tables/../../x.csv",
+            "studies/mine/front.csv/x",
+            "/studies/mine/front.csv",
+            "front.csv",
+        ),
+        *(
+            "studies/mine/tables/a\nb.csv",
+            "studies/mine/tables/",
+            "studies/mine/tables/x.csv\n",
+            "",
+            "tables",
+        ),
+    }
+    answer = Answer(0, "", "", dict.fromkeys(wanted | others, b"1"))
+    assert set(answer.only(ASKED).files) == wanted
+    assert answer.only([]).files == {}
+
+
+@pytest.mark.parametrize("link", ["studies", "studies/mine", "studies/mine/tables", "studies/mine/front.csv"])
+def test_no_file_goes_through_a_symbolic_link(tmp_path, link):
+    """Catches: a file of another study, or outside, that is written in the name of this one."""
+    elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
+    elsewhere.mkdir()
+    (here / link).parent.mkdir(parents=True)
+    (here / link).symlink_to(elsewhere)
+    files = {"studies/mine/tables/trials.parquet": b"1", "studies/mine/front.csv": b"2"}
+    with pytest.raises(StudyError, match="is a symbolic link"):
+        Answer(0, "", "", files).save(here)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_command_keeps_what_it_asked_for(monkeypatch, tmp_path):
+    """Catches: files that a command writes as the head names them."""
+    monkeypatch.chdir(tmp_path)
+    files = {".git/hooks/post-checkout": b"#!", "studies/mine/front.csv": b"trial", "studies/mine/x.csv": b""}
+    head = SimpleNamespace(ask=lambda *_, **__: Answer(0, "", "", files))
+    monkeypatch.setattr(relay, "_head", lambda _: head)
+    reporting.export("mine", address="http://head:8265")
+    written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert written == ["studies/mine/front.csv"]

@@ -15,7 +15,8 @@ from study import logs
 from study.cli import app
 from study.events import LOG, Event, Log
 from study.ledger import Ledger
-from study.logs import Tail, in_words, lines, printable
+from study.logs import Tail, in_words, lines
+from study.printable import printable
 from study.referee import Referee
 from study.running import STARTS
 from study.spec import StudySpec

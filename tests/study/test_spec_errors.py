@@ -288,6 +288,56 @@ def test_a_text_that_is_too_deep() -> None:
     assert "is nested 16 deep" in refusal(HEAD, f"train.epochs={'[' * 99}{']' * 99}")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 30_000 + "a = 1",
+        "a\t. " * 20 + "a = 1",
+        "'a'." * 20 + 'a = "x"',
+        '"a\\"".' * 20 + "a = 1",
+        f"[{'a.' * 20}a]",
+        f"[[ {'a.' * 20}a ]]",
+        f"x = {{ {'a.' * 20}a = 1 }}",
+        f"x = 'it' # is\n{'a.' * 20}a = 1",
+        f'x = """\n"" # "\n"""\n{"a." * 20}a = 1',
+    ],
+)
+def test_a_deep_key_is_refused_before_it_is_parsed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsing takes the square of its depth: 30,000 parts are 12 s. Catches: a key that is parsed first."""
+    monkeypatch.setattr("tomllib.loads", lambda _: pytest.fail("it was parsed"))
+    assert refusal(text) == "study.toml: is nested 16 deep; a spec has parts, and keys in them"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'"{"a." * 20}csv"',
+        f"'{'a.' * 20}csv'",
+        f'"{"../" * 20}ratings.csv"  # {"a." * 20}',
+        f"'''\n{'a.' * 20}'\n{'b.' * 20}.csv'''",
+        f'"""\n{"a." * 20}\\"""{"b." * 20}.csv"""',
+    ],
+)
+def test_dots_in_a_text_or_a_comment_are_no_depth(value: str) -> None:
+    """Catches: a path that is refused for its dots."""
+    spec = StudySpec.from_text(HEAD.replace('"synthetic"', value), where="study.toml")
+    assert spec.data.source.endswith("csv")
+
+
+def test_a_text_that_no_spec_could_be_as_long_as() -> None:
+    text = f"{HEAD}# {' ' * 2**20}"
+    assert refusal(text) == f"study.toml: is {len(text)} characters long; a spec has at most 1048576"
+
+
+def test_mistakes_are_said_one_by_one_up_to_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a line, and a schema, for each of thousands of keys that nobody knows."""
+    said = refusal(HEAD + "".join(f"key{number} = 1\n" for number in range(8000))).splitlines()
+    assert [line.partition(":")[0] for line in said[:-1]] == [f"budget.key{number}" for number in range(20)]
+    assert said[-1] == "and 7980 more mistakes (study.toml)"
+    monkeypatch.setattr(StudySpec, "model_json_schema", lambda: pytest.fail("it was made again"))
+    assert "unknown key; use trials" in refusal(HEAD + "key = 1")
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     for name, reason in [

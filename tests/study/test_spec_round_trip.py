@@ -187,6 +187,7 @@ CHANGED: dict[str, dict[str, str]] = {
         "placement": "pack",
         "save_every_s": "1.5",
         "home": "/data",
+        "meters": "true",
     },
 }
 SETTINGS = [(f"{part}.{key}", value) for part, keys in CHANGED.items() for key, value in keys.items()]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import AF_INET
 from threading import Thread
 
 import httpx
@@ -17,6 +18,7 @@ from study.referee import Referee
 from study.service.answers import Job
 from study.service.app import application
 from study.service.runner import Begun, NoRunnerError
+from study.service.serve import configured, listening
 from study.spec import StudySpec
 
 
@@ -56,6 +58,7 @@ class Served:
     url: str
     home: Path
     runner: Notes
+    server: uvicorn.Server
 
     def client(self, **options: object) -> httpx.Client:
         """A browser's or a program's way in; it follows no redirect."""
@@ -63,18 +66,19 @@ class Served:
 
 
 @contextmanager
-def served(home: Path, *, port: int = 0, **options: object) -> Iterator[Served]:
+def served(home: Path, *, port: int = 0, root_path: str = "", **options: object) -> Iterator[Served]:
     """A service of the studies in `home`, in a thread, until the block ends."""
     runner = options.pop("runner", None) or Notes()
     app = application(home, runner, **options)
-    config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1)
+    (opened,) = listening([(AF_INET, "127.0.0.1")], "127.0.0.1", port)
+    config = configured(app, root_path=root_path)
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
-    thread = Thread(target=server.run, name="service")
+    thread = Thread(target=server.run, kwargs={"sockets": [opened]}, name="service")
     thread.start()
     try:
         until(lambda: server.started or not thread.is_alive(), "the service")
-        (socket,) = server.servers[0].sockets
-        yield Served(f"http://127.0.0.1:{socket.getsockname()[1]}", home, runner)
+        yield Served(f"http://127.0.0.1:{opened.getsockname()[1]}", home, runner, server)
     finally:
         server.should_exit = True
         thread.join()

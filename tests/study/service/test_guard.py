@@ -3,11 +3,15 @@
 import json
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
 from serving import served
 
+from study.service import connection, guard
 from study.service.guard import HEADERS, MOST_BYTES
 from study.service.tokens import FILE, Tokens
 
@@ -46,6 +50,87 @@ def test_a_long_body_in_pieces_is_refused(client):
     pieces = (b" " * 4096 for _ in range(MOST_BYTES // 4096 + 2))
     answer = client.post("/studies", content=pieces, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
+
+
+# --- a body that does not come ---------------------------------------------------------------------------
+
+
+def head(path: str, *lines: str) -> bytes:
+    """The head of a POST whose body is yet to come."""
+    fields = ("Host: localhost", "Content-Type: application/json", "Content-Length: 100", *lines)
+    return "\r\n".join([f"POST {path} HTTP/1.1", *fields, "", ""]).encode()
+
+
+@contextmanager
+def connected(url: str) -> Iterator[socket.socket]:
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
+        yield connection
+
+
+def all_of(connection: socket.socket) -> str:
+    """What comes until the connection is closed."""
+    return b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
+
+
+@pytest.mark.parametrize("path", ["/studies", "/studies/done/stop"])
+@pytest.mark.parametrize("wrong", [[], ["Authorization: Bearer study_no"]])
+def test_nobody_is_waited_for_without_a_token(tmp_path, monkeypatch, path, wrong):
+    """Catches: a body that is read before it is known who sends it; a connection that stays."""
+    monkeypatch.setattr(guard, "LINGER_S", 0.01)
+    Tokens(tmp_path).create("write")
+    with served(tmp_path) as service, connected(service.url) as connection:
+        connection.sendall(head(path, *wrong))
+        said = all_of(connection)
+    assert said.startswith("HTTP/1.1 401")
+    assert "\r\nconnection: close\r\n" in said.lower()  # else each byte that comes keeps it open
+
+
+def test_a_body_has_its_time(service, monkeypatch):
+    """Catches: a connection that whoever writes nothing keeps for ever."""
+    monkeypatch.setattr(guard, "BODY_S", 0.05)
+    with connected(service.url) as connection:
+        connection.sendall(head("/studies") + b'{"name": ')
+        said = all_of(connection)
+    assert said.startswith("HTTP/1.1 408")
+    assert "the body did not come within" in said
+
+
+def test_the_head_of_a_request_has_its_time(service, monkeypatch):
+    """Of the first and of a later one, whatever comes of it. Catches: a connection without a request."""
+    monkeypatch.setattr(connection, "HEAD_S", 0.05)
+    for sent in (b"", b"GET /health HTTP/1.1\r\nX-Slow: "):
+        with connected(service.url) as first:
+            first.sendall(sent)
+            assert all_of(first) == ""
+    with connected(service.url) as later:
+        later.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert later.recv(65536).startswith(b"HTTP/1.1 200")
+        later.sendall(b"GET /health HTTP/1.1\r\n")
+        assert "200" not in all_of(later)
+
+
+def test_a_body_that_is_here_costs_no_connection(tmp_path):
+    """Refused and with its body unread. Catches: a client that never hears why it was refused."""
+    Tokens(tmp_path).create("write")
+    with served(tmp_path) as service, closing(HTTPConnection(urlsplit(service.url).netloc)) as asking:
+        used = set()
+        for _ in range(3):
+            asking.request("POST", "/studies", b" " * 100)
+            assert asking.getresponse().read().startswith(b'{"detail":"a token is needed')
+            used.add(asking.sock)
+        assert len(used - {None}) == len(used) == 1
+
+
+def test_an_answer_waits_for_no_acknowledgement(service, client):
+    """Nagle's algorithm holds a body back until its head is acknowledged, 40 ms. Catches: it is on."""
+    client.get("/health")
+    (protocol,) = service.server.server_state.connections
+    held = protocol.transport.get_extra_info("socket")
+    assert held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+# --- paths and headers -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

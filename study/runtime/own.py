@@ -1,0 +1,106 @@
+"""A Ray of one's own that other users of the machine cannot reach: loopback, a token, a folder of mode 0700.
+
+Ray by itself listens on every interface, writes its token into `~/.ray` for everybody to read, and lets
+everybody write to its temporary folder.
+"""
+
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+from typing import Any
+
+from study.printable import printable
+from trainable.contract import StudyError
+
+HERE = "127.0.0.1"
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray's switch for a Ray that no other machine joins, on any system. Without it Ray replaces 127.0.0.1."""
+
+PREFIX = "study-"
+SHARED = "/tmp"  # noqa: S108 - a folder of our own is made in it
+LONGEST_SOCKET = 107
+"""Bytes of the path of a Unix socket on Linux."""
+
+BELOW = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""The longest path of a socket that Ray makes inside our folder."""
+
+log = logging.getLogger("study.runtime")
+
+
+def folder() -> Path:
+    """A new folder for a Ray's files, which only this user may enter, with a path that is short enough.
+
+    It lies in the folder for temporary files, or in /tmp where that has too long a path for Ray's sockets.
+    StudyError where neither will do.
+    """
+    places = list(dict.fromkeys((gettempdir(), SHARED)))
+    short = [place for place in places if _fits(place)]
+    if not short:
+        raise StudyError(f"TMPDIR: {places[0]} is too long a path for Ray's sockets; name a shorter folder")
+    if short[0] != places[0]:
+        said = printable(places[0])
+        log.warning("TMPDIR: %s is too long a path for Ray's sockets; Ray uses %s", said, short[0])
+    try:
+        return Path(mkdtemp(prefix=PREFIX, dir=short[0]))
+    except OSError as error:
+        raise StudyError(
+            f"TMPDIR: Ray's files cannot be written to {short[0]}: {error.strerror}; name another folder"
+        ) from error
+
+
+def _fits(place: str) -> bool:
+    return len(os.fsencode(f"{place}/{PREFIX}abcdefgh{BELOW}")) <= LONGEST_SOCKET
+
+
+@contextmanager
+def private() -> Iterator[Mapping[str, Any]]:
+    """The arguments of `ray.init` for a Ray that only this user reaches. Restores the environment.
+
+    Ray reads the environment when it is imported, so it is made to read it again, here and at the end.
+    """
+    from ray._private import ray_constants
+
+    made, before = folder(), dict(os.environ)
+    cluster = ray_constants.ENABLE_RAY_CLUSTER
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    try:
+        os.environ.update(LOOPBACK | token)
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        _authentication_read()
+        yield {"_node_ip_address": HERE, "_temp_dir": str(made / "ray")}
+    finally:
+        for name in (*LOOPBACK, *token):
+            _put_back(name, before.get(name))
+        ray_constants.ENABLE_RAY_CLUSTER = cluster
+        _authentication_read()
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def check_private(addresses: list[str]) -> None:
+    """StudyError where a Ray of one's own has a node that others can reach."""
+    for address in addresses:
+        if not ip_address(address).is_loopback:
+            raise StudyError(
+                f"runtime.address: this version of Ray listens on {address}, open to others; use "
+                'another version of Ray, or address = "inline"'
+            )
+
+
+def _authentication_read() -> None:
+    raylet = import_module("ray._raylet")  # compiled, without types
+    raylet.Config.initialize("")  # first: a thread of Ray's that still ends must not miss a token it needs
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _put_back(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

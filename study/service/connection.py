@@ -1,0 +1,54 @@
+"""A connection of the service: no byte waits for another, and the head of a request may not take for ever."""
+
+import asyncio
+import socket
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_S = 20.0
+"""How long the head of a request may take, from the first connection or byte on."""
+
+
+class Connection(H11Protocol):
+    """uvicorn's connection, closed where a request's head does not come; its sockets do not collect bytes.
+
+    asyncio turns Nagle's algorithm off for sockets that name their protocol, which those that we listen on do
+    not: the body of each answer would wait for the client's delayed acknowledgement of its head, 40 ms.
+    """
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin with a client."""
+        super().connection_made(transport)
+        if (found := transport.get_extra_info("socket")) is not None and found.family != socket.AF_UNIX:
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with a client."""
+        super().connection_lost(exc)
+        if self._late is not None:
+            self._late.cancel()
+
+    def _watch(self) -> None:
+        """Give the head of the next request its time, once; a request that is here has all it needs."""
+        if not self._waits():
+            if self._late is not None:
+                self._late.cancel()
+            self._late = None
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_S, self._end)
+
+    def _waits(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _end(self) -> None:
+        self._late = None
+        if self._waits():
+            self.timeout_keep_alive_handler()
