@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from study.client import Client
-    from study.runtime import run
+    from study.runs import run
     from study.spec import StudySpec
     from trainable.artifact import load_model
 
@@ -19,7 +19,7 @@ _PLACES = {
     "Client": "study.client:Client",
     "StudySpec": "study.spec:StudySpec",
     "load_model": "trainable.artifact:load_model",
-    "run": "study.runtime:run",
+    "run": "study.runs:run",
 }
 
 if not TYPE_CHECKING:  # a type checker would take any name for granted

@@ -48,10 +48,10 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
 
         return Head(address).nodes()
     if spec is not None and spec.runtime.address == "auto":
-        from study.runtime import tune
+        from study.runtime import start
 
-        with tune.connected(spec, Path.cwd()):
-            return tune.nodes()
+        with start.connected(spec, Path.cwd()):
+            return start.nodes()
     return [Node("", "this machine", float(os.cpu_count() or 1), float(len(_gpu_names())))]
 
 

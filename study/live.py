@@ -1,4 +1,4 @@
-"""A study while it runs: the live view in a terminal, a log line elsewhere."""
+"""A study while it runs: the live view in a terminal or a notebook, a log line elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from rich.live import Live
 
 from study.database import DATABASE_ERRORS
 from study.interrupt import Interrupt
+from study.notebook import Cell
 from study.printable import printable_lines
 from study.progress import Snapshot, snapshot
 from study.reader import Reader
@@ -22,27 +23,30 @@ LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
 COST = 20
 """Looking at the record may take one part in so many of the time, however large it grows."""
 
+Show = Callable[[Snapshot], None]
+
 UNHEARD = (OSError, SystemExit)
 """What printing raises where nobody reads stdout any more: Rich makes a SystemExit of a broken pipe."""
 
 
 @contextmanager
-def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[Callable[[str], None]]:
+def watch(
+    folder: Path, interrupt: Interrupt, *, console: Console, command: bool = True
+) -> Iterator[Callable[[str], None]]:
     """Show the study in `folder` while the body runs it, for as long as there is somebody to show it to.
 
-    Yields what says a line beside it. The process is a command's: a second signal may end it.
+    Yields what says a line beside it. A second signal may end the process of a `command`.
     """
     ended = Event()
     tell = partial(_tell, console)
     live = Live(console=console, auto_refresh=False, transient=True)
-    if console.is_terminal:
-        every_s, show = LIVE_EVERY_S, lambda seen: live.update(view(seen), refresh=True)
-    else:
-        every_s, show = LOG_EVERY_S, lambda seen: _print(console, line(seen))
-    thread = Thread(target=_watch, args=(folder, ended, every_s, show), name="progress")
-    live.start()
+    every_s, show = _showing(console, live)
+    thread = Thread(target=_watch, args=(folder, ended, every_s, show, console.is_jupyter), name="progress")
+    if not console.is_jupyter:
+        live.start()
     thread.start()
-    interrupt.farewell = partial(_farewell, live, tell)
+    if command:
+        interrupt.farewell = partial(_farewell, live, tell)
     try:
         yield tell
     finally:
@@ -50,6 +54,16 @@ def watch(folder: Path, interrupt: Interrupt, *, console: Console) -> Iterator[C
         thread.join()
         with suppress(*UNHEARD):
             live.stop()
+
+
+def _showing(console: Console, live: Live) -> tuple[float, Show]:
+    """How often a study is shown there, and what shows it."""
+    if console.is_jupyter:
+        cell = Cell()
+        return LIVE_EVERY_S, lambda seen: cell.show(view(seen))
+    if console.is_terminal:
+        return LIVE_EVERY_S, lambda seen: live.update(view(seen), refresh=True)
+    return LOG_EVERY_S, lambda seen: _print(console, line(seen))
 
 
 def _print(console: Console, words: str) -> None:
@@ -70,11 +84,17 @@ def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
         tell(words)
 
 
-def _watch(folder: Path, ended: Event, every_s: float, show: Callable[[Snapshot], None]) -> None:
-    """Show the study every so often until it has `ended`, or nobody sees it any more."""
-    ledger, wait_s = None, every_s
+def _watch(folder: Path, ended: Event, every_s: float, show: Show, stays: bool) -> None:
+    """Show the study every so often until it has `ended`, or nobody sees it any more.
+
+    What `stays` shows the end as well.
+    """
+    ledger, wait_s, over = None, every_s, False
     with ExitStack() as stack:
-        while not ended.wait(wait_s):
+        while not over:
+            over = ended.wait(wait_s)
+            if over and not stays:
+                return
             began = time.monotonic()
             try:
                 ledger = ledger or stack.enter_context(closing(Reader.read(folder)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.cli import here, reporting, there
+from study.cli import here, there
 from study.cli.arguments import SPEC, Address, Name, Overrides
 from study.cli.terminal import SHOWN, console, say, show_front
 from study.interrupt import INTERRUPTED
@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Run a study here; one that was begun goes on where it was. Ends with a report."""
     from study import live
-    from study.runtime import run
+    from study.runs import run
     from study.spec import resolve
 
     chosen = resolve(spec, overrides or (), here.STUDIES)
@@ -46,7 +46,7 @@ def confirm(
     """Train the front again with fresh seeds and open the test set, once. Ends with a report."""
     from study import live
     from study.budget import complete
-    from study.runtime import confirm
+    from study.runs import confirm
 
     record = here.record(name)
     if complete(record) is None and record.confirmation() is None and not unfinished:
@@ -59,7 +59,7 @@ def confirm(
 
 
 def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
-    """Drive a study, say how that went, and write its report; `again` is the command that goes on."""
+    """Drive a study, and say how that went and where its report is; `again` is the command that goes on."""
     from study import progress, view
     from study.reader import Reader
 
@@ -76,7 +76,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
     seen = progress.snapshot(Reader.read(outcome.folder))
     say("\n".join(view.lines(seen)))
     show_front(seen, most=SHOWN)
-    reporting.write([outcome.folder])
+    say(f"report: {outcome.report}")
     if outcome.reason.startswith("failed"):
         raise typer.Exit(1)
     if outcome.interrupted:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from study.budget import complete
@@ -13,11 +14,14 @@ from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Baseline
 from study.runtime import inline
+from study.runtime.beside import beside
 from study.runtime.heartbeat import beating
 from study.runtime.passing import passed_on
+from study.runtime.placement import trains_on_this_cpu
 from study.spec import StudySpec
 from trainable.data import describe, load
 from trainable.data.interactions import Fold, Split
+from trainable.engines import prepare
 from trainable.job import Job
 from trainable.trivial import trivial
 
@@ -27,7 +31,7 @@ class Outcome:
     """How a run ended: the study's folder, and why.
 
     `complete` speaks of the study; `trained` says whether this run had anything to do, `interrupted`
-    whether a signal ended it.
+    whether a signal ended it. `report` is the page that was written, None where none was asked for.
     """
 
     folder: Path
@@ -35,7 +39,22 @@ class Outcome:
     complete: bool
     trained: bool
     interrupted: bool = False
+    report: Path | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What is written while Ray ends: `write` is given the study's folder and returns the report's page, or
+    None. `ahead` imports what that takes while Ray starts; `words` say what is written.
+    """
+
+    words: str
+    write: Callable[[Path], Path | None]
+    ahead: Callable[[], object]
+
+
+NOTHING = Finish("", write=lambda _folder: None, ahead=lambda: None)
+COMPILING = "compiling the training kernel, once per machine: about 10 s"
 
 Drive = Callable[[Ledger, int, Job, Path, Interrupt], str]
 """Trains what a record has left, as a run, and returns why it ended."""
@@ -52,7 +71,7 @@ def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Te
     return nullcontext(lambda _line: None)
 
 
-def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatched) -> Outcome:
+def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
 
     With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
@@ -66,15 +85,15 @@ def run(spec: StudySpec, home: str | Path = "studies", *, watch: Watch = unwatch
             ledger.check(spec)
     split = _split(spec)
     with closing(Ledger.open(spec, folder, baseline(spec, split, split.search))) as ledger:
-        return _claimed(ledger, split, folder, spec.confirm, watch=watch, search=True)
+        return _claimed(ledger, split, folder, spec.confirm, watch=watch, finish=finish, search=True)
 
 
-def confirm(folder: Path, *, watch: Watch = unwatched) -> Outcome:
+def confirm(folder: Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
     """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
     with closing(Ledger.read(folder)) as ledger:
         asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
         ledger.check(ledger.spec, baseline(ledger.spec, split, split.search))
-        return _claimed(ledger, split, folder.absolute(), asked, watch=watch, search=False)
+        return _claimed(ledger, split, folder.absolute(), asked, watch=watch, finish=finish, search=False)
 
 
 def _split(spec: StudySpec) -> Split:
@@ -82,11 +101,18 @@ def _split(spec: StudySpec) -> Split:
 
 
 def _claimed(
-    ledger: Ledger, split: Split, folder: Path, asked: Confirm | None, *, watch: Watch, search: bool
+    ledger: Ledger,
+    split: Split,
+    folder: Path,
+    asked: Confirm | None,
+    *,
+    watch: Watch,
+    finish: Finish,
+    search: bool,
 ) -> Outcome:
     """Drive what is left of the search, and of the confirmation that is asked for, as its one owner."""
     if (enough := done(ledger, asked, search=search)) is not None:
-        return Outcome(folder, enough, complete=True, trained=False)
+        return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
     number = ledger.claim()
     interrupt, reason = Interrupt(), "failed"
     try:
@@ -95,15 +121,20 @@ def _claimed(
             watch(folder, interrupt) as tell,
             beating(ledger, number, tell),
             passed_on(interrupt, ledger, number, tell),
-            _place(ledger, number, folder, interrupt) as drive,
         ):
-            if search and complete(ledger) is None:
-                reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
-            if asked is not None and (not search or complete(ledger) is not None):
-                confirmation = begin(ledger, asked)
-                confirmation.fix(baseline(confirmation.spec, split, split.final))
-                again = replace(job(confirmation.spec, split.final), by_user=True)
-                reason = drive(confirmation, number, again, folder, interrupt)
+            with _place(ledger, number, folder, interrupt, tell, finish.ahead) as drive:
+                if search and complete(ledger) is None:
+                    reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
+                if asked is not None and (not search or complete(ledger) is not None):
+                    confirmation = begin(ledger, asked)
+                    confirmation.fix(baseline(confirmation.spec, split, split.final))
+                    again = replace(job(confirmation.spec, split.final), by_user=True)
+                    reason = drive(confirmation, number, again, folder, interrupt)
+                ledger.release(number, reason)  # what is written below says when and why the run ended
+                if finish.words:
+                    tell(finish.words)
+                written = beside(partial(finish.write, folder))
+            report = written.result()
     except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
         reason = "interrupted"
         raise KeyboardInterrupt from None
@@ -118,6 +149,7 @@ def _claimed(
         complete=done(ledger, asked, search=search) is not None,
         trained=True,
         interrupted=interrupt.asked,
+        report=report,
     )
 
 
@@ -145,14 +177,29 @@ def job(spec: StudySpec, fold: Fold) -> Job:
 
 
 @contextmanager
-def _place(ledger: Ledger, number: int, folder: Path, interrupt: Interrupt) -> Iterator[Drive]:
-    """What drives a record to its end: in this process, or on one Ray for the search and its confirmation."""
-    if ledger.spec.runtime.address == "inline":
+def _place(
+    ledger: Ledger, number: int, folder: Path, interrupt: Interrupt, tell: Tell, ahead: Callable[[], object]
+) -> Iterator[Drive]:
+    """What drives a record to its end: in this process, or on one Ray for the search and its confirmation.
+
+    While Ray starts, a thread gets ready what is needed before and after the lanes: the compiled code of
+    those on this machine's CPUs, and `ahead`.
+    """
+    runtime = ledger.spec.runtime
+    compiled = partial(prepare, runtime.engine, partial(tell, COMPILING))
+    if runtime.address == "inline":
+        compiled()
         yield inline.drive
         return
-    from study.runtime import head, tune  # Ray takes a second to import, and may be absent
+    from study.runtime import head, start  # Ray takes a second to import, and may be absent
 
+    ready = beside(compiled) if runtime.address == "local" and trains_on_this_cpu(runtime) else None
+    beside(ahead)
     with ExitStack() as stack:
-        if stack.enter_context(tune.connected(ledger.spec, folder)):
+        if stack.enter_context(start.connected(ledger.spec, folder)):
             stack.enter_context(head.attended(head.addresses(), ledger, number, interrupt))
+        from study.runtime import tune
+
+        if ready is not None:
+            ready.result()
         yield tune.drive

@@ -6,6 +6,7 @@ takes another.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from study.parts import Kind, Runtime
 from trainable.contract import StudyError
@@ -88,6 +89,13 @@ def _gpus(runtime: Runtime, nodes: Iterable[Node]) -> float:
             )
         return runtime.gpus_per_lane
     return 1.0 if runtime.engine not in CPU_ENGINES and any(node.gpus >= 1 for node in nodes) else 0.0
+
+
+def trains_on_this_cpu(runtime: Runtime) -> bool:
+    """Whether lanes on this machine train on its CPU: they have to, or the machine has no GPU of NVIDIA's."""
+    if runtime.engine in CPU_ENGINES or runtime.gpus_per_lane == 0:
+        return True
+    return runtime.gpus_per_lane == "auto" and not any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
 def _nowhere(share: Share, nodes: Sequence[Node]) -> str:

@@ -4,16 +4,13 @@ Tune places the lanes on CPUs and GPUs of one machine or many and starts them ag
 nothing and schedules nothing: what trials run is between the lanes and the referee.
 """
 
-import os
 import shutil
-import signal
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import Any
 from uuid import uuid4
 
@@ -28,22 +25,16 @@ from study.interrupt import Interrupt
 from study.ledger import Ledger
 from study.parts import Runtime
 from study.roster import LEASE_S
-from study.runtime import own, preflight
+from study.runtime import preflight
 from study.runtime.actor import RayExchange, RefereeActor
 from study.runtime.meters import shown
-from study.runtime.placement import Node, Seat, Share, seats
+from study.runtime.placement import Seat, Share, seats
+from study.runtime.start import connected, nodes
 from study.runtime.watch import Watch
-from study.spec import StudySpec
 from trainable.contract import StudyError
 from trainable.job import Job
 from trainable.tune import Lane
 
-ENVIRONMENT = {
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # with it, fit() returns on Ctrl-C as if nothing had happened
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # lanes have nothing to log; trials are in the Ledger
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 SCRATCH = "ray"
 """Tune's own folder inside the study's, where the spec names none; nothing in the record depends on it."""
 
@@ -168,67 +159,8 @@ def _bundle(seat: Seat) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([wanted], strategy="STRICT_PACK", **target)
 
 
-@contextmanager
-def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
-    """A connection to Ray: the one there is, one of its own on this machine, or the cluster's; whether it is
-    one of its own.
-
-    Ray puts the working folder first on its workers' path, so a file of the user's called `analysis.py`
-    would take our package's place there: the driver works from the study's folder, which holds no code.
-    """
-    os.environ.update(ENVIRONMENT)
-    if ray.is_initialized():
-        yield False
-        return
-    address = spec.runtime.address
-    with chdir(folder), _term_kept(), _private(address) as private:
-        try:
-            ray.init(
-                address=address,  # "local" is one of its own, even where a cluster runs on this machine
-                include_dashboard=False if address == "local" else None,
-                log_to_driver=False,
-                logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
-                **private,
-            )
-            if address == "local":
-                own.check_private([node.address for node in nodes()])
-            yield address == "local"
-        finally:
-            ray.shutdown()
-
-
-def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
-    """What `ray.init` needs besides: for a Ray of one's own, what keeps others out."""
-    return own.private() if address == "local" else nullcontext({})
-
-
-@contextmanager
-def _term_kept() -> Iterator[None]:
-    """What TERM does is afterwards as it was: Ray sets that, and leaves the process to end without a word."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if current_thread() is main_thread() and before is not None:  # None: set by C, which Python cannot
-            signal.signal(signal.SIGTERM, before)
-
-
 def _this_node() -> str:
     return str(ray.get_runtime_context().get_node_id())
-
-
-def nodes() -> list[Node]:
-    """The machines of the Ray that this process is connected to."""
-    return [
-        Node(
-            node["NodeID"],
-            node["NodeManagerAddress"],
-            node["Resources"].get("CPU", 0.0),
-            node["Resources"].get("GPU", 0.0),
-        )
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
 
 
 @contextmanager

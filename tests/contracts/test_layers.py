@@ -75,7 +75,7 @@ ORDER = {
         confirm, interrupt, referee ← runtime
         reader ← tested ← export
         budget, tested ← progress ← front_table ← view ← relay
-        interrupt, view ← live
+        interrupt, notebook, view ← live
         budget ← export
         events ← logs
         ledger ← backup
@@ -84,9 +84,10 @@ ORDER = {
         spec ← answer ← runtime
         runtime ← relay
         runtime ← doctor
+        export, live, runtime ← runs
         export, marks, runtime, view ← service ← client
-        backup, doctor, export, live, logs, pick, relay, service ← cli ← __main__
-        client, runtime ← __init__
+        backup, doctor, export, live, logs, pick, relay, runs, service ← cli ← __main__
+        client, runs ← __init__
     """,
 }
 """A ← B: B may import A and whatever A may. A folder counts as one; inside it only a circle is forbidden.
@@ -103,13 +104,21 @@ ABROAD = {
     "study.parts": ("trainable.engines",),
     "study.confirm": ("trainable.streams",),
     "study.samplers": ("trainable.streams",),
-    "study.runtime": ("trainable.job", "trainable.session", "trainable.trivial", "trainable.tune"),
+    "study.runtime": (
+        "trainable.engines",
+        "trainable.job",
+        "trainable.session",
+        "trainable.trivial",
+        "trainable.tune",
+    ),
+    "study.runs": ("analysis.report",),
     "study.cli": ("analysis.report",),
     "study.service": ("analysis.report",),
 }
 """What a module may import from the other two packages. The other two never import from one another."""
 
 OUTSIDE = {
+    "IPython": ("study.notebook",),
     "fastapi": ("study.service",),
     "jinja2": ("analysis.page", "study.service.pages"),
     "markupsafe": ("analysis",),
@@ -137,6 +146,8 @@ OUTSIDE = {
         "study.view",
         "study.live",
         "study.relay",
+        "study.runs",
+        "study.notebook",
         "study.cli",
         "trainable.data.fetch",
     ),
@@ -165,6 +176,9 @@ OUTSIDE = {
     "uvicorn": ("study.service.connection", "study.service.serve"),
 }
 """A library, and the only modules that may import it; the standard library's others are free."""
+
+UNDECLARED = {"pydantic-core", "starlette", "ipython"}
+"""Distributions that come with another one: pydantic, fastapi, the notebook that the process runs in."""
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -263,7 +277,7 @@ def test_dependencies_are_declared_if_and_only_if_they_are_imported() -> None:
     makers, libraries = packages_distributions(), set(OUTSIDE) - sys.stdlib_module_names
     imported = {makers[library][0].lower().replace("_", "-") for library in libraries}
     served = {re.split(r"[\[<>=]", line)[0] for line in project["optional-dependencies"]["service"]}
-    assert declared | served == imported - {"pydantic-core", "starlette"}  # parts of pydantic and fastapi
+    assert declared | served == imported - UNDECLARED
 
 
 # --- the walk --------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Engines: the same mathematics on different hardware. A new engine is one file and one line in `ENGINES`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from math import nan
@@ -133,3 +133,13 @@ def engine(
         fold, seed=seed, device=device, threads=threads, dtype=dtype
     )
     return cast(Engine, made)
+
+
+def prepare(name: str, compiling: Callable[[], object]) -> None:
+    """Have the code of the engine called `name` compiled for this machine's CPU, in this process and on disk.
+
+    `compiling` is called first where that takes seconds, once per machine as a rule. "auto" is the best for a
+    CPU; an engine that compiles nothing is ready.
+    """
+    if (AUTO["cpu"] if name == "auto" else name) == "numba":
+        import_module("trainable.engines.numba").prepare(compiling)

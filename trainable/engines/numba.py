@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  what compiled np.dot calls, loaded so that BLAS below finds it
+from numba.core import event
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
@@ -49,20 +50,7 @@ class NumbaEngine(AloneEngine[Rows]):
         super().__init__(fold, seed=seed, dtype=dtype)
         self.at_once = threads
         self._threads, self._dtype = threads, np.dtype(dtype)
-        self._compile()
-
-    def _compile(self) -> None:
-        """Train and measure next to nothing, so that no epoch has to wait for the compiler.
-
-        The first time on a machine it takes seconds; the code is kept on disk.
-        """
-        one, names = np.zeros(1, np.int32), np.array(["0"])
-        row = Interactions(one, one, one.astype(np.float32), None, names, names)
-        fold = Fold("nothing", row, row)
-        state = fresh(initial(LEAST, 1, 1, seed=0, replicate=0))
-        training = NumbaTraining(LEAST, state, fold, Ranking(fold), self._dtype)
-        training.train(self.rows(draw(row, seed=0, replicate=0, epoch=1)))
-        training.found()
+        _compile(self._dtype)  # so that no epoch waits for the compiler
 
     def start(self, config: Config, state: State) -> "NumbaTraining":
         """A member in training, from a state that stays as it is."""
@@ -70,7 +58,7 @@ class NumbaEngine(AloneEngine[Rows]):
 
     def rows(self, drawn: Draw) -> Rows:
         """The draw with ratings in the parameters' precision."""
-        return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(self._dtype, copy=False))
+        return _rows(drawn, self._dtype)
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """One thread a matrix product: with more these small ones take up to 80 times as long."""
@@ -149,6 +137,48 @@ class NumbaTraining(Training[Rows]):
         return {
             name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
+
+
+class Compiling(event.Listener):
+    """Calls `begun` when the compiler starts on the first of the functions that are not on disk."""
+
+    def __init__(self, begun: Callable[[], object]) -> None:
+        self._begun: Callable[[], object] | None = begun
+
+    def on_start(self, _event: event.Event) -> None:
+        """Call `begun`, once."""
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            begun()
+
+    def on_end(self, _event: event.Event) -> None:
+        """Do nothing."""
+
+
+def prepare(compiling: Callable[[], object]) -> None:
+    """Compile the kernel, or load it from disk; `compiling` is called first where it has to be compiled."""
+    with event.install_listener("numba:compile", Compiling(compiling)):
+        _compile(np.dtype("float32"))
+
+
+def _compile(dtype: np.dtype) -> None:
+    """Train and measure next to nothing: compiles for seconds the first time on a machine, and keeps the code
+    on disk.
+    """
+    one, names = np.zeros(1, np.int32), np.array(["0"])
+    row = Interactions(one, one, one.astype(np.float32), None, names, names)
+    fold = Fold("nothing", row, row)
+    drawn = draw(row, seed=0, replicate=0, epoch=1)
+    training = NumbaTraining(
+        LEAST, fresh(initial(LEAST, 1, 1, seed=0, replicate=0)), fold, Ranking(fold), dtype
+    )
+    training.train(_rows(drawn, dtype))
+    training.found()
+
+
+def _rows(drawn: Draw, dtype: np.dtype) -> Rows:
+    """The draw with ratings in the parameters' precision."""
+    return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(dtype, copy=False))
 
 
 def _net(own: Mapping[str, Floats]) -> Net:

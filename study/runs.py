@@ -1,0 +1,68 @@
+"""Run a study, or confirm one, as the commands do: shown while it runs, with tables and report at its end."""
+
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+from study import live, runtime
+from study.interrupt import Interrupt
+from study.runtime import Finish, Outcome, Tell, Watch
+from study.spec import StudySpec
+
+
+def shown(folder: Path, interrupt: Interrupt) -> AbstractContextManager[Tell]:
+    """Show a study as `study run` does: a live view in a terminal or a notebook, log lines elsewhere."""
+    return live.watch(folder, interrupt, console=Console(), command=False)
+
+
+def run(
+    spec: StudySpec, home: str | Path = "studies", *, watch: Watch = shown, report: bool = True
+) -> Outcome:
+    """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
+
+    A terminal and a notebook show a bar with the study's progress, anything else a log line every ten
+    seconds, as `study run` prints; `watch=study.runtime.unwatched` shows nothing. At the end the tables,
+    front.csv and manifest.json are written, and the report unless `report` is False. A run that is killed or
+    raises leaves what was there.
+
+    With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
+    spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
+
+    In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
+    """
+    return runtime.run(spec, home, watch=watch, finish=_finish(report=report))
+
+
+def confirm(folder: Path, *, watch: Watch = shown) -> Outcome:
+    """Confirm the front of the study in `folder` as it stands, and write its tables and report; a
+    confirmation that was begun resumes.
+    """
+    return runtime.confirm(folder, watch=watch, finish=_finish(report=True))
+
+
+def _finish(*, report: bool) -> Finish:
+    words = "writing the report" if report else "writing the tables"
+    needed = ("study.export", "analysis.report") if report else ("study.export",)
+    return Finish(words, write=partial(_write, report=report), ahead=partial(_imported, needed))
+
+
+def _imported(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        import_module(module)
+
+
+def _write(folder: Path, *, report: bool) -> Path | None:
+    """Write the study's tables, and its report if asked for; the report's page."""
+    from study.export import export
+    from study.reader import Reader
+
+    with closing(Reader.read(folder)) as reader:
+        export(reader, folder)
+    if not report:
+        return None
+    from analysis import report as reports
+
+    return reports.write(folder).absolute()

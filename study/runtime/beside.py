@@ -1,0 +1,22 @@
+"""Calls that run in a thread while the main thread waits for Ray."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def beside(call: Callable[[], T]) -> "Future[T]":
+    """Run `call` in a daemon thread and return its future: a process that ends does not wait for it."""
+    future = Future[T]()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised by the future's `result`
+            future.set_exception(error)
+
+    Thread(target=run, name="beside", daemon=True).start()
+    return future

@@ -1,0 +1,81 @@
+"""Ray's start and its end. Ray Tune, which takes longer to import, is not needed for either."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Any
+
+import ray
+
+from study.runtime import own
+from study.runtime.placement import Node
+from study.spec import StudySpec
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # with it, fit() returns on Ctrl-C as if nothing had happened
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # lanes have nothing to log; trials are in the Ledger
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@contextmanager
+def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
+    """A connection to Ray: the one there is, one of its own on this machine, or the cluster's; whether it is
+    one of its own.
+
+    Ray puts the working folder first on its workers' path, so a file of the user's called `analysis.py`
+    would take our package's place there: the driver works from the study's folder, which holds no code.
+    """
+    os.environ.update(ENVIRONMENT)
+    if ray.is_initialized():
+        yield False
+        return
+    address = spec.runtime.address
+    with chdir(folder), _term_kept(), _private(address) as private:
+        try:
+            ray.init(
+                address=address,  # "local" is one of its own, even where a cluster runs on this machine
+                include_dashboard=False if address == "local" else None,
+                log_to_driver=False,
+                logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
+                **private,
+            )
+            if address == "local":
+                own.check_private([node.address for node in nodes()])
+            yield address == "local"
+        finally:
+            ray.shutdown()
+
+
+def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
+    """What `ray.init` needs besides: for a Ray of one's own, what keeps others out."""
+    return own.private() if address == "local" else nullcontext({})
+
+
+@contextmanager
+def _term_kept() -> Iterator[None]:
+    """What TERM does is afterwards as it was: Ray sets that, and leaves the process to end without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if current_thread() is main_thread() and before is not None:  # None: set by C, which Python cannot
+            signal.signal(signal.SIGTERM, before)
+
+
+def nodes() -> list[Node]:
+    """The machines of the Ray that this process is connected to."""
+    return [
+        Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["Resources"].get("CPU", 0.0),
+            node["Resources"].get("GPU", 0.0),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]

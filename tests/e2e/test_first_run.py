@@ -1,0 +1,21 @@
+"""A first run compiles the kernel, which takes seconds, and says so; the next finds it on the disk."""
+
+from pathlib import Path
+
+import pytest
+from command import prepare, study
+
+from study.runtime import COMPILING
+
+
+def test_a_first_run_says_that_it_compiles_and_the_next_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "compiled"))
+    here = prepare(tmp_path / "here")
+    said = []
+    for name in ("first", "second"):
+        ended = study("run", "tiny.toml", "--set", f"name={name}", "--set", "budget.trials=1", cwd=here)
+        assert ended.code == 0, ended
+        said.append(ended.out.count(COMPILING))
+    assert said == [1, 0]
