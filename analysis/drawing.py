@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import ClassVar
@@ -47,7 +48,7 @@ class Key:
     plot: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Drawing:
     """A figure, its name (the files' stem), title, and a description for who cannot see it.
 
@@ -73,6 +74,11 @@ class Drawing:
 
     def svg(self) -> str:
         """The figure as an SVG file without a date: equal for equal data."""
+        return self._svg
+
+    @cached_property
+    def _svg(self) -> str:
+        """Drawn once: the page and the file share it."""
         buffer = StringIO()
         with _reproducible(self.name):
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})

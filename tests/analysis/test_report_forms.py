@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
 
 from analysis import text
 from analysis.compare import paired
@@ -139,3 +140,16 @@ def test_hostile_words_stay_words_in_every_form():
     tree = ElementTree.fromstring(page(HOSTILE, [section]))
     assert ["".join(cell.itertext()) for cell in tree.iter("td")] == [shown, "0.500", shown]
     assert json.loads(as_json(HOSTILE, [section]))["name"] == HOSTILE
+
+
+def test_each_figure_is_drawn_once_in_each_format(search, tmp_path, monkeypatch):
+    """Catches: an SVG that is drawn for the page, and again for its file."""
+    drawn, save = [], Figure.savefig
+
+    def savefig(figure, target, **options):
+        drawn.append((id(figure), options.get("format") or target.suffix))
+        save(figure, target, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    read(search).save(tmp_path)
+    assert len(drawn) == len(set(drawn)) == 3 * len([*tmp_path.glob("*.pdf")]) > 0
