@@ -6,16 +6,18 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy  # noqa: F401  what loads BLAS
 import torch
+from threadpoolctl import threadpool_info
 
 LIBRARIES = ("numpy", "torch", "numba", "scipy", "ray", "optuna")
 
 
 def described() -> str:
-    """CPU, cores, memory, GPU, versions, the day, and how busy the machine is."""
+    """CPU, cores, memory, BLAS kernel, GPU, versions, the day, and how busy the machine is."""
     cores = len(os.sched_getaffinity(0))
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    parts = [f"{_cpu()}, {cores} cores, {memory_gb:.0f} GB"]
+    parts = [f"{_cpu()}, {cores} cores, {memory_gb:.0f} GB", f"BLAS kernel {_blas()}"]
     if torch.cuda.is_available():
         parts.append(f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
     parts.append(", ".join([f"Python {platform.python_version()}", *filter(None, map(_library, LIBRARIES))]))
@@ -38,6 +40,13 @@ def _cpu() -> str:
     if "model name" not in found:
         return platform.machine()
     return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
+
+
+def _blas() -> str:
+    """The kernels that NumPy's and SciPy's matrix products take, as threadpoolctl reports them."""
+    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    kernels = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in found}
+    return ", ".join(sorted(kernels)) or "unknown"
 
 
 def _library(name: str) -> str | None:

@@ -72,7 +72,7 @@ def run_ours(home: Path, trials: int, epochs: int) -> Ended:
     """The command `study run`, to its report."""
     (home / "bench.toml").write_text(SPEC.format(trials=trials, epochs=epochs, lanes=LANES))
     command = [str(Path(sys.executable).with_name("study")), "run", "bench.toml"]
-    wall_s, _ = _timed(command, home)
+    wall_s, _ = timed(command, home)
     last = _tables(home)[1]
     if len(last) != trials:
         raise RuntimeError(f"{len(last)} of {trials} trials ran to epoch {epochs}")
@@ -84,22 +84,15 @@ def run_peer(home: Path, trials: int, epochs: int) -> Ended:
     chosen = _tables(home)[0][["weight", "sharing", "learning_rate"]].fillna({"weight": 0.5})
     (home / "configs.json").write_text(chosen.to_json(orient="records"))
     script = Path(__file__).with_name("tune_peer.py")
-    wall_s, out = _timed([sys.executable, str(script), "configs.json", str(epochs)], home)
+    wall_s, out = timed([sys.executable, str(script), "configs.json", str(epochs)], home)
     reached = json.loads(out.splitlines()[-1])
     if [r["training_iteration"] for r in reached] != [epochs] * trials:
         raise RuntimeError(f"the peer did not run {trials} trials to epoch {epochs}: {reached}")
     return Ended(wall_s, max(r["mrr"] for r in reached), min(r["mse"] for r in reached))
 
 
-def _tables(home: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Trials, and the measurements of their last epoch."""
-    tables = home / "studies" / "bench" / "tables"
-    trials = pd.read_parquet(tables / "trials.parquet")
-    measurements = pd.read_parquet(tables / "measurements.parquet")
-    return trials, measurements[measurements["epoch"] == trials["max_epochs"].max()]
-
-
-def _timed(command: list[str], home: Path) -> tuple[float, str]:
+def timed(command: list[str], home: Path) -> tuple[float, str]:
+    """Wall seconds of a command, and what it printed."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "RAY_ADDRESS": "local",
@@ -110,6 +103,14 @@ def _timed(command: list[str], home: Path) -> tuple[float, str]:
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)} failed:\n{done.stderr}")
     return wall_s, done.stdout
+
+
+def _tables(home: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Trials, and the measurements of their last epoch."""
+    tables = home / "studies" / "bench" / "tables"
+    trials = pd.read_parquet(tables / "trials.parquet")
+    measurements = pd.read_parquet(tables / "measurements.parquet")
+    return trials, measurements[measurements["epoch"] == trials["max_epochs"].max()]
 
 
 ABOUT = """{trials} configurations at random, {epochs} epochs each, measured after every epoch, on {lanes}

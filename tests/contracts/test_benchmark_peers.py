@@ -71,7 +71,7 @@ fold = per_user(generate(users=30, items=20, rows=300)[0], 0).search
 print(epochs.section(fold, rounds=1))
 print(epochs.stacked(fold, counts=(1, 2), rounds=1))
 print(gpu.section(fold, device="cpu", counts=(1, 2), rounds=1))
-runpy.run_path("tests/benchmarks", run_name="benchmarks")
+runpy.run_path("tests/benchmarks/bench.py", run_name="benchmarks")
 """
 
 
@@ -96,3 +96,22 @@ def test_a_page_keeps_the_sections_that_are_not_measured_again(tmp_path):
     assert path.read_text() == f"{page.HEAD}\n## One\n\none\n\n## Two\n\n2\n\n## Three\n\n3\n\n| a |\n"
     assert page.has(path, "Two")
     assert not page.has(path, "Four")
+
+
+def test_benchmarks_take_the_blas_kernel_of_a_process_without_forced_ones():
+    """Catches: a page that was measured on a kernel forced by OPENBLAS_CORETYPE, or does not name it."""
+    free = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    forced = free | {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_L2_SIZE": "512"}
+    lines = {
+        subprocess.run(
+            [sys.executable, "tests/benchmarks", "--machine"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.partition("; Python")[0]
+        for environment in (free, forced)
+    }
+    (line,) = lines
+    assert "BLAS kernel openblas " in line
