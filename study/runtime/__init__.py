@@ -186,20 +186,20 @@ def _place(
     those on this machine's CPUs, and `ahead`.
     """
     runtime = ledger.spec.runtime
-    compiled = partial(prepare, runtime.engine, partial(tell, COMPILING))
+    compile_kernel = partial(prepare, runtime.engine, partial(tell, COMPILING))
     if runtime.address == "inline":
-        compiled()
+        compile_kernel()
         yield inline.drive
         return
     from study.runtime import head, start  # Ray takes a second to import, and may be absent
 
-    ready = beside(compiled) if runtime.address == "local" and trains_on_this_cpu(runtime) else None
-    beside(ahead)
+    here = runtime.address == "local" and trains_on_this_cpu(runtime)
+    compiled = beside(compile_kernel if here else lambda: None)
+    beside(lambda: (compiled.exception(), ahead()))  # after it: threads that import SciPy at once may meet
     with ExitStack() as stack:
         if stack.enter_context(start.connected(ledger.spec, folder)):
             stack.enter_context(head.attended(head.addresses(), ledger, number, interrupt))
         from study.runtime import tune
 
-        if ready is not None:
-            ready.result()
+        compiled.result()
         yield tune.drive
