@@ -28,7 +28,7 @@ AFTER_RAY = """
 import signal
 from pathlib import Path
 from study import StudySpec
-from study.runtime.tune import connected
+from study.runtime.start import connected
 
 signal.signal(signal.SIGTERM, lambda *_: print("heard"))
 with connected(StudySpec.preset("smoke", ["runtime.address=local"]), Path.cwd()):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from study.runtime import local, own, tune
+from study.runtime import local, own, start
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -59,7 +59,7 @@ def test_a_run_has_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     before = dict(os.environ)
-    with tune.connected(MINE, tmp_path):
+    with start.connected(MINE, tmp_path):
         secret = ray.get(ray.remote(lambda: os.environ["RAY_AUTH_TOKEN"]).remote())
         session = Path(ray._private.worker._global_node.get_session_dir_path())
         found = listening(below(os.getpid()))
@@ -69,7 +69,7 @@ def test_a_run_has_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
         assert private(session.parents[1])
     assert not session.parents[1].exists()
     assert not (tmp_path / ".ray").exists()
-    after = {name: value for name, value in os.environ.items() if name not in tune.ENVIRONMENT}
+    after = {name: value for name, value in os.environ.items() if name not in start.ENVIRONMENT}
     assert {n: v for n, v in after.items() if "AUTH" in n} == {n: v for n, v in before.items() if "AUTH" in n}
 
 
