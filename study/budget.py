@@ -2,7 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 
+from study.distinct import Tried, space_size
 from study.parts import Budget
 from study.plateau import Plateau
 from study.reader import Reader
@@ -15,19 +17,27 @@ class Spent:
     """What a study has used: trials begun, member-epochs trained and promised, seconds of driving.
 
     `plateau` says in words that the last trials brought too little hypervolume; None where they did not.
+    `tried` counts distinct configurations, `untried` those that are left of the space.
     """
 
     trials: int
     member_epochs: int
     wall_s: float
     plateau: str | None = None
+    tried: int = 0
+    untried: float = inf
 
 
 def spent_out(spec: StudySpec, spent: Spent) -> str | None:
     """Why no further trial begins, or None while there is budget. Whichever limit comes first."""
     budget = spec.budget
-    if (size := _grid(spec)) is not None and spent.trials >= size:
-        return f"grid: all {size} configurations"
+    if spent.untried <= 0:
+        tried = (
+            f"all {spent.tried} distinct configurations were"
+            if spent.tried > 1
+            else "the only configuration was"
+        )
+        return f"{tried} tried"
     if budget.trials is not None and spent.trials >= budget.trials:
         return f"trials: {spent.trials} of {budget.trials}"
     if budget.member_epochs is not None and spent.member_epochs >= budget.member_epochs:
@@ -35,19 +45,22 @@ def spent_out(spec: StudySpec, spent: Spent) -> str | None:
     return spent.plateau or out_of_time(spec, spent)
 
 
-def most_trials(spec: StudySpec) -> int | None:
-    """Trials that a study can come to, by its budget and its grid; None where neither says."""
-    limits = (spec.budget.trials, _grid(spec))
-    return min((limit for limit in limits if limit is not None), default=None)
+def most_trials(spec: StudySpec, trials: Collection[Record | Standing]) -> int | None:
+    """Trials that a search can come to, by its budget and its space; None where neither is finite."""
+    _, untried = _tried(spec, trials)
+    most = min(len(trials) + untried, inf if spec.budget.trials is None else spec.budget.trials)
+    return None if most == inf else int(most)
 
 
-def _grid(spec: StudySpec) -> int | None:
-    """How many trials a grid has; None where the study is none."""
-    if spec.search.sampler != "grid":
-        return None
-    from study.samplers.grid import grid_of  # with Optuna, which takes longer to import than most to answer
+def _tried(spec: StudySpec, trials: Collection[Record | Standing]) -> tuple[int, float]:
+    """Distinct configurations that were tried, and those that are left.
 
-    return len(grid_of(spec))
+    Where some are left in any case, trials are not looked at and count as distinct.
+    """
+    if (left := space_size(spec) - len(trials)) > 0:
+        return len(trials), left
+    tried = Tried.of(enumerate(trials))
+    return len(tried), tried.left(spec, len(trials))
 
 
 def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
@@ -81,6 +94,9 @@ def complete(ledger: Reader, trials: Collection[Record | Standing] | None = None
     trials = ledger.standings().values() if trials is None else trials
     if any(t.state == "running" for t in trials):
         return None
-    trained = sum(t.epochs for t in trials) * ledger.spec.search.replicates
+    spec = ledger.spec
+    trained = sum(t.epochs for t in trials) * spec.search.replicates
     wall_s = sum(run.wall_s for run in ledger.runs())
-    return spent_out(ledger.spec, Spent(len(trials), trained, wall_s, Plateau.of(ledger).reached))
+    tried, untried = _tried(spec, trials) if ledger.plan is None else (0, inf)
+    spent = Spent(len(trials), trained, wall_s, Plateau.of(ledger).reached, tried, untried)
+    return spent_out(spec, spent)

@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 import pandas as pd
 
 from study.budget import complete
-from study.front import candidates, front, reference
+from study.front import Key, candidates, front, reference, repeated
 from study.reader import Reader
 from study.record import MEASURED, Point, Record, Run, State
-from study.tested import tested
+from study.tested import confirmed, tested
 from trainable.contract import METRICS, UserMetrics
 from trainable.disk import put
 
@@ -44,7 +45,8 @@ class Tables:
     measurements: pd.DataFrame
     records: Mapping[int, Record]
     hypervolume: float
-    beats_trivial: Mapping[tuple[int, int], bool]
+    beats_trivial: Mapping[Key, bool]
+    same: Mapping[Key, Key]
 
 
 def tables(ledger: Reader) -> Tables:
@@ -60,7 +62,9 @@ def tables(ledger: Reader) -> Tables:
         table[name] = pd.Series([(p.trial, p.epoch) in keys for p in points], dtype=bool)
     beats = dict(zip([(p.trial, p.epoch) for p in best.points], best.beats_trivial, strict=True))
     trials = _trials(records, table, measurements)
-    return Tables(trials, table, measurements, records, best.hypervolume, beats)
+    same = repeated(points, records, chosen)
+    table = table[[(p.trial, p.epoch) not in same for p in points]].reset_index(drop=True)
+    return Tables(trials, table, measurements, records, best.hypervolume, beats, same)
 
 
 def export(ledger: Reader, folder: Path) -> None:
@@ -72,11 +76,11 @@ def export(ledger: Reader, folder: Path) -> None:
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name in ("measurements", "points", "trials"):
         put(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
-    if (confirmation := ledger.confirmation()) is not None and confirmation.fixed:
+    if (confirmation := confirmed(ledger, made.same)) is not None and confirmation.fixed:
         for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
             put(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
     put(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
-    said = manifest(ledger, made.records.values(), made.hypervolume)
+    said = manifest(ledger, made.records.values(), made.hypervolume, made.same)
     text = json.dumps(said, indent=2, ensure_ascii=False)
     put(folder / "manifest.json", text.encode())
 
@@ -86,18 +90,23 @@ def _front(made: Tables, ledger: Reader) -> pd.DataFrame:
     rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
     keys = [*zip(rows["trial"], rows["epoch"], strict=True)]
     rows["beats_trivial"] = [made.beats_trivial[key] for key in keys]
-    known = {key: test.as_dict() for key, test in tested(ledger.confirmation()).items()}
+    known = {key: test.as_dict() for key, test in tested(confirmed(ledger, made.same)).items()}
     columns = [*METRICS, *SPREADS, "replicates"]
     test = pd.DataFrame([known.get(key, {}) for key in keys], columns=columns, index=rows.index)
     test = test.astype({"replicates": "Int64"}).add_prefix("test_")
     return rows[["trial", "epoch", *CONFIG, *columns, "beats_trivial"]].join(test)
 
 
-def manifest(ledger: Reader, records: Collection[Record], hypervolume: float) -> dict[str, Any]:
+def manifest(
+    ledger: Reader,
+    records: Collection[Record],
+    hypervolume: float,
+    same: Mapping[Key, Key] = MappingProxyType({}),
+) -> dict[str, Any]:
     """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
     states = Counter(r.state for r in records)
-    done, confirmation = complete(ledger, records), ledger.confirmation()
+    done, confirmation = complete(ledger, records), confirmed(ledger, same)
     return {
         "schema": SCHEMA,
         "name": spec.name,
@@ -176,7 +185,7 @@ def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
 def _confirmed(confirmation: Reader) -> pd.DataFrame:
     """A row a fresh seed of each point that is confirmed; trial and epoch are those of the search."""
     points = () if confirmation.plan is None else confirmation.plan.points
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         [
             {
                 "trial": points[m.trial].trial,
@@ -189,6 +198,7 @@ def _confirmed(confirmation: Reader) -> pd.DataFrame:
         ],
         columns=["trial", "replicate", "split", "epoch", *METRICS],
     )
+    return rows.drop_duplicates(["trial", "epoch", "replicate"], ignore_index=True)
 
 
 def _users(confirmation: Reader) -> pd.DataFrame:
@@ -196,7 +206,8 @@ def _users(confirmation: Reader) -> pd.DataFrame:
     points = () if confirmation.plan is None else confirmation.plan.points
     names = [f.name for f in fields(UserMetrics)]
     table = pd.DataFrame(confirmation.by_user(), columns=["trial", "replicate", "epoch", *names])
-    return table.assign(trial=table["trial"].map({n: p.trial for n, p in enumerate(points)}))
+    table = table.assign(trial=table["trial"].map({n: p.trial for n, p in enumerate(points)}))
+    return table.drop_duplicates(["trial", "epoch", "replicate", "user"], ignore_index=True)
 
 
 def _confirmation(confirmation: Reader | None) -> dict[str, Any] | None:
@@ -204,16 +215,19 @@ def _confirmation(confirmation: Reader | None) -> dict[str, Any] | None:
     if confirmation is None or confirmation.plan is None or not confirmation.fixed:
         return None
     records = {r.trial: r for r in confirmation.records()}
+    numbers: dict[Key, int] = {}
+    for number, p in enumerate(confirmation.plan.points):
+        numbers.setdefault((p.trial, p.epoch), number)
     return {
         "replicates": confirmation.spec.search.replicates,
         "points": [
             {
-                "trial": p.trial,
-                "epoch": p.epoch,
-                "why": p.reason,
+                "trial": trial,
+                "epoch": epoch,
+                "why": confirmation.plan.points[number].reason,
                 "state": records[number].state if number in records else "not begun",
             }
-            for number, p in enumerate(confirmation.plan.points)
+            for (trial, epoch), number in numbers.items()
         ],
         "reference": dict(confirmation.baseline.reference),
     }

@@ -1,6 +1,6 @@
 """Points of a study as losses, and the front among its candidates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from analysis.front import box, hypervolume, non_dominated
 from analysis.objective import objectives, to_losses
+from study.distinct import repeats
 from study.record import Baseline, Point, Record, Standing
 from study.spec import StudySpec
 
 Floats = NDArray[np.float64]
+
+Key = tuple[int, int]
+"""Trial and epoch of a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,46 @@ def candidates(
     """The points that the front is chosen from; `trials` has every trial that one is of.
 
     With candidates = "every" each measured epoch of a trial that did not fail; with "last" the end of each
-    trial that ran to its end. What was not trained and measured so is not here (law 4).
+    trial that ran to its end. What was not trained and measured so is not here (law 4). A point is here
+    once: where trials have the same configuration, as in old records, the first of them has it.
     """
+    return _once(_eligible(points, trials, spec), repeats(trials))
+
+
+def _eligible(
+    points: Sequence[Point], trials: Mapping[int, Record | Standing], spec: StudySpec
+) -> list[Point]:
+    """The same, where each trial has a configuration of its own."""
     if spec.train.candidates == "every":
         return [p for p in points if trials[p.trial].state != "failed"]
     ended = {n: t.epochs for n, t in trials.items() if t.state == "completed"}
     return [p for p in points if ended.get(p.trial) == p.epoch]
+
+
+def repeated(
+    points: Sequence[Point], trials: Mapping[int, Record | Standing], chosen: Iterable[Point]
+) -> dict[Key, Key]:
+    """The points whose configuration and epochs another point has too, each with the one that counts: the
+    `chosen`, else that of the first trial. Empty but for old records.
+    """
+    again = repeats(trials)
+    if not again:
+        return {}
+    first: dict[Key, Key] = {}
+    for p in (*chosen, *points):
+        first.setdefault((again.get(p.trial, p.trial), p.epoch), (p.trial, p.epoch))
+    counts = {(p.trial, p.epoch): first[again.get(p.trial, p.trial), p.epoch] for p in points}
+    return {key: kept for key, kept in counts.items() if key != kept}
+
+
+def _once(points: list[Point], again: Mapping[int, int]) -> list[Point]:
+    """The points without those whose configuration and epochs an earlier one has."""
+    if not again:
+        return points
+    first: dict[Key, Point] = {}
+    for point in points:
+        first.setdefault((again.get(point.trial, point.trial), point.epoch), point)
+    return [*first.values()]
 
 
 def front(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Front:

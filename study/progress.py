@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from study.budget import complete, most_trials
-from study.front import Front, candidates, front, reference
+from study.front import Front, candidates, front, reference, repeated
 from study.reader import Reader
 from study.record import Point, Record, Run, Standing, State
 from study.spec import StudySpec
-from study.tested import Tested, tested
+from study.tested import Tested, confirmed, tested
 from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
@@ -33,8 +33,8 @@ class Snapshot:
 
     `reason` says why it stands so, in words; `lanes` counts those that train right now. `trials` has all that
     began, by number, `configs` the values of those that run or are on the front. `points` are all that were
-    measured, `tested` has the confirmed ones on the test set, by trial and epoch. `reference` has what the
-    trivial models reach, by metric.
+    measured, each once; `tested` has the confirmed ones on the test set, by trial and epoch. `reference` has
+    what the trivial models reach, by metric.
     """
 
     spec: StudySpec
@@ -63,7 +63,8 @@ def snapshot(ledger: Reader) -> Snapshot:
     reached = {p.trial: p.epoch for p in points}
     epochs = {n: reached.get(n, 0) if t.state == "running" else t.epochs for n, t in trials.items()}
     counts = Counter(t.state for t in trials.values())
-    best = front(candidates(points, trials, spec), spec, reference(baseline, spec))
+    chosen = candidates(points, trials, spec)
+    best = front(chosen, spec, reference(baseline, spec))
     begun = {n for n, t in trials.items() if t.state == "running"}
     records = {r.trial: r for r in ledger.records(begun | {p.trial for p in best.points})}
     running = {n: records[n] for n in begun & records.keys()}
@@ -71,8 +72,9 @@ def snapshot(ledger: Reader) -> Snapshot:
     alive = bool(runs) and runs[-1].alive
     wall_s = sum(run.wall_s for run in runs) + (max(0.0, runs[-1].silent_s) if alive else 0.0)
     state, reason = _stand(runs, None if alive else complete(ledger, trials.values()), alive=alive)
-    share = _share(spec, epochs, running, wall_s)
-    confirmed = ledger.confirmation()
+    share = _share(spec, epochs, running, wall_s, most=most_trials(spec, trials.values()))
+    same = repeated(points, trials, chosen)
+    confirmation = confirmed(ledger, same)
     holders = {r.holder for r in running.values() if r.holder is not None}
     return Snapshot(
         spec=spec,
@@ -87,9 +89,9 @@ def snapshot(ledger: Reader) -> Snapshot:
         left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
         front=best,
         configs={n: r.config for n, r in records.items() if r.config is not None},
-        confirmation=_confirmation(confirmed),
-        points=points,
-        tested=tested(confirmed),
+        confirmation=_confirmation(confirmation),
+        points=[p for p in points if (p.trial, p.epoch) not in same],
+        tested=tested(confirmation),
         reference=baseline.reference,
     )
 
@@ -119,12 +121,21 @@ def _stand(runs: Sequence[Run], enough: str | None, *, alive: bool) -> tuple[Sta
     return "failed" if last.startswith("failed") else "stopped", last
 
 
-def _share(spec: StudySpec, epochs: Mapping[int, int], running: Mapping[int, Record], wall_s: float) -> float:
-    """The part of the budget that is spent, by the nearest of its limits; `epochs` has each trial's."""
+def _share(
+    spec: StudySpec,
+    epochs: Mapping[int, int],
+    running: Mapping[int, Record],
+    wall_s: float,
+    *,
+    most: int | None,
+) -> float:
+    """The part of the budget that is spent, by the nearest of its limits; `epochs` has each trial's, and
+    `most` trials can be reached.
+    """
     budget, parts = spec.budget, [0.0]
-    if (trials := most_trials(spec)) is not None:
+    if most is not None:
         begun = sum(epochs[n] / r.config.epochs for n, r in running.items() if r.config)
-        parts.append((len(epochs) - len(running) + begun) / trials)
+        parts.append((len(epochs) - len(running) + begun) / most)
     if budget.member_epochs is not None:
         parts.append(sum(epochs.values()) * spec.search.replicates / budget.member_epochs)
     if budget.wall_time_s is not None:

@@ -126,7 +126,7 @@ class Reader:
 
     def standings(self) -> dict[int, Standing]:
         """How every trial stands, by number: of a long record a fraction of what `records` reads."""
-        return {n: _standing(entry.get("outcome", {})) for n, entry in self._entries("outcome").items()}
+        return {n: _standing(entry) for n, entry in self._entries("config", "outcome").items()}
 
     def _entries(self, *keys: str, some: Collection[int] | None = None) -> dict[int, dict[str, Any]]:
         """What is noted of each trial, or of some, by number: under these keys, or under all."""
@@ -252,10 +252,10 @@ class Reader:
 
 def _record(number: int, entry: Mapping[str, Any]) -> Record:
     lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
-    standing = _standing(outcome)
+    standing = _standing(entry)
     return Record(
         trial=number,
-        config=Config.from_dict(entry["config"]) if "config" in entry else None,
+        config=standing.config,
         state=standing.state,
         reason=standing.reason,
         holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
@@ -269,8 +269,9 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
     )
 
 
-def _standing(outcome: Mapping[str, Any]) -> Standing:
-    """How a trial stands that has this outcome on record; an empty one where it runs."""
-    if not outcome:
-        return Standing("running", None, 0)
-    return Standing(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"])
+def _standing(entry: Mapping[str, Any]) -> Standing:
+    """How a trial stands that has this on record: it runs while it has no outcome."""
+    config = Config.from_dict(entry["config"]) if "config" in entry else None
+    if (outcome := entry.get("outcome")) is None:
+        return Standing("running", None, 0, config)
+    return Standing(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"], config)

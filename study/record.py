@@ -129,6 +129,7 @@ class Standing(NamedTuple):
     state: State
     reason: str | None
     epochs: int
+    config: Config | None = None
 
 
 @dataclass(frozen=True, slots=True)

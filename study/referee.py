@@ -7,9 +7,11 @@ and not held starts again, what is held and no longer leased is dropped. Repeati
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import Lock
 
 from study.budget import Spent, out_of_time, spent_out
+from study.distinct import Tried
 from study.events import Event, Notify, unheard
 from study.forms import largest
 from study.front import reference, stands_for
@@ -62,6 +64,7 @@ class Referee:
         self._ahead = ahead
         self._notify = notify
         self._reserved = 0
+        self._nothing_left = False
         self._drawing = Lock()
         self._looked = float("-inf")
         self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
@@ -77,18 +80,25 @@ class Referee:
         self._begun = len(records)
         self._trained = sum(r.epochs for r in records) * self._replicates
         self._running: dict[int, Running] = {}
+        self._tried = Tried()
+        again: dict[int, int] = {}
         for record in records:
+            config = record.config
             if record.state == "running":
-                config = record.config or self.ledger.settle(record.trial)
+                config = config or self.ledger.settle(record.trial)
                 trial = self._running[record.trial] = Running(config, record.attempt, record.holder)
                 trial.faults, trial.retries = dict(record.faults), list(record.retries)
                 trial.losses, trial.alone = trial.lost, "deadly" in trial.faults
                 if trial.losses and (points := self.ledger.points(trial=record.trial)):
                     trial.reached = points[-1].epoch
+            if config is not None and (earlier := self._try(record.trial, config)) is not None:
+                again[record.trial] = earlier
         self._judge = Judge(self.ledger, self._corner)
         for said in self._judge.stopped():
             if said.decision.trial in self._running:
                 self._end(said.decision, said.epoch)
+        for number in sorted(self._running.keys() & again.keys()):
+            self._repeated(number, again[number])
 
     # --- the one call ----------------------------------------------------------------------------------
 
@@ -184,9 +194,24 @@ class Referee:
         return number, config
 
     def begin(self, number: int, config: Config) -> None:
-        """The trial that was reserved is drawn; the next lane with a free slot trains it."""
+        """The trial that was reserved is drawn; the next lane with a free slot trains it.
+
+        One that repeats another says that no configuration is left, and ends at once.
+        """
         self._reserved -= 1
         self._running[number] = Running(config, attempt=0, holder=None)
+        if (earlier := self._try(number, config)) is not None:
+            self._nothing_left = True
+            self._repeated(number, earlier)
+
+    def _try(self, number: int, config: Config) -> int | None:
+        """The earlier trial with this configuration, or None; a confirmation trains whatever was planned."""
+        return None if self.ledger.plan is not None else self._tried.add(number, config)
+
+    def _repeated(self, number: int, earlier: int) -> None:
+        """End a trial that has the configuration of an earlier one."""
+        reason = f"the same configuration as trial {earlier}; each is trained once"
+        self._end(Decision(number, "stop", reason), 0)
 
     def close(self) -> None:
         """Let go of the record."""
@@ -389,7 +414,8 @@ class Referee:
             self.reserve()
             number, config = self.draw()
             self.begin(number, config)
-            leases.append(self._again(number, holder))
+            if number in self._running:
+                leases.append(self._again(number, holder))
 
     def _again(self, number: int, holder: Holder) -> Lease:
         """The same lease once more where only the answer was lost, else the trial's next attempt."""
@@ -423,7 +449,11 @@ class Referee:
         promised = sum(t.config.epochs for t in self._running.values())
         promised = (promised + self._reserved * largest(self.spec.form("epochs"))) * self._replicates
         wall_s = self._wall_before + self._clock() - self._opened
-        return Spent(self._begun, self._trained + promised, wall_s, self._plateau.reached)
+        spent = Spent(self._begun, self._trained + promised, wall_s, self._plateau.reached)
+        if self.ledger.plan is not None:
+            return spent
+        untried = 0 if self._nothing_left else self._tried.left(self.spec, self._begun) - self._reserved
+        return replace(spent, tried=len(self._tried), untried=untried)
 
 
 def _refusal(incarnation: int, held: Sequence[Held], reason: str) -> Answer:

@@ -19,6 +19,7 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
+from study.distinct import Branch, branches
 from study.forms import Form, Log, Logit, Range, Uniform, Whole
 from study.parts import Space
 from study.spec import StudySpec
@@ -47,6 +48,11 @@ class SearchSpace:
         self.distributions: Mapping[str, BaseDistribution] = MappingProxyType(
             {self._parameter(name): _distribution(self._forms[name]) for name in self.searched}
         )
+        self.branches: Mapping[str, Branch] = {
+            sharing: {self._parameter(name): branch[name] for name in self.searched if name in branch}
+            for sharing, branch in branches(spec).items()
+        }
+        """The values that each of Optuna's parameters can take, by sharing."""
 
     def suggest(self, trial: BaseTrial) -> Config:
         """The Config of a trial: of a new one as its sampler draws it, of a recorded one as it was drawn."""
@@ -60,17 +66,6 @@ class SearchSpace:
                 parameter = self._parameter(name)
                 chosen[parameter] = ask(parameter, self.distributions[parameter])
         return chosen
-
-    def grid(self) -> list[dict[str, Any]]:
-        """The parameters of every distinct configuration, where each that is searched is a choice."""
-        grid: list[dict[str, Any]] = [{}]
-        for name in self.searched:
-            grid = [
-                {**chosen, **value}
-                for chosen in grid
-                for value in (self._choices(name) if self._has(chosen, name) else [{}])
-            ]
-        return grid
 
     def config(self, parameters: Mapping[str, Any], number: int) -> Config:
         """The Config of trial `number` with these parameters.
@@ -92,15 +87,13 @@ class SearchSpace:
         named = self._initial[number].model_dump(exclude_none=True)
         return {self._parameter(n): self._encode(n, named[n]) for n in self.searched if n in named}
 
+    def sharing(self, parameters: Mapping[str, Any]) -> str:
+        """The sharing of a configuration with these parameters."""
+        return str(parameters.get("sharing", self._forms["sharing"]))
+
     def _has(self, chosen: Mapping[str, Any], name: str) -> bool:
         """Whether a configuration has a value by this name, with what was chosen before it."""
-        return name != "weight" or chosen.get("sharing", self._forms["sharing"]) != "none"
-
-    def _choices(self, name: str) -> list[dict[str, Any]]:
-        form = self._forms[name]
-        if not isinstance(form, tuple):
-            raise TypeError(f"{name}: {form!r} is no list of choices")
-        return [{self._parameter(name): value} for value in form]
+        return name != "weight" or self.sharing(chosen) != "none"
 
     def _parameter(self, name: str) -> str:
         return f"logit({name})" if isinstance(self._forms[name], Logit) else name

@@ -1,10 +1,11 @@
 """Confirmed points on the test set: the means over their fresh seeds, and the spread."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from statistics import fmean, stdev
 
+from study.front import Key
 from study.reader import Reader
 from trainable.contract import METRICS, Measurement
 
@@ -23,6 +24,20 @@ class Tested:
         """The metrics by name, each with its `_sd`, and `replicates`."""
         spreads = {f"{name}_sd": self.spreads[name] for name in METRICS}
         return {**self.metrics, **spreads, "replicates": self.replicates}
+
+
+def confirmed(ledger: Reader, same: Mapping[Key, Key]) -> Reader | None:
+    """The confirmation of a search, its points called as in `same` where they are there.
+
+    So a point that an old plan names by a repeated trial is called as the search's tables call it.
+    """
+    confirmation = ledger.confirmation()
+    if confirmation is not None and confirmation.plan is not None and same:
+        calls = [same.get((p.trial, p.epoch), (p.trial, p.epoch)) for p in confirmation.plan.points]
+        points = zip(confirmation.plan.points, calls, strict=True)
+        named = tuple(replace(p, trial=trial, epoch=epoch) for p, (trial, epoch) in points)
+        confirmation.plan = replace(confirmation.plan, points=named)
+    return confirmation
 
 
 def tested(confirmation: Reader | None) -> dict[tuple[int, int], Tested]:

@@ -3,25 +3,30 @@
 A new sampler is one file and one line in `SAMPLERS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from math import floor
+from random import Random
 from typing import Any, cast
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from study.distinct import Untried
 from study.parts import SamplerName
 from study.space import SearchSpace
 from study.spec import StudySpec
 from trainable.streams import derive
 
 REDRAWS = 3
-"""How often a configuration that the study already has is drawn again before it is accepted."""
+"""How often a sampler draws again where it repeats a trial; then an untried configuration is chosen."""
+
+RANDOM_REDRAWS = 100
+"""How often real numbers are drawn again at random: a range between two neighbours has no third number."""
 
 SAMPLERS: Mapping[SamplerName, str] = {
     "tpe": "study.samplers.tpe:tpe",
@@ -32,6 +37,20 @@ SAMPLERS: Mapping[SamplerName, str] = {
     "grid": "study.samplers.grid:Grid",
 }
 """Name → "module:function", a function (draw) → sampler. Also named in `study.parts.SamplerName`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A trial to be drawn, as it was before anything was drawn for it; the parameters of all others."""
+
+    study: optuna.Study
+    trial: FrozenTrial
+    others: Mapping[int, Mapping[str, Any]]
+
+    @property
+    def tried(self) -> Collection[Mapping[str, Any]]:
+        """The parameters that no draw may repeat."""
+        return self.others.values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +75,16 @@ def sampler(name: SamplerName, draw: Draw) -> BaseSampler:
 
 
 class KeyedSampler(BaseSampler):
-    """Draws the whole configuration of a trial from its number, the study's seed and the trials so far.
+    """Draws the whole configuration of a trial from its number, the study's seed and the other trials.
 
-    First come the initial configurations; what they leave open is drawn at random, or by the grid where it
-    is one. After them a share `explore` of the trials is drawn at random, the sharings taking turns; the
-    sampler that the spec names draws the others, made anew for each. A configuration that the study already
-    has is drawn again, `REDRAWS` times at most. A trial that was drawn in part (a kill came between) is drawn
-    as it was, from the beginning, and keeps that part: what depends on no other trial is what it would have
-    been.
+    First come the initial configurations; what they leave open is drawn at random. After them a share
+    `explore` of the trials is drawn at random, the sharings taking turns; the sampler that the spec names
+    draws the others, made anew for each. No configuration is drawn twice: a sampler that repeats one draws
+    again, `REDRAWS` times at most, and then one of the untried is chosen at random. Only where none is left
+    does a trial repeat another.
+
+    A trial that was drawn in part (a kill came between) is drawn as it was, from the beginning, and keeps
+    that part: what depends on no other trial is what it would have been.
     """
 
     def __init__(self, spec: StudySpec, space: SearchSpace) -> None:
@@ -80,27 +101,62 @@ class KeyedSampler(BaseSampler):
         self, optuna_study: optuna.Study, trial: FrozenTrial, _search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The parameters of the trial's configuration, by Optuna's names."""
-        drawn = self._drawn(optuna_study, _undrawn(trial))
+        trials = optuna_study.get_trials(deepcopy=False)
+        others = {other.number: other.params for other in trials if other.number != trial.number}
+        ask = Ask(optuna_study, _undrawn(trial), others)
+        drawn = self._drawn(ask)
         if not trial.params:
             return drawn
-        return self._draw("random", 0, optuna_study, _undrawn(trial), {**drawn, **trial.params})
+        drawn = self._draw("random", 0, ask, {**drawn, **trial.params})
+        return drawn if drawn not in ask.tried else self._new("random", ask, trial.params) or drawn
 
-    def _drawn(self, optuna_study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        """What a trial is drawn that has nothing yet."""
-        search = self._spec.search
-        if (initial := self._space.initial(trial.number)) is not None:
-            opener: SamplerName = "grid" if search.sampler == "grid" else "random"
-            return self._draw(opener, 0, optuna_study, trial, initial)
-        turn = self._exploration(trial.number - len(search.initial))
-        drawn: dict[str, Any] = {}
+    def _drawn(self, ask: Ask) -> dict[str, Any]:
+        """The parameters of a trial that has none yet."""
+        search, number = self._spec.search, ask.trial.number
+        if (named := self._space.initial(number)) is not None and (opened := self._opened(ask, named)):
+            return opened
+        turn = self._exploration(number - len(search.initial))
+        if named is not None:
+            drawn = self._new("random", ask, {})
+        elif turn is not None:
+            drawn = self._new("random", ask, self._turn(turn, ask))
+        else:
+            drawn = self._new(search.sampler, ask, {})
+        return drawn or self._draw("random", 0, ask, {})
+
+    def _opened(self, ask: Ask, named: Mapping[str, Any]) -> dict[str, Any] | None:
+        """An initial configuration; None where every one that fits what is named was tried.
+
+        Where nothing is shared it may have the parameters of another one that names another weight.
+        """
+        if (drawn := self._new("random", ask, named)) is not None:
+            return drawn
+        initial = self._spec.search.initial
+        weight = initial[ask.trial.number].weight
+        if weight is None or "weight" not in self._space.searched:
+            return None
+        same = {n: p for n, p in ask.others.items() if n < len(initial) and initial[n].weight == weight}
+        drawn = self._new("random", replace(ask, others=same), named)
+        return drawn if drawn is not None and self._space.sharing(drawn) == "none" else None
+
+    def _new(self, name: SamplerName, ask: Ask, pinned: Mapping[str, Any]) -> dict[str, Any] | None:
+        """An untried configuration with what is pinned; None where there is none."""
+        needed = pinned.keys() if "sharing" not in pinned and len(self._space.branches) > 1 else set()
         for redraw in range(REDRAWS + 1):
-            if turn is None:
-                drawn = self._draw(search.sampler, redraw, optuna_study, trial, {})
-            else:
-                drawn = self._draw("random", redraw, optuna_study, trial, self._sharing(turn + redraw))
-            if not self._repeats(drawn, optuna_study, trial):
-                break
-        return drawn
+            drawn = self._draw(name, redraw, ask, pinned)
+            if drawn not in ask.tried and needed <= drawn.keys():
+                return drawn
+        untried = Untried(self._space.branches, ask.tried, pinned)
+        if not untried.counts:
+            return None
+        chance = Random(derive(self._spec.search.seed, use="untried", number=ask.trial.number))
+        sharing, values = untried.choose(chance)
+        if values is not None:
+            return values
+        if "sharing" in self._space.distributions:
+            pinned = {**pinned, "sharing": sharing}
+        draws = (self._draw("random", redraw, ask, pinned) for redraw in range(REDRAWS + 1, RANDOM_REDRAWS))
+        return next((drawn for drawn in draws if drawn not in ask.tried), None)
 
     def sample_independent(
         self,
@@ -121,41 +177,26 @@ class KeyedSampler(BaseSampler):
         before, after = floor(ask * explore), floor((ask + 1) * explore)
         return before if after > before else None
 
-    def _sharing(self, turn: int) -> dict[str, Any]:
-        """The sharing whose turn it is, where the sharing is searched."""
-        match self._space.distributions.get("sharing"):
-            case CategoricalDistribution(choices=choices):
-                return {"sharing": choices[turn % len(choices)]}
-        return {}
+    def _turn(self, turn: int, ask: Ask) -> dict[str, Any]:
+        """The sharing whose turn it is among those with untried configurations, where it is searched."""
+        sharings = [*Untried(self._space.branches, ask.tried, {}).counts]
+        searched = "sharing" in self._space.distributions and sharings
+        return {"sharing": sharings[turn % len(sharings)]} if searched else {}
 
-    def _draw(
-        self,
-        name: SamplerName,
-        redraw: int,
-        optuna_study: optuna.Study,
-        trial: FrozenTrial,
-        pinned: Mapping[str, Any],
-    ) -> dict[str, Any]:
+    def _draw(self, name: SamplerName, redraw: int, ask: Ask, pinned: Mapping[str, Any]) -> dict[str, Any]:
         """One configuration by the sampler `name`, but for what is pinned."""
-        drawer = sampler(name, Draw(self._spec, self._space, trial.number, redraw))
+        drawer = sampler(name, Draw(self._spec, self._space, ask.trial.number, redraw))
         known = dict(pinned)
-        inferred = drawer.infer_relative_search_space(optuna_study, trial)
+        inferred = drawer.infer_relative_search_space(ask.study, ask.trial)
         together = {p: distribution for p, distribution in inferred.items() if p not in known}
-        known = {**drawer.sample_relative(optuna_study, trial, together), **known}
+        known = {**drawer.sample_relative(ask.study, ask.trial, together), **known}
 
-        def ask(parameter: str, distribution: BaseDistribution) -> Any:
+        def value(parameter: str, distribution: BaseDistribution) -> Any:
             if parameter in known:
                 return known[parameter]
-            return drawer.sample_independent(optuna_study, trial, parameter, distribution)
+            return drawer.sample_independent(ask.study, ask.trial, parameter, distribution)
 
-        return self._space.parameters(ask)
-
-    def _repeats(self, drawn: Mapping[str, Any], optuna_study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether an earlier trial has these parameters; where one is real, none has."""
-        if any(isinstance(self._space.distributions[name], FloatDistribution) for name in drawn):
-            return False
-        others = optuna_study.get_trials(deepcopy=False)
-        return any(other.params == drawn for other in others if other.number < trial.number)
+        return self._space.parameters(value)
 
 
 def _undrawn(trial: FrozenTrial) -> FrozenTrial:

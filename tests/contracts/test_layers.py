@@ -58,22 +58,23 @@ ORDER = {
     "study": """
         forms ← parts
         printable ← events, front_table, runtime
-        parts, spec_text ← spec ← space ← samplers
+        parts, spec_text ← spec
         owner ← record
+        record, spec ← distinct ← space ← samplers
         record, spec ← database ← reader, storage
         reader, samplers, storage ← ledger
         database ← marks
-        record, spec ← front
+        distinct ← front
         front, ledger ← confirm
         front, reader ← plateau
-        plateau, samplers ← budget
+        plateau ← budget
         spec ← rules
         front, ledger, rules ← judge
         ledger ← roster
         record ← running
         budget, events, judge, roster, running ← referee
         confirm, interrupt, referee ← runtime
-        reader ← tested ← export
+        front, reader ← tested ← export
         budget, tested ← progress ← front_table ← view ← relay
         interrupt, notebook, view ← live
         budget ← export

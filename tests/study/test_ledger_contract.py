@@ -104,7 +104,8 @@ class LedgerContract:
         ledger.end(number, "fail", "loss not finite", epochs=1, point=None)
         records = {r.trial: r for r in ledger.records()}
         assert {r.state for r in records.values()} == {"running", "completed", "failed"}
-        assert ledger.standings() == {n: Standing(r.state, r.reason, r.epochs) for n, r in records.items()}
+        standings = {n: Standing(r.state, r.reason, r.epochs, r.config) for n, r in records.items()}
+        assert ledger.standings() == standings
         assert ledger.records({number, 0}) == [records[0], records[number]]
         assert ledger.records(set()) == []
 

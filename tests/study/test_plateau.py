@@ -64,5 +64,6 @@ def test_nothing_is_a_plateau_without_a_limit_or_before_enough_trials(open_ledge
 
 def test_a_front_that_beats_nothing_is_no_plateau(open_ledger):
     """λ = 1 alone never beats the bias model here. Catches: 0 ≥ 0 × gain taken for rest."""
-    ledger = open_ledger("space.weight=1.0", "space.sharing=both", "space.learning_rate=1.0", LIMIT)
+    useless = ("space.weight=1.0", "space.sharing=both", "space.learning_rate=1.0")
+    ledger = open_ledger(*useless, "space.hidden={ int = [1, 99] }", LIMIT)
     assert finished(ledger) == "trials: 6 of 6"
