@@ -22,9 +22,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import CONFIRM, SPEC, put_spec, study_id
+from study.database import ATTRIBUTES, CONFIRM, SPEC, put_spec, study_id
 from study.owner import Owner
-from study.reader import Reader
+from study.reader import CLOCK, Reader
 from study.record import (
     MEASURED,
     SILENT_RUN_S,
@@ -238,13 +238,21 @@ class Ledger(Reader):
         try:
             with self._engine.begin() as connection:
                 done = connection.execute(sa.insert(runs).values(**row))
+                key = done.inserted_primary_key
+                if key is None:
+                    raise RuntimeError("the database did not number the run")
+                clock = {"study_id": self._search, "key": f"{CLOCK}{key[0]}", "value_json": "null"}
+                connection.execute(sa.insert(ATTRIBUTES).values(**clock))
         except sa.exc.IntegrityError:
             raise StudyError(self._taken(self.runs()[-1])) from None
-        key = done.inserted_primary_key
-        if key is None:
-            raise RuntimeError("the database did not number the run")
         _DRIVEN[self] = (int(key[0]), row["started"])
         return int(key[0])
+
+    def start_clock(self, run: int) -> None:
+        """Count the wall time of a run from its last renewal on: its first lane has asked for work."""
+        with self._engine.connect() as connection:
+            renewed = connection.execute(sa.select(runs.c.renewed).where(runs.c.run == run)).scalar_one()
+        self._storage.set_study_user_attr(self._search, f"{CLOCK}{run}", renewed)
 
     def _taken(self, run: Run) -> str:
         name, owner = self.spec.name, run.owner

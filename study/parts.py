@@ -190,7 +190,7 @@ class Budget(Part):
     member_epochs: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     """Epochs, summed over trials and replicates."""
     wall_time_s: Positive | None = None
-    """Seconds of running, summed over runs."""
+    """Seconds from a run's first lane to its end, summed over runs; waiting for a lane spends none."""
     plateau: Plateau | None = None
     """End when the hypervolume no longer grows; never the only limit, for it may grow for ever."""
 

@@ -70,7 +70,8 @@ def snapshot(ledger: Reader) -> Snapshot:
     running = {n: records[n] for n in begun & records.keys()}
     member_epochs = sum(epochs.values()) * spec.search.replicates
     alive = bool(runs) and runs[-1].alive
-    wall_s = sum(run.wall_s for run in runs) + (max(0.0, runs[-1].silent_s) if alive else 0.0)
+    waits = not alive or runs[-1].began is None
+    wall_s = sum(run.wall_s for run in runs) + (0.0 if waits else max(0.0, runs[-1].silent_s))
     state, reason = _stand(runs, None if alive else complete(ledger, trials.values()), alive=alive)
     share = _share(spec, epochs, running, wall_s, most=most_trials(spec, trials.values()))
     same = repeated(points, trials, chosen)

@@ -7,6 +7,7 @@ of thousands of trials to read; its own `get_trials` takes seconds of one.
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +41,9 @@ _TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id
 
 NO_TOKEN = 1
 """In the place of the number that a lane makes up before it is given one: those are below 0."""
+
+CLOCK = "clock/"
+"""Before a run's number, the key of when it began; the value is null while it waits for its first lane."""
 
 _NAMED = 1000
 """Trials that a query names one by one; of more, all are read."""
@@ -238,7 +242,13 @@ class Reader:
         driven = (r.started, r.renewed, r.stop, r.ended, r.reason, self._shared_time - r.heard)
         query = sa.select(r.run, *owner, *driven).where(r.study == self._search).order_by(r.run)
         with self._engine.connect() as connection:
-            return [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
+            found = [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
+        return self._clocked(found)
+
+    def _clocked(self, found: list[Run]) -> list[Run]:
+        """The runs with the time at which each began; one without a clock on record began at its start."""
+        facts = self._facts(self._search)
+        return [replace(run, began=facts.get(f"{CLOCK}{run.run}", run.started)) for run in found]
 
     @property
     def _shared_time(self) -> sa.ColumnElement[float]:

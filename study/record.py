@@ -138,6 +138,7 @@ class Run:
     of the driver's that nobody sets.
 
     `silent_s` is how long ago the row was renewed, by the one clock that the database has for all hosts.
+    `began` is when the run's first lane asked for work: until then it waits for a place to train.
     """
 
     run: int
@@ -148,11 +149,12 @@ class Run:
     ended: float | None
     reason: str | None
     silent_s: float
+    began: float | None = None
 
     @property
     def wall_s(self) -> float:
-        """How long it lasted, or has lasted as far as anybody knows."""
-        return (self.ended or self.renewed) - self.started
+        """Seconds from its first lane to its end, or to its last renewal; 0 while no lane has asked."""
+        return 0.0 if self.began is None else (self.ended or self.renewed) - self.began
 
     @property
     def alive(self) -> bool:

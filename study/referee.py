@@ -67,7 +67,10 @@ class Referee:
         self._nothing_left = False
         self._drawing = Lock()
         self._looked = float("-inf")
-        self._wall_before, self._opened = sum(r.wall_s for r in ledger.runs()), clock()
+        driven = ledger.runs()
+        self._wall_before = sum(r.wall_s for r in driven)
+        clocked = any(r.run == run and r.began is not None for r in driven)
+        self._opened = clock() if clocked else None
         self.over: str | None = None
         self._lost = False
         self._plateau = Plateau.of(ledger)
@@ -119,6 +122,9 @@ class Referee:
             self._look()
             if self._lost:
                 return _refusal(incarnation, held, "another run has the study")
+            if self._opened is None:  # until now the study has waited for a place to train
+                self.ledger.start_clock(self.run)
+                self._opened = self._clock()
             if new:
                 self._welcome(lane, seen, incarnation)
             self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
@@ -448,7 +454,7 @@ class Referee:
         """What is used up, with what the running trials are promised."""
         promised = sum(t.config.epochs for t in self._running.values())
         promised = (promised + self._reserved * largest(self.spec.form("epochs"))) * self._replicates
-        wall_s = self._wall_before + self._clock() - self._opened
+        wall_s = self._wall_before + (0.0 if self._opened is None else self._clock() - self._opened)
         spent = Spent(self._begun, self._trained + promised, wall_s, self._plateau.reached)
         if self.ledger.plan is not None:
             return spent

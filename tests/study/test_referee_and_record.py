@@ -15,8 +15,10 @@ from formula import FormulaLane, measure
 from law5 import judged_again
 
 from study.budget import complete
+from study.database import ATTRIBUTES
 from study.front import candidates
 from study.ledger import Ledger
+from study.progress import snapshot
 from study.record import runs
 from study.referee import FRUITLESS_STARTS, Referee
 from study.running import STARTS
@@ -593,6 +595,46 @@ def test_spent_wall_time_ends_the_running_trials_where_they_are(open_ledger):
     states = {r.state for r in ledger.records()}
     assert states == {"stopped"}
     assert all(r.reason.startswith("wall time") for r in ledger.records())
+
+
+def test_waiting_for_a_lane_spends_no_wall_time(open_ledger):
+    """Another study has all CPUs. Catches: a budget that is spent in a queue, or by a run that ends there."""
+    ledger, clock = open_ledger("budget.wall_time_s=600"), Clock()
+    for _ in range(2):
+        run = ledger.claim()
+        referee = Referee(ledger, run, clock=clock)
+        ledger._skew += 3600
+        clock.now += 3600
+        ledger.renew(run)
+        assert snapshot(ledger).wall_s == 0
+        if run == 1:
+            ledger.release(run, "interrupted")
+    assert drive(referee, [FormulaLane(f"{run}.0")]) == "trials: 6 of 6"
+    ledger._skew += 60
+    ledger.release(run, "trials")
+    assert 60 <= sum(r.wall_s for r in ledger.runs()) < 600
+
+
+def test_a_referee_that_is_replaced_goes_on_with_the_clock(open_ledger):
+    """Catches: a run whose wall time begins anew with each referee."""
+    ledger, clock = open_ledger("budget.wall_time_s=600", "train.epochs=1000"), Clock()
+    run = ledger.claim()
+    lane = FormulaLane(f"{run}.0")
+    lane.advance(Referee(ledger, run, clock=clock).exchange)
+    ledger._skew += 700
+    ledger.renew(run)
+    assert drive(Referee(ledger, run, clock=clock), [lane]).startswith("wall time: 7")
+
+
+def test_a_run_of_an_earlier_version_began_at_its_start(open_ledger):
+    """Its record has no clock. Catches: a record whose wall time is lost."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    with ledger._engine.begin() as connection:
+        connection.execute(sa.delete(ATTRIBUTES).where(ATTRIBUTES.c.key == f"clock/{run}"))
+    ledger._skew += 60
+    ledger.release(run, "trials")
+    assert 60 <= ledger.runs()[0].wall_s < 600
 
 
 def test_another_spec_under_the_same_name_is_refused(open_ledger):
