@@ -46,6 +46,15 @@ from study.spec import SpecError, StudySpec
 from study.storage import create, erase, opened
 from trainable.contract import Config, FaultKind, Lease, Measurement, StudyError, Verdict
 
+
+class TakenError(StudyError):
+    """Another run, `run`, drives the study."""
+
+    def __init__(self, words: str, run: Run) -> None:
+        super().__init__(words)
+        self.run = run
+
+
 _CLAIMING = RLock()
 _DRIVEN: "WeakKeyDictionary[Ledger, tuple[int, float]]" = WeakKeyDictionary()
 """What each Ledger of this process drives: a run's number, which other databases have too, and its start."""
@@ -218,14 +227,21 @@ class Ledger(Reader):
         self._set(**{f"place/{place.lane}/{place.incarnation}": asdict(place)})
 
     def claim(self) -> int:
-        """The number of a run by this process that drives the study from now on. StudyError where another
+        """The number of a run by this process that drives the study from now on. TakenError where another
         one does.
         """
         with _CLAIMING:
             for run in self.runs():
                 if run.ended is None and (not run.alive or _left_open(run)):
-                    self.release(run.run, "died", ended=run.renewed)
+                    self._bury(run)
             return self._begin_run()
+
+    def _bury(self, run: Run) -> None:
+        """End a run that died, unless it was renewed since it was read: then it lives."""
+        query = sa.update(runs).where(runs.c.run == run.run, runs.c.ended.is_(None))
+        query = query.where(runs.c.renewed == run.renewed).values(ended=run.renewed, reason="died")
+        with self._engine.begin() as connection:
+            connection.execute(query)
 
     def _begin_run(self) -> int:
         row = asdict(Owner.here()) | {
@@ -244,7 +260,8 @@ class Ledger(Reader):
                 clock = {"study_id": self._search, "key": f"{CLOCK}{key[0]}", "value_json": "null"}
                 connection.execute(sa.insert(ATTRIBUTES).values(**clock))
         except sa.exc.IntegrityError:
-            raise StudyError(self._taken(self.runs()[-1])) from None
+            run = self.runs()[-1]
+            raise TakenError(self._taken(run), run) from None
         _DRIVEN[self] = (int(key[0]), row["started"])
         return int(key[0])
 
@@ -268,10 +285,10 @@ class Ledger(Reader):
         """Say that this run is alive; False where it was ended, for somebody took it for dead."""
         return self._update_run(run, renewed=self._time(), heard=self._shared_time)
 
-    def release(self, run: int, reason: str, *, ended: float | None = None) -> None:
+    def release(self, run: int, reason: str) -> None:
         """End a run, with its reason; where that cannot be written, nobody drives it all the same."""
         try:
-            self._update_run(run, ended=ended or self._time(), reason=reason)
+            self._update_run(run, ended=self._time(), reason=reason)
         finally:
             with _CLAIMING:
                 _DRIVEN.pop(self, None)

@@ -13,7 +13,7 @@ from study.interrupt import Interrupt
 from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import Baseline
-from study.runtime import inline
+from study.runtime import claiming, inline
 from study.runtime.beside import beside
 from study.runtime.heartbeat import beating
 from study.runtime.passing import passed_on
@@ -113,7 +113,7 @@ def _claimed(
     """Drive what is left of the search, and of the confirmation that is asked for, as its one owner."""
     if (enough := done(ledger, asked, search=search)) is not None:
         return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
-    number = ledger.claim()
+    number = claiming.claimed(ledger)
     interrupt, reason = Interrupt(), "failed"
     try:
         ledger.adopt(folder)

@@ -12,6 +12,14 @@ def host(name: str) -> list[str]:
     return _within("--uts", f"hostname {name}")
 
 
+def container() -> list[str]:
+    """With process numbers of its own, as in a container; it ends with its first process.
+
+    Skips where this machine allows no namespace, fails in CI.
+    """
+    return _within("--pid", ":", "--fork", "--kill-child", "--mount-proc")
+
+
 def read_only(folder: Path) -> list[str]:
     """With `folder`, which must be there, mounted read-only; skips where this machine allows no namespace,
     fails in CI.
@@ -26,8 +34,8 @@ def small_disk(folder: Path, size: str) -> list[str]:
     return _within("--mount", f"mount -t tmpfs -o size={size} tmpfs '{folder}'")
 
 
-def _within(namespace: str, before: str) -> list[str]:
-    command = ["unshare", namespace, "sh", "-ec", f'{before}; exec "$@"', "sh"]
+def _within(namespace: str, before: str, *options: str) -> list[str]:
+    command = ["unshare", namespace, *options, "sh", "-ec", f'{before}; exec "$@"', "sh"]
     tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         reason = f"no namespace of its own for a command here: {tried.stderr.strip()}"
