@@ -1,20 +1,24 @@
 """What a command said on another machine, and the files it left, as text that survives a log.
 
-There, `python -m study.answer FILE … -- COMMAND …` runs `study COMMAND …` and prints its answer packed, with
-the named files and folders; here `unpacked` finds it in the log, whatever else is in it.
+There, `python -m study.answer --study=NAME --take=FILE FILE … -- COMMAND …` runs `study COMMAND …` in the
+home of the study NAME and prints its answer packed, with the named files and folders; those to take are
+removed there. Here `unpacked` finds the answer in the log, whatever else is in it.
 """
 
+import os
 import re
 import subprocess
 import sys
+from argparse import ArgumentParser
 from base64 import b64decode, encodebytes
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
+from study import homes
 from trainable.contract import StudyError
 from trainable.disk import put
 
@@ -128,6 +132,22 @@ def _contents(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
                 yield path.as_posix(), path.read_bytes()
 
 
+def main(words: Sequence[str]) -> None:
+    """Print the packed answer of a command, as the module's first lines say."""
+    parser, split = ArgumentParser(), words.index("--")
+    parser.add_argument("--study", default="")
+    parser.add_argument("--take", action="append", default=[])
+    parser.add_argument("files", nargs="*")
+    asked = parser.parse_args(words[:split])
+    if asked.study:
+        os.chdir(homes.of(asked.study))
+    try:
+        answer = answered(words[split + 1 :], [*asked.files, *asked.take])
+    finally:
+        for file in asked.take:
+            Path(file).unlink(missing_ok=True)
+    print(packed(answer), end="")
+
+
 if __name__ == "__main__":
-    split = sys.argv.index("--")
-    print(packed(answered(sys.argv[split + 1 :], sys.argv[1:split])), end="")
+    main(sys.argv[1:])

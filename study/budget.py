@@ -14,7 +14,7 @@ from study.spec import StudySpec
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a study has used: trials begun, member-epochs trained and promised, seconds since a run's first lane.
+    """What a study has used: trials begun, member-epochs trained and promised, seconds with lanes.
 
     `plateau` says in words that the last trials brought too little hypervolume; None where they did not.
     `tried` counts distinct configurations, `untried` those that are left of the space.

@@ -25,6 +25,9 @@ SCHEMA = 3
 FILE = "ledger.db"
 SPEC = "study.toml"
 
+MODELS = "models"
+"""The folder of a study's models: each in one called TRIAL-EPOCH."""
+
 CONFIRM = "/confirm"
 """What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
 

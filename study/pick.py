@@ -10,15 +10,13 @@ from typing import Any
 from analysis import front as fronts
 from analysis.objective import OBJECTIVES
 from study import models
+from study.database import MODELS
 from study.front import candidates, front, losses, reference
 from study.reader import Reader
 from study.record import Point
 from study.spec import StudySpec
 from trainable.artifact import Model
 from trainable.contract import METRICS, Config, StudyError
-
-MODELS = "models"
-"""The folder of a study's models: each in one called TRIAL-EPOCH."""
 
 RANKING = ("mrr", "mrr_all")
 TIMES = ("epochs", "evaluate_every")

@@ -1,6 +1,8 @@
 """The user's commands on a cluster's head: a study is submitted and followed, others are answered there."""
 
+import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,36 +14,71 @@ from rich.live import Live
 from study import view
 from study.answer import Answer
 from study.database import holds_study
-from study.interrupt import INTERRUPTED
+from study.interrupt import INTERRUPTED, SIGNALS
 from study.printable import printable_lines
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
-    from study.runtime.jobs import Ended, Head
+    from study.runtime.jobs import Ended, Head, Submitted
 
 Say = Callable[[str], None]
+
+COMMANDS_CODES = (0, 1, 2, INTERRUPTED)
+"""The exit codes that a command of ours ends with."""
+
+SHELLS_SIGNAL = 128
+"""What a shell adds to the number of the signal that ended its command."""
 
 
 def submit(spec: StudySpec, address: str, say: Say, *, with_package: bool, detach: bool) -> int:
     """The exit code of the study's run at `address`, followed to its end; 0 where the user detaches."""
     head = _head(address)
     submitted = head.submit(spec, with_package=with_package)
-    job = submitted.job
-    what = "begins" if submitted.begun else "runs it already"
-    say(f"study {spec.name} ({spec.fingerprint}): job {job} {what}")
+    _announce(spec.name, spec.fingerprint, submitted, say)
     if not submitted.same:
         say("it keeps the spec it was submitted with, whose budget or runtime is another; stop it first")
+    again = f"`study submit {spec.name} --address {address}` with the same spec"
     if detach:
-        say(_back(spec.name, address))
+        say(_back(spec.name, address, again))
         return 0
+    return _followed(head, spec.name, submitted.job, again, say)
+
+
+def confirm(name: str, address: str, say: Say, *, unfinished: bool) -> int:
+    """The exit code of the confirmation of a study at `address`, followed as a submitted study is."""
+    head = _head(address)
+    answer = head.ask(["status", name, "--json"], study=name)
+    if answer.code:
+        return _said(answer).code
+    fingerprint = json.loads(answer.out)["fingerprint"]
+    submitted = head.confirm(name, fingerprint=fingerprint, unfinished=unfinished)
+    _announce(name, fingerprint, submitted, say)
+    again = f"`study confirm {name} --address {address}`"
+    return _followed(head, name, submitted.job, again, say)
+
+
+def _announce(name: str, fingerprint: str, submitted: "Submitted", say: Say) -> None:
+    what = "begins" if submitted.begun else "runs it already"
+    say(f"study {name} ({fingerprint}): job {submitted.job} {what}")
+
+
+def _followed(head: "Head", name: str, job: str, again: str, say: Say) -> int:
+    """The exit code of a job, followed to its end; `again` is the command that resumes the study.
+
+    StudyError where its head stays away.
+    """
+    from study.runtime.client import AwayError, RefusedError
+
     try:
         _show(head.follow(job), Console())
         ended = head.ended(job)
     except KeyboardInterrupt:
-        say(f"\ndetached; the study goes on. {_back(spec.name, address)}")
+        say(f"\ndetached; the study goes on. {_back(name, head.address, again)}")
         return 0
-    return 1 if ended is None else _ending(spec.name, address, ended, say)
+    except (AwayError, RefusedError) as error:
+        raise StudyError(f"{error}; once it answers again, {again} resumes or follows the study") from error
+    return 1 if ended is None else _ending(name, head.address, ended, again, say)
 
 
 def _show(pieces: Iterable[str], console: Console) -> None:
@@ -67,22 +104,33 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
         yield rest
 
 
-def _ending(name: str, address: str, ended: "Ended", say: Say) -> int:
+def _ending(name: str, address: str, ended: "Ended", again: str, say: Say) -> int:
+    """The exit code of a job that has ended, one of a command's; says what its log does not."""
     if ended.status == "SUCCEEDED":
         say(f"`study report {name} --address {address}` fetches the report")
         return 0
     if ended.status == "STOPPED":
-        say(f"its job was stopped; `study submit {name}` with the same spec goes on")
+        say(f"its job was stopped; {again} resumes it")
         return INTERRUPTED
-    if ended.code == 1:  # Ray's own reason: a command that ran has said it in the log
-        say(ended.message.strip().partition("\n")[0])
-    return ended.code
+    if ended.code in COMMANDS_CODES:
+        if ended.code == 1:  # Ray's own reason: a command that ran has said it in the log
+            say(ended.message.strip().partition("\n")[0])
+        return ended.code
+    number = -ended.code if ended.code < 0 else ended.code - SHELLS_SIGNAL
+    if number in map(int, SIGNALS):
+        say(f"{signal.Signals(number).name} ended its process; {again} resumes it")
+        return INTERRUPTED
+    if number == signal.SIGKILL:
+        say(f"SIGKILL ended its process, as it does where memory runs out; {again} resumes it")
+    else:
+        say(f"its process ended with code {ended.code}, without a word; {again} resumes it")
+    return 1
 
 
-def _back(name: str, address: str) -> str:
+def _back(name: str, address: str, again: str) -> str:
     return (
-        f"`study status {name} --address {address}` shows how it stands, `study stop` stops it, and the same "
-        "`study submit` follows it again"
+        f"`study status {name} --address {address}` shows how it stands, `study stop` stops it, and {again} "
+        "follows it again"
     )
 
 
@@ -92,11 +140,13 @@ def ask(
     *,
     study: str | None = None,
     files: Sequence[str] = (),
+    take: Sequence[str] = (),
     quiet: bool = False,
 ) -> Answer:
     """What the head answers to the command `arguments`; said here too, where it failed or is not `quiet`."""
-    answer = _head(address).ask(arguments, study=study, files=files, width=shutil.get_terminal_size().columns)
-    return _said(answer.only(files), quiet=quiet)
+    width = shutil.get_terminal_size().columns
+    answer = _head(address).ask(arguments, study=study, files=files, take=take, width=width)
+    return _said(answer.only([*files, *take]), quiet=quiet)
 
 
 def stop(name: str, address: str) -> Answer:

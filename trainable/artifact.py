@@ -26,7 +26,7 @@ from trainable.seal import seal
 FORMAT = 1
 """Version of what `Model.save` writes; another one is refused."""
 
-TENSORS, CARD = "model.safetensors", "model.json"
+TENSORS, CARD = FILES = "model.safetensors", "model.json"
 CATALOGUES = ("users", "items")
 
 Tensors = Mapping[str, NDArray[np.generic]]

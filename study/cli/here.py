@@ -12,6 +12,15 @@ STUDIES = Path("studies")
 """Where all commands look for studies, and put them."""
 
 
+def homes(*, every: bool) -> "list[Path]":
+    """The folders that studies lie in below `studies`: this one, and `every` other that is noted."""
+    if not every:
+        return [Path()]
+    from study.homes import known
+
+    return [Path(), *(home for home in known() if home != Path.cwd())]
+
+
 def folder(name: str) -> Path:
     """The folder of a study. StudyError, with those that there are, where there is none of this name."""
     from study.database import holds_study, studies

@@ -4,17 +4,27 @@ import shutil
 import time
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 
-from study.cli import here
-from study.cli.arguments import Name
+from study.cli import here, there
+from study.cli.arguments import Address, Name
 from study.cli.terminal import say
 from trainable.contract import StudyError
 
 
-def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False) -> None:
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    address: Address = None,
+) -> None:
     """Delete a study: its record, tables and report."""
+    if address is not None:
+        if not yes:
+            raise StudyError(f"delete: nobody can be asked at {address}; add --yes to delete {name} there")
+        there.ask(address, ["delete", name, "--yes"])
+        return
     from study.database import AwayError
     from study.ledger import Ledger
 
@@ -44,13 +54,30 @@ def backup(
     file: Annotated[
         Path | None, typer.Argument(help="The file to write; else NAME-DATE-TIME.backup, here.")
     ] = None,
+    address: Address = None,
 ) -> None:
     """Write a study's whole record and its spec into one file, whether it runs or not."""
-    from study.backup import backup
-
     made = file or Path(f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.backup")
-    backup(here.folder(name), made)
+    if address is not None:
+        _fetch_backup(name, made, address)
+    else:
+        from study.backup import backup
+
+        backup(here.folder(name), made)
     say(f"{name}: backed up; `study restore {made}` makes a study of it")
+
+
+def _fetch_backup(name: str, made: Path, address: str) -> None:
+    """Have a cluster's head back a study up, and put the file at `made`; it is not kept there."""
+    from trainable.disk import put
+
+    if made.exists():
+        raise StudyError(f"{made}: is there already; name another file, or remove it")
+    file = f"{here.STUDIES}/.{uuid4().hex}.backup"
+    answer = there.ask(address, ["backup", name, file], take=[file], quiet=True)
+    if file not in answer.files:
+        raise StudyError(f"{name}: {address} sent no backup, or one that is too large to send")
+    put(made, answer.files[file])
 
 
 def restore(

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,26 +19,37 @@ if TYPE_CHECKING:
     from study.reader import Reader
 
 
-def list_(as_json: AsJson = False, address: Address = None) -> None:
+def list_(
+    as_json: AsJson = False,
+    homes: Annotated[
+        bool, typer.Option("--homes", help="Also those in every folder that was submitted to, on a head.")
+    ] = False,
+    address: Address = None,
+) -> None:
     """The studies here: state, trials, hypervolume."""
     if address is not None:
-        there.ask(address, ["list", *there.flag("--json", as_json)])
+        there.ask(address, ["list", "--homes", *there.flag("--json", as_json)])
         return
     from study import progress
     from study.database import DATABASE_ERRORS, studies
     from study.reader import Reader
 
     seen: list[progress.Snapshot] = []
-    for folder in studies(here.STUDIES):
+    lie_in: list[str] = []
+    for folder in (folder for home in here.homes(every=homes) for folder in studies(home / here.STUDIES)):
         try:
             seen.append(progress.snapshot(Reader.read(folder)))
+            lie_in.append(str(folder.parent.parent.absolute()))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
             complain(f"{folder.name}: {first_line(error)}")
     if as_json:
-        print(json.dumps([progress.as_dict(s) for s in seen], indent=2))
+        more = [{"home": home} if homes else {} for home in lie_in]
+        print(json.dumps([progress.as_dict(s) | m for s, m in zip(seen, more, strict=True)], indent=2))
         return
     table = Table("name", "state", "spent", "trials", "front", "hypervolume", box=box.SIMPLE_HEAD)
-    for s in seen:
+    if shown := len(set(lie_in)) > 1:
+        table.add_column("home", overflow="fold")
+    for s, home in zip(seen, lie_in, strict=True):
         add_row(
             table,
             s.spec.name,
@@ -46,6 +58,7 @@ def list_(as_json: AsJson = False, address: Address = None) -> None:
             str(len(s.trials)),
             str(len(s.front.points)),
             f"{s.front.hypervolume:.5f}",
+            *([home] if shown else []),
         )
     console.print(table if seen else f"no studies in {here.STUDIES}/ yet; `study run SPEC` begins one")
 
@@ -61,11 +74,11 @@ def status(
     address: Address = None,
 ) -> None:
     """How a study stands: trials by state, budget, front, and why trials ended early."""
-    if address is not None:
-        there.ask(address, ["status", *([name] if name else []), *there.flag("--json", as_json)])
-        return
     if name is None:
-        list_(as_json)
+        list_(as_json, address=address)
+        return
+    if address is not None:
+        there.ask(address, ["status", name, *there.flag("--json", as_json)])
         return
     from study import progress, view
     from study.printable import printable
@@ -124,8 +137,12 @@ def front(
     name: Name,
     as_json: AsJson = False,
     every: Annotated[bool, typer.Option("--all", help="Show every point, however many there are.")] = False,
+    address: Address = None,
 ) -> None:
     """The front: its points with their configuration, epochs and test values; of many, some along it."""
+    if address is not None:
+        there.ask(address, ["front", name, *there.flag("--json", as_json), *there.flag("--all", every)])
+        return
     from study import progress
 
     seen = progress.snapshot(here.record(name))
@@ -145,8 +162,14 @@ def pick(
         float | None, typer.Option(metavar="X", help="The other objective's best with MRR from X on.")
     ] = None,
     as_json: AsJson = False,
+    address: Address = None,
 ) -> None:
     """One point of the front: its configuration, and its model, for use without torch."""
+    if address is not None:
+        bounds = {"--max-mse": max_mse, "--min-mrr": min_mrr}
+        words = [f"{option}={bound!r}" for option, bound in bounds.items() if bound is not None]
+        _pick_there(name, [*there.flag("--knee", knee), *words], address, as_json=as_json)
+        return
     from rich.progress import track
 
     from study import pick
@@ -162,3 +185,18 @@ def pick(
         print(json.dumps(pick.as_dict(picked), indent=2))
     else:
         say("\n".join(pick.lines(picked)))
+
+
+def _pick_there(name: str, which: list[str], address: str, *, as_json: bool) -> None:
+    """Pick a point on a cluster's head, which trains its model there, and fetch the model."""
+    from study.database import MODELS
+    from trainable.artifact import FILES
+
+    command = ["pick", name, *which]
+    picked = json.loads(there.ask(address, [*command, "--json"], quiet=True, mixed=True).out)
+    folder = f"{here.STUDIES}/{name}/{MODELS}/{int(picked['trial'])}-{int(picked['epoch'])}"
+    files = [f"{folder}/{file}" for file in FILES]
+    answer = there.ask(address, [*command, *there.flag("--json", as_json)], files=files)
+    if set(answer.files) != set(files):
+        raise StudyError(f"{name}: its front has changed meanwhile, so no model came; pick again")
+    answer.save(Path())

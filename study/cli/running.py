@@ -32,9 +32,21 @@ def run(
     home = Path(chosen.runtime.home or ".") if chosen.runtime.address == "auto" else Path()
     home.mkdir(parents=True, exist_ok=True)
     os.chdir(home)
+    if chosen.runtime.address == "auto":
+        _note_home()
     say(f"study {chosen.name} ({chosen.fingerprint}) in {home / here.STUDIES / chosen.name}")
     again = f"study run {chosen.name}"
     _driven(lambda: run(chosen, here.STUDIES, watch=partial(live.watch, console=console)), again)
+
+
+def _note_home() -> None:
+    """Note the working folder on a cluster, so that its studies are found after Ray's head was restarted."""
+    from study import homes
+
+    try:
+        homes.note(Path())
+    except OSError as error:
+        say(f"{error.filename}: {error.strerror}; `study list --address` may not show this study")
 
 
 def confirm(
@@ -42,8 +54,14 @@ def confirm(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Confirm the front of a search that is not complete.")
     ] = False,
+    address: Address = None,
 ) -> None:
     """Train the front again with fresh seeds and open the test set, once. Ends with a report."""
+    if address is not None:
+        from study import relay
+
+        there.leave(relay.confirm(name, address, say, unfinished=unfinished))
+        return
     from study import live
     from study.budget import complete
     from study.runs import confirm

@@ -16,16 +16,22 @@ def ask(
     arguments: list[str],
     *,
     files: Sequence[str] = (),
+    take: Sequence[str] = (),
     quiet: bool = False,
     mixed: bool = False,
 ) -> "Answer":
-    """The answer of a cluster's head to a command, said here; `mixed` where files come among ours."""
+    """The answer of a cluster's head to a command, said here; `mixed` where files come among ours.
+
+    The files to `take` are not kept there.
+    """
     from study import relay
 
     _, *names = [word for word in arguments if not word.startswith("--")]
     if mixed:
         relay.refuse_mixing(names, here.STUDIES)
-    answer = relay.ask(address, arguments, study=names[0] if names else None, files=files, quiet=quiet)
+    answer = relay.ask(
+        address, arguments, study=names[0] if names else None, files=files, take=take, quiet=quiet
+    )
     leave(answer.code)
     return answer
 

@@ -34,10 +34,22 @@ class RefusedError(StudyError):
 class Client(JobSubmissionClient):
     """Ray's client; all its requests go through the one method, all their errors through the other."""
 
+    _response_s: float | None = None
+
+    @contextmanager
+    def answering_within(self, seconds: float) -> Iterator[None]:
+        """While this is entered, a head that takes longer than this to answer one request is away."""
+        self._response_s = seconds
+        try:
+            yield
+        finally:
+            self._response_s = None
+
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
         try:
             with _token():
-                return super()._do_request(method, endpoint, timeout=RESPONSE_S, **options)
+                within_s = RESPONSE_S if self._response_s is None else self._response_s
+                return super()._do_request(method, endpoint, timeout=within_s, **options)
         except OSError as error:
             raise AwayError(f"{self._address}: no Ray answers there: {_cause(error)}") from error
 

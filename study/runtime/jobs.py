@@ -23,8 +23,14 @@ from study.runtime.placement import Node, seats
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
-AWAY_S = 120.0
-"""How long a head may be away while a job is followed."""
+AWAY_S, REQUEST_S, MOST_LOOK_S = 15.0, 7.0, 5.0
+"""While a job is followed: how long its head may be away, how long it may take to answer one request, and the
+longest time between two. With all of them at their worst a head that dies is noticed within 30 s.
+"""
+
+UNREAD_S = 120.0
+"""How long the log of a job may be out of reach while its head answers: what reads it may yet have to start.
+"""
 
 READY_S = 60.0
 """How long a head that has just been started may ask us to come back later."""
@@ -99,7 +105,8 @@ class Head:
 
         Only the spec is sent, and `with_package` this machine's pareto-study with it. The study lies in
         `studies/NAME` of runtime.home there, or of the home folder of whoever runs Ray. StudyError where a
-        job with another question runs under this name, or the cluster has no room for it.
+        job with another question runs under this name, or the cluster has no room for it. A live job that
+        confirms the study is found, too.
         """
         seats(spec.runtime, self.nodes())
         spec = spec.model_copy(update={"runtime": spec.runtime.model_copy(update={"address": "auto"})})
@@ -112,34 +119,53 @@ class Head:
         }
         at = _at(metadata["home"])
         entrypoint = f'spec="$PWD/study.toml" && {at} && exec {PYTHON} study run "$spec"'
-        while (live := self._live(spec.name)) is None:
-            jobs = [job.number for job in self._jobs(spec.name)]
-            name = f"{spec.name}-{max(jobs, default=0) + 1}"
-            with TemporaryDirectory() as folder:
-                _stage(Path(folder), spec, with_package=with_package)
-                if self._start(name, entrypoint, metadata, folder):
-                    return Submitted(name, begun=True, same=True)
-        if live.metadata["fingerprint"] != spec.fingerprint:
+        found = self._begin(entrypoint, metadata, spec)
+        if isinstance(found, str):
+            return Submitted(found, begun=True, same=True)
+        if found.metadata["fingerprint"] != spec.fingerprint:
             raise StudyError(
-                f"name: {spec.name!r} runs there with another spec, as job {live.id}; give this one another "
+                f"name: {spec.name!r} runs there with another spec, as job {found.id}; give this one another "
                 f"name, or `study stop {spec.name} --address {self.address}` first"
             )
-        same = live.metadata["spec"] == metadata["spec"]
-        return Submitted(live.id, begun=False, same=same, at=live.started / 1e3 if live.started else None)
+        return _found(found, same=found.metadata["spec"] in ("", metadata["spec"]))
+
+    def confirm(self, study: str, *, fingerprint: str, unfinished: bool) -> Submitted:
+        """The job that confirms the study of this name and fingerprint there: the live one, or a new one.
+
+        StudyError where a job runs its search.
+        """
+        last = self._jobs(study)[-1:]
+        home, package = (last[0].metadata["home"], last[0].metadata["package"]) if last else ("", "")
+        metadata = {"study": study, "fingerprint": fingerprint, "spec": "", "home": home, "package": package}
+        words = shlex.join([study, "confirm", study, *(["--unfinished"] if unfinished else [])])
+        found = self._begin(f"{_at(home)} && exec {PYTHON} study.homes {words}", metadata)
+        if isinstance(found, str):
+            return Submitted(found, begun=True, same=True)
+        if found.metadata["spec"]:
+            raise StudyError(
+                f"{study}: is being run there, as job {found.id}; wait for its end, or "
+                f"`study stop {study} --address {self.address}` first"
+            )
+        return _found(found, same=True)
 
     def follow(self, job: str) -> Iterator[str]:
-        """What a job says, piece by piece, until it has ended; AwayError where its head stays away."""
-        said, heard = 0, time.monotonic()
+        """What a job says, piece by piece, until it has ended; AwayError or RefusedError where its head stays
+        away.
+        """
+        said, heard, read = 0, time.monotonic(), time.monotonic()
         while True:
             began = time.monotonic()
+            over, log = False, ""
             try:
-                over = self._details(job).status.is_terminal()
-                log = str(self._client.get_job_logs(job))
-                heard = time.monotonic()
-            except (AwayError, RefusedError):  # or what reads its log is not there yet
-                if time.monotonic() - heard > AWAY_S:
+                with self._client.answering_within(REQUEST_S):
+                    ended = self._details(job).status.is_terminal()
+                    heard = time.monotonic()
+                    log = str(self._client.get_job_logs(job))
+                over, read = ended, time.monotonic()
+            except (AwayError, RefusedError):
+                now = time.monotonic()
+                if now - heard > AWAY_S or now - read > UNREAD_S:
                     raise
-                over, log = False, ""
             _, entry, rest = log.partition(ENTRY)
             log = rest.partition("\n")[2] if entry else ""
             if log[said:]:
@@ -147,7 +173,7 @@ class Head:
                 said = len(log)
             if over:
                 return
-            time.sleep(max(LOOK_S, COST * (time.monotonic() - began)))
+            time.sleep(min(max(LOOK_S, COST * (time.monotonic() - began)), MOST_LOOK_S))
 
     def ended(self, job: str) -> Ended | None:
         """How a job ended; None while it is live."""
@@ -202,12 +228,16 @@ class Head:
         *,
         study: str | None = None,
         files: Sequence[str] = (),
+        take: Sequence[str] = (),
         width: int = 80,
     ) -> Answer:
-        """The answer of `study` with `arguments` in the home of `study` there, with `files` it leaves."""
+        """The answer of `study` with `arguments` in the home of `study` there, with `files` it leaves; those
+        to `take` are not kept there.
+        """
         known = self._jobs(study)[-1:]
-        home = known[0].metadata["home"] if known else ""
-        line = shlex.join([*files, "--", *arguments])
+        home = known[0].metadata["home"] if known and study is not None else ""
+        options = [f"--study={study or ''}", *(f"--take={file}" for file in take)]
+        line = shlex.join([*options, *files, "--", *arguments])
         entrypoint = f"{_at(home)} && COLUMNS={width} exec {PYTHON} study.answer {line}"
         name = f"ask-{uuid.uuid4().hex[:12]}"
         with TemporaryDirectory() as folder:
@@ -260,6 +290,19 @@ class Head:
             else:
                 return True
 
+    def _begin(
+        self, entrypoint: str, metadata: dict[str, str], spec: StudySpec | None = None
+    ) -> "str | _Job":
+        """The name of the study's job that begins now, or the live one that is there."""
+        study, package = metadata["study"], bool(metadata["package"])
+        while (live := self._live(study)) is None:
+            name = f"{study}-{max((job.number for job in self._jobs(study)), default=0) + 1}"
+            with TemporaryDirectory() as folder:
+                _stage(Path(folder), spec, with_package=package)
+                if self._start(name, entrypoint, metadata, folder if package or spec else None):
+                    return name
+        return live
+
     def _live(self, study: str) -> _Job | None:
         return next((job for job in self._jobs(study) if job.live), None)
 
@@ -279,6 +322,10 @@ class Head:
 
     def _details(self, job: str) -> Any:
         return self._client.get_job_info(job)
+
+
+def _found(live: _Job, *, same: bool) -> Submitted:
+    return Submitted(live.id, begun=False, same=same, at=live.started / 1e3 if live.started else None)
 
 
 def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:

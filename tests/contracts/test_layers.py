@@ -82,7 +82,7 @@ ORDER = {
         ledger ← backup
         reader ← models
         front, models ← pick
-        spec ← answer ← runtime
+        database ← homes ← answer ← runtime
         runtime ← relay
         runtime ← doctor
         export, live, runtime ← runs
@@ -129,7 +129,7 @@ OUTSIDE = {
     "numpy": PACKAGES,
     "optuna": ("study.space", "study.samplers", "study.storage", "study.ledger"),
     "pandas": ("analysis", "study.export", "study.service.tables"),
-    "platformdirs": ("trainable.data",),
+    "platformdirs": ("trainable.data", "study.homes"),
     "pyarrow": ("trainable.data",),
     "pydantic": (
         "study.forms",
