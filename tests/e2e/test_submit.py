@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import DEADLINE_S, Ended, prepare, started, until
+from command import DEADLINE_S, Ended, prepare, rows, started, until
 from heads import Head, head
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
@@ -84,6 +84,57 @@ def test_two_submit_one_study_and_one_detaches(cluster: Head, laptop: Path):
 def standing(cluster: Head, laptop: Path, name: str) -> str:
     """How a study stands there."""
     return json.loads(there(cluster, laptop, "status", name, "--json").out)["state"]
+
+
+def test_a_driver_that_is_killed_is_said_with_how_to_resume(cluster: Head, laptop: Path):
+    """As where memory runs out. Catches: exit 247 without a word."""
+    submit = ("submit", "smoke", *LONG, "--set", "name=killed", "--address", cluster.address)
+    with started(*submit, cwd=laptop) as follower:
+        until(lambda: follower.said("in studies/killed"), "the study's first words")
+        until(lambda: (cluster.home / "studies/killed/ledger.db").exists(), "the record")
+        until(lambda: drivers(cluster.home / "studies/killed"), "the run")
+        for pid in drivers(cluster.home / "studies/killed"):
+            os.kill(pid, signal.SIGKILL)
+        ended = follower.wait(2 * DEADLINE_S)
+    assert ended.code == 1, ended
+    assert "SIGKILL ended its process" in ended.out
+    assert f"`study submit killed --address {cluster.address}` with the same spec resumes it" in ended.out
+
+
+def drivers(folder: Path) -> list[int]:
+    """The process that drives a study."""
+    return [pid for (pid,) in rows(folder, "SELECT pid FROM runs WHERE ended IS NULL")]
+
+
+def test_a_head_that_dies_is_named_and_all_is_found_on_the_next(
+    laptop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Ray's table of jobs is lost with it. Catches: two minutes of silence; studies that no list shows."""
+    far, submit = tmp_path / "far", ("submit", "smoke", "--set", "budget.trials=1")
+    with head(tmp_path / "home") as first:
+        for name, value in first.environment.items():
+            monkeypatch.setenv(name, value)
+        for name, home in (("far", far), ("near", None)):
+            elsewhere = () if home is None else ("--set", f"runtime.home={home}")
+            ended = there(first, laptop, *submit, "--set", f"name={name}", *elsewhere)
+            assert ended.code == 0, ended
+        with started("submit", "smoke", *LONG, "--address", first.address, cwd=laptop) as follower:
+            until(lambda: follower.said("in studies/long"), "the study's first words")
+            first.end()
+            ended = follower.wait(2 * DEADLINE_S)
+        assert ended.code == 2, ended
+        assert f"{first.address}: no Ray answers there" in ended.err
+        assert f"`study submit long --address {first.address}` with the same spec resumes" in ended.err
+    with head(tmp_path / "home") as second:
+        for name, value in second.environment.items():
+            monkeypatch.setenv(name, value)
+        listed = json.loads(there(second, laptop, "list", "--json").out)
+        assert {s["name"] for s in listed} == {"far", "near", "long"}
+        assert standing(second, laptop, "far") == "complete"
+        confirmed = there(second, laptop, "confirm", "far")
+        assert confirmed.code == 0, confirmed
+        assert "job far-1 begins" in confirmed.out
+        assert (far / "studies/far/report/index.html").is_file()
 
 
 def test_the_package_goes_along_where_it_is_asked_for(cluster: Head, laptop: Path, tmp_path: Path):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,15 @@ UP_S = 90.0
 
 @dataclass(frozen=True)
 class Head:
-    """A head that is up: its dashboard's address, what a laptop must have in its environment, its home."""
+    """A head that is up: its dashboard's address, what a laptop must have in its environment, its home.
+
+    `end` ends it, as the machine's end would.
+    """
 
     address: str
     environment: Mapping[str, str]
     home: Path
+    end: Callable[[], None]
 
 
 def free_port() -> int:
@@ -48,7 +52,7 @@ def head(home: Path, *, cpus: int = 2) -> Iterator[Head]:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
     )
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="ray-") as temp, (home / "ray.log").open("wb") as log:
         process = subprocess.Popen(
             [BIN / "ray", "start", "--head", "--block", f"--num-cpus={cpus}", "--num-gpus=0",
@@ -57,7 +61,7 @@ def head(home: Path, *, cpus: int = 2) -> Iterator[Head]:
              f"--dashboard-agent-listen-port={free_port()}"],
             env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
-        found = Head(f"http://127.0.0.1:{dashboard}", secret, home)
+        found = Head(f"http://127.0.0.1:{dashboard}", secret, home, process.terminate)
         try:
             until(lambda: answers(dashboard) or process.poll() is not None, "Ray's dashboard", UP_S)
             assert process.poll() is None, (home / "ray.log").read_text()
