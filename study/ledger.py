@@ -238,10 +238,7 @@ class Ledger(Reader):
 
     def _bury(self, run: Run) -> None:
         """End a run that died, unless it was renewed since it was read: then it lives."""
-        query = sa.update(runs).where(runs.c.run == run.run, runs.c.ended.is_(None))
-        query = query.where(runs.c.renewed == run.renewed).values(ended=run.renewed, reason="died")
-        with self._engine.begin() as connection:
-            connection.execute(query)
+        self._update_run(run.run, runs.c.renewed == run.renewed, ended=run.renewed, reason="died")
 
     def _begin_run(self) -> int:
         row = asdict(Owner.here()) | {
@@ -321,9 +318,9 @@ class Ledger(Reader):
                     insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
                 )
 
-    def _update_run(self, run: int, **values: Any) -> bool:
+    def _update_run(self, run: int, *where: sa.ColumnElement[bool], **values: Any) -> bool:
         """Whether the run was still open to be written on."""
-        query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None)).values(**values)
+        query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None), *where).values(**values)
         with self._engine.begin() as connection:
             return connection.execute(query).rowcount > 0
 
