@@ -13,6 +13,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 130
 """Exit code of a process that a signal has ended."""
 
+RESUMES = "the same command goes on from here"
+"""Said wherever a run ends before its study is complete."""
+
 FAREWELL_S = 1.0
 """How long a process that ends at once waits for its last words: its terminal may be stuck."""
 
@@ -23,7 +26,7 @@ class Interrupt:
     word, which a call of Ray's may keep for a while.
 
     Signals reach the main thread only: entered in another one, it leaves them alone. `farewell` is given the
-    last words, "" where there are none: a command sets it, which may have a terminal to tidy up.
+    last words: a command sets it, which may have a terminal to tidy up.
     """
 
     def __init__(self) -> None:
@@ -66,7 +69,7 @@ class Interrupt:
         """Ask the study to stop, as the first signal does."""
         self._asked = True
 
-    def leave(self, code: int, words: str = "") -> NoReturn:
+    def leave(self, code: int, words: str) -> NoReturn:
         """End the process at once, whatever its threads are in the middle of, but for the farewell."""
         self._leaving = True
         if self.farewell is not None:
@@ -79,6 +82,6 @@ class Interrupt:
         if self._noted and not self._leaving:
             if self.farewell is None:
                 raise KeyboardInterrupt
-            self.leave(INTERRUPTED)
+            self.leave(INTERRUPTED, f"interrupted; {RESUMES}")
         self._noted = True
         self.ask()

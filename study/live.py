@@ -80,8 +80,7 @@ def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
     """Give the terminal back as it was, with the last words."""
     with suppress(*UNHEARD):
         live.stop()
-    if words:
-        tell(words)
+    tell(words)
 
 
 def _watch(folder: Path, ended: Event, every_s: float, show: Show, stays: bool) -> None:

@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 import ray
 
-from study.interrupt import INTERRUPTED, Interrupt
+from study.interrupt import INTERRUPTED, RESUMES, Interrupt
 from study.ledger import Ledger
 from study.storage import STORAGE_ERRORS
 
@@ -63,7 +63,7 @@ def attended(
         reason = "interrupted" if asked else "failed: the head of this run's Ray is gone"
         with suppress(*STORAGE_ERRORS):
             ledger.release(run, reason)
-        interrupt.leave(INTERRUPTED if asked else 1, f"{reason}; the same command goes on from here")
+        interrupt.leave(INTERRUPTED if asked else 1, f"{reason}; {RESUMES}")
 
     attendant = Thread(target=attend, name="head", daemon=True)
     attendant.start()
