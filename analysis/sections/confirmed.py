@@ -36,7 +36,7 @@ def confirmed(tables: Tables) -> Section:
     found = confirmation(tables)
     if found is None:
         return Section("confirmed", TITLE, [Text(_absent(tables))])
-    blocks: list[Block] = [Text(answer(found), "answer")]
+    blocks: list[Block] = [Text(answer(tables, found), "answer")]
     if tables.manifest["data"]["has_validation"]:
         opened = f"The test set was opened {tables.manifest['test_opened']}, once. "
         blocks.append(
@@ -57,11 +57,15 @@ def confirmed(tables: Tables) -> Section:
     return Section("confirmed", TITLE, blocks)
 
 
-def answer(found: Confirmation) -> str:
-    """How many of the confirmed points stay non-dominated on test, and how sure that is."""
+def answer(tables: Tables, found: Confirmation) -> str:
+    """How many points are confirmed, how many of them stay non-dominated on test, and how sure that is."""
     staying, outcomes = int(found.non_dominated.sum()), Counter(found.outcomes)
+    planned, there = len(tables.manifest["confirmation"]["points"]), len(found.points)
+    so_far = (
+        "" if there == planned else f"{there} of {text.count(planned, 'planned point')} have test values. "
+    )
     return (
-        f"Trained again with {_seeds(found)}, {staying} of {text.count(len(found.points), 'point')} "
+        f"{so_far}Trained again with {_seeds(found)}, {staying} of {text.count(len(found.points), 'point')} "
         f"{'is' if staying == 1 else 'are'} non-dominated on test by the means. Beyond the noise of the "
         f"seeds: {outcomes['stays']} non-dominated, {outcomes['dominated']} dominated, "
         f"{outcomes['undecided']} too near to another point to tell."
@@ -87,6 +91,12 @@ def _lacking(tables: Tables, found: Confirmation) -> list[str]:
         )
         said.append(
             f"{len(absent)} of {text.count(len(confirmation['points']), 'point')} lack a value ({states})."
+        )
+    if later := confirmation.get("found_later"):
+        said.append(
+            f"Not confirmed: {later} of {text.count(len(tables.front), 'point')} of the front, found after "
+            "the test set was opened, which is once a study. A study under another name, with the larger "
+            "budget from its beginning, confirms its own front."
         )
     if found.points["seeds"].min() < confirmation["replicates"]:
         said.append(f"Not every point has all {confirmation['replicates']} seeds; the table says how many.")

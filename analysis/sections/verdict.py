@@ -29,7 +29,7 @@ def verdict(tables: Tables) -> Section:
     blocks = [Text(_answer(tables), "answer"), Text(_state(tables))]
     points, again = tables.evaluated, confirmation(tables)
     if again is not None:
-        blocks.insert(1, Text(confirmed.answer(again), "answer"))
+        blocks.insert(1, Text(confirmed.answer(tables, again), "answer"))
     if not tables.manifest["data"]["has_validation"]:
         blocks.append(Text(NO_VALIDATION, "warning"))
     if again is None and len(points) and points["replicates"].min() <= 1:

@@ -174,7 +174,18 @@ def test_what_was_planned_and_lacks_a_value_is_counted(confirmed):
     path.write_text(json.dumps(manifest))
     words = said(folder)
     assert "2 of 6 points lack a value (1 failed, 1 not begun)." in words
+    assert "4 of 6 planned points have test values. Trained again with" in words
     assert "Not every point has all 6 seeds" in words
+
+
+def test_what_was_found_after_the_test_set_was_opened_is_not_confirmed(confirmed):
+    folder = confirmed(SEARCH)
+    assert "Not confirmed" not in said(folder)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["confirmation"]["found_later"] = 2
+    path.write_text(json.dumps(manifest))
+    assert "found after the test set was opened, which is once a study. A study under another" in said(folder)
 
 
 def test_a_study_not_confirmed_names_the_command(search):
