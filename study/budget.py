@@ -1,4 +1,4 @@
-"""When a study has enough: the budget against what is spent."""
+"""When a search and its confirmation are complete: the budget against what is spent."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -100,3 +100,14 @@ def complete(ledger: Reader, trials: Collection[Record | Standing] | None = None
     tried, untried = _tried(spec, trials) if ledger.plan is None else (0, inf)
     spent = Spent(len(trials), trained, wall_s, Plateau.of(ledger).reached, tried, untried)
     return spent_out(spec, spent)
+
+
+def done(enough: str | None, confirmation: Reader | None, *, asked: bool) -> str | None:
+    """Why a study has nothing left to train, or None. `enough` is why its search is complete.
+
+    A confirmation counts where it is `asked` for, and where its record has begun.
+    """
+    if enough is None or (confirmation is None and not asked):
+        return enough
+    confirmed = complete(confirmation) if confirmation is not None and confirmation.fixed else None
+    return confirmed and f"{enough}; confirmed"

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -11,14 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 
-from study.budget import complete
 from study.front import Key, candidates, front, reference, repeated
+from study.progress import Snapshot, snapshot
 from study.reader import Reader
-from study.record import MEASURED, Point, Record, Run, State
+from study.record import MEASURED, Point, Record, Run, shown_state
 from study.tested import confirmed, tested
 from trainable.contract import METRICS, UserMetrics
 from trainable.disk import put
@@ -61,7 +60,8 @@ def tables(ledger: Reader) -> Tables:
         keys = {(p.trial, p.epoch) for p in some}
         table[name] = pd.Series([(p.trial, p.epoch) in keys for p in points], dtype=bool)
     beats = dict(zip([(p.trial, p.epoch) for p in best.points], best.beats_trivial, strict=True))
-    trials = _trials(records, table, measurements)
+    driven = any(run.alive for run in ledger.runs())
+    trials = _trials(records, table, measurements, driven=driven)
     same = repeated(points, records, chosen)
     table = table[[(p.trial, p.epoch) not in same for p in points]].reset_index(drop=True)
     return Tables(trials, table, measurements, records, best.hypervolume, beats, same)
@@ -104,9 +104,8 @@ def manifest(
     same: Mapping[Key, Key] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
-    spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
-    states = Counter(r.state for r in records)
-    done, confirmation = complete(ledger, records), confirmed(ledger, same)
+    spec, baseline, runs, seen = ledger.spec, ledger.baseline, ledger.runs(), snapshot(ledger)
+    confirmation = confirmed(ledger, same)
     return {
         "schema": SCHEMA,
         "name": spec.name,
@@ -121,29 +120,35 @@ def manifest(
         },
         "reference": {name: baseline.reference[name] for name in spec.objectives},
         "split": "validation" if baseline.data["has_validation"] else "test",
-        "counts": {state: states[state] for state in get_args(State)},
+        "counts": dict(seen.counts),
         "member_epochs": sum(r.epochs for r in records) * spec.search.replicates,
         "wall_s": sum(run.wall_s for run in runs),
         "stages": _stages(ledger, confirmation, records),
         "started": _iso(runs[0].started) if runs else None,
         "finished": _iso(runs[-1].ended) if runs and runs[-1].ended else None,
-        "complete": done is not None,
-        "reason": done or (runs[-1].reason or "running" if runs else "not begun"),
+        "complete": seen.stage is None,
+        "state": seen.state,
+        "reason": seen.stage.words if seen.state == "running" and seen.stage is not None else seen.reason,
         "hypervolume": hypervolume,
         "test_opened": confirmation.plan.opened if confirmation and confirmation.plan else None,
-        "confirmation": _confirmation(confirmation),
+        "confirmation": _confirmation(confirmation, seen),
         "lanes": [
             {"stage": record.stage, **asdict(place)}
             for record in (ledger, confirmation)
             if record is not None
             for place in record.places()
         ],
-        "environment": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in PACKAGES},
-            "platform": platform.platform(),
-            "cpus": os.cpu_count(),
-        },
+        "environment": _environment(),
+    }
+
+
+def _environment() -> dict[str, Any]:
+    """What the tables were written with, and on what machine."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
     }
 
 
@@ -210,7 +215,7 @@ def _users(confirmation: Reader) -> pd.DataFrame:
     return table.drop_duplicates(["trial", "epoch", "replicate", "user"], ignore_index=True)
 
 
-def _confirmation(confirmation: Reader | None) -> dict[str, Any] | None:
+def _confirmation(confirmation: Reader | None, seen: Snapshot) -> dict[str, Any] | None:
     """What was to be confirmed and why, how each of it ended, and the trivial models on the test set."""
     if confirmation is None or confirmation.plan is None or not confirmation.fixed:
         return None
@@ -225,10 +230,13 @@ def _confirmation(confirmation: Reader | None) -> dict[str, Any] | None:
                 "trial": trial,
                 "epoch": epoch,
                 "why": confirmation.plan.points[number].reason,
-                "state": records[number].state if number in records else "not begun",
+                "state": shown_state(records[number].state, driven=seen.state == "running")
+                if number in records
+                else "not begun",
             }
             for (trial, epoch), number in numbers.items()
         ],
+        "found_later": 0 if seen.confirmation is None else seen.confirmation.found_later,
         "reference": dict(confirmation.baseline.reference),
     }
 
@@ -246,9 +254,11 @@ def _points(points: Sequence[Point], measurements: pd.DataFrame, replicates: int
     return rows.merge(spread, on=["trial", "epoch"], how="left").assign(replicates=replicates)
 
 
-def _trials(records: Mapping[int, Record], points: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
+def _trials(
+    records: Mapping[int, Record], points: pd.DataFrame, measurements: pd.DataFrame, *, driven: bool
+) -> pd.DataFrame:
     """A row a trial: its configuration, how it ended and why, and the point it stands for."""
-    rows = pd.DataFrame([_trial(r) for r in records.values()], columns=list(TRIAL))
+    rows = pd.DataFrame([_trial(r, driven=driven) for r in records.values()], columns=list(TRIAL))
     rows["epoch"] = rows["epoch"].astype("Int64")
     for name in ("started", "finished"):
         rows[name] = pd.to_datetime(rows[name], utc=True)
@@ -259,11 +269,12 @@ def _trials(records: Mapping[int, Record], points: pd.DataFrame, measurements: p
     return rows
 
 
-def _trial(record: Record) -> dict[str, Any]:
+def _trial(record: Record, *, driven: bool) -> dict[str, Any]:
     config = {} if record.config is None else record.config.as_dict()
     return {
         **{name: config.get(name) for name in CONFIG},
         **{name: getattr(record, name) for name in TRIAL if hasattr(record, name)},
+        "state": shown_state(record.state, driven=driven),
         "batch_size": str(config.get("batch_size")),
         "max_epochs": config.get("epochs"),
         "lane": None if record.holder is None else record.holder.lane,

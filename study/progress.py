@@ -1,48 +1,59 @@
 """How a study stands: a snapshot of its record."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from math import inf
 from typing import Any, Literal, get_args
 
-from study.budget import complete, most_trials
+from study.budget import complete, done, most_trials
+from study.confirmed import Confirmation, Confirming, expected
+from study.estimate import Work, cost_s, left_s, pace, share
 from study.front import Front, candidates, front, reference, repeated
 from study.reader import Reader
-from study.record import Point, Record, Run, Standing, State
+from study.record import Point, Record, Run, ShownState, Standing, held, shown_state
 from study.spec import StudySpec
-from study.tested import Tested, confirmed, tested
+from study.stage import Limit, StageProgress, confirming, limits, searching, starting
+from study.tested import Tested, tested
 from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
-"""How a study stands: driven now; its budget spent; or how its last run ended, "died" where nothing says."""
+"""How a study stands: driven now; nothing left to train; or how its last run ended, "died" without a word."""
+
+ENDS = 4
+"""Ends that a pace rests on at least, for each trial that is trained beside others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
-    """How far a confirmation is: points ended of those planned, and when it opened the test set."""
+class Occupant:
+    """A trial that a lane trains now: its number in the search, its epochs on record, and its most epochs."""
 
-    opened: str
-    planned: int
-    ended: int
-    replicates: int
+    lane: str
+    trial: int
+    epoch: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A study at one moment: `share` of its budget is spent, `left_s` guesses the rest (None: no guess).
+    """A study at one moment. `share` of its training is done, that of its confirmation counted; `left_s`
+    estimates the seconds until it is complete (None: unknown).
 
-    `reason` says why it stands so, in words; `lanes` counts those that train right now. `trials` has all that
-    began, by number, `configs` the values of those that run or are on the front. `points` are all that were
-    measured, each once; `tested` has the confirmed ones on the test set, by trial and epoch. `reference` has
-    what the trivial models reach, by metric.
+    `reason` says in words why it stands so; `stage` is what a run does now or would do next, None where
+    nothing is left. `occupants` are the trials that lanes train right now. `trials` has all that began, by
+    number, `configs` the values of those that run or are on the front. `points` are all that were measured,
+    each once; `tested` has the confirmed ones on the test set, by trial and epoch. `reference` has what the
+    trivial models reach, by metric.
     """
 
     spec: StudySpec
     state: Stand
     reason: str
+    stage: StageProgress | None
     trials: Mapping[int, Standing]
-    counts: Mapping[State, int]
-    lanes: int
+    counts: Mapping[ShownState, int]
+    occupants: Sequence[Occupant]
     member_epochs: int
     share: float
     wall_s: float
@@ -54,94 +65,209 @@ class Snapshot:
     tested: Mapping[tuple[int, int], Tested]
     reference: Mapping[str, float]
 
+    @property
+    def lanes(self) -> int:
+        """Lanes that train right now."""
+        return len({occupant.lane for occupant in self.occupants})
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What the record of a search says, as far as a snapshot needs it; `epochs` were trained of each."""
+
+    spec: StudySpec
+    trials: Mapping[int, Standing]
+    epochs: Mapping[int, int]
+    records: Mapping[int, Record]
+    enough: str | None
+    wall_s: float
+
+    @property
+    def member_epochs(self) -> int:
+        return sum(self.epochs.values()) * self.spec.search.replicates
+
+    @property
+    def begun(self) -> Mapping[int, Record]:
+        """The trials without an end."""
+        return {
+            n: self.records[n] for n, t in self.trials.items() if t.state == "running" and n in self.records
+        }
+
+    @property
+    def ended(self) -> int:
+        return sum(t.state != "running" for t in self.trials.values())
+
+    def limits(self) -> list[Limit]:
+        begun = [self.epochs[n] / r.config.epochs for n, r in self.begun.items() if r.config is not None]
+        return limits(
+            self.spec.budget,
+            most=most_trials(self.spec, self.trials.values()),
+            ended=self.ended,
+            begun=begun,
+            member_epochs=self.member_epochs,
+            wall_s=self.wall_s,
+        )
+
+    def work(self, spent: Collection[Limit], cost: float | None) -> Work:
+        """Its training, where so much of its limits is spent."""
+        trained = self.member_epochs
+        if self.enough is not None:
+            return Work(trained, trained, cost)
+        part = max((limit.share for limit in spent), default=0.0)
+        return Work(trained, trained / min(part, 1.0) if part and trained else inf, cost)
+
 
 def snapshot(ledger: Reader) -> Snapshot:
     """The study as the record has it now; of a trial that has ended, all points are there."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
+    driven = runs[-1] if runs and runs[-1].alive else None
     trials = ledger.standings()
     points = [p for p in ledger.points() if p.trial in trials]
-    reached = {p.trial: p.epoch for p in points}
-    epochs = {n: reached.get(n, 0) if t.state == "running" else t.epochs for n, t in trials.items()}
-    counts = Counter(t.state for t in trials.values())
     chosen = candidates(points, trials, spec)
-    best = front(chosen, spec, reference(baseline, spec))
-    begun = {n for n, t in trials.items() if t.state == "running"}
-    records = {r.trial: r for r in ledger.records(begun | {p.trial for p in best.points})}
-    running = {n: records[n] for n in begun & records.keys()}
-    member_epochs = sum(epochs.values()) * spec.search.replicates
-    alive = bool(runs) and runs[-1].alive
-    waits = not alive or runs[-1].began is None
-    wall_s = sum(run.wall_s for run in runs) + (0.0 if waits else max(0.0, runs[-1].silent_s))
-    state, reason = _stand(runs, None if alive else complete(ledger, trials.values()), alive=alive)
-    share = _share(spec, epochs, running, wall_s, most=most_trials(spec, trials.values()))
-    same = repeated(points, trials, chosen)
-    confirmation = confirmed(ledger, same)
-    holders = {r.holder for r in running.values() if r.holder is not None}
+    best, same = front(chosen, spec, reference(baseline, spec)), repeated(points, trials, chosen)
+    search = _search(ledger, trials, points, best, runs)
+    planned = Confirming.of(ledger, same)
+    counts = Counter(shown_state(t.state, driven=driven is not None) for t in trials.values())
+    state, reason, stage = _standing(search, planned, runs)
+    occupants = [] if driven is None else _occupants(search, planned, driven)
+    part, rest_s = _estimate(ledger, search, planned, best, driven, len({o.lane for o in occupants}))
     return Snapshot(
         spec=spec,
         state=state,
         reason=reason,
+        stage=stage,
         trials=trials,
-        counts={state: counts[state] for state in get_args(State)},
-        lanes=len({h.lane for h in holders if h.run == runs[-1].run}) if alive else 0,
-        member_epochs=member_epochs,
-        share=share,
-        wall_s=wall_s,
-        left_s=wall_s * (1 - share) / share if alive and 0 < share < 1 else None,
+        counts={name: counts[name] for name in get_args(ShownState)},
+        occupants=occupants,
+        member_epochs=search.member_epochs,
+        share=1.0 if state == "complete" else part,
+        wall_s=search.wall_s,
+        left_s=rest_s,
         front=best,
-        configs={n: r.config for n, r in records.items() if r.config is not None},
-        confirmation=_confirmation(confirmation),
+        configs={n: r.config for n, r in search.records.items() if r.config is not None},
+        confirmation=None if planned is None else planned.told(search.records[p.trial] for p in best.points),
         points=[p for p in points if (p.trial, p.epoch) not in same],
-        tested=tested(confirmation),
+        tested={} if planned is None else tested(planned.reader),
         reference=baseline.reference,
     )
 
 
-def _confirmation(confirmed: Reader | None) -> Confirmation | None:
-    if confirmed is None or confirmed.plan is None:
-        return None
-    return Confirmation(
-        opened=confirmed.plan.opened,
-        planned=len(confirmed.plan.points),
-        ended=sum(t.state != "running" for t in confirmed.standings().values()),
-        replicates=confirmed.spec.search.replicates,
+def _search(
+    ledger: Reader,
+    trials: Mapping[int, Standing],
+    points: Sequence[Point],
+    best: Front,
+    runs: Sequence[Run],
+) -> _Search:
+    """The search on record, with the records of its front and of the trials without an end."""
+    reached = {p.trial: p.epoch for p in points}
+    begun = {n for n, t in trials.items() if t.state == "running"}
+    trains = runs and runs[-1].alive and runs[-1].began is not None
+    silent_s = max(0.0, runs[-1].silent_s) if trains else 0.0
+    return _Search(
+        spec=ledger.spec,
+        trials=trials,
+        epochs={n: reached.get(n, 0) if t.state == "running" else t.epochs for n, t in trials.items()},
+        records={r.trial: r for r in ledger.records(begun | {p.trial for p in best.points})},
+        enough=complete(ledger, trials.values()),
+        wall_s=sum(run.wall_s for run in runs) + silent_s,
     )
 
 
-def _stand(runs: Sequence[Run], enough: str | None, *, alive: bool) -> tuple[Stand, str]:
-    """How the study stands, and why; `enough` is why its budget is spent, or None."""
-    if alive:
-        return "running", f"by process {runs[-1].owner.pid} on {runs[-1].owner.host}"
-    if enough is not None:
-        return "complete", enough
+def _standing(
+    search: _Search, planned: Confirming | None, runs: Sequence[Run]
+) -> tuple[Stand, str, StageProgress | None]:
+    """How the study stands, why, and what a run of it does now or would do next."""
+    whole = done(
+        search.enough, None if planned is None else planned.reader, asked=search.spec.confirm is not None
+    )
+    stage = None if whole is not None else _stage(search, planned)
+    if runs and runs[-1].alive:
+        owner = runs[-1].owner
+        if stage is not None and runs[-1].began is None:
+            stage = starting(search.spec.runtime.address)
+        return "running", f"by process {owner.pid} on {owner.host}", stage
+    if whole is not None:
+        return "complete", whole, None
     if not runs:
-        return "not begun", "no run yet"
-    last = runs[-1].reason
+        return "not begun", "no run yet", stage
+    last, owner = runs[-1].reason, runs[-1].owner
+    lacks = "" if search.enough is None else f"; search complete, {_unconfirmed(planned)}"
     if last is None or last == "died":
-        return "died", f"process {runs[-1].owner.pid} on {runs[-1].owner.host} ended without a word"
-    return "failed" if last.startswith("failed") else "stopped", last
+        return "died", f"process {owner.pid} on {owner.host} ended without a word{lacks}", stage
+    return "failed" if last.startswith("failed") else "stopped", f"{last}{lacks}", stage
 
 
-def _share(
-    spec: StudySpec,
-    epochs: Mapping[int, int],
-    running: Mapping[int, Record],
-    wall_s: float,
-    *,
-    most: int | None,
-) -> float:
-    """The part of the budget that is spent, by the nearest of its limits; `epochs` has each trial's, and
-    `most` trials can be reached.
-    """
-    budget, parts = spec.budget, [0.0]
-    if most is not None:
-        begun = sum(epochs[n] / r.config.epochs for n, r in running.items() if r.config)
-        parts.append((len(epochs) - len(running) + begun) / most)
-    if budget.member_epochs is not None:
-        parts.append(sum(epochs.values()) * spec.search.replicates / budget.member_epochs)
-    if budget.wall_time_s is not None:
-        parts.append(wall_s / budget.wall_time_s)
-    return min(max(parts), 1.0)
+def _unconfirmed(planned: Confirming | None) -> str:
+    if planned is None:
+        return "its front not confirmed"
+    return f"{planned.ended} of {len(planned.plan.points)} points confirmed"
+
+
+def _stage(search: _Search, planned: Confirming | None) -> StageProgress:
+    if search.enough is None:
+        return searching(search.limits(), search.ended)
+    if planned is None:
+        return confirming(0, None)
+    return confirming(planned.ended, len(planned.plan.points))
+
+
+def _occupants(search: _Search, planned: Confirming | None, run: Run) -> list[Occupant]:
+    """What the lanes of this run train now, of the search and of the confirmation."""
+    found = [
+        Occupant(holder.lane, record.trial, search.epochs[record.trial], record.config.epochs)
+        for holder, record in held(search.begun.values(), run.run)
+        if record.config is not None
+    ]
+    if planned is not None:
+        for holder, record in held(planned.records, run.run):
+            point = planned.plan.points[record.trial]
+            found.append(Occupant(holder.lane, point.trial, 0, point.epoch))
+    return found
+
+
+def _estimate(
+    ledger: Reader,
+    search: _Search,
+    planned: Confirming | None,
+    best: Front,
+    run: Run | None,
+    lanes: int,
+) -> tuple[float, float | None]:
+    """The share of the training that is done, and the seconds that the rest takes on `lanes` of `run`."""
+    spec, spent = search.spec, search.limits()
+    cost = None if run is None else cost_s(ledger.trained().values(), replicates=spec.search.replicates)
+    points, confirmation = 0, Work()
+    if planned is not None:
+        points, confirmation = len(planned.plan.points) - planned.ended, planned.work(run, cost)
+    elif spec.confirm is not None:
+        points, confirmation = expected(spec.confirm, best.points, cost)
+    if confirmation.planned:
+        part = share(search.work(spent, cost), confirmation)
+    else:
+        part = 1.0 if search.enough else min(1.0, max((limit.share for limit in spent), default=0.0))
+    if run is None:
+        return part, None
+    counted = [limit for limit in spent if limit.unit != "seconds"]
+    paced = _pace(ledger, search, run)
+    slow = max(cost, lanes / paced) if cost is not None and paced else cost
+    rest = search.work(counted, slow)
+    limit_s = None if spec.budget.wall_time_s is None else spec.budget.wall_time_s - search.wall_s
+    if counted and rest.rest_s is None:  # the wall time alone says too little
+        limit_s = None
+    return part, left_s(rest, confirmation, lanes=lanes, points=points, limit_s=limit_s)
+
+
+def _pace(ledger: Reader, search: _Search, run: Run) -> float | None:
+    """Member-epochs a second of this run's search, by the last trials that ended in it; None of few."""
+    beside = max(1, len(search.begun))
+    ended = [n for n, t in search.trials.items() if t.state != "running"][-2 * ENDS * beside :]
+    ends = [
+        (datetime.fromisoformat(r.finished).timestamp(), r.epochs * search.spec.search.replicates)
+        for r in ledger.records(ended)
+        if r.finished is not None and r.holder is not None and r.holder.run == run.run
+    ]
+    return pace(ends) if len(ends) >= ENDS * beside else None
 
 
 def as_dict(seen: Snapshot) -> dict[str, Any]:
@@ -151,6 +277,7 @@ def as_dict(seen: Snapshot) -> dict[str, Any]:
         "fingerprint": seen.spec.fingerprint,
         "state": seen.state,
         "reason": seen.reason,
+        "stage": None if seen.stage is None else asdict(seen.stage),
         "counts": dict(seen.counts),
         "member_epochs": seen.member_epochs,
         "share": seen.share,

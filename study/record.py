@@ -1,6 +1,6 @@
 """The nouns of the record, and the four tables that are ours beside Optuna's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +14,9 @@ SILENT_RUN_S = 60.0
 
 Stage = Literal["search", "confirm"]
 State = Literal["completed", "stopped", "failed", "running"]
+ShownState = Literal["completed", "stopped", "failed", "running", "unfinished"]
+"""A trial's state as people read it: "unfinished" has no end, and nobody drives its study."""
+
 ENDED: Mapping[str, State] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
 
 tables = sa.MetaData()
@@ -70,6 +73,11 @@ sa.event.listen(
 )
 
 
+def shown_state(state: State, *, driven: bool) -> ShownState:
+    """A trial's state as people read it, in a study that somebody drives or not."""
+    return "unfinished" if state == "running" and not driven else state
+
+
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """What is fixed before the first trial: the data as counted, and the reference point.
@@ -121,6 +129,13 @@ class Record:
     finished: str | None
     faults: Mapping[FaultKind, int]
     retries: tuple[str, ...] = ()
+
+
+def held(records: Iterable[Record], run: int) -> Iterator[tuple[Holder, Record]]:
+    """The trials that lanes of this run have now, each with its lease's holder."""
+    for record in records:
+        if record.state == "running" and record.holder is not None and record.holder.run == run:
+            yield record.holder, record
 
 
 class Standing(NamedTuple):

@@ -28,8 +28,9 @@ def run(
     front.csv and manifest.json are written, and the report unless `report` is False. A run that is killed or
     raises leaves what was there.
 
-    With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
-    spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
+    With `[confirm]` in the spec its front is confirmed then; a confirmation that has begun resumes in any
+    case. StudyError for what the user can mend: another spec under this name, data that cannot be had, a
+    second run of the same study, lanes that fit nowhere.
 
     In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
     """

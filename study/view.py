@@ -8,12 +8,13 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from study.confirmed import Confirmation
 from study.front import Front
 from study.front_table import FrontTable
-from study.progress import Confirmation, Snapshot
+from study.progress import Snapshot
 
-PROGRESS = re.compile(r"\S+: (\d+)% in .*; \d+ member-epochs; front: ")
-"""What only a `line` says in one line: how much of the budget is spent, and what came of it."""
+PROGRESS = re.compile(r"\S+: ([^;]*, )?(?P<percent>\d+)% in .*; \d+ member-epochs; front: ")
+"""What only a `line` says in one line: how much of the training is done, and what came of it."""
 
 SHOWN, BAR = 8, 68
 """What the live view has room for: points of the front, columns of the bar."""
@@ -27,21 +28,52 @@ def line(seen: Snapshot) -> str:
 def lines(seen: Snapshot) -> tuple[str, ...]:
     """The study in lines that fit a terminal: how far it is, what it has found, what of it is confirmed."""
     counts = ", ".join(f"{n} {state}" for state, n in seen.counts.items() if n)
-    waiting = ", waiting for lanes" if seen.state == "running" and not seen.lanes and seen.share < 1 else ""
-    left = "" if seen.left_s is None else f", about {duration(seen.left_s)} left"
     return (
-        f"{seen.spec.name}: {seen.share:.0%} in {duration(seen.wall_s)}{left}; "
-        f"trials: {counts or 'none yet'}{waiting}",
+        f"{seen.spec.name}: {_stage(seen)}{seen.share:.0%} in {duration(seen.wall_s)}{left(seen.left_s)}; "
+        f"trials: {counts or 'none yet'}",
         f"{seen.member_epochs} member-epochs; front: {_extent(seen.front)}",
         *_confirmed(seen.confirmation),
+        *found_later(seen),
     )
+
+
+def _stage(seen: Snapshot) -> str:
+    """What the run does now, before what it has done; nothing where nobody drives the study."""
+    if seen.state != "running" or seen.stage is None:
+        return ""
+    waiting = "" if seen.lanes or seen.stage.name == "starting" else ", waiting for lanes"
+    return f"{seen.stage.words}{waiting}, "
+
+
+def left(left_s: float | None) -> str:
+    """The time left, after what it belongs to; nothing where it is unknown."""
+    return "" if left_s is None else f", about {duration(left_s)} left"
+
+
+def standing(seen: Snapshot) -> str:
+    """How the study stands and why, and the command that resumes it."""
+    again = "" if seen.state in ("running", "complete") else f"; `study run {seen.spec.name}` resumes it"
+    return f"{seen.state}: {seen.reason}{again}"
+
+
+def found_later(seen: Snapshot) -> Iterator[str]:
+    """Points of the front that the confirmation does not cover, and what to do; nothing without any."""
+    later = 0 if seen.confirmation is None else seen.confirmation.found_later
+    if later:
+        points, name = len(seen.front.points), seen.spec.name
+        confirms = "" if seen.spec.confirm is not None else ", then `study confirm OTHER`,"
+        yield (
+            f"not confirmed: {later} of {points} points of the front, found after the test set was opened, "
+            f"which is once a study. To confirm them: `study run {name} --set name=OTHER`{confirms} "
+            "searches again and confirms its own front"
+        )
 
 
 def retold(said: str) -> Group | None:
     """The live view, without the front, of a `line` that another process has said; None of other words."""
     if (told := PROGRESS.match(said)) is None:
         return None
-    return Group(_bar(int(told[1]) / 100), *map(Text, said.split("; ")))
+    return Group(_bar(int(told["percent"]) / 100), *map(Text, said.split("; ")))
 
 
 def _confirmed(seen: Confirmation | None) -> Iterator[str]:
@@ -76,9 +108,9 @@ def duration(seconds: float) -> str:
 
 
 def view(seen: Snapshot) -> Group:
-    """The live view: how much of the budget is spent, the study in lines, points spread along its front."""
+    """The live view: how much of the training is done, the study in lines, points spread along its front."""
     table = [FrontTable(seen, most=SHOWN)] if seen.front.points else []
-    return Group(_bar(seen.share), *map(Text, lines(seen)), *table)
+    return Group(_bar(seen.share), *map(Text, line(seen).split("; ")), *table)
 
 
 def _bar(share: float) -> Padding:

@@ -26,7 +26,7 @@ def list_(
     ] = False,
     address: Address = None,
 ) -> None:
-    """The studies here: state, trials, hypervolume."""
+    """The studies here: state, trials, hypervolume, and what each is at."""
     if address is not None:
         there.ask(address, ["list", "--homes", *there.flag("--json", as_json)])
         return
@@ -46,7 +46,7 @@ def list_(
         more = [{"home": home} if homes else {} for home in lie_in]
         print(json.dumps([progress.as_dict(s) | m for s, m in zip(seen, more, strict=True)], indent=2))
         return
-    table = Table("name", "state", "spent", "trials", "front", "hypervolume", box=box.SIMPLE_HEAD)
+    table = Table("name", "state", "spent", "trials", "front", "hypervolume", "stage", box=box.SIMPLE_HEAD)
     if shown := len(set(lie_in)) > 1:
         table.add_column("home", overflow="fold")
     for s, home in zip(seen, lie_in, strict=True):
@@ -58,6 +58,7 @@ def list_(
             str(len(s.trials)),
             str(len(s.front.points)),
             f"{s.front.hypervolume:.5f}",
+            "" if s.stage is None else s.stage.words,
             *([home] if shown else []),
         )
     console.print(table if seen else f"no studies in {here.STUDIES}/ yet; `study run SPEC` begins one")
@@ -88,7 +89,7 @@ def status(
         print(json.dumps(progress.as_dict(seen), indent=2))
         return
     say("\n".join(view.lines(seen)))
-    say(printable(f"{seen.state}: {seen.reason}"))
+    say(printable(view.standing(seen)))
     show_front(seen, most=SHOWN)
     early = [n for n, trial in seen.trials.items() if trial.state in ("failed", "stopped")]
     early.sort(key=lambda n: (seen.trials[n].state, -n))  # failed ones first, and the latest
@@ -143,13 +144,15 @@ def front(
     if address is not None:
         there.ask(address, ["front", name, *there.flag("--json", as_json), *there.flag("--all", every)])
         return
-    from study import progress
+    from study import progress, view
 
     seen = progress.snapshot(here.record(name))
     if as_json:
         print(json.dumps(progress.as_dict(seen)["front"], indent=2))
     else:
         show_front(seen, most=None if every else SHOWN)
+        for said in view.found_later(seen):
+            say(said)
 
 
 def pick(

@@ -10,7 +10,7 @@ import typer
 from study.cli import here, there
 from study.cli.arguments import SPEC, Address, Name, Overrides
 from study.cli.terminal import SHOWN, console, say, show_front
-from study.interrupt import INTERRUPTED
+from study.interrupt import INTERRUPTED, RESUMES
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
@@ -84,11 +84,10 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
     try:
         outcome = drive()
     except KeyboardInterrupt:
-        say("interrupted; the same command goes on from here")
+        say(f"interrupted; {RESUMES}")
         raise
     if not outcome.trained:
-        more = "" if outcome.reason.startswith("grid:") else "; a larger budget would go on"
-        say(f"complete ({outcome.reason}): nothing left to do{more}")
+        say(f"complete ({outcome.reason}): nothing left to do{_more(outcome.reason)}")
     elif not outcome.complete:
         say(f"{outcome.reason}; `{again}` goes on from here")
     seen = progress.snapshot(Reader.read(outcome.folder))
@@ -99,6 +98,15 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         raise typer.Exit(1)
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _more(reason: str) -> str:
+    """What a larger budget would bring a study that is complete."""
+    if "tried" in reason:  # the space is used up
+        return ""
+    if reason.endswith("confirmed"):
+        return "; what a larger budget finds is not confirmed, for the test set is opened once"
+    return "; a larger budget would go on"
 
 
 def submit(

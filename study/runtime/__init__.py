@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from study.budget import complete
+from study.budget import complete, done
 from study.confirm import begin
 from study.database import holds_study
 from study.interrupt import Interrupt
@@ -74,8 +74,9 @@ def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Te
 def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
 
-    With `[confirm]` in the spec its front is confirmed then. StudyError for what the user can mend: another
-    spec under this name, data that cannot be had, a second run of the same study, lanes that fit nowhere.
+    With `[confirm]` in the spec its front is confirmed then; a confirmation that has begun resumes in any
+    case. StudyError for what the user can mend: another spec under this name, data that cannot be had, a
+    second run of the same study, lanes that fit nowhere.
 
     In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
     """
@@ -111,8 +112,10 @@ def _claimed(
     search: bool,
 ) -> Outcome:
     """Drive what is left of the search, and of the confirmation that is asked for, as its one owner."""
-    if (enough := done(ledger, asked, search=search)) is not None:
+    if (enough := _done(ledger, asked, search=search)) is not None:
         return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
+    if asked is None and ledger.confirmation() is not None:
+        asked = Confirm()  # planned already: it resumes
     number = claiming.claimed(ledger)
     interrupt, reason = Interrupt(), "failed"
     try:
@@ -123,13 +126,11 @@ def _claimed(
             passed_on(interrupt, ledger, number, tell),
         ):
             with _place(ledger, number, folder, interrupt, tell, finish.ahead) as drive:
-                if search and complete(ledger) is None:
-                    reason = drive(ledger, number, job(ledger.spec, split.search), folder, interrupt)
-                if asked is not None and (not search or complete(ledger) is not None):
-                    confirmation = begin(ledger, asked)
-                    confirmation.fix(baseline(confirmation.spec, split, split.final))
-                    again = replace(job(confirmation.spec, split.final), by_user=True)
-                    reason = drive(confirmation, number, again, folder, interrupt)
+
+                def train(record: Ledger, work: Job) -> str:
+                    return drive(record, number, work, folder, interrupt)
+
+                reason = _trained(ledger, split, asked, train, search=search)
                 ledger.release(number, reason)  # what is written below says when and why the run ended
                 if finish.words:
                     tell(finish.words)
@@ -146,21 +147,33 @@ def _claimed(
     return Outcome(
         folder,
         reason,
-        complete=done(ledger, asked, search=search) is not None,
+        complete=_done(ledger, asked, search=search) is not None,
         trained=True,
         interrupted=interrupt.asked,
         report=report,
     )
 
 
-def done(ledger: Ledger, asked: Confirm | None, *, search: bool = True) -> str | None:
-    """Why nothing is left to drive of a search and the confirmation that is asked for, or None."""
-    enough = complete(ledger) if search else "search not asked for"
-    if enough is None or asked is None:
-        return enough
-    confirmation = ledger.confirmation()
-    confirmed = None if confirmation is None else complete(confirmation)
-    return confirmed and f"{enough}; confirmed"
+def _trained(
+    ledger: Ledger, split: Split, asked: Confirm | None, train: Callable[[Ledger, Job], str], *, search: bool
+) -> str:
+    """Train what is left of the search, and of the confirmation asked for; why the last of them ended."""
+    reason = "nothing was left to train"
+    if search and complete(ledger) is None:
+        reason = train(ledger, job(ledger.spec, split.search))
+    if asked is not None and (not search or complete(ledger) is not None):
+        confirmation = begin(ledger, asked)
+        confirmation.fix(baseline(confirmation.spec, split, split.final))
+        if complete(confirmation) is None:
+            again = replace(job(confirmation.spec, split.final), by_user=True)
+            reason = train(confirmation, again)
+    return reason
+
+
+def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
+    """Why nothing is left to train of a study, or None; without `search` only its confirmation counts."""
+    enough = complete(ledger) if search else "the front"
+    return done(enough, ledger.confirmation(), asked=asked is not None)
 
 
 def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:

@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from study.parts import SamplerName
+from study.record import ShownState
+from study.stage import StageName, Unit
 from trainable.contract import RankingLoss, Sharing
 
 State = Literal["running", "complete", "stopped", "failed", "died", "not begun", "unreadable", "unread"]
@@ -24,6 +26,20 @@ class Counts(Answer):
     stopped: int = 0
     failed: int = 0
     running: int = 0
+    unfinished: int = 0
+    """Without an end, in a study that nobody runs now; the next run resumes them."""
+
+
+class StageProgress(Answer):
+    """What a run of the study does now, or would do next."""
+
+    name: StageName
+    done: int
+    planned: int | None
+    """Null where nothing limits it, or where it is not known yet."""
+    unit: Unit
+    words: str
+    """The same in words, as in "searching 31 of 60 trials"."""
 
 
 class Summary(Answer):
@@ -35,14 +51,16 @@ class Summary(Answer):
     state: State
     reason: str
     """Why it stands so, in words."""
+    stage: StageProgress | None
+    """Null where nothing is left to do, and where the record is not read."""
     counts: Counts = Counts()
     member_epochs: int = 0
     """Epochs trained, summed over configurations and seeds."""
     share: float = 0.0
-    """The part of the budget that is spent, 0 to 1."""
+    """The part of all training that is done, 0 to 1; that of a confirmation counts."""
     wall_s: float = 0.0
     left_s: float | None = None
-    """A guess at the seconds that are left; null where there is none."""
+    """An estimate of the seconds until it is complete; null while too little is known."""
     front: int = 0
     """Points on the front."""
     hypervolume: float = 0.0
@@ -133,6 +151,8 @@ class Confirmation(Answer):
     planned: int
     ended: int
     replicates: int
+    found_later: int
+    """Points of the front that were found after it opened the test set: they are not confirmed."""
 
 
 class Job(Answer):
@@ -196,7 +216,7 @@ class Trial(Answer):
     """A row of the table of trials, with the columns of the export."""
 
     trial: int
-    state: Literal["completed", "stopped", "failed", "running"]
+    state: ShownState
     reason: str | None
     weight: float | None
     sharing: Sharing | None

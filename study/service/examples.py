@@ -11,6 +11,7 @@ from study.service.answers import (
     Measurements,
     News,
     Point,
+    StageProgress,
     Study,
     Summaries,
     Summary,
@@ -47,6 +48,9 @@ _CONFIG = Config(
 )  # fmt: skip
 _SUMMARY = Summary(
     name="mine", fingerprint=_SPEC.fingerprint, state="running", reason="by process 4711 on head",
+    stage=StageProgress(
+        name="searching", done=1, planned=40, unit="trials", words="searching 1 of 40 trials"
+    ),
     counts=Counts(completed=1, running=1), member_epochs=27, share=0.034, wall_s=12.5, left_s=355.0,
     front=1, hypervolume=0.00364,
 )  # fmt: skip

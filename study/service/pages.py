@@ -13,16 +13,16 @@ from starlette.exceptions import HTTPException
 
 from analysis.objective import objectives
 from study.front_table import searched
-from study.record import Point, Record
+from study.record import Point, Record, ShownState, shown_state
 from study.service.access import COOKIE, Access
-from study.service.answers import Counts, Study, Summaries
+from study.service.answers import Counts, Summaries
 from study.service.described import problems
 from study.service.desk import LIVE, Desk
 from study.service.guard import SAFE
 from study.service.negotiate import HTML, JSON, chosen
 from study.service.shelf import Look
 from study.spec import StudySpec
-from study.view import duration
+from study.view import duration, left
 
 SHOWN = 50
 """Trials that a page shows, the last ones; all are in the table."""
@@ -48,7 +48,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters |= {"duration": duration, "percent": _percent, "total": _total, "words": _words}
-    made.filters["value"] = _value
+    made.filters |= {"left": left, "value": _value}
     return made
 
 
@@ -64,13 +64,13 @@ def _value(value: float | str | None) -> str:
 
 def _total(counts: Counts) -> int:
     """Trials in all."""
-    return counts.completed + counts.stopped + counts.failed + counts.running
+    return sum(counts.model_dump().values())
 
 
 def _words(counts: Counts) -> str:
     """Trials by state, those that there are."""
     named = counts.model_dump() | {"stopped early": counts.stopped}
-    order = ("completed", "stopped early", "failed", "running")
+    order = ("completed", "stopped early", "failed", "running", "unfinished")
     return ", ".join(f"{named[state]} {state}" for state in order if named[state]) or "none yet"
 
 
@@ -108,7 +108,7 @@ def study(request: Request, desk: Desk, name: str) -> Response:
         after="0" if count <= DRAWN else told.cursor,
         toml=StudySpec.model_validate(told.spec).as_toml(),
         can_stop=request.state.writes and (told.summary.state == "running" or waits),
-        can_resume=request.state.writes and not waits and _unfinished(told, look),
+        can_resume=request.state.writes and not waits and told.summary.state not in ("running", "complete"),
     )
 
 
@@ -224,25 +224,17 @@ def _page(
     return HTMLResponse(text, status, {"Vary": "Accept, Cookie", **(headers or {})})
 
 
-def _unfinished(told: Study, look: Look) -> bool:
-    """Whether nobody drives a study that has something left to do."""
-    if told.summary.state != "complete":
-        return told.summary.state != "running"
-    confirmed = told.confirmation is not None and told.confirmation.ended == told.confirmation.planned
-    return look.spec.confirm is not None and not confirmed
-
-
-def _trials(look: Look) -> list[tuple[Record, int, Point | None]]:
-    """The last trials, the latest first, each with the epochs that are on record and the point it stands for:
-    of one that runs, what was measured last.
+def _trials(look: Look) -> list[tuple[Record, ShownState, int, Point | None]]:
+    """The last trials, the latest first, each with its state as shown, the epochs that are on record, and the
+    point it stands for: of one without an end, what was measured last.
     """
-    shown = []
+    shown, driven = [], look.summary.state == "running"
     for number in sorted(look.records, reverse=True)[:SHOWN]:
         record, points = look.records[number], look.points.get(number, ())
-        last = points[-1] if points else None
+        last, state = points[-1] if points else None, shown_state(record.state, driven=driven)
         if record.state == "running":
-            shown.append((record, 0 if last is None else last.epoch, last))
+            shown.append((record, state, 0 if last is None else last.epoch, last))
         else:
             stands = next((point for point in points if point.epoch == record.epoch), None)
-            shown.append((record, record.epochs, stands))
+            shown.append((record, state, record.epochs, stands))
     return shown

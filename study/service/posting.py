@@ -5,9 +5,9 @@ lets others name on its disks and in its network.
 from contextlib import closing
 from pathlib import Path
 
+from study.budget import complete, done
 from study.ledger import Ledger
 from study.parts import Runtime, is_file
-from study.runtime import done
 from study.service.shelf import POSTED, Look, Shelf
 from study.spec import SpecError, StudySpec
 from trainable import disk
@@ -75,7 +75,8 @@ def left(folder: Path, spec: StudySpec) -> bool:
     """Whether a run of `spec` would have anything to do in the study on record."""
     with closing(Ledger.read(folder)) as ledger:
         ledger.spec = spec
-        return done(ledger, spec.confirm) is None
+        asked = spec.confirm is not None
+        return done(complete(ledger), ledger.confirmation(), asked=asked) is None
 
 
 def driven_since(folder: Path, at: float) -> bool:

@@ -78,7 +78,7 @@ class Look:
     def study(self) -> Study:
         """What is told of it, without the job."""
         at = position(self.records, self.points)
-        return study_of(self.spec, self.seen, self.summary, self.records, self.points, at)
+        return study_of(self.spec, self.seen, self.summary, self.records, at)
 
     @cached_property
     def line(self) -> str:

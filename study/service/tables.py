@@ -46,6 +46,8 @@ class Tables:
                     made = tables(ledger)
                 frames = {"trials": made.trials, "measurements": made.measurements}
                 ended = monotonic()
+                if "running" in set(made.trials["state"]):  # its run may end without a word on record
+                    now = None
                 self._kept[folder] = (now, ended + max(FRESH_S, LOOKING * (ended - began)), frames)
             self._kept.move_to_end(folder)
             if len(self._kept) > KEPT:

@@ -1,6 +1,7 @@
 """A snapshot of a record as the answers of the service."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,6 +19,7 @@ from study.service.answers import (
     Growth,
     Held,
     Lane,
+    StageProgress,
     Study,
     Summary,
     Tested,
@@ -33,12 +35,15 @@ def summary_of(spec: StudySpec, seen: Snapshot | None) -> Summary:
     """What a list shows of a study; `seen` is None where it was posted and has no record yet."""
     if seen is None:
         reason = "posted; no run has begun its record yet"
-        return Summary(name=spec.name, fingerprint=spec.fingerprint, state="not begun", reason=reason)
+        return Summary(
+            name=spec.name, fingerprint=spec.fingerprint, state="not begun", reason=reason, stage=None
+        )
     return Summary(
         name=spec.name,
         fingerprint=spec.fingerprint,
         state=seen.state,
         reason=seen.reason,
+        stage=None if seen.stage is None else StageProgress(**asdict(seen.stage)),
         counts=Counts.model_validate(seen.counts),
         member_epochs=seen.member_epochs,
         share=seen.share,
@@ -51,12 +56,13 @@ def summary_of(spec: StudySpec, seen: Snapshot | None) -> Summary:
 
 def unreadable(name: str, reason: str) -> Summary:
     """A study whose record cannot be read, and why."""
-    return Summary(name=name, fingerprint=None, state="unreadable", reason=reason)
+    return Summary(name=name, fingerprint=None, state="unreadable", reason=reason, stage=None)
 
 
 def unread(name: str) -> Summary:
     """A study whose record was not read yet."""
-    return Summary(name=name, fingerprint=None, state="unread", reason="not read yet; ask again in a moment")
+    reason = "not read yet; ask again in a moment"
+    return Summary(name=name, fingerprint=None, state="unread", reason=reason, stage=None)
 
 
 def study_of(
@@ -64,7 +70,6 @@ def study_of(
     seen: Snapshot | None,
     summary: Summary,
     records: Mapping[int, Record],
-    points: Mapping[int, Sequence[Point]],
     cursor: Cursor,
 ) -> Study:
     """All that is told of a study but its job."""
@@ -76,15 +81,8 @@ def study_of(
         reference=None if seen is None else dict(seen.reference),
         front=[] if seen is None else list(_front(seen)),
         growth=[] if seen is None else growth(seen, records),
-        lanes=[] if seen is None else _lanes(seen, records, points),
-        confirmation=None
-        if confirmation is None
-        else Confirmation(
-            opened=confirmation.opened,
-            planned=confirmation.planned,
-            ended=confirmation.ended,
-            replicates=confirmation.replicates,
-        ),
+        lanes=[] if seen is None else _lanes(seen),
+        confirmation=None if confirmation is None else Confirmation(**asdict(confirmation)),
         job=None,
         cursor=str(cursor),
         spec=spec.model_dump(mode="json", exclude_none=True),
@@ -137,16 +135,10 @@ def _front(seen: Snapshot) -> Iterable[FrontPoint]:
             )
 
 
-def _lanes(
-    seen: Snapshot, records: Mapping[int, Record], points: Mapping[int, Sequence[Point]]
-) -> list[Lane]:
+def _lanes(seen: Snapshot) -> list[Lane]:
     """The lanes that train right now, and what each holds."""
-    if seen.state != "running" or not seen.lanes:
-        return []
     held: dict[str, list[Held]] = {}
-    for record in records.values():
-        if record.state == "running" and record.holder is not None and record.config is not None:
-            epoch = points[record.trial][-1].epoch if points.get(record.trial) else 0
-            trial = Held(trial=record.trial, epoch=epoch, of=record.config.epochs)
-            held.setdefault(record.holder.lane, []).append(trial)
+    for occupant in seen.occupants:
+        trial = Held(trial=occupant.trial, epoch=occupant.epoch, of=occupant.of)
+        held.setdefault(occupant.lane, []).append(trial)
     return [Lane(lane=lane, trials=trials) for lane, trials in sorted(held.items())]

@@ -74,10 +74,12 @@ ORDER = {
         record ← running
         budget, events, judge, roster, running ← referee
         confirm, interrupt, referee ← runtime
-        front, reader ← tested ← export
-        budget, tested ← progress ← front_table ← view ← relay
+        front, reader ← tested
+        parts ← stage
+        estimate, tested ← confirmed
+        budget, confirmed, stage ← progress ← front_table ← view ← relay
         interrupt, notebook, view ← live
-        budget ← export
+        progress ← export
         events ← logs
         ledger ← backup
         reader ← models

@@ -95,7 +95,7 @@ def test_all_that_looks_agrees(tiny: Path, shown: Mapping[str, str]):
     assert json.loads(shown["list --json"]) == json.loads(shown["status --json"]) == [status]
     assert status["front"] == front
     assert (status["state"], status["share"], status["left_s"]) == ("complete", 1.0, None)
-    assert status["counts"] == {"completed": TRIALS, "stopped": 0, "failed": 0, "running": 0}
+    assert status["counts"] == {"completed": TRIALS, "stopped": 0, "failed": 0, "running": 0, "unfinished": 0}
     assert status["member_epochs"] == TRIALS * EPOCHS
 
     with (tiny / "front.csv").open(newline="") as file:

@@ -12,9 +12,10 @@ from command import Running, answer, measured, prepare, rows, started, study, un
 from law5 import tables
 from pandas.testing import assert_frame_equal
 
+from study.confirmed import Confirmation
 from study.database import holds_study
 from study.ledger import Ledger
-from study.progress import Confirmation, snapshot
+from study.progress import snapshot
 from study.reader import Reader
 from study.runtime import run as run_study
 from study.spec import StudySpec
@@ -69,6 +70,7 @@ def ends_at_once(run: Running) -> None:
     until(gone, "the end of an impatient run")
     ended = run.wait()
     assert (ended.code, ended.err) == (130, "")
+    assert "interrupted; the same command goes on from here" in ended.out
     assert "report:" not in ended.out
 
 
@@ -86,7 +88,13 @@ def goes_on(here: Path, *more: str) -> None:
     assert (ended.code, ended.err) == (0, ""), ended
     status = answer("status", "tiny", cwd=here)
     assert (status["state"], status["reason"]) == ("complete", f"trials: {begun + 1} of {begun + 1}")
-    assert status["counts"] == {"completed": begun + 1, "stopped": 0, "failed": 0, "running": 0}
+    assert status["counts"] == {
+        "completed": begun + 1,
+        "stopped": 0,
+        "failed": 0,
+        "running": 0,
+        "unfinished": 0,
+    }
     keys = rows(folder, "SELECT trial, replicate, epoch FROM measurements ORDER BY 1, 2, 3")
     assert keys == [(trial, 0, epoch) for trial in range(begun + 1) for epoch in range(1, EPOCHS + 1)]
     assert before <= set(rows(folder, "SELECT * FROM measurements"))

@@ -41,6 +41,7 @@ def test_a_terminal_shows_the_study_live_and_passes_ctrl_c_on(tmp_path: Path, te
     with started(*ENDLESS, cwd=here, terminal=program) as run:
         until(lambda: shows("Front: non-dominated among"), "the live view with a front")
         assert "━━━━━━━━" in shown
+        assert "tiny: searching 0 of 4 trials, 0% in " in shown
         assert "trials: 1 running" in shown
         os.write(person, b"\x03")
         until(lambda: shows("report: ") or not run.running, "the end after Ctrl-C")
@@ -53,7 +54,7 @@ def test_a_terminal_shows_the_study_live_and_passes_ctrl_c_on(tmp_path: Path, te
 def test_who_is_impatient_gets_the_terminal_back(
     tmp_path: Path, terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches: a cursor that stays hidden after the second Ctrl-C."""
+    """Catches: a second Ctrl-C that leaves the cursor hidden, or does not say how to resume."""
     monkeypatch.setenv("TERM", "xterm")  # one whose cursor can be hidden
     person, program = terminal
     shown = b""
@@ -76,6 +77,7 @@ def test_who_is_impatient_gets_the_terminal_back(
     shows(b"")
     assert b"report: " not in shown
     assert 0 < shown.rindex(HIDE) < shown.rindex(SHOW)
+    assert b"interrupted; the same command goes on from here" in shown
 
 
 def test_a_file_gets_plain_lines(tmp_path: Path):

@@ -1,5 +1,7 @@
 """Confirmation: the chosen points again, on fresh seeds, with the test set opened once."""
 
+from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
@@ -7,17 +9,21 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from formula import BASELINE, FormulaLane, measure
+from formula import BASELINE, SPEC, FormulaLane, measure
+from typer.testing import CliRunner
 
-from study.budget import complete
+from study.budget import complete, done
+from study.cli import app, here
 from study.confirm import begin, noise
 from study.export import export, manifest
 from study.front import candidates, front, reference
 from study.ledger import Ledger
 from study.parts import Confirm
-from study.progress import snapshot
+from study.progress import as_dict, snapshot
 from study.referee import Referee
-from study.view import lines
+from study.runtime import run
+from study.spec import StudySpec
+from study.view import found_later, line, lines, standing
 from trainable.contract import METRICS, Config, StudyError
 
 CONFIG = Config(
@@ -49,10 +55,14 @@ def train(ledger, run, *, turns=10_000):
     return referee.over
 
 
+INLINE = ("runtime.address=inline", "train.epochs=2", "train.dim=4", "train.hidden=4", "budget.trials=2")
+OVERRIDES = ("budget.trials=24", "space.learning_rate={ log = [2e-3, 2e-2] }")
+
+
 @pytest.fixture
 def searched(open_ledger):
     """A complete search of 24 trials."""
-    ledger = open_ledger("budget.trials=24", "space.learning_rate={ log = [2e-3, 2e-2] }")
+    ledger = open_ledger(*OVERRIDES)
     drive(ledger)
     return ledger
 
@@ -197,6 +207,134 @@ def test_progress_says_how_far_it_is(searched):
     assert lines(snapshot(searched))[-1].startswith(f"confirmed: {planned} of {planned} points")
 
 
+@pytest.fixture
+def confirming(open_ledger):
+    """A complete search that asks for a confirmation, which has not begun."""
+    ledger = open_ledger(*OVERRIDES, "confirm={ points = 3, replicates = 4 }")
+    drive(ledger)
+    return ledger
+
+
+def test_a_study_is_complete_when_its_confirmation_is(confirming, tmp_path):
+    """Catches: "complete 100 %" of a study whose confirmation was interrupted, wherever it is said."""
+    seen = snapshot(confirming)
+    assert (seen.state, seen.stage.words) == ("stopped", "confirming the front")
+    assert seen.reason == "trials: 24 of 24; search complete, its front not confirmed"
+    assert 0 < seen.share < 0.9
+
+    confirmation = confirmed(confirming, confirming.spec.confirm)
+    planned = len(confirmation.plan.points)
+    drive(confirmation, turns=2 + confirmation.plan.points[0].epoch)
+    seen = snapshot(confirming)
+    ended = seen.confirmation.ended
+    assert 0 < ended < planned
+    assert (seen.state, seen.stage.words) == ("stopped", f"confirming {ended} of {planned} points")
+    assert seen.reason == f"killed; search complete, {ended} of {planned} points confirmed"
+    assert standing(seen).endswith("; `study run formula` resumes it")
+    searched, whole = 24 * 4, 4 * sum(p.epoch for p in confirmation.plan.points)
+    done = 4 * sum(p.epoch for p in confirmation.plan.points[:ended])
+    assert seen.share == pytest.approx((searched + done) / (searched + whole))
+    said = manifest(confirming, confirming.records(), 0.0)
+    assert (said["complete"], said["state"], said["reason"]) == (False, "stopped", seen.reason)
+    states = Counter(p["state"] for p in said["confirmation"]["points"])
+    assert states["completed"] == ended
+    assert states["running"] == 0
+    assert as_dict(seen)["state"] == "stopped"
+
+    drive(confirmation)
+    seen = snapshot(confirming)
+    assert (seen.state, seen.reason) == ("complete", "trials: 24 of 24; confirmed")
+    assert (seen.stage, seen.share, seen.left_s) == (None, 1, None)
+
+
+def test_a_confirmation_that_began_counts_where_none_is_asked_for(searched):
+    """As `study confirm` of a spec without [confirm]. Catches: a study that no run goes on with."""
+    assert snapshot(searched).state == "complete"
+    begin(searched, Confirm(points=2))  # killed before the trivial models are measured again
+    seen = snapshot(searched)
+    assert (seen.state, seen.stage.name) == ("stopped", "confirming")
+    assert done(complete(searched), searched.confirmation(), asked=False) is None
+
+
+def test_a_run_resumes_a_confirmation_that_was_cut_off_and_trains_nothing_twice(tmp_path):
+    """A kill right after the plan. Catches: a study that is stopped and says that nothing is left to do."""
+    spec = StudySpec.from_text(SPEC, where="test", overrides=INLINE)
+    folder = run(spec, tmp_path).folder
+    with closing(Ledger.read(folder)) as ledger:
+        begin(ledger, Confirm(points=1, replicates=2))
+    outcome = run(spec, tmp_path)
+    assert (outcome.trained, outcome.complete) == (True, True)
+    with closing(Ledger.read(folder)) as ledger:
+        assert snapshot(ledger).state == "complete"
+        before = list(ledger.confirmation().measurements())
+    assert not run(spec, tmp_path).trained
+    further = run(StudySpec.from_text(SPEC, where="test", overrides=(*INLINE, "budget.trials=3")), tmp_path)
+    assert (further.reason, further.complete) == ("trials: 3 of 3", True)
+    with closing(Ledger.read(folder)) as ledger:
+        assert list(ledger.confirmation().measurements()) == before
+
+
+def test_a_running_confirmation_says_which_points_and_how_long(confirming):
+    """Of 4 epochs, 4 replicates and 0.01 s each. Catches: "100 %" for half of the time, and no lanes."""
+    confirmation = confirmed(confirming, confirming.spec.confirm)
+    run = confirming.claim()
+    seen = snapshot(confirming)
+    assert (seen.state, seen.left_s) == ("running", None)
+    referee, lane = Referee(confirmation, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    first = snapshot(confirming)
+    points = confirmation.plan.points
+    assert [(o.trial, o.of) for o in first.occupants] == [(points[0].trial, points[0].epoch)]
+    assert line(first).startswith(f"formula: confirming 0 of {len(points)} points, ")
+    whole = 4 * sum(p.epoch for p in points)
+    assert 0 < first.left_s <= 0.01 * whole
+    while snapshot(confirming).confirmation.ended == 0:
+        lane.advance(referee.exchange)
+    later = snapshot(confirming)
+    assert first.share < later.share < 1
+    assert later.left_s <= 0.01 * (whole - 4 * points[0].epoch)
+
+
+def test_what_is_found_after_the_test_set_was_opened_is_not_confirmed(searched, open_ledger, monkeypatch):
+    """A larger budget. Catches: a front that looks confirmed."""
+    drive(confirmed(searched, Confirm(points=2, replicates=2)))
+    assert snapshot(searched).confirmation.found_later == 0
+    front_then = {(p.trial, p.epoch) for p in snapshot(searched).front.points}
+
+    monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: "2999-01-01T00:00:00.000+00:00")
+    further = open_ledger("budget.trials=60", *OVERRIDES[1:])
+    drive(further)
+    seen = snapshot(further)
+    found = [p for p in seen.front.points if (p.trial, p.epoch) not in front_then]
+    assert len(found) == seen.confirmation.found_later > 0
+    assert seen.state == "complete"
+    (said,) = found_later(seen)
+    assert said.startswith(f"not confirmed: {len(found)} of {len(seen.front.points)} points of the front")
+    assert "`study run formula --set name=OTHER`, then `study confirm OTHER`" in said
+    assert lines(seen)[-1] == said
+    told = manifest(further, further.records(), 0.0)["confirmation"]
+    assert told["found_later"] == len(found)
+
+
+@pytest.mark.parametrize("command", ["status", "front"])
+def test_commands_say_what_is_not_confirmed(searched, open_ledger, monkeypatch, tmp_path, command):
+    drive(confirmed(searched, Confirm(points=2, replicates=2)))
+    monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: "2999-01-01T00:00:00.000+00:00")
+    drive(open_ledger("budget.trials=60", *OVERRIDES[1:]))
+    monkeypatch.setattr(here, "STUDIES", tmp_path)
+    assert "found after the test set was opened" in CliRunner().invoke(app, [command, "formula"]).output
+
+
+def test_commands_say_what_a_stopped_study_lacks_and_what_resumes_it(confirming, monkeypatch, tmp_path):
+    planned = len(confirmed(confirming, confirming.spec.confirm).plan.points)
+    monkeypatch.setattr(here, "STUDIES", tmp_path)
+    said = CliRunner().invoke(app, ["status", "formula"]).output
+    assert f"search complete, 0 of {planned} points confirmed; `study run formula` resumes it\n" in said
+    listed = " ".join(CliRunner().invoke(app, ["list"]).output.split())
+    assert "formula stopped" in listed
+    assert f"confirming 0 of {planned} points" in listed
+
+
 def test_nothing_measured_is_nothing_to_confirm(open_ledger):
     with pytest.raises(StudyError, match="has no point to confirm yet"):
         begin(open_ledger(), Confirm())
@@ -227,10 +365,10 @@ def test_noise_of_curves_is_what_was_put_in(open_ledger):
 def test_a_confirmation_that_was_begun_runs_where_the_study_runs_now(searched, open_ledger):
     """Catches: one that waits for ever for the machine it was planned on."""
     confirmed(searched, Confirm(points=1, replicates=2))
-    here = open_ledger(
-        *("budget.trials=24", "space.learning_rate={ log = [2e-3, 2e-2] }"),
+    now = open_ledger(
+        *OVERRIDES,
         *("runtime.cpus_per_lane=0.5", "runtime.engine=plain"),
     )
-    again = begin(here, Confirm())
-    assert again.spec.runtime == here.spec.runtime != searched.spec.runtime
+    again = begin(now, Confirm())
+    assert again.spec.runtime == now.spec.runtime != searched.spec.runtime
     assert again.spec.search.replicates == 2

@@ -1,9 +1,12 @@
 """How a study is shown: its state, its line, and a live view that fits the terminal."""
 
 import subprocess
+from datetime import UTC, datetime
 from io import StringIO
+from itertools import count
 
 import pytest
+import sqlalchemy as sa
 from formula import FormulaLane, measure
 from rich.console import Console
 from typer.testing import CliRunner
@@ -12,8 +15,11 @@ import study.owner
 from study import view
 from study.cli import app, here
 from study.cli.looking import SHOWN
+from study.estimate import KNOWN
+from study.export import manifest, tables
 from study.front_table import FrontTable
-from study.progress import snapshot
+from study.progress import as_dict, snapshot
+from study.record import runs
 from study.referee import Referee
 
 
@@ -34,7 +40,6 @@ def test_how_a_study_stands(open_ledger):
     seen = snapshot(ledger)
     assert (seen.state, seen.lanes, seen.counts["running"]) == ("running", 1, 1)
     assert 0 < seen.share < 1
-    assert seen.left_s is not None
 
     ledger.release(run, "stopped on request")
     seen = snapshot(ledger)
@@ -43,7 +48,7 @@ def test_how_a_study_stands(open_ledger):
     ledger.release(train(ledger), "trials: 6 of 6")
     seen = snapshot(ledger)
     assert (seen.state, seen.reason, seen.share) == ("complete", "trials: 6 of 6", 1)
-    assert seen.counts == {"completed": 6, "stopped": 0, "failed": 0, "running": 0}
+    assert seen.counts == {"completed": 6, "stopped": 0, "failed": 0, "running": 0, "unfinished": 0}
     assert seen.member_epochs == 6 * 4
 
 
@@ -60,10 +65,96 @@ def test_a_run_that_failed_or_died_says_so(open_ledger, monkeypatch):
     assert str(gone.pid) in snapshot(ledger).reason
 
 
-def test_a_run_without_lanes_says_what_it_waits_for(open_ledger):
+@pytest.mark.parametrize(
+    ("address", "words"), [("local", "starting Ray"), ("auto", "waiting for lanes"), ("inline", "starting")]
+)
+def test_a_run_without_lanes_says_what_it_waits_for(open_ledger, address, words):
+    ledger = open_ledger(f"runtime.address={address}")
+    run = ledger.claim()
+    seen = snapshot(ledger)
+    assert seen.stage.name == "starting"
+    assert view.line(seen).startswith(f"formula: {words}, 0% in ")
+    FormulaLane(f"{run}.0").advance(Referee(ledger, run).exchange)
+    assert view.line(snapshot(ledger)).startswith("formula: searching 0 of 6 trials, 0% in ")
+
+
+def test_a_search_says_how_far_it_is_by_its_nearest_limit(open_ledger):
+    ledger = open_ledger("budget.member_epochs=12")
+    assert snapshot(ledger).stage.words == "searching 0 of 6 trials"
+    ledger.release(train(ledger, trials=2), "stopped on request")
+    seen = snapshot(ledger)
+    assert (seen.stage.words, seen.stage.planned) == (
+        f"searching {seen.member_epochs} of 12 member-epochs",
+        12,
+    )
+    assert as_dict(seen)["stage"] == {
+        "name": "searching", "done": seen.member_epochs, "planned": 12, "unit": "member-epochs",
+        "words": seen.stage.words,
+    }  # fmt: skip
+
+
+def begun(ledger, *, started_s):
+    """Make the run of a ledger as old as if Ray had taken so many seconds to start."""
+    query = sa.update(runs).values(started=runs.c.started - started_s)
+    with ledger._engine.begin() as connection:
+        connection.execute(query)
+
+
+def test_the_time_left_rests_on_training_alone(open_ledger):
+    """The formula takes 0.01 s an epoch. Catches: an estimate that takes the start of Ray for training."""
+    ledger = open_ledger("budget.trials=101", "train.epochs=10")
+    train(ledger, trials=2)
+    before = snapshot(ledger)
+    assert before.left_s == pytest.approx(0.01 * (101 * 10 - before.member_epochs))
+    begun(ledger, started_s=1000)
+    assert snapshot(ledger).left_s == before.left_s
+
+
+def test_the_time_left_counts_what_lanes_wait_for(open_ledger, monkeypatch):
+    """Ends come 20 s apart, of trials that train 4 epochs of 0.01 s. Catches: a wait for the sampler that is
+    taken for nothing.
+    """
+    clock = (datetime.fromtimestamp(at, UTC).isoformat() for at in count(1_000_000, 10))
+    monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: next(clock))
+    ledger = open_ledger("budget.trials=101")
+    train(ledger, trials=40)
+    seen = snapshot(ledger)
+    left = 101 - seen.member_epochs / 4
+    assert seen.left_s == pytest.approx(20 * left, rel=0.05)
+
+
+def test_no_time_left_is_told_while_too_little_is_known(open_ledger):
+    ledger = open_ledger("budget.trials=100", "budget.wall_time_s=3600")
+    train(ledger, trials=1)
+    seen = snapshot(ledger)
+    assert 0 < seen.member_epochs < KNOWN
+    assert seen.left_s is None
+    assert "left" not in view.line(seen)
+
+
+def test_a_search_by_wall_time_alone_ends_with_it(open_ledger):
+    ledger = open_ledger("budget={ wall_time_s = 3600 }")
+    train(ledger, trials=1)
+    seen = snapshot(ledger)
+    assert seen.left_s == pytest.approx(3600 - seen.wall_s)
+    assert seen.stage.planned == 3600
+
+
+def test_a_trial_without_an_end_runs_only_in_a_study_that_somebody_drives(open_ledger, tmp_path):
+    """Catches: a stopped study that lists "running" trials."""
     ledger = open_ledger()
-    ledger.claim()
-    assert "trials: none yet, waiting for lanes" in view.line(snapshot(ledger))
+    run = train(ledger, trials=2)
+    seen = snapshot(ledger)
+    assert (seen.counts["running"], seen.counts["unfinished"]) == (1, 0)
+    assert "running" in set(tables(ledger).trials["state"])
+    ledger.release(run, "stopped on request")
+    seen = snapshot(ledger)
+    assert (seen.counts["running"], seen.counts["unfinished"]) == (0, 1)
+    assert view.line(seen).endswith("; trials: 2 completed, 1 unfinished; " + view.lines(seen)[1])
+    assert set(tables(ledger).trials["state"]) == {"completed", "unfinished"}
+    assert manifest(ledger, ledger.records(), 0.0)["counts"] == seen.counts
+    ledger.release(train(ledger), "trials: 6 of 6")
+    assert snapshot(ledger).counts["completed"] == 6
 
 
 SEARCHED = (

@@ -9,8 +9,10 @@ from study.relay import _show
 
 SAID = (
     "study far (12ab) in studies/far\n",
-    "far: 25% in 1 min, about 3 min left; trials: 2 running; 9 member-epochs; front: none yet\n",
-    "far: 50% in 2 min; trials: 4 run",
+    "far: starting Ray, 0% in 3 s; trials: none yet; 0 member-epochs; front: none yet\n",
+    "far: searching 0 of 8 trials, 25% in 1 min, about 3 min left; trials: 2 running; 9 member-epochs; ",
+    "front: none yet\n",
+    "far: confirming 1 of 2 points, waiting for lanes, 50% in 2 min; trials: 4 run",
     "ning; 18 member-epochs; front: 3 points\nstopping; a second signal ends the run at once\n",
     "far: 51% in 2 min; trials: 4 completed\n19 member-epochs; front: 3 points\n",
     "report: /home/study",
@@ -50,7 +52,12 @@ def test_in_a_terminal_how_far_it_is_stays_in_place_below_what_is_said() -> None
     *during, last = screens(out.getvalue())
     assert last == KEPT
     below = [line for screen in during for line in screen if line not in KEPT]
-    assert {"far: 25% in 1 min, about 3 min left", "far: 50% in 2 min", "front: 3 points"} <= set(below)
+    assert {
+        "far: starting Ray, 0% in 3 s",
+        "far: searching 0 of 8 trials, 25% in 1 min, about 3 min left",
+        "far: confirming 1 of 2 points, waiting for lanes, 50% in 2 min",
+        "front: 3 points",
+    } <= set(below)
     assert all(sum("% in" in line for line in screen if line not in KEPT) <= 1 for screen in during)
 
 

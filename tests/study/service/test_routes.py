@@ -14,6 +14,7 @@ from pandas.testing import assert_frame_equal
 from serving import Notes, done, driven, served
 
 from study import progress
+from study.confirm import begin
 from study.export import tables
 from study.ledger import Ledger
 from study.service.posting import parsed, put
@@ -124,6 +125,50 @@ def test_a_study_that_goes_on_is_told_anew(tmp_path):
 
         until(lambda: state()["state"] == "complete", "the end")
         assert state()["counts"]["completed"] == 8
+
+
+def test_a_study_that_stopped_has_unfinished_trials_and_none_that_run(tmp_path):
+    home = tmp_path / "studies"
+    study = driven(home, "stopped", "budget.trials=8")
+    while len(study.ledger.records()) < 4:
+        study.step()
+    study.ledger.release(study.run, "stopped on request")
+    study.ledger.close()
+    with served(home) as service, service.client() as client:
+        summary = client.get("/studies/stopped").json()["summary"]
+        assert (summary["state"], summary["counts"]["running"]) == ("stopped", 0)
+        assert summary["counts"]["unfinished"] == 2
+        rows = client.get("/studies/stopped/trials").json()["rows"]
+        assert [row["state"] for row in rows].count("unfinished") == 2
+        page = client.get("/studies/stopped", headers={"Accept": "text/html"}).text
+        assert '<span class="state unfinished">unfinished</span>' in page
+        assert "running" not in page
+
+
+def test_a_study_whose_confirmation_was_interrupted_is_not_complete(tmp_path):
+    """Catches: "complete 100 %" with half of the training to come, and no way to go on."""
+    home = tmp_path / "studies"
+    folder = done(home, "half", "confirm={ points = 2, replicates = 2 }")
+    with closing(Ledger.read(folder)) as ledger:
+        planned = len(begin(ledger, ledger.spec.confirm).plan.points)
+    with served(home) as service, service.client() as client:
+        told = client.get("/studies/half").json()
+        summary = told["summary"]
+        assert (summary["state"], summary["share"] < 1) == ("stopped", True)
+        assert summary["stage"] == {
+            "name": "confirming", "done": 0, "planned": planned, "unit": "points",
+            "words": f"confirming 0 of {planned} points",
+        }  # fmt: skip
+        missing = f"search complete, 0 of {planned} points confirmed"
+        assert summary["reason"].endswith(missing)
+        for path in ("/studies", "/studies/half"):
+            page = client.get(path, headers={"Accept": "text/html"}).text
+            assert summary["stage"]["words"] in page
+            assert missing in page
+            assert "100" not in page.partition("<h2")[0].partition("<main")[2]
+        assert '<form method="post" action="/studies/half/resume">' in page
+        assert client.post("/studies/half/resume").status_code < 400
+        assert service.runner.started == ["half"]
 
 
 # --- what is done ----------------------------------------------------------------------------------------

@@ -1,0 +1,87 @@
+"""How much of a study's training is done, and how long the rest takes.
+
+Work is counted in member-epochs and costed in seconds of a lane. The start of Ray and of its lanes is no
+training, so no estimate contains it.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from math import inf
+
+KNOWN = 10
+"""Measured member-epochs that a cost rests on at least: fewer say too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The training of a search or of a confirmation, in member-epochs; `planned` is infinite where it is
+    unknown.
+
+    `cost_s` is the time of a lane that one member-epoch takes; None while that is unknown.
+    """
+
+    done: float = 0.0
+    planned: float = 0.0
+    cost_s: float | None = None
+
+    @property
+    def rest_s(self) -> float | None:
+        """Seconds of one lane for the rest; None while it or its cost is unknown."""
+        rest = max(0.0, self.planned - self.done)
+        if rest == 0:
+            return 0.0
+        return None if self.cost_s is None or rest == inf else rest * self.cost_s
+
+
+def cost_s(trained: Collection[tuple[int, float]], *, replicates: int) -> float | None:
+    """Seconds of a lane that a member-epoch takes, by the measured epochs of each trial and the seconds that
+    they took; None below KNOWN.
+
+    >>> cost_s([(20, 1.0), (5, 0.5)], replicates=2), cost_s([(4, 1.0)], replicates=2)
+    (0.03, None)
+    """
+    member_epochs = sum(epochs for epochs, _ in trained) * replicates
+    return sum(seconds for _, seconds in trained) / member_epochs if member_epochs >= KNOWN else None
+
+
+def pace(ends: Iterable[tuple[float, float]]) -> float | None:
+    """Member-epochs a second, by trials that ended at a moment in seconds with so many member-epochs.
+
+    From the first end to the last, so those of the first do not count; None where no time lies between them.
+    What lanes wait for between epochs and trials is in it.
+
+    >>> pace([(100.0, 20), (102.0, 20), (104.0, 20)])
+    10.0
+    """
+    ordered = sorted(ends)
+    seconds = ordered[-1][0] - ordered[0][0] if ordered else 0.0
+    return sum(epochs for _, epochs in ordered[1:]) / seconds if seconds > 0 else None
+
+
+def share(search: Work, confirmation: Work) -> float:
+    """The part of all planned training that is done, 0 to 1; 0 where nothing is planned.
+
+    >>> share(Work(300, 300), Work(100, 500))
+    0.5
+    """
+    planned = search.planned + confirmation.planned
+    return min(1.0, (search.done + confirmation.done) / planned) if planned else 0.0
+
+
+def left_s(
+    search: Work, confirmation: Work, *, lanes: int, points: int, limit_s: float | None = None
+) -> float | None:
+    """Seconds until all is trained on so many lanes; None where no lane trains, or a cost is unknown.
+
+    The search ends after `limit_s` at the latest. The confirmation has `points` left to train, each on one
+    lane.
+
+    >>> left_s(Work(60, 100, 0.5), Work(0, 40, 0.5), lanes=2, points=1)
+    30.0
+    """
+    searching_s, confirming_s = search.rest_s, confirmation.rest_s
+    if not lanes or confirming_s is None:
+        return None
+    ends = [] if searching_s is None else [searching_s / lanes]
+    ends += [] if limit_s is None else [max(0.0, limit_s)]
+    return min(ends) + confirming_s / max(1, min(lanes, points)) if ends else None
