@@ -4,11 +4,11 @@ Three colours are reserved: in a page they follow its own ink, muted and paper, 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,9 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+
+Put = Callable[[Path, bytes], object]
+"""Writes a file. The caller chooses how; a file that somebody may read meanwhile is replaced whole."""
 
 INK, MUTED, PAPER = "#1b1f24", "#646d76", "#ffffff"
 
@@ -65,12 +68,15 @@ class Drawing:
     description: str
     spots: Sequence[Spot] = ()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, put: Put) -> None:
         """Write NAME.svg, NAME.pdf and NAME.png (200 dpi) into `folder`."""
-        (folder / f"{self.name}.svg").write_text(self.svg(), encoding="utf-8")
+        put(folder / f"{self.name}.svg", self.svg().encode())
+        pdf, png = BytesIO(), BytesIO()
         with _reproducible(self.name):
-            self.figure.savefig(folder / f"{self.name}.pdf", metadata={"CreationDate": None})
-            self.figure.savefig(folder / f"{self.name}.png", dpi=200)
+            self.figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
+            self.figure.savefig(png, format="png", dpi=200)
+        put(folder / f"{self.name}.pdf", pdf.getvalue())
+        put(folder / f"{self.name}.png", png.getvalue())
 
     def svg(self) -> str:
         """The figure as an SVG file without a date: equal for equal data."""

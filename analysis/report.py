@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis import machine, markdown, page
 from analysis.comparison import compare
-from analysis.drawing import Drawing
+from analysis.drawing import Drawing, Put
 from analysis.sections import Section, sections, together
 from analysis.tables import Tables
 
@@ -30,15 +30,15 @@ class Report:
         """For programs, with every number in full."""
         return machine.as_json(self.name, self.sections)
 
-    def save(self, folder: Path) -> Path:
-        """The page, written to index.html in `folder`, with its figures as SVG, PDF and PNG beside it."""
+    def save(self, folder: Path, put: Put) -> Path:
+        """Write the page to index.html in `folder`, after its figures (SVG, PDF, PNG); return its path."""
         made = self.html()
         folder.mkdir(parents=True, exist_ok=True)
         for block in (block for section in self.sections for block in section.blocks):
             if isinstance(block, Drawing):
-                block.save(folder)
+                block.save(folder, put)
         index = folder / "index.html"
-        index.write_text(made, encoding="utf-8")
+        put(index, made.encode())
         return index
 
 
@@ -60,9 +60,9 @@ def read_several(folders: Sequence[Path]) -> Report:
     return Report(" + ".join(comparison.names), together.sections(comparison))
 
 
-def write(folder: Path) -> Path:
-    """The page of the study in `folder`, written to report/index.html, with its figures beside it.
+def write(folder: Path, put: Put) -> Path:
+    """Write the page of the study in `folder` to report/index.html, after its figures; return its path.
 
     AnalysisError where the study's tables or manifest are missing or unfit; nothing is written then.
     """
-    return read(folder).save(folder / "report")
+    return read(folder).save(folder / "report", put)

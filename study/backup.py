@@ -13,25 +13,27 @@ from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
-from shutil import copyfile, copyfileobj
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
-from study.database import (
-    CONFIRM,
-    FILE,
-    LOCKED_S,
-    SCHEMA,
-    SPEC,
-    belonging,
-    connected,
-    put_spec,
-    refuse_network,
-)
+from study.database import CONFIRM, FILE, SCHEMA, belonging, connected, put_spec
+from study.decoded import FAULTS, text
 from study.parts import Storage
 from study.reader import Reader
 from study.spec import SpecError, StudySpec, study_name
+from study.sqlite import (
+    NO_CODE,
+    UNREADABLE,
+    AwayError,
+    connection,
+    damaged,
+    full,
+    locked,
+    refuse_code,
+    refuse_network,
+)
 from study.storage import empty, let_go
 from trainable.contract import StudyError
 
@@ -44,19 +46,29 @@ LEFT = "backed up while it ran"
 def backup(folder: Path, file: Path) -> None:
     """Write the record and the spec of the study in `folder`, as they are now, into the one new `file`.
 
-    The file appears when it is whole. StudyError where there is one already.
+    The file appears when it is whole and was read back. StudyError where there is one already, and where the
+    study's record is damaged: then nothing is written.
     """
     if file.exists():
         raise StudyError(f"{file}: is there already; name another file, or remove it")
-    Reader.read(folder).close()  # refuses what is no study of this schema
-    with TemporaryDirectory() as made:
-        copy = Path(made) / FILE
-        if (folder / FILE).is_file():
-            _copy_file(folder / FILE, copy)
-        else:
-            _copy_rows(folder, copy)
-        _seal(copy, (folder / SPEC).read_text(encoding="utf-8"))
-        _put(copy, file)
+    if not file.absolute().parent.is_dir():
+        raise StudyError(f"{file}: there is no folder {file.parent}; make it, or name another file")
+    with closing(Reader.read(folder)) as record:
+        name = record.spec.name
+    with TemporaryDirectory(prefix=f".{file.name}.", dir=file.absolute().parent) as made:
+        copy = Path(made) / name / FILE
+        copy.parent.mkdir()
+        try:
+            if (folder / FILE).is_file():
+                _copy_file(folder / FILE, copy)
+            else:
+                _copy_rows(folder, copy)
+            _seal(copy, _read_back(copy.parent).as_toml())
+        except (*UNREADABLE, sa.exc.DBAPIError) as error:
+            raise _failed(error, file, name) from error
+        _facts(copy)
+        _sync(copy)
+        copy.rename(file)
 
 
 def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
@@ -65,11 +77,9 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
     The folder appears when it is whole, its record a SQLite file, wherever the study had it. StudyError where
     `file` is no backup that this version reads, or the folder is there.
     """
-    facts = _facts(file)
-    spec = StudySpec.from_text(facts["spec"], where=str(file))
-    spec = spec.model_copy(
-        update={"name": _checked(spec.name if name is None else name), "storage": Storage()}
-    )
+    spec = StudySpec.from_text(_facts(file)["spec"], where=str(file))
+    known, called = spec.name, _checked(spec.name if name is None else name)
+    spec = spec.model_copy(update={"name": called, "storage": Storage()})
     folder = home / spec.name
     if folder.exists():
         raise StudyError(f"{folder}: is there already; give the restored study another name with --name")
@@ -79,8 +89,14 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
         whole = Path(made) / spec.name
         whole.mkdir()
         copyfile(file, whole / FILE)
-        _begin_again(whole / FILE, spec)
-        put_spec(spec, whole)
+        try:
+            _begin_again(whole / FILE, known, spec)
+            read = _read_back(whole)
+        except (sqlite3.Error, *FAULTS, StudyError) as error:
+            if full(error):
+                raise
+            raise StudyError(f"{file}: is damaged: {error}; restore another backup") from error
+        put_spec(read, whole)
         whole.rename(folder)
     return folder
 
@@ -91,7 +107,7 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
 def _copy_file(source: Path, copy: Path) -> None:
     """SQLite's own online backup, all pages in one step: a run that writes meanwhile is not waited for."""
     with (
-        closing(sqlite3.connect(source, timeout=LOCKED_S)) as reading,
+        closing(connection(source)) as reading,
         closing(sqlite3.connect(copy)) as writing,
     ):
         reading.backup(writing)
@@ -127,25 +143,43 @@ def _copy_rows(folder: Path, copy: Path) -> None:
 def _seal(copy: Path, spec: str) -> None:
     """Make a backup of a copied record: one file, no owner, and what restoring it needs."""
     facts = {"schema": str(SCHEMA), "version": version("pareto-study"), "spec": spec}
-    with closing(sqlite3.connect(copy)) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
-        with connection:
-            connection.execute("UPDATE runs SET ended = renewed, reason = ? WHERE ended IS NULL", (LEFT,))
-            connection.execute("CREATE TABLE backup (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
-            connection.executemany("INSERT INTO backup VALUES (?, ?)", facts.items())
+    with closing(sqlite3.connect(copy)) as writing:
+        writing.execute("PRAGMA journal_mode=DELETE")
+        with writing:
+            writing.execute("UPDATE runs SET ended = renewed, reason = ? WHERE ended IS NULL", (LEFT,))
+            writing.execute("CREATE TABLE backup (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            writing.executemany("INSERT INTO backup VALUES (?, ?)", facts.items())
 
 
-def _put(made: Path, file: Path) -> None:
-    """Put what is made in its place, whole and on the disk; that may be any file system."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with made.open("rb") as source, beside.open("wb") as sink:
-            copyfileobj(source, sink)
-            sink.flush()
-            os.fsync(sink.fileno())
-        beside.rename(file)
-    finally:
-        beside.unlink(missing_ok=True)
+def _read_back(folder: Path) -> StudySpec:
+    """The spec of the record in `folder`, of which everything can be read. DamagedError where it cannot."""
+    with closing(Reader.read(folder)) as search:
+        for record in filter(None, (search, search.confirmation())):
+            if record.fixed:
+                _ = record.baseline
+            record.records(), record.points(), record.judgements(), record.runs(), record.places()
+            for _ in record.measurements():
+                pass
+            record.by_user()
+        return search.spec
+
+
+def _failed(error: Exception, file: Path, name: str) -> Exception:
+    """What to say of an error in copying a record: its disk is full, the record is damaged, or it is away."""
+    if full(error):
+        said = getattr(error, "orig", error)
+        return StudyError(
+            f"{file}: cannot be written: {said}; make room there, or name a file on another disk"
+        )
+    if locked(error):
+        return AwayError(f"{name}: its record is locked by somebody else; try again")
+    return damaged(name, error) if isinstance(error, UNREADABLE) else error
+
+
+def _sync(path: Path) -> None:
+    """Have a file on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _facts(file: Path) -> Mapping[str, str]:
@@ -154,12 +188,13 @@ def _facts(file: Path) -> Mapping[str, str]:
         raise StudyError(f"{file}: there is no such file; name one that `study backup` wrote")
     try:
         where = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
-        with closing(sqlite3.connect(where, uri=True)) as connection:
-            facts = dict(connection.execute("SELECT key, value FROM backup").fetchall())
-            found = connection.execute("PRAGMA quick_check").fetchone()
-    except sqlite3.Error as error:
+        with closing(sqlite3.connect(where, uri=True)) as reading:
+            refuse_code(file, reading.execute(NO_CODE).fetchall())
+            facts = dict(reading.execute("SELECT key, value FROM backup").fetchall())
+            found = reading.execute("PRAGMA integrity_check").fetchone()
+    except UNREADABLE as error:
         raise StudyError(f"{file}: is no backup of a study: {error}; name one that is") from error
-    if facts.keys() != {"schema", "version", "spec"}:
+    if facts.keys() != {"schema", "version", "spec"} or not all(map(text, facts.values())):
         raise StudyError(f"{file}: is no backup of a study: it does not say of which; name one that is")
     if facts["schema"] != str(SCHEMA):
         raise StudyError(
@@ -174,19 +209,19 @@ def _facts(file: Path) -> Mapping[str, str]:
 # --- the restored study ----------------------------------------------------------------------------------
 
 
-def _begin_again(record: Path, spec: StudySpec) -> None:
-    """Make the record of a study called as `spec` says of a backup of one."""
+def _begin_again(record: Path, known: str, spec: StudySpec) -> None:
+    """Make the record of a study called as `spec` says of a backup of the one `known` by another name."""
     changed = spec.model_dump(mode="json", include={"name", "storage"})
-    with closing(sqlite3.connect(record)) as connection, connection:
-        connection.execute("DROP TABLE backup")
-        for study, name in connection.execute("SELECT study_id, study_name FROM studies").fetchall():
-            now = spec.name + (CONFIRM if name.endswith(CONFIRM) else "")
-            connection.execute("UPDATE studies SET study_name = ? WHERE study_id = ?", (now, study))
+    with closing(sqlite3.connect(record)) as writing, writing:
+        writing.execute("DROP TABLE backup")
+        for stage in ("", CONFIRM):
+            names = (spec.name + stage, known + stage)
+            writing.execute("UPDATE studies SET study_name = ? WHERE study_name = ?", names)
         specs = "SELECT study_user_attribute_id, value_json FROM study_user_attributes WHERE key = 'spec'"
-        for attribute, text in connection.execute(specs).fetchall():
-            connection.execute(
+        for attribute, was in writing.execute(specs).fetchall():
+            writing.execute(
                 "UPDATE study_user_attributes SET value_json = ? WHERE study_user_attribute_id = ?",
-                (json.dumps(json.loads(text) | changed), attribute),
+                (json.dumps(json.loads(was) | changed), attribute),
             )
 
 

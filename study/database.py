@@ -5,10 +5,12 @@ may hold a password, so it is resolved where it is used and kept nowhere.
 """
 
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import sqlalchemy as sa
 
 from study.record import tables
 from study.spec import SpecError, StudySpec
+from study.sqlite import LOCKED_S, NO_CODE, AwayError, DamagedError, reading, refuse_code
 from trainable.contract import StudyError
 from trainable.disk import put
 
@@ -32,32 +35,12 @@ CONFIRM = "/confirm"
 """What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
 
 
-class AwayError(StudyError):
-    """The database does not answer."""
+class MisnamedError(StudyError):
+    """A study's folder that is called otherwise than the study."""
 
 
 DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, AwayError)
 """What a database that is damaged, full, locked or away raises from any method of a Reader."""
-
-NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "afs",
-    "ceph",
-    "lustre",
-    "gluster",
-    "beegfs",
-    "sshfs",
-    "gpfs",
-)
-"""Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
-
-LOCKED_S = 30
-"""How long a statement waits for what somebody else has locked. How long it may take has no limit: reading a
-long record over a slow line is not a fault.
-"""
 
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
@@ -65,9 +48,6 @@ CONNECT_S, SILENCE_MS = 10, 30_000
 STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
 ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
 """Optuna's tables of studies and of what is fixed for each."""
-
-SQLITE = "sqlite://"
-"""The URL of every SQLite engine: `sqlite_options` says where its file is, whatever that is called."""
 
 
 class PostgresPool(sa.QueuePool):
@@ -97,6 +77,19 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that a record in PostgreSQL belongs to: that of whoever drove the study last."""
+
+    host: str
+    path: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "Home":
+        """A folder of this machine, by its absolute path."""
+        return cls(socket.gethostname(), str(folder.absolute()))
+
+
 def holds_study(folder: Path) -> bool:
     """Whether `folder` is a study's: it has a record, or a spec that names a database for one.
 
@@ -110,7 +103,8 @@ def holds_study(folder: Path) -> bool:
 
 def studies(home: Path) -> list[Path]:
     """The folders in `home` that are studies', by name."""
-    return sorted(folder for folder in home.glob("*/") if holds_study(folder))
+    found = (folder for folder in home.glob("*/") if not folder.name.startswith("."))
+    return sorted(filter(holds_study, found))
 
 
 def connected(folder: Path) -> tuple[sa.Engine, str]:
@@ -118,11 +112,9 @@ def connected(folder: Path) -> tuple[sa.Engine, str]:
     is none.
     """
     if (folder / FILE).is_file():
-        path = folder / FILE
-        prepare(path)
-        engine = sa.create_engine(SQLITE, **sqlite_options(path))
+        engine = reading(folder / FILE)
         with held(engine):
-            return engine, taken_up(engine, path)
+            return engine, taken_up(engine, folder / FILE)
     url, name = elsewhere(folder)
     engine = postgres_engine(url)
     with held(engine), answering(engine):
@@ -142,24 +134,39 @@ def held(engine: sa.Engine) -> Iterator[None]:
 
 
 def taken_up(engine: sa.Engine, path: Path) -> str:
-    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none.
+    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none, or one of
+    another name than its folder's.
 
     Tables that a record of an earlier version lacks are there from now on.
     """
     search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
-    name = None
+    names: list[str] = []
     try:
-        if sa.inspect(engine).has_table(STUDIES.name):
-            with engine.connect() as connection:
-                name = connection.execute(search).scalars().first()
+        with engine.connect() as connection:
+            refuse_code(path, connection.exec_driver_sql(NO_CODE).all())
+            if sa.inspect(connection).has_table(STUDIES.name):
+                names += connection.execute(search).scalars()
     except sa.exc.OperationalError:  # it is away, whatever it holds
         raise
-    except sa.exc.DatabaseError:
-        name = None
-    if name is None:
-        raise StudyError(f"{path}: holds no study's record; restore it, or delete the folder")
+    except (sa.exc.DatabaseError, DamagedError) as error:
+        said = str(error).partition("\n")[0]
+        raise StudyError(
+            f"{path}: holds no study's record ({said}); restore it, or delete the folder"
+        ) from error
+    if len(names) != 1:
+        raise StudyError(f"{path}: holds {len(names)} studies' records; restore it, or delete the folder")
+    named(path.parent, names[0])
     tables.create_all(engine)
-    return str(name)
+    return names[0]
+
+
+def named(folder: Path, name: object) -> None:
+    """MisnamedError where the study in `folder` is called otherwise: the folder is a copy, or was renamed."""
+    if folder.absolute().name != name:
+        raise MisnamedError(
+            f"{folder}: holds the study {name!r}, so it is a copy or was renamed; call the folder as the "
+            f"study, or make a second study by `study backup` and `study restore --name`"
+        )
 
 
 def study_id(engine: sa.Engine, name: str) -> int | None:
@@ -190,6 +197,7 @@ def elsewhere(folder: Path) -> tuple[str, str]:
     """As `place`. StudyError where the folder holds no study."""
     if (found := place(folder)) is None:
         raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
+    named(folder, found[1])
     return found
 
 
@@ -222,54 +230,6 @@ def _place(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, str] | None:
 def put_spec(spec: StudySpec, folder: Path) -> None:
     """Put a study's spec into its folder, where it is always whole."""
     put(folder / SPEC, spec.as_toml().encode())
-
-
-def prepare(path: Path, *, journal: str = "WAL") -> None:
-    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened,
-    AwayError where it may be in a moment.
-    """
-    refuse_network(path)
-    try:
-        with sqlite3.connect(path) as connection:
-            connection.execute(f"PRAGMA journal_mode={journal}")
-        connection.close()
-    except sqlite3.Error as error:
-        raise _unopened(path, error) from error
-
-
-def _unopened(path: Path, error: sqlite3.Error) -> StudyError:
-    """That a SQLite file cannot be opened, and what to do; AwayError where the file may be sound."""
-    said = f"{path}: cannot be opened as a study's record: {error}"
-    if not os.access(path.parent, os.W_OK):
-        mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
-        return StudyError(f"{said}; {mend}")
-    if isinstance(error, sqlite3.OperationalError):
-        return AwayError(f"{said}; its disk fails, or somebody has locked it: try again")
-    return StudyError(f"{said}; restore it, or delete the folder")
-
-
-def sqlite_options(path: Path) -> dict[str, Any]:
-    """What makes an engine connect to the SQLite file `path`: a `?`, `%`, `#` or `{` in its name would be a
-    sign of the URL's, and the record in another place.
-    """
-    return {"creator": partial(_connect, path.absolute()), "poolclass": sa.QueuePool}
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that threads pass on to one another; a commit costs no full sync."""
-    connection = sqlite3.connect(path, timeout=LOCKED_S, check_same_thread=False)
-    connection.execute("PRAGMA synchronous=NORMAL")
-    return connection
-
-
-def refuse_network(path: Path) -> None:
-    """StudyError where a record at `path` would be on a network file system."""
-    kind = file_system(path.parent)
-    if any(name in kind for name in NETWORK_FILE_SYSTEMS):
-        raise StudyError(
-            f"{path}: lies on a network file system ({kind}), where SQLite loses records; run on a local "
-            "disk, or name a PostgreSQL database in storage.url"
-        )
 
 
 def postgres_engine(text: str) -> sa.Engine:
@@ -313,16 +273,3 @@ def _resolved(text: str) -> sa.URL:
             "every @ is written as %40, and every % as %25"
         )
     return url
-
-
-def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kind of file system that `folder` is on, as "ext4"; "unknown" where the machine does not say."""
-    if not mounts.is_file():
-        return "unknown"
-    place, found, longest = str(folder.resolve()) + "/", "unknown", 0
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, point, kind, *_ = line.split(" ")
-        point = point.replace("\\040", " ").rstrip("/") + "/"
-        if place.startswith(point) and len(point) >= longest:
-            found, longest = kind, len(point)
-    return found

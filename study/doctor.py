@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 
 from study.runtime.placement import Node, seats, summary
 from study.spec import StudySpec
@@ -50,7 +49,7 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
     if spec is not None and spec.runtime.address == "auto":
         from study.runtime import start
 
-        with start.connected(spec, Path.cwd()):
+        with start.connected(spec):
             return start.nodes()
     return [Node("", "this machine", float(os.cpu_count() or 1), float(len(_gpu_names())))]
 

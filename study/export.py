@@ -79,6 +79,9 @@ def export(ledger: Reader, folder: Path) -> None:
     if (confirmation := confirmed(ledger, made.same)) is not None and confirmation.fixed:
         for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
             put(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
+    else:  # the record is an earlier one, put back
+        for name in ("confirmed", "users"):
+            (folder / "tables" / f"{name}.parquet").unlink(missing_ok=True)
     put(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
     said = manifest(ledger, made.records.values(), made.hypervolume, made.same)
     text = json.dumps(said, indent=2, ensure_ascii=False)

@@ -22,7 +22,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.database import ATTRIBUTES, CONFIRM, SPEC, put_spec, study_id
+from study.database import ATTRIBUTES, CONFIRM, SPEC, Home, put_spec, study_id
 from study.owner import Owner
 from study.reader import CLOCK, Reader
 from study.record import (
@@ -72,7 +72,8 @@ class Ledger(Reader):
         self._skew = time.time() - time.monotonic()
         self._space = SearchSpace(self.spec)
         sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
-        self._optuna = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        with self._intact():
+            self._optuna = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
 
     # --- opening ---------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class Ledger(Reader):
 
         For who drives the study, and nobody else: a run reads its budget there.
         """
-        self._set(spec=self.spec.model_dump(mode="json"))
+        self._set(spec=self.spec.model_dump(mode="json"), home=asdict(Home.of(folder)))
         put_spec(self.spec, folder)
 
     def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
@@ -300,8 +301,7 @@ class Ledger(Reader):
 
     def erase(self) -> None:
         """Delete the study, its confirmation and all that was recorded of them, or nothing."""
-        names = (self._name, self._name + CONFIRM)
-        found = (study_id(self._engine, name) for name in names)
+        found = (study_id(self._engine, name) for name in (self._name, self._name + CONFIRM))
         erase(self._storage, [study for study in found if study is not None])
 
     # --- inside ----------------------------------------------------------------------------------------

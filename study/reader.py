@@ -4,17 +4,17 @@ It is plain SQL over Optuna's tables and ours, and needs no Optuna, which takes 
 of thousands of trials to read; its own `get_trials` takes seconds of one.
 """
 
-import json
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 
-from study.database import ATTRIBUTES, CONFIRM, SCHEMA, connected, study_id
-from study.owner import Owner
+from study import decoded
+from study.database import ATTRIBUTES, CONFIRM, SCHEMA, Home, connected, study_id
 from study.record import (
     ENDED,
     MEASURED,
@@ -34,7 +34,8 @@ from study.record import (
     runs,
 )
 from study.spec import StudySpec
-from trainable.contract import METRICS, Config, Decision, Measurement, StudyError
+from study.sqlite import damaged
+from trainable.contract import METRICS, Config, Measurement, StudyError
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
@@ -44,6 +45,9 @@ NO_TOKEN = 1
 
 CLOCK = "clock/"
 """Before a run's number, the key of when it began; the value is null while it waits for its first lane."""
+
+_BATCH = 10_000
+"""Rows of measurements that are in memory at a time."""
 
 _NAMED = 1000
 """Trials that a query names one by one; of more, all are read."""
@@ -56,7 +60,7 @@ class Reader:
         self._engine = engine
         self._name = name
         if (found := study_id(engine, name)) is None:
-            raise RuntimeError(f"{name}: is not in its database")
+            raise StudyError(f"{name}: is not in its database any more")
         self._id = found
         self._search = found if search is None else search
         """The number of the search: it is what a run drives, whatever is trained."""
@@ -66,9 +70,12 @@ class Reader:
                 f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
                 "version of pareto-study that wrote it"
             )
-        self.spec = StudySpec.model_validate(facts["spec"])
-        self.plan: Plan | None = Plan.from_dict(facts["plan"]) if "plan" in facts else None
-        """What is confirmed; None in a search."""
+        with self._intact():
+            self.spec = StudySpec.model_validate(facts["spec"])
+            self.plan: Plan | None = decoded.plan(facts["plan"]) if "plan" in facts else None
+            """What is confirmed; None in a search."""
+            if self.spec.name != name.removesuffix(CONFIRM):
+                raise ValueError(f"its spec is that of {self.spec.name!r}")
 
     @classmethod
     def read(cls, folder: Path, *, stage: Stage = "search") -> Self:
@@ -85,6 +92,14 @@ class Reader:
     def _in(cls, folder: Path) -> Self:
         return cls(*connected(folder))
 
+    @contextmanager
+    def _intact(self) -> Iterator[None]:
+        """DamagedError where what is decoded in the body is nothing that a study writes."""
+        try:
+            yield
+        except decoded.FAULTS as error:
+            raise damaged(self._name.removesuffix(CONFIRM), error) from error
+
     @property
     def stage(self) -> Stage:
         """Which of the two records this is."""
@@ -93,7 +108,15 @@ class Reader:
     @property
     def baseline(self) -> Baseline:
         """What was fixed before the first trial."""
-        return Baseline(**self._facts()["baseline"])
+        with self._intact():
+            return decoded.baseline(self._facts()["baseline"])
+
+    @property
+    def home(self) -> Home | None:
+        """The folder that a record in a shared database belongs to; None where it does not say."""
+        facts = self._facts()
+        with self._intact():
+            return decoded.home(facts["home"]) if "home" in facts else None
 
     @property
     def fixed(self) -> bool:
@@ -116,7 +139,12 @@ class Reader:
         query = sa.select(attributes.key, attributes.value_json)
         query = query.where(attributes.study_id == (self._id if study is None else study))
         with self._engine.connect() as connection:
-            return {key: json.loads(value) for key, value in connection.execute(query)}
+            rows = connection.execute(query).all()
+        with self._intact():
+            keys = [row.key for row in rows]
+            if not all(map(decoded.text, keys)):
+                raise ValueError("a fact has no name")
+            return dict(zip(keys, decoded.decoded([row.value_json for row in rows]), strict=True))
 
     def close(self) -> None:
         """Let go of the database."""
@@ -143,12 +171,18 @@ class Reader:
             query = query.where(trials.number.in_(some))
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
-        values = json.loads(f"[{','.join(value or 'null' for _, _, value in rows)}]")  # one call for all
         entries: dict[int, dict[str, Any]] = {}
-        for (number, key, _), value in zip(rows, values, strict=True):
-            if some is None or number in some:
-                entries.setdefault(number, {})[key] = value  # one without any has one without a key
-        return entries
+        with self._intact():
+            values = decoded.decoded(["null" if value is None else value for _, _, value in rows])
+            for (number, key, _), value in zip(rows, values, strict=True):
+                if some is None or number in some:
+                    entries.setdefault(number, {})[key] = value  # one without any has one without a key
+            return {number: decoded.entry(number, noted, self._planned) for number, noted in entries.items()}
+
+    @property
+    def _planned(self) -> int | None:
+        """How many trials there may be; None where any number."""
+        return None if self.plan is None else len(self.plan.points)
 
     # --- measurements ------------------------------------------------------------------------------------
 
@@ -158,15 +192,21 @@ class Reader:
         query = sa.select(*(m[name] for name in MEASURED)).where(m.study == self._id)
         query = query.order_by(m.trial, m.replicate, m.epoch)
         with self._engine.connect() as connection:
-            for row in connection.execute(query):
-                yield Measurement(**row._mapping)
+            for rows in connection.execute(query).partitions(_BATCH):
+                self._check(rows, (int, int, int, *(float for _ in MEASURED[3:])))
+                yield from (Measurement(*row) for row in rows)
 
     def by_user(self) -> list[dict[str, Any]]:
         """The measurements user by user, where they came so: trial, replicate, epoch, and `UserMetrics`."""
         names = [c for c in by_user.c if c.name != "study"]
         query = sa.select(*names).where(by_user.c.study == self._id).order_by(*by_user.primary_key.columns)
         with self._engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        kinds: dict[str, type] = dict.fromkeys(("trial", "replicate", "epoch", "ratings"), int) | {
+            "user": str
+        }
+        self._check(rows, [kinds.get(c.name, float) for c in names])
+        return [dict(row._mapping) for row in rows]
 
     def points(
         self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
@@ -177,6 +217,7 @@ class Reader:
             query = sa.select(m.trial, m.epoch, *(m[name] for name in METRICS))
         else:
             query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
+            query = query.add_columns(self._odd(*(m[name] for name in METRICS)))
             query = query.group_by(m.trial, m.epoch).having(sa.func.count() == replicates)
         query = query.where(m.study == self._id).order_by(m.trial, m.epoch)
         if trial is not None:
@@ -186,7 +227,25 @@ class Reader:
         if until is not None:
             query = query.where(m.epoch <= until)
         with self._engine.connect() as connection:
-            return [*map(Point._make, connection.execute(query).all())]
+            rows = connection.execute(query).all()
+        self._check(rows, (int, int, *(float for _ in METRICS)))
+        if replicates > 1:
+            with self._intact():
+                if any(odd for *_, odd in rows):
+                    raise ValueError("a metric is no number")
+            return [Point(*point) for *point, _ in rows]
+        return [*map(Point._make, rows)]
+
+    def _odd(self, *columns: sa.Column[float]) -> sa.ColumnElement[Any]:
+        """Whether a value of a group is no number: SQLite averages text as 0; PostgreSQL has none there."""
+        if self._engine.dialect.name != "sqlite":
+            return sa.literal(0)
+        return sa.func.max(sa.or_(*(sa.func.typeof(column) != "real" for column in columns)))
+
+    def _check(self, rows: Sequence[Sequence[Any]], kinds: Sequence[type]) -> None:
+        """DamagedError where rows have other columns than these, or trials that were not planned."""
+        with self._intact():
+            decoded.columns(rows, kinds, trials=self._planned)
 
     def trained(self) -> dict[int, tuple[int, float]]:
         """By trial the last epoch that was measured, and the seconds that went into its measurements."""
@@ -201,8 +260,9 @@ class Reader:
         j = judgements.c
         query = sa.select(j.epoch, j.trial, j.verdict, j.reason).where(j.study == self._id)
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(j.judgement))
-            return [Judgement(epoch, Decision(*decision)) for epoch, *decision in rows]
+            rows = connection.execute(query.order_by(j.judgement)).all()
+        with self._intact():
+            return [decoded.judgement(row) for row in rows]
 
     # --- lanes and runs ----------------------------------------------------------------------------------
 
@@ -215,7 +275,9 @@ class Reader:
 
     def places(self) -> list[Place]:
         """Where each lane was in each of its incarnations, as they were noted."""
-        found = [Place(**value) for key, value in self._facts().items() if key.startswith("place/")]
+        facts = self._facts()
+        with self._intact():
+            found = [decoded.place(value) for key, value in facts.items() if key.startswith("place/")]
         return sorted(found, key=lambda place: (place.lane, place.incarnation))
 
     def begun(self) -> int:
@@ -239,16 +301,17 @@ class Reader:
         """Every run of the study, in order."""
         r = runs.c
         owner = (r.host, r.kernel, r.pid, r.born)
-        driven = (r.started, r.renewed, r.stop, r.ended, r.reason, self._shared_time - r.heard)
-        query = sa.select(r.run, *owner, *driven).where(r.study == self._search).order_by(r.run)
+        driven = (r.started, r.renewed, sa.type_coerce(r.stop, sa.Integer), r.ended, r.reason, r.heard)
+        query = sa.select(r.run, *owner, *driven, self._shared_time).order_by(r.run)
         with self._engine.connect() as connection:
-            found = [Run(run, Owner(*row[:4]), *row[4:]) for run, *row in connection.execute(query)]
-        return self._clocked(found)
-
-    def _clocked(self, found: list[Run]) -> list[Run]:
-        """The runs with the time at which each began; one without a clock on record began at its start."""
+            rows = connection.execute(query.where(r.study == self._search)).all()
         facts = self._facts(self._search)
-        return [replace(run, began=facts.get(f"{CLOCK}{run.run}", run.started)) for run in found]
+        with self._intact():
+            return [self._clocked(decoded.run(row), facts) for row in rows]
+
+    def _clocked(self, run: Run, facts: Mapping[str, Any]) -> Run:
+        """The run with the time at which it began; one without a clock on record began at its start."""
+        return replace(run, began=decoded.clock(facts.get(f"{CLOCK}{run.run}", run.started)))
 
     @property
     def _shared_time(self) -> sa.ColumnElement[float]:

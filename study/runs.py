@@ -65,5 +65,6 @@ def _write(folder: Path, *, report: bool) -> Path | None:
     if not report:
         return None
     from analysis import report as reports
+    from trainable.disk import put
 
-    return reports.write(folder).absolute()
+    return reports.write(folder, put).absolute()

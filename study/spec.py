@@ -239,6 +239,11 @@ def resolve(name: str, overrides: Sequence[str], studies: Path) -> StudySpec:
     if "/" in name or name.endswith(".toml"):
         return StudySpec.load(name, overrides)
     if NAME.fullmatch(name) and (stored := studies / name / "study.toml").is_file():
+        if (spec := StudySpec.load(stored)).name != name:
+            raise SpecError(
+                f"{stored}: is the spec of {spec.name!r}, so its folder is a copy or was renamed; call the "
+                f"folder {spec.name}, or begin another study: `study run {stored} --set name={name}-2`"
+            )
         return StudySpec.load(stored, overrides)
     if name in presets():
         return StudySpec.preset(name, overrides)

@@ -21,23 +21,23 @@ from study.database import (
     FILE,
     POSTGRES_OPTIONS,
     SCHEMA,
-    SQLITE,
+    Home,
     answering,
     belonging,
     elsewhere,
     held,
     holds_study,
+    named,
     ours,
     place,
     postgres_engine,
-    prepare,
-    sqlite_options,
     study_id,
     taken_up,
     unknown,
 )
 from study.record import Baseline, tables
 from study.spec import StudySpec
+from study.sqlite import SQLITE, DamagedError, options, prepare
 from trainable.contract import StudyError
 
 STORAGE_ERRORS = (*DATABASE_ERRORS, StorageInternalError)
@@ -64,6 +64,7 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
 
     StudyError where the record of the study in `folder` is elsewhere.
     """
+    named(folder, spec.name)
     url = spec.storage.url
     if holds_study(folder) and url != (there := (place(folder) or (None, ""))[0]):
         raise StudyError(
@@ -77,7 +78,7 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
         return _from_file(folder / FILE)[0]
     storage = _postgres(url)
     with held(storage.engine), _alone(storage.engine):
-        _begin(storage, spec, baseline)
+        _begin(storage, spec, baseline, home=Home.of(folder))
     return storage
 
 
@@ -133,7 +134,7 @@ def let_go(storage: RDBStorage) -> None:
     storage.engine.dispose()
 
 
-def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
+def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline, home: Home | None = None) -> None:
     """Write down a study with all that is fixed before its first trial, the schema last: it says that all is
     there.
     """
@@ -150,7 +151,9 @@ def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
         optuna_study.set_metric_names(list(spec.objectives))
-    facts = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline), "schema": SCHEMA}
+    facts: dict[str, Any] = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline)}
+    facts |= {"home": asdict(home)} if home is not None else {}
+    facts |= {"schema": SCHEMA}
     for key, value in facts.items():
         optuna_study.set_user_attr(key, value)
 
@@ -158,7 +161,7 @@ def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline) -> None:
 def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStorage:
     """Optuna's storage on a SQLite file."""
     prepare(path, journal=journal)
-    return _storage(SQLITE, sqlite_options(path), made=made)
+    return _storage(SQLITE, options(path), made=made)
 
 
 def _postgres(text: str, *, made: bool = False) -> RDBStorage:
@@ -187,6 +190,13 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
 
 def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
-    return RDBStorage(
-        url, engine_kwargs=dict(options), skip_compatibility_check=made, skip_table_creation=made
-    )
+    try:
+        return RDBStorage(
+            url, engine_kwargs=dict(options), skip_compatibility_check=made, skip_table_creation=made
+        )
+    except (RuntimeError, AssertionError) as error:
+        said = " ".join(str(error).split())
+        raise DamagedError(
+            f"the record has the tables of another version of Optuna than {optuna.__version__}: {said}; use "
+            "the version that the study began with, or restore a backup here"
+        ) from error

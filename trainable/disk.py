@@ -22,6 +22,11 @@ def beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # else a rename may reach the disk before what it names
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)  # writing names no file
+        raise
+    try:
         yield made
     finally:
         made.unlink(missing_ok=True)

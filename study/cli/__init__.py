@@ -6,6 +6,7 @@ that needs it, so that `study --help` answers at once, and `study list` where to
 
 import atexit
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -85,7 +86,8 @@ def main() -> None:
     except (StudyError, AnalysisError) as error:
         _refuse(f"{type(error).__name__}: {error}")
     except OSError as error:
-        _refuse(f"{type(error).__name__}: {error.filename or here.STUDIES}: {error.strerror or error}")
+        where = error.filename or f"{here.STUDIES} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
+        _refuse(f"{type(error).__name__}: {where}: {error.strerror or error}")
     except Exception as error:  # not SystemExit, in which every command ends
         if not isinstance(error, _database_errors()):
             raise

@@ -1,6 +1,5 @@
 """Keeping studies, or not: delete, backup, restore."""
 
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated
@@ -25,28 +24,15 @@ def delete(
             raise StudyError(f"delete: nobody can be asked at {address}; add --yes to delete {name} there")
         there.ask(address, ["delete", name, "--yes"])
         return
-    from study.database import AwayError
-    from study.ledger import Ledger
+    from study import erasing
 
-    folder, ledger = here.folder(name), None
-    try:
-        ledger = Ledger.read(folder)
-    except AwayError:  # what it holds would stay behind
-        raise
-    except StudyError as error:  # what cannot be read cannot be running either
-        say(str(error))
-    runs = [] if ledger is None else ledger.runs()
-    if runs and runs[-1].alive:
-        owner = runs[-1].owner
-        raise StudyError(
-            f"{name}: is being run by process {owner.pid} on {owner.host}; `study stop {name}` first"
-        )
+    folder = here.folder(name)
+    seen = erasing.look(folder)
+    if seen.unreadable is not None:
+        say(seen.unreadable)
     if yes or typer.confirm(f"Delete {folder} and all it holds?"):
-        if ledger is not None:
-            ledger.erase()
-            ledger.close()
-        shutil.rmtree(folder)
-        say(f"{name}: deleted")
+        left = erasing.delete(folder, seen)
+        say(f"{name}: deleted" if left is None else f"{name}: deleted; {left}")
 
 
 def backup(

@@ -10,6 +10,7 @@ from study.cli.arguments import Address, Name
 from study.cli.terminal import say
 from study.printable import printable_lines
 from trainable.contract import StudyError
+from trainable.disk import put
 
 if TYPE_CHECKING:
     from analysis.report import Report
@@ -64,7 +65,7 @@ def report(
 
 def write(folders: list[Path], out: Path | None = None) -> Path:
     """Export the studies and write their report, where nothing is said beside the study or the studies."""
-    page = _read(folders).save(out or _beside([folder.name for folder in folders])).absolute()
+    page = _read(folders).save(out or _beside([folder.name for folder in folders]), put).absolute()
     say(f"report: {page}")
     return page
 

@@ -139,5 +139,5 @@ def stop(name: Name, address: Address = None) -> None:
     from study.ledger import Ledger
 
     ledger = Ledger.read(here.folder(name))
-    asked = any(run.alive for run in ledger.runs()) and ledger.request_stop()
+    asked = any(ledger.request_stop(run.run) for run in ledger.runs() if run.alive)
     say(f"{name}: asked to stop" if asked else f"{name}: is not running")

@@ -1,5 +1,6 @@
 """One run of a study, from its spec to the end of its budget: in this process, or on Ray."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,11 @@ from trainable.data.interactions import Fold, Split
 from trainable.engines import prepare
 from trainable.job import Job
 from trainable.trivial import trivial
+
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+"""Ray reads this when it is imported. Otherwise, below `uv run`, it uploads the working folder and starts
+each worker with `uv run`. Our workers take the driver's own Python instead.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ def _claimed(
             beating(ledger, number, tell),
             passed_on(interrupt, ledger, number, tell),
         ):
-            with _place(ledger, number, folder, interrupt, tell, finish.ahead) as drive:
+            with _place(ledger, number, interrupt, tell, finish.ahead) as drive:
 
                 def train(record: Ledger, work: Job) -> str:
                     return drive(record, number, work, folder, interrupt)
@@ -191,7 +197,7 @@ def job(spec: StudySpec, fold: Fold) -> Job:
 
 @contextmanager
 def _place(
-    ledger: Ledger, number: int, folder: Path, interrupt: Interrupt, tell: Tell, ahead: Callable[[], object]
+    ledger: Ledger, number: int, interrupt: Interrupt, tell: Tell, ahead: Callable[[], object]
 ) -> Iterator[Drive]:
     """What drives a record to its end: in this process, or on one Ray for the search and its confirmation.
 
@@ -210,7 +216,7 @@ def _place(
     compiled = beside(compile_kernel if here else lambda: None)
     beside(lambda: (compiled.exception(), ahead()))  # after it: threads that import SciPy at once may meet
     with ExitStack() as stack:
-        if stack.enter_context(start.connected(ledger.spec, folder)):
+        if stack.enter_context(start.connected(ledger.spec)):
             stack.enter_context(head.attended(head.addresses(), ledger, number, interrupt))
         from study.runtime import tune
 

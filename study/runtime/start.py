@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -23,19 +23,25 @@ ENVIRONMENT = {
 
 
 @contextmanager
-def connected(spec: StudySpec, folder: Path) -> Iterator[bool]:
+def connected(spec: StudySpec) -> Iterator[bool]:
     """A connection to Ray: the one there is, one of its own on this machine, or the cluster's; whether it is
     one of its own.
 
-    Ray puts the working folder first on its workers' path, so a file of the user's called `analysis.py`
-    would take our package's place there: the driver works from the study's folder, which holds no code.
+    Ray puts the working folder first on its workers' path, and below `uv run` it may read every file in it.
+    The driver works from an empty folder: a user's `analysis.py` must not replace our package, and a record
+    that is opened and closed as a plain file loses its locks (sqlite.org/howtocorrupt.html, 2.2).
     """
     os.environ.update(ENVIRONMENT)
     if ray.is_initialized():
         yield False
         return
     address = spec.runtime.address
-    with chdir(folder), _term_kept(), _private(address) as private:
+    with (
+        TemporaryDirectory(prefix="study-") as empty,
+        chdir(empty),
+        _term_kept(),
+        _private(address) as private,
+    ):
         try:
             ray.init(
                 address=address,  # "local" is one of its own, even where a cluster runs on this machine

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 
-from study.database import AwayError
 from study.events import Event, Notify, unheard
 from study.referee import Referee
 from study.runtime.ahead import Ahead
+from study.sqlite import AwayError, corrupt
 from study.storage import STORAGE_ERRORS
 from trainable.contract import Answer, Decision, Held, Measurement, StudyError, Unreachable
 
@@ -61,7 +61,9 @@ class Steady:
             if self._referee is not None:
                 self._referee.close()
             self._referee = None
-            self._note(str(error).partition("\n")[0])
+            self._note(words := str(error).partition("\n")[0])
+            if corrupt(error):  # waiting mends nothing
+                self._failed = f"failed: the record is damaged: {words}; restore a backup"
             raise Unreachable(f"the database is away: {type(error).__name__}") from None
         if self._away_since is not None:
             self._notify(Event(what="record back", seconds=self._clock() - self._away_since))

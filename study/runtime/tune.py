@@ -48,7 +48,7 @@ def drive(
     """
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
-    with connected(ledger.spec, folder), interrupt, _metered(ledger, folder):
+    with connected(ledger.spec), interrupt, _metered(ledger, folder):
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
             _preflight(ledger, folder, marker)

@@ -5,7 +5,6 @@ It names the record's stamps and our version, and holds while they do; delete it
 
 import json
 import logging
-import os
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from study.marks import Mark
 from study.service.answers import Summary
+from trainable.disk import put
 
 FILE = ".summary.json"
 
@@ -25,21 +25,19 @@ def read(folder: Path, mark: Mark | None) -> Summary | None:
     path = folder / FILE
     if mark is None or not path.is_file():
         return None
-    first, _, rest = path.read_text(encoding="utf-8").partition("\n")
     try:
+        first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         return Summary.model_validate_json(rest) if first == _key(mark) else None
-    except ValidationError:  # written by a version that calls itself by the same number
+    except (ValidationError, UnicodeDecodeError, OSError):  # of another version, damaged, or just deleted
         return None
 
 
 def write(folder: Path, mark: Mark, summary: Summary) -> None:
     """Put the summary beside the record, whole; where it cannot be put the next service reads the record."""
-    beside = folder / f"{FILE}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
-        beside.write_text(f"{_key(mark)}\n{summary.model_dump_json()}", encoding="utf-8")
-        beside.replace(folder / FILE)
+        put(folder / FILE, f"{_key(mark)}\n{summary.model_dump_json()}".encode())
     except OSError as error:
-        log.warning("%s: %s", beside, error.strerror)
+        log.warning("%s: %s", folder / FILE, error.strerror)
 
 
 def _key(mark: Mark) -> str:

@@ -88,7 +88,7 @@ def driven_since(folder: Path, at: float) -> bool:
 def ask_to_stop(folder: Path) -> bool:
     """Ask whoever drives the study to stop; whether somebody does."""
     with closing(Ledger.read(folder)) as ledger:
-        return any(run.alive for run in ledger.runs()) and ledger.request_stop()
+        return any(ledger.request_stop(run.run) for run in ledger.runs() if run.alive)
 
 
 def _linked(path: Path, text: str) -> bool:

@@ -1,14 +1,13 @@
 """The report of a study, made in a process of its own: figures take seconds, and would hold the events up.
 
-`python -m study.service.reports FOLDER` writes FOLDER/report. It is made beside its place and its files are
-moved there one by one, the page last, so two that make it at the same moment leave a whole one.
+`python -m study.service.reports FOLDER` writes FOLDER/report. Each file is replaced whole, the page last, so
+two processes that make it at the same moment leave a whole one.
 """
 
 import asyncio
 import json
 import re
 import sys
-import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +20,7 @@ from study.marks import Mark, Marks
 from study.reader import Reader
 from study.service.shelf import NoStudyError
 from trainable.contract import StudyError
+from trainable.disk import put
 
 PAGE = "report/index.html"
 MARK = "report/.mark"
@@ -47,7 +47,7 @@ class Reports:
             mark = await asyncio.to_thread(self._marks.of, folder)
             if _stale(folder, mark):
                 await _made(folder)
-                (folder / MARK).write_text(json.dumps(mark), encoding="utf-8")
+                put(folder / MARK, json.dumps(mark).encode())
         return (folder / PAGE).read_text(encoding="utf-8")
 
 
@@ -84,11 +84,7 @@ def write(folder: Path) -> None:
     """Export the study in `folder` and write its report."""
     with closing(Reader.read(folder)) as ledger:
         export(ledger, folder)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as beside:
-        page = report.read(folder).save(Path(beside))
-        (folder / PAGE).parent.mkdir(exist_ok=True)
-        for file in sorted(page.parent.iterdir(), key=lambda file: file == page):
-            file.replace(folder / "report" / file.name)
+    report.write(folder, put)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,8 @@ def confirmed_search(study: Write) -> Path:
 @pytest.fixture(scope="module")
 def confirmed_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a search and its confirmation; drawing it takes seconds."""
-    return report.write(confirmed(partial(write, tmp_path_factory.mktemp("confirmed") / "study")))
+    made = confirmed(partial(write, tmp_path_factory.mktemp("confirmed") / "study"))
+    return report.write(made, Path.write_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def page_of_several(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]  # fmt: skip
         spec = {"name": name, "search": {"sampler": sampler, "seed": seed}}
         made.append(write(folder / name, trials, measured, name=name, spec=spec))
-    return report.read_several(made).save(folder / "together")
+    return report.read_several(made).save(folder / "together", Path.write_bytes)
 
 
 CELLS = {

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_files_are_the_same_twice(search, tmp_path):
     tables = Tables.load(search)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        pareto(tables).save(tmp_path / name)
+        pareto(tables).save(tmp_path / name, Path.write_bytes)
     for kind in ("svg", "pdf", "png"):
         one, two = (tmp_path / name / f"front.{kind}" for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes(), kind

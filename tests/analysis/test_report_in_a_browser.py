@@ -2,6 +2,7 @@
 
 import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 from browser import axe, browser
@@ -158,7 +159,7 @@ def test_what_keeps_people_out_is_found(confirmed_page, opened, axe_source):
 
 
 def test_a_page_without_points_can_be_read(study, opened, axe_source, tmp_path):
-    page = opened(write(study([], [])), width=390)
+    page = opened(write(study([], []), Path.write_bytes), width=390)
     page.screenshot(path=tmp_path / "empty.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []

@@ -6,6 +6,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -330,5 +331,5 @@ def test_an_opened_test_set_is_said(search):
 def test_an_unfit_study_leaves_nothing_behind(search):
     (search / "tables" / "points.parquet").unlink()
     with pytest.raises(AnalysisError):
-        write(search)
+        write(search, Path.write_bytes)
     assert not (search / "report").exists()

@@ -24,7 +24,7 @@ from study.spec import StudySpec
 sys.path.append(str(Path(__file__).parents[1] / "support"))
 from command import until
 from heads import free_port
-from serving import done
+from serving import done, renamed
 
 STREAMS, READERS, EVERY_S = 20, 50, 1.0
 """Pages that listen, and programs that ask once a second each."""
@@ -166,7 +166,7 @@ def _listed(studies: int) -> str:
         with closing(sqlite3.connect(made / "ledger.db")) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for number in range(1, studies):
-            shutil.copytree(made, home / f"s{number:04}")
+            renamed(shutil.copytree(made, home / f"s{number:04}"))
         with _service(home, free_port()) as (url, _):
             unread, began = _timed(f"{url}/studies"), time.perf_counter()
             until(lambda: b'"unread"' not in (_read(f"{url}/studies") or b'"unread"'), "all to be read", 600)

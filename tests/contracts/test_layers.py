@@ -60,8 +60,10 @@ ORDER = {
         printable ← events, front_table, runtime
         parts, spec_text ← spec
         owner ← record
+        spec ← sqlite
         record, spec ← distinct ← space ← samplers
-        record, spec ← database ← reader, storage
+        record, spec, sqlite ← database ← decoded ← reader
+        database ← storage
         reader, samplers, storage ← ledger
         database ← marks
         distinct ← front
@@ -81,7 +83,7 @@ ORDER = {
         interrupt, notebook, view ← live
         progress ← export
         events ← logs
-        ledger ← backup
+        ledger ← backup, erasing
         reader ← models
         front, models ← pick
         database ← homes ← answer ← runtime
@@ -89,7 +91,7 @@ ORDER = {
         runtime ← doctor
         export, live, runtime ← runs
         export, marks, runtime, view ← service ← client
-        backup, doctor, export, live, logs, pick, relay, runs, service ← cli ← __main__
+        backup, doctor, erasing, export, live, logs, pick, relay, runs, service ← cli ← __main__
         client, runs ← __init__
     """,
 }
@@ -164,13 +166,14 @@ OUTSIDE = {
     "sqlalchemy": (
         "study.record",
         "study.database",
+        "study.sqlite",
         "study.storage",
         "study.reader",
         "study.ledger",
         "study.backup",
         "study.marks",
     ),
-    "sqlite3": ("study.database", "study.backup"),
+    "sqlite3": ("study.database", "study.sqlite", "study.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec",),

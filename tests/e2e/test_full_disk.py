@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from command import Running, prepare, started, until
+from command import STUDY, Running, prepare, started, study, until
 from elsewhere import small_disk
 from law5 import check_measurements, check_record, tables
 from pandas.testing import assert_frame_equal
@@ -71,12 +73,15 @@ def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, addr
             assert running.running
             (studies / "filler").unlink()
             ended = running.wait()
-            shutil.copytree(studies / "tiny", tmp_path / "found")
+            shutil.copytree(studies / "tiny", tmp_path / "found/tiny")
     assert (ended.code, ended.err) == (0, ""), ended
     assert "database or disk is full; lanes wait, for 600 s at most" in ended.out
     assert "the record is written again, after " in ended.out
     undisturbed = run(StudySpec.load(here / "tiny.toml", OVERRIDES), here / "undisturbed").folder
-    with closing(Ledger.read(tmp_path / "found")) as found, closing(Ledger.read(undisturbed)) as expected:
+    with (
+        closing(Ledger.read(tmp_path / "found/tiny")) as found,
+        closing(Ledger.read(undisturbed)) as expected,
+    ):
         check_record(found, TRIALS)
         check_measurements(found)
         want = tables(expected, tmp_path / "expected-tables")
@@ -107,3 +112,55 @@ def test_a_lane_trains_on_where_its_checkpoint_has_no_room(here: Path):
         check_record(ledger, 4)
         check_measurements(ledger)
         assert {(r.attempt, *r.faults) for r in ledger.records()} == {(1,)}
+
+
+FULL = f"""
+{STUDY} run tiny.toml > run.out
+BETWEEN
+head -c 100m /dev/zero > studies/filler 2> /dev/null || true
+for words in 'list' 'status tiny' 'front tiny' 'backup tiny tiny.backup' 'delete tiny --yes'; do
+    {STUDY} $words
+done
+ls -A studies
+"""
+CUT_OFF = f"""
+{sys.executable} -c "
+import os, sqlite3
+connection = sqlite3.connect('studies/tiny/ledger.db')
+connection.execute('UPDATE trial_user_attributes SET key = key')
+connection.commit()
+os._exit(9)
+" || true
+"""
+"""What a run that is killed leaves: commits in the log beside the file."""
+
+
+@pytest.mark.parametrize("between", ["", CUT_OFF], ids=["ended", "cut off"])
+def test_on_a_full_disk_studies_are_read_and_deleted(here: Path, between: str):
+    """Catches: a disk on which nothing can be freed, for looking at a record takes room."""
+    command = [*small_disk(here / "studies", "32m"), "sh", "-ec", FULL.replace("BETWEEN", between)]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    *_, deleted, left = done.stdout.splitlines()
+    assert (deleted, left) == ("tiny: deleted", "filler")
+    assert done.stdout.count("4 completed") == 1
+    assert "tiny: backed up" in done.stdout
+    assert study("restore", "tiny.backup", cwd=here).code == 0
+
+
+def test_a_full_folder_for_temporary_files_is_not_blamed_on_the_studies(here: Path, tmp_path: Path):
+    """Catches: a backup, or a sorted list, that needs room where nobody looks for it."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    script = f"""
+{STUDY} run tiny.toml > run.out
+export TMPDIR={temporary}
+head -c 100m /dev/zero > $TMPDIR/filler 2> /dev/null || true
+for words in 'status tiny' 'report tiny' 'backup tiny one.backup' 'restore one.backup --name again'; do
+    {STUDY} $words
+done
+"""
+    command = [*small_disk(temporary, "1m"), "sh", "-ec", script]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "again: restored" in done.stdout

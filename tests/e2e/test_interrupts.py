@@ -27,12 +27,11 @@ RAY = ("--set", "runtime.address=local", "--set", "runtime.lanes=1")
 
 AFTER_RAY = """
 import signal
-from pathlib import Path
 from study import StudySpec
 from study.runtime.start import connected
 
 signal.signal(signal.SIGTERM, lambda *_: print("heard"))
-with connected(StudySpec.preset("smoke", ["runtime.address=local"]), Path.cwd()):
+with connected(StudySpec.preset("smoke", ["runtime.address=local"])):
     pass
 signal.raise_signal(signal.SIGTERM)
 """

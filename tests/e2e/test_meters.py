@@ -11,7 +11,6 @@ import ray
 from command import until
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from study.database import AwayError
 from study.events import LOG, Event
 from study.ledger import Ledger
 from study.progress import snapshot
@@ -20,6 +19,7 @@ from study.runtime import actor, meters, run, tune
 from study.runtime.actor import RefereeActor
 from study.runtime.meters import Heard
 from study.spec import StudySpec
+from study.sqlite import AwayError
 
 SPEC = """
 name = "metered"

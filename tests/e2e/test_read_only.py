@@ -1,4 +1,4 @@
-"""A studies folder that is read-only, as a disk is after a fault: said in a line, and nothing is lost."""
+"""A studies folder that is read-only, as a disk is after a fault: it can be read, and nothing is lost."""
 
 from pathlib import Path
 
@@ -13,7 +13,6 @@ READ_ONLY = "its folder is read-only, and reading takes a lock there: make it wr
 SAID = {
     ("run", "tiny.toml"): READ_ONLY,
     ("run", "tiny.toml", "--set", "name=new"): "studies/new: Read-only file system",
-    ("status", "tiny"): READ_ONLY,
 }
 
 
@@ -27,4 +26,5 @@ def test_it_is_said_in_a_line_and_nothing_is_lost(tmp_path: Path):
         ended = study(*command, cwd=here, within=read_only(here / "studies"))
         assert (ended.code, ended.err.count("\n"), said in ended.err) == (2, 1, True), ended
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
-    assert study("status", "tiny", cwd=here).code == 0
+    for within in (read_only(here / "studies"), ()):
+        assert study("status", "tiny", cwd=here, within=within).code == 0

@@ -238,6 +238,22 @@ def without_a_spec(path):
     change(path, "DELETE FROM backup WHERE key = 'spec'")
 
 
+def with_a_trigger(path):
+    change(path, "CREATE TRIGGER run AFTER UPDATE ON studies BEGIN DELETE FROM trials; END")
+
+
+def with_a_view_without_an_end(path):
+    loop = (
+        "WITH RECURSIVE n(key) AS (SELECT 1 UNION ALL SELECT key + 1 FROM n) SELECT key, key AS value FROM n"
+    )
+    change(path, "DROP TABLE backup")
+    change(path, f"CREATE VIEW backup AS {loop}")
+
+
+def with_a_rotten_value(path):
+    change(path, "UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'outcome'")
+
+
 def change(path, statement):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(statement)
@@ -253,6 +269,9 @@ def change(path, statement):
         (with_holes, "is damaged|malformed"),
         (of_another_schema, f"was written with schema 99 by pareto-study .*, this version reads {SCHEMA}"),
         (without_a_spec, "it does not say of which"),
+        (with_a_trigger, "it has the trigger 'run', which no study's record has"),
+        (with_a_view_without_an_end, "it has the view 'backup', which no study's record has"),
+        (with_a_rotten_value, "is damaged: .*outcome is "),
     ],
 )
 def test_what_is_no_backup_is_refused_in_a_line(made, tmp_path, damage, said):
@@ -261,7 +280,25 @@ def test_what_is_no_backup_is_refused_in_a_line(made, tmp_path, damage, said):
     with pytest.raises(StudyError, match=f"one.backup: .*({said})") as error:
         restore(made, tmp_path / "elsewhere")
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "elsewhere").exists() or [*(tmp_path / "elsewhere").iterdir()] == []
+
+
+def test_what_could_not_be_restored_is_not_backed_up(open_ledger, tmp_path):
+    """Catches: "backed up", said of a record that cannot be read, and a file that looks like a backup."""
+    drive(open_ledger())
+    with_a_rotten_value(tmp_path / "formula/ledger.db")
+    with pytest.raises(StudyError, match="formula: its record is damaged: trial 0: outcome is "):
+        backup(tmp_path / "formula", tmp_path / "one.backup")
+    assert [path.name for path in tmp_path.iterdir()] == ["formula"]
+
+
+def test_a_spec_that_is_lost_is_taken_from_the_record(open_ledger, tmp_path):
+    """Catches: a backup that needs study.toml, a mere copy, or repeats what is wrong there."""
+    drive(open_ledger())
+    (tmp_path / "formula/study.toml").write_bytes(b"\xff")
+    backup(tmp_path / "formula", tmp_path / "one.backup")
+    made = restore(tmp_path / "one.backup", tmp_path / "elsewhere")
+    assert StudySpec.load(made / "study.toml").budget.trials == 6
 
 
 @pytest.mark.parametrize("name", ["a/b", "../up", "", "x.toml"])

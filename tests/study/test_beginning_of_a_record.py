@@ -7,7 +7,7 @@ import pytest
 from cut import CutError, counted
 from formula import BASELINE, SPEC
 
-from study import database
+from study import sqlite
 from study.ledger import Ledger
 from study.reader import Reader
 from study.spec import StudySpec
@@ -21,10 +21,10 @@ def begin(folder):
 def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
     """Catches: a record that looks like a study before it is one."""
     with counted(None) as sent:
-        begin(tmp_path / "whole").close()
+        begin(tmp_path / "whole/formula").close()
     assert sent[0] > 50
     for most in range(0, sent[0], 7):
-        folder = tmp_path / str(most)
+        folder = tmp_path / str(most) / "formula"
         with pytest.raises(CutError), counted(most):
             begin(folder)
         ledger = begin(folder)
@@ -35,11 +35,11 @@ def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
 
 def test_a_record_lies_in_its_folder_whatever_that_is_called(tmp_path):
     """Catches: a sign of a URL's in a folder's name that puts the record elsewhere, or two in one place."""
-    folders = [tmp_path / name / "study" for name in ("a?b", "a?c", "a", "a%41", "aA", "a#b", "ä ö", "{a}")]
+    folders = [tmp_path / name / "formula" for name in ("a?b", "a?c", "a", "a%41", "aA", "a#b", "ä ö", "{a}")]
     for folder in folders:
         ledger = begin(folder)
         ledger.ask()
-        assert [path.name for path in folder.parent.iterdir()] == ["study"]
+        assert [path.name for path in folder.parent.iterdir()] == ["formula"]
         ledger.close()
         assert {path.name for path in folder.iterdir()} == {"ledger.db", "study.toml"}
     for folder in folders:
@@ -53,7 +53,9 @@ def test_two_that_begin_one_study_at_the_same_moment_share_its_record(tmp_path):
     """Catches: a second beginning that stumbles over the first one's tables, or takes its place."""
     start = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
     with start as pool:
-        found = [f.result() for f in [pool.submit(fingerprint_and_claim, tmp_path / "one") for _ in range(2)]]
+        found = [
+            f.result() for f in [pool.submit(fingerprint_and_claim, tmp_path / "formula") for _ in range(2)]
+        ]
     assert sorted(found) == ["already being run", "claimed"]
 
 
@@ -70,10 +72,10 @@ def fingerprint_and_claim(folder):
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "cifs"])
 def test_no_record_is_begun_on_a_network_file_system(kind, tmp_path, monkeypatch):
     """SQLite's locks do not hold there. Catches: one that is noticed after trials were lost."""
-    folder, mounts = tmp_path / "shared" / "study", tmp_path / "mounts"
+    folder, mounts = tmp_path / "shared" / "formula", tmp_path / "mounts"
     mounts.write_text(f"/dev/root / ext4 rw 0 0\nserver:/home {tmp_path / 'shared'} {kind} rw 0 0\n")
-    monkeypatch.setattr(database.file_system, "__defaults__", (mounts,))
+    monkeypatch.setattr(sqlite.file_system, "__defaults__", (mounts,))
     with pytest.raises(StudyError, match=rf"network file system \({kind}\).* storage\.url"):
         begin(folder)
     assert not list(folder.rglob("*.db"))
-    begin(tmp_path / "local").close()
+    begin(tmp_path / "local/formula").close()

@@ -28,7 +28,7 @@ def ray_alike(monkeypatch):
     began, may_start, may_end = Event(), Event(), Event()
 
     @contextmanager
-    def connected(spec, folder):
+    def connected(spec):
         assert current_thread() is main_thread()
         began.set()
         assert may_start.wait(DEADLINE_S)

@@ -18,7 +18,7 @@ from study import owner
 from study.budget import complete
 from study.cli.keeping import delete
 from study.confirm import begin
-from study.database import STUDIES, AwayError, holds_study, studies
+from study.database import STUDIES, holds_study, studies
 from study.ledger import Ledger
 from study.parts import Confirm
 from study.record import (
@@ -34,6 +34,7 @@ from study.record import (
 )
 from study.referee import Referee
 from study.spec import SpecError, StudySpec
+from study.sqlite import AwayError
 from trainable.contract import Decision, StudyError, UserMetrics
 
 VARIABLE = "STUDY_TEST_DATABASE"

@@ -6,10 +6,10 @@ import pytest
 from command import until
 from rich.console import Console
 
-from study.database import AwayError
 from study.interrupt import Interrupt
 from study.live import watch
 from study.reader import Reader
+from study.sqlite import AwayError
 
 
 class Closed(StringIO):

@@ -59,7 +59,7 @@ def test_a_run_has_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     before = dict(os.environ)
-    with start.connected(MINE, tmp_path):
+    with start.connected(MINE):
         secret = ray.get(ray.remote(lambda: os.environ["RAY_AUTH_TOKEN"]).remote())
         session = Path(ray._private.worker._global_node.get_session_dir_path())
         found = listening(below(os.getpid()))

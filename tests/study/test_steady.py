@@ -1,6 +1,7 @@
 """A run outlives its database: away, full or locked, and back again (law 5)."""
 
 import random
+import sqlite3
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -10,11 +11,11 @@ from formula import BASELINE, SPEC, FormulaLane, measure
 
 from study import database
 from study.budget import complete
-from study.database import AwayError
 from study.ledger import Ledger
 from study.referee import Referee
 from study.runtime.steady import AWAY_S, Steady
 from study.spec import StudySpec
+from study.sqlite import AwayError
 from trainable.contract import StudyError, Unreachable
 
 
@@ -91,13 +92,14 @@ def test_a_table_that_somebody_has_locked_is_away(postgres, tmp_path, monkeypatc
 
 
 @contextmanager
-def failing(share, seed=0):
+def failing(share, seed=0, error=None):
     """A share of the statements that write fail, as on a disk that is full now and then."""
     chance = random.Random(seed)
 
     def fail(_connection, _cursor, statement, *_):
         if statement.startswith(("INSERT", "UPDATE")) and chance.random() < share:
-            raise sa.exc.OperationalError(statement, {}, Exception("database or disk is full"))
+            kind = sa.exc.OperationalError if error is None else sa.exc.DatabaseError
+            raise kind(statement, {}, error or Exception("database or disk is full"))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", fail)
     try:
@@ -152,6 +154,19 @@ def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path,
     assert drive(steady, FormulaLane(f"{run}.0", 2), disturb) == 4
     assert [event.what for event in heard] == ["record away", "record back"]
     check(ledger)
+
+
+def test_a_record_that_breaks_is_not_waited_for(open_ledger):
+    """As an earlier file beside a later log does. Catches: ten minutes of waiting for what is lost."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    steady, lane = Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0")
+    broken = sqlite3.DatabaseError("database disk image is malformed")
+    broken.sqlite_errorname = "SQLITE_CORRUPT"  # as sqlite3 sets it
+    with failing(1.0, error=broken), pytest.raises(Unreachable):
+        lane.advance(steady.exchange)
+    assert lane.advance(steady.exchange).over
+    assert steady.over.startswith("failed: the record is damaged: ")
 
 
 def test_a_record_that_is_none_is_not_waited_for(open_ledger, tmp_path):

@@ -1,8 +1,9 @@
 """The service over a real socket, on studies that a formula trains and a runner that only takes notes."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import AF_INET
@@ -119,3 +120,14 @@ def done(home: Path, name: str, *overrides: str) -> Path:
     """The folder of a formula study that is complete."""
     driven(home, name, *overrides).finish()
     return home / name
+
+
+def renamed(folder: Path) -> None:
+    """Give a copied study the name of its folder."""
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
+        with connection:
+            (was,) = connection.execute("SELECT study_name FROM studies ORDER BY study_id").fetchone()
+            for table, column in (("studies", "study_name"), ("study_user_attributes", "value_json")):
+                change = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+                connection.execute(change, (was, folder.name))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -8,7 +8,7 @@ from threading import Event, Thread
 import psycopg
 import pytest
 from command import until
-from serving import done, served
+from serving import done, renamed, served
 
 from study.marks import Marks
 from study.service import shelf
@@ -45,7 +45,7 @@ def in_files(home):
     with closing(sqlite3.connect(made / "ledger.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for number in range(1, MANY):
-        shutil.copytree(made, home / f"s{number:03}")
+        renamed(shutil.copytree(made, home / f"s{number:03}"))
     until(lambda: Marks().of(home / f"s{MANY - 1:03}") is not None, "files that were not written just now")
 
 

@@ -1,0 +1,199 @@
+"""SQLite files that hold records: how each is opened, for driving and for reading, and which are refused."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from trainable.contract import StudyError
+
+SQLITE = "sqlite://"
+"""The URL of every SQLite engine: `options` says where its file is, whatever that is called."""
+
+LOCKED_S = 30
+"""How long a statement waits for what somebody else has locked. How long it may take has no limit: reading a
+long record over a slow line is not a fault.
+"""
+
+NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+    "ceph",
+    "lustre",
+    "gluster",
+    "beegfs",
+    "sshfs",
+    "gpfs",
+)
+"""Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
+
+NO_CODE = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE '%VIRTUAL%'"
+"""What a record has none of: SQLite would run it when a table is read or written."""
+
+
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite3 raises from reading a file; the second where its own message quotes what is no text."""
+
+
+class AwayError(StudyError):
+    """The database does not answer."""
+
+
+class DamagedError(StudyError):
+    """A record that cannot be what this version wrote: which, and what is wrong with it."""
+
+
+def damaged(where: object, why: object) -> DamagedError:
+    """That the record of a study, or in a file, is damaged, and what to do."""
+    words = " ".join(str(why).split())[:200]
+    return DamagedError(f"{where}: its record is damaged: {words}; restore a backup, or delete the study")
+
+
+def prepare(path: Path, *, journal: str = "WAL") -> None:
+    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened,
+    AwayError where it may be in a moment.
+    """
+    refuse_network(path)
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA journal_mode={journal}")
+    except UNREADABLE as error:
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: Exception) -> StudyError:
+    """That a SQLite file cannot be opened, and what to do; AwayError where the file may be sound."""
+    said = f"{path}: cannot be opened as a study's record: {error}"
+    if not os.access(path.parent, os.W_OK):
+        mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
+        return StudyError(f"{said}; {mend}")
+    if isinstance(error, sqlite3.OperationalError):
+        return AwayError(f"{said}; its disk fails or is full, or somebody has locked it: try again")
+    return DamagedError(f"{said}; restore it, or delete the folder")
+
+
+def options(path: Path) -> dict[str, Any]:
+    """What makes an engine connect to the SQLite file `path`: a `?`, `%`, `#` or `{` in its name would be a
+    sign of the URL's, and the record in another place.
+    """
+    return {"creator": partial(_connect, path.absolute()), "poolclass": sa.QueuePool}
+
+
+def reading(path: Path) -> sa.Engine:
+    """An engine that reads the SQLite file `path`, also where its disk is full or read-only.
+
+    SQLite takes a lock and an index beside the file even to read. Where there is no room for them and no log
+    beside the file, nobody writes it, and it is read as it is. Errors as in `prepare`, and DamagedError from
+    any statement that finds the file damaged.
+    """
+    creator = partial(_connect, path.absolute(), immutable=_unwritable(path))
+    engine = sa.create_engine(SQLITE, creator=creator, poolclass=sa.QueuePool)
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _named(context: sa.engine.ExceptionContext) -> None:
+        error = context.original_exception
+        if no_room(error) or locked(error):
+            raise AwayError(f"{path}: cannot be read: {error}; its disk fails, or somebody has locked it")
+        if isinstance(error, UNREADABLE):
+            raise damaged(path, error)
+
+    return engine
+
+
+def connection(path: Path) -> sqlite3.Connection:
+    """A connection that reads the SQLite file `path`, as the engine of `reading` has them."""
+    return _connect(path.absolute(), immutable=_unwritable(path))
+
+
+def _unwritable(path: Path) -> bool:
+    """Whether a file has to be read as it is, because its disk takes nothing. Errors as in `prepare`."""
+    try:
+        prepare(path)
+    except StudyError as error:
+        if no_room(error) and _at_rest(path):
+            return True
+        raise
+    return False
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is that of a disk that is full, read-only or broken."""
+    return full(error) or "READONLY" in _codes(error)
+
+
+def corrupt(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is that of a file that is no longer a whole database."""
+    return bool({"CORRUPT", "NOTADB"} & _codes(error))
+
+
+def full(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is that of a disk that is full or broken."""
+    return bool({"IOERR", "FULL", "CANTOPEN"} & _codes(error))
+
+
+def locked(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is that of a file that somebody else has locked."""
+    return bool({"BUSY", "LOCKED", "PROTOCOL"} & _codes(error))
+
+
+def _codes(error: BaseException | None) -> set[str]:
+    """SQLite's primary codes of an error and of what caused it, as "FULL"."""
+    names = set[str]()
+    while error is not None:
+        for each in (error, getattr(error, "orig", None)):
+            names.add(str(getattr(each, "sqlite_errorname", "")).removeprefix("SQLITE_").partition("_")[0])
+        error = error.__cause__
+    return names
+
+
+def _at_rest(path: Path) -> bool:
+    """Whether a SQLite file has no log with commits beside it."""
+    log = path.with_name(f"{path.name}-wal")
+    return path.is_file() and not (log.exists() and log.stat().st_size)
+
+
+def _connect(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """A connection that threads may share; a commit is on the disk when it returns, power loss included."""
+    where = f"{path.as_uri()}?mode=ro&immutable=1" if immutable else path.as_uri()
+    connection = sqlite3.connect(where, uri=True, timeout=LOCKED_S, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")  # sorting needs no room in TMPDIR
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
+
+
+def refuse_code(where: object, found: Iterable[Sequence[Any]]) -> None:
+    """DamagedError where `NO_CODE` found a trigger, a view or a virtual table: using tables would run it."""
+    for kind, name in found:
+        raise damaged(where, f"it has the {kind} {name!a}, which no study's record has")
+
+
+def refuse_network(path: Path) -> None:
+    """StudyError where a record at `path` would be on a network file system."""
+    kind = file_system(path.parent)
+    if any(name in kind for name in NETWORK_FILE_SYSTEMS):
+        raise StudyError(
+            f"{path}: lies on a network file system ({kind}), where SQLite loses records; run on a local "
+            "disk, or name a PostgreSQL database in storage.url"
+        )
+
+
+def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """The kind of file system that `folder` is on, as "ext4"; "unknown" where the machine does not say."""
+    if not mounts.is_file():
+        return "unknown"
+    place, found, longest = str(folder.resolve()) + "/", "unknown", 0
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        _, point, kind, *_ = line.split(" ")
+        point = point.replace("\\040", " ").rstrip("/") + "/"
+        if place.startswith(point) and len(point) >= longest:
+            found, longest = kind, len(point)
+    return found
