@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib.resources import files
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,9 @@ __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 FINGERPRINTED = ("objectives", "data", "train", "space", "search", "stopping")
 """What makes two studies the same question; budgets may grow, and where it runs may change."""
+
+SEARCHABLE = tuple(Space.model_fields)
+MOST_OF_A_GRID = 100_000
 
 _PRESETS = files("study") / "presets"
 
@@ -99,7 +103,7 @@ class StudySpec(Part):
                 f"{explore} is not possible with sampler = {_inline(sampler)}, which covers the space evenly "
                 "by itself; use 0, or leave it out",
             )
-        for key in Space.model_fields if sampler == "grid" else ():
+        for key in SEARCHABLE if sampler == "grid" else ():
             unused = key == "weight" and self.form("sharing") in ("none", ("none",))
             if isinstance(form := self.form(key), Range) and not unused:
                 raise MisplacedError(
@@ -107,6 +111,12 @@ class StudySpec(Part):
                     f'{_inline(form)} is a range, of which sampler = "grid" can take no part; '
                     "write a list of values, or one value",
                 )
+        if sampler == "grid" and (size := self._grid_size()) > MOST_OF_A_GRID:
+            raise MisplacedError(
+                ("space",),
+                f"{size:,} configurations are too many for a grid, whose order is drawn as a whole; use "
+                f'lists that make at most {MOST_OF_A_GRID:,}, or sampler = "random"',
+            )
         return self
 
     @model_validator(mode="after")
@@ -131,6 +141,15 @@ class StudySpec(Part):
                 'less, train.epochs above it, or rule = "never"',
             )
         return self
+
+    def _grid_size(self) -> int:
+        """Number of distinct configurations that the lists of `[space]` make; none without sharing has a
+        weight.
+        """
+        choices = {key: form if isinstance(form := self.form(key), tuple) else (form,) for key in SEARCHABLE}
+        weights, sharings = len(choices.pop("weight")), choices.pop("sharing")
+        shared = len(sharings) - ("none" in sharings)
+        return (shared * weights + len(sharings) - shared) * prod(map(len, choices.values()))
 
     def form(self, key: str) -> Form:
         """What the values of `key` may be: what `[space]` says, else the one value of `[train]`."""

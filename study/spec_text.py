@@ -40,8 +40,8 @@ _WANTED = {
     "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of at most {le}",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length} values",
+    "too_long": "a list of at most {max_length} values",
 }
 _FORMS = {"list": "a list", "value": "one value"}
 _LONGEST_SHOWN = 60

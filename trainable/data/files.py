@@ -19,10 +19,12 @@ from pyarrow import csv, parquet
 
 from trainable.contract import StudyError
 from trainable.data.catalogue import index
-from trainable.data.interactions import Interactions
+from trainable.data.interactions import Ids, Interactions
 
 WANTED = ("user", "item", "rating")
 OPTIONAL = ("timestamp",)
+LONGEST_SHOWN = 60
+"""Characters of a value in a message."""
 NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 
 
@@ -87,7 +89,7 @@ def _interactions(file: _File, table: Any) -> Interactions:
     for name, ids in (("user", user_ids), ("item", item_ids)):
         if len(ids) == 1:
             raise StudyError(
-                f"{file}: column {name!r}: every row has {str(ids[0])!r}; give at least two {name}s"
+                f"{file}: column {name!r}: every row has {_shown(ids[0])}; give at least two {name}s"
             )
     _refuse_duplicates(file, users, items, user_ids, item_ids)
     return Interactions(
@@ -143,8 +145,8 @@ def _refuse_duplicates(
     file: _File,
     users: NDArray[np.int32],
     items: NDArray[np.int32],
-    user_ids: NDArray[np.str_],
-    item_ids: NDArray[np.str_],
+    user_ids: Ids,
+    item_ids: Ids,
 ) -> None:
     pair = users.astype(np.int64) * len(item_ids) + items
     order = np.argsort(pair, kind="stable")
@@ -153,15 +155,23 @@ def _refuse_duplicates(
         later = order[again + 1].min()
         first = np.flatnonzero(pair == pair[later])[0]
         raise StudyError(
-            f"{file}: row {later + file.first} rates user {str(user_ids[users[later]])!r}, item "
-            f"{str(item_ids[items[later]])!r} again, after row {first + file.first}; keep one of them"
+            f"{file}: row {later + file.first} rates user {_shown(user_ids[users[later]])}, item "
+            f"{_shown(item_ids[items[later]])} again, after row {first + file.first}; keep one of them"
         )
 
 
 def _refuse(file: _File, name: str, column: Any, bad: NDArray[np.bool_], why: str) -> None:
     if bad.any():
         row = int(bad.argmax())
-        raise StudyError(f"{file}: column {name!r}, row {row + file.first}: {column[row].as_py()!r} {why}")
+        raise StudyError(
+            f"{file}: column {name!r}, row {row + file.first}: {_shown(column[row].as_py())} {why}"
+        )
+
+
+def _shown(value: object) -> str:
+    """A value as Python writes it, the end of a long one left out."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
 def _unreadable(path: Path, error: Exception) -> StudyError:

@@ -1,6 +1,7 @@
 """Ratings from files: ids come back as written, and everything wrong is told with its place."""
 
 import csv
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,34 @@ def test_parquet_columns_of_another_type_are_refused(column: str, values: list[A
     path = tmp_path / "ratings.parquet"
     parquet.write_table(pa.table({**columns, column: values}), path)
     refuses(read_parquet, path, f"column {column!r} holds", "use")
+
+
+@each_kind
+def test_one_long_id_makes_no_other_wide(write: Write, read: Read, first: int, tmp_path: Path) -> None:
+    """Catches text of one width, which for these few ids takes 160 MB."""
+    long = "x" * 20_000
+    rows = [(f"u{n}", f"i{n % 7}", 1.0) for n in range(2_000)]
+    path = write(tmp_path, [*rows, (long, "i0", 2.0)])
+    tracemalloc.start()
+    try:
+        ratings = read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert ratings.user_ids[ratings.users[-1]] == long
+    assert peak < 40 << 20
+
+
+@each_kind
+def test_a_long_id_is_not_repeated_in_a_message(write: Write, read: Read, first: int, tmp_path: Path) -> None:
+    long = "x" * 200_000
+    for rows in (
+        [*GOOD, (long, "y", 4.5), (long, "y", 4.5)],
+        [(long, "x", 1.0), (long, "y", 1.0)],
+        [*GOOD, (long + "\0", "z", 1.0)],
+    ):
+        path = write(tmp_path, rows)
+        with pytest.raises(StudyError) as error:
+            read(path)
+        assert "…" in str(error.value)
+        assert len(str(error.value)) < 500
