@@ -30,6 +30,7 @@ def list_(
     if address is not None:
         there.ask(address, ["list", "--homes", *there.flag("--json", as_json)])
         return
+    from analysis.objective import written
     from study import progress
     from study.database import DATABASE_ERRORS, studies
     from study.reader import Reader
@@ -57,7 +58,7 @@ def list_(
             f"{s.share:.0%}",
             str(len(s.trials)),
             str(len(s.front.points)),
-            f"{s.front.hypervolume:.5f}",
+            written(s.front.hypervolume, 5),
             "" if s.stage is None else s.stage.words,
             *([home] if shown else []),
         )

@@ -90,9 +90,12 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         say(f"complete ({outcome.reason}): nothing left to do{_more(outcome.reason)}")
     elif not outcome.complete:
         say(f"{outcome.reason}; `{again}` goes on from here")
-    seen = progress.snapshot(Reader.read(outcome.folder))
+    record = Reader.read(outcome.folder)
+    seen = progress.snapshot(record)
     say("\n".join(view.lines(seen)))
     show_front(seen, most=SHOWN)
+    for warning in record.baseline.data["warnings"]:
+        say(f"warning: {warning}")
     say(f"report: {outcome.report}")
     if outcome.reason.startswith("failed"):
         raise typer.Exit(1)

@@ -23,7 +23,7 @@ from trainable.data import describe, load
 from trainable.data.interactions import Fold, Split
 from trainable.engines import prepare
 from trainable.job import Job
-from trainable.trivial import trivial
+from trainable.trivial import trivial, unbeatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +178,10 @@ def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
 
 def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
     """The data as counted, and the trivial models on the part that `fold` is measured on."""
+    reference = trivial(fold)
     data = asdict(describe(split)) | {"source": spec.data.source, "has_validation": split.has_validation}
-    return Baseline(data=data, reference=asdict(trivial(fold)))
+    data["warnings"] = [*data["warnings"], *unbeatable(reference, fold)]
+    return Baseline(data=data, reference=asdict(reference))
 
 
 def job(spec: StudySpec, fold: Fold) -> Job:

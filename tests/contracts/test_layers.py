@@ -28,7 +28,7 @@ ORDER = {
     """,
     "analysis": """
         objective ← front ← attainment, compare, tables
-        objective ← labels
+        objective ← labels, text
         compare, tables, text ← cells ← claims, published
         compare, tables, text ← confirmation
         compare, tables ← factors ← importance

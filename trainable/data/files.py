@@ -23,6 +23,10 @@ from trainable.data.interactions import Ids, Interactions
 
 WANTED = ("user", "item", "rating")
 OPTIONAL = ("timestamp",)
+LARGEST = 1e19
+"""The square of a rating has room in 32 bits, which models are trained in."""
+TIMES = ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns"))
+"""The kinds that a column of times may be of, in Arrow's words."""
 LONGEST_SHOWN = 60
 """Characters of a value in a message."""
 NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
@@ -125,20 +129,51 @@ def _ratings(file: _File, column: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         ratings: NDArray[np.float32] = _array(pc.cast(column, "float64", safe=False)).astype(np.float32)
     _refuse(file, "rating", column, ~np.isfinite(ratings), "is not a finite number")
+    why = f"is beyond ±{LARGEST:g}, and its square too large for training; give ratings in a larger unit"
+    _refuse(file, "rating", column, np.abs(ratings) > LARGEST, why)
     return ratings
 
 
 def _timestamps(file: _File, column: Any) -> NDArray[np.int64]:
     column = _plain(column)
     _refuse(file, "timestamp", column, _missing(column), "is missing; give every row one, or drop the column")
-    for kind in ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns")):
-        try:
-            return _array(pc.cast(pc.cast(column, kind), "int64"))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
+    first_bad = 0
+    for kind in TIMES:
+        if (numbers := _as_times(column, kind)) is not None:
+            return _array(numbers)
+        first_bad = max(first_bad, _first_unlike(column, kind))
     raise StudyError(
-        f"{file}: column 'timestamp' ({column.type}): use whole numbers in every row, or date-times"
+        f"{file}: column 'timestamp' ({column.type}), row {first_bad + file.first}: "
+        f"{_shown(_in_words(column[first_bad]))} will not do; use whole numbers in "
+        "every row, or date-times from 1677-09-22 to 2262-04-11, all with a time zone or all without"
     )
+
+
+def _as_times(column: Any, kind: Any) -> Any | None:
+    """The column as whole numbers, by way of `kind`; None where a row is none of that kind."""
+    try:
+        return pc.cast(pc.cast(column, kind), "int64")
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _in_words(scalar: Any) -> str:
+    """An Arrow value as text; Python has no date-time after the year 9999, and Arrow no text for a list."""
+    try:
+        return str(scalar.cast("string"))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return str(scalar)
+
+
+def _first_unlike(column: Any, kind: Any) -> int:
+    """The first row that is no time of `kind`, where there is one, found by halves."""
+    first, size = 0, len(column)
+    while size > 1:
+        half = size // 2
+        if _as_times(column.slice(first, half), kind) is not None:
+            first, half = first + half, size - half
+        size = half
+    return first
 
 
 def _refuse_duplicates(
