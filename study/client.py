@@ -30,7 +30,7 @@ from study.service.answers import (
     Trial,
     Trials,
 )
-from study.spec import SpecError, StudySpec
+from study.spec import SpecError, StudySpec, text_of
 from trainable.contract import StudyError
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 4.0
@@ -82,7 +82,7 @@ class Client:
         SpecError where the file cannot be read.
         """
         if isinstance(spec, Path):
-            spec = _text(spec)
+            spec = text_of(spec)
         if isinstance(spec, str):
             if "\n" not in spec and spec.endswith(".toml"):
                 raise SpecError(
@@ -293,15 +293,6 @@ def _parsed(kind: type[A], text: str | bytes) -> A:
     except ValidationError as error:
         what = f"{kind.__name__}: {error.errors(include_url=False)[0]['msg']}"
         raise ServiceError(f"the service answers what this version does not know ({what})") from error
-
-
-def _text(path: Path) -> str:
-    """What a file holds. SpecError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
 
 
 def _path(name: str) -> str:

@@ -59,6 +59,9 @@ LOCKED_S = 30
 long record over a slow line is not a fault.
 """
 
+LONGEST_PATH = 504
+"""Bytes of a path that SQLite opens: 512 with what its journal's name adds (sqlite.org/src, MAX_PATHNAME)."""
+
 CONNECT_S, SILENCE_MS = 10, 30_000
 """How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
 
@@ -229,6 +232,7 @@ def prepare(path: Path, *, journal: str = "WAL") -> None:
     AwayError where it may be in a moment.
     """
     refuse_network(path)
+    refuse_long(path)
     try:
         with sqlite3.connect(path) as connection:
             connection.execute(f"PRAGMA journal_mode={journal}")
@@ -260,6 +264,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=LOCKED_S, check_same_thread=False)
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection
+
+
+def refuse_long(path: Path) -> None:
+    """StudyError where SQLite cannot open a record at `path`, whose name is too long with all before it."""
+    size = len(os.fsencode(path.absolute()))
+    if size > LONGEST_PATH:
+        raise StudyError(
+            f"{path}: its full path has {size} bytes, and SQLite opens none of more than {LONGEST_PATH}; "
+            "work in a folder with a shorter path, or name a PostgreSQL database in storage.url"
+        )
 
 
 def refuse_network(path: Path) -> None:

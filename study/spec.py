@@ -32,6 +32,7 @@ from study.parts import (
     is_file,
 )
 from study.spec_text import MisplacedError, SpecError, SpecText
+from trainable.disk import irregular
 
 __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
 
@@ -160,11 +161,7 @@ class StudySpec(Part):
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "StudySpec":
         """The spec in the TOML file `path`, overridden. SpecError where it cannot be read or is not valid."""
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
+        text = text_of(path)
         return cls.from_text(text, where=str(path), overrides=overrides, folder=path.parent)
 
     @classmethod
@@ -238,6 +235,17 @@ class StudySpec(Part):
                 yield from ((f"{name}.{key}", value) for key, value in values[name].items())
             else:
                 yield name, values[name]
+
+
+def text_of(path: Path) -> str:
+    """The text of a spec's file. SpecError where it cannot be read."""
+    try:
+        if (kind := irregular(path)) is not None:
+            raise SpecError(f"{path}: cannot be read as a spec: it is {kind}; give a file")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
 
 
 def presets() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Looking at studies: list, status, logs, front, pick."""
 
 import json
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,13 +33,19 @@ def list_(
         return
     from analysis.objective import written
     from study import progress
-    from study.database import DATABASE_ERRORS, studies
+    from study.database import DATABASE_ERRORS, AwayError, studies
+    from study.marks import Marks
     from study.reader import Reader
 
     seen: list[progress.Snapshot] = []
     lie_in: list[str] = []
-    for folder in (folder for home in here.homes(every=homes) for folder in studies(home / here.STUDIES)):
+    folders = [folder for home in here.homes(every=homes) for folder in studies(home / here.STUDIES)]
+    with closing(Marks()) as marks:
+        answers = marks.all(folders)
+    for folder in folders:
         try:
+            if isinstance(away := answers[folder], AwayError):  # it was asked once
+                raise away
             seen.append(progress.snapshot(Reader.read(folder)))
             lie_in.append(str(folder.parent.parent.absolute()))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line

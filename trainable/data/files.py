@@ -20,6 +20,7 @@ from pyarrow import csv, parquet
 from trainable.contract import StudyError
 from trainable.data.catalogue import index
 from trainable.data.interactions import Ids, Interactions
+from trainable.disk import irregular
 
 WANTED = ("user", "item", "rating")
 OPTIONAL = ("timestamp",)
@@ -47,6 +48,7 @@ def read_csv(path: Path) -> Interactions:
     """The ratings of a comma-separated UTF-8 file with a header line; StudyError where something is wrong."""
     file = _File(path, first=2)
     try:
+        _refuse_irregular(path)
         with path.open(newline="", encoding="utf-8-sig") as text:
             columns = _columns(file, next(reader(text), []))
         table = csv.read_csv(
@@ -64,6 +66,7 @@ def read_parquet(path: Path) -> Interactions:
     """The ratings of a Parquet file; StudyError where something is wrong."""
     file = _File(path, first=1)
     try:
+        _refuse_irregular(path)
         with parquet.ParquetFile(path) as source:
             columns = _columns(file, source.schema_arrow.names)
             table = source.read(columns=columns)
@@ -209,8 +212,13 @@ def _shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
+def _refuse_irregular(path: Path) -> None:
+    if (kind := irregular(path)) is not None:
+        raise StudyError(f"{path}: cannot be read: it is {kind}; give a readable file of ratings")
+
+
 def _unreadable(path: Path, error: Exception) -> StudyError:
-    if not path.exists():
+    if isinstance(error, FileNotFoundError):
         return StudyError(f"{path}: there is no such file; give the path of a .csv or .parquet file")
     reason = str(error).partition("\n")[0]
     return StudyError(f"{path}: cannot be read: {reason}; give a readable file of ratings")
