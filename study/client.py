@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from pydantic import ValidationError
 
+from study.direct import direct
 from study.service.answers import (
     Answer,
     Measured,
@@ -70,7 +71,8 @@ class Client:
         self._url = url.rstrip("/")
         self._patience_s = patience_s
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._opener = build_opener(_NoRedirect)
+        past = [ProxyHandler({})] if direct(url, token=token is not None) else []
+        self._opener = build_opener(_NoRedirect, *past)
 
     # --- what changes something ------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from study import limits
 from study.cli import completion, here, there
 from study.cli.arguments import Address, AsJson, Name
 from study.cli.terminal import SHOWN, add_row, complain, console, first_line, say, show_front
@@ -181,6 +182,7 @@ def pick(
         words = [f"{option}={bound!r}" for option, bound in bounds.items() if bound is not None]
         _pick_there(name, [*there.flag("--knee", knee), *words], address, as_json=as_json)
         return
+    limits.check()
     from rich.progress import track
 
     from study import pick

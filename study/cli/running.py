@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study import limits
 from study.cli import here, there
 from study.cli.arguments import SPEC, Address, Name, Overrides
 from study.cli.terminal import SHOWN, console, say, show_front
@@ -24,11 +25,13 @@ def run(
     overrides: Overrides = None,
 ) -> None:
     """Run a study here; one that was begun goes on where it was. Ends with a report."""
-    from study import live
-    from study.runs import run
+    limits.check()
     from study.spec import resolve
 
     chosen = resolve(spec, overrides or (), here.STUDIES)
+    from study import live
+    from study.runs import run
+
     home = Path(chosen.runtime.home or ".") if chosen.runtime.address == "auto" else Path()
     home.mkdir(parents=True, exist_ok=True)
     os.chdir(home)
@@ -62,6 +65,7 @@ def confirm(
 
         there.leave(relay.confirm(name, address, say, unfinished=unfinished))
         return
+    limits.check()
     from study import live
     from study.budget import complete
     from study.runs import confirm

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from study import limits
 from study.budget import complete, done
 from study.confirm import begin
 from study.database import holds_study
@@ -80,6 +81,7 @@ def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: 
 
     In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
     """
+    limits.check(ray=spec.runtime.address == "local")
     folder = (Path(home) / spec.name).absolute()
     if holds_study(folder):
         with closing(Ledger.read(folder)) as ledger:
@@ -92,6 +94,7 @@ def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: 
 def confirm(folder: Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
     """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
     with closing(Ledger.read(folder)) as ledger:
+        limits.check(ray=ledger.spec.runtime.address == "local")
         asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
         ledger.check(ledger.spec, baseline(ledger.spec, split, split.search))
         return _claimed(ledger, split, folder.absolute(), asked, watch=watch, finish=finish, search=False)

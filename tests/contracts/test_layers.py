@@ -32,6 +32,7 @@ ORDER = {
         compare, tables, text ← cells ← claims, published
         compare, tables, text ← confirmation
         compare, tables ← factors ← importance
+        canvas ← drawing
         drawing, tables, text ← marks
         tables ← picking
         marks, picking ← spots
@@ -85,6 +86,8 @@ ORDER = {
         reader ← models
         front, models ← pick
         database ← homes ← answer ← runtime
+        direct ← runtime, client
+        limits ← runtime
         runtime ← relay
         runtime ← doctor
         export, live, runtime ← runs
