@@ -12,10 +12,11 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import ClassVar
 
-import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+
+from analysis.canvas import defaults
 
 Put = Callable[[Path, bytes], object]
 """Writes a file. The caller chooses how; a file that somebody may read meanwhile is replaced whole."""
@@ -137,5 +138,5 @@ def _reproducible(salt: str) -> Iterator[None]:
 
     A PDF has its glyphs as Type 3 fonts: to cut TrueType fonts to size takes half of a report's time.
     """
-    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "path", "pdf.fonttype": 3}):
+    with defaults(**{"svg.hashsalt": salt, "svg.fonttype": "path", "pdf.fonttype": 3}):
         yield

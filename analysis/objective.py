@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+WHOLE = 2.0**53
+"""From here on a float has no decimals: it is written with an exponent."""
+
 
 class AnalysisError(ValueError):
     """Something the user can mend: the message says what was given, what is allowed, and where."""
@@ -37,6 +40,15 @@ OBJECTIVES: dict[str, Objective] = {
         Objective("mse", "MSE", "rating steps²", larger_is_better=False, decimals=3),
     )
 }
+
+
+def written(value: float, decimals: int = 4) -> str:
+    """`value` with so many decimals, large ones with an exponent.
+
+    >>> written(0.31274), written(-2.5e37)
+    ('0.3127', '-2.5000e+37')
+    """
+    return f"{value:.{decimals}{'f' if abs(value) < WHOLE else 'e'}}"
 
 
 def objectives(names: Sequence[str]) -> tuple[Objective, ...]:

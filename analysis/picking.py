@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.front import knee
-from analysis.objective import Objective, objectives, to_losses
+from analysis.objective import WHOLE, Objective, objectives, to_losses
 from analysis.tables import Tables
 
 BOUNDS = {"mse": "--max-mse", "mrr": "--min-mrr", "mrr_all": "--min-mrr"}
@@ -69,6 +69,8 @@ def kneed(tables: Tables) -> "pd.Series[Any] | None":
 def shortest(low: float, high: float, decimals: int) -> Decimal:
     """The number with the fewest decimals, `decimals` or more, that is at least `low` and below `high`."""
     written = Decimal(repr(float(low)))  # the exact value of the float 0.00001 is above 0.00001
+    if abs(low) >= WHOLE:
+        return written
     for places in range(decimals, 16):
         rounded = written.quantize(Decimal(1).scaleb(-places), ROUND_CEILING)
         if low <= float(rounded) < high:

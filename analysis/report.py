@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import machine, markdown, page
+from analysis import canvas, machine, markdown, page
 from analysis.comparison import compare
 from analysis.drawing import Drawing, Put
 from analysis.sections import Section, sections, together
@@ -48,7 +48,8 @@ def read(folder: Path) -> Report:
     AnalysisError where the study's tables or manifest are missing or unfit.
     """
     tables = Tables.load(folder)
-    return Report(tables.manifest["name"], sections(tables))
+    with canvas.defaults():
+        return Report(tables.manifest["name"], sections(tables))
 
 
 def read_several(folders: Sequence[Path]) -> Report:
@@ -57,7 +58,8 @@ def read_several(folders: Sequence[Path]) -> Report:
     AnalysisError where the tables of one are missing or unfit, or where the studies are not comparable.
     """
     comparison = compare([Tables.load(folder) for folder in folders])
-    return Report(" + ".join(comparison.names), together.sections(comparison))
+    with canvas.defaults():
+        return Report(" + ".join(comparison.names), together.sections(comparison))
 
 
 def write(folder: Path, put: Put) -> Path:

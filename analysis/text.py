@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from math import floor, isinf, isnan, log10
 from typing import Self
 
+from analysis.objective import written
+
 NOTHING = "–"
 """Shown where there is no number."""
 
@@ -42,14 +44,14 @@ class Number(str):
 def fixed(value: float, decimals: int = 3) -> Number:
     """`value` with so many decimals and a true minus sign; a dash where it is NaN.
 
-    >>> fixed(0.3127), fixed(-0.0041), fixed(float("nan"))
-    ('0.313', '−0.004', '–')
+    >>> fixed(0.3127), fixed(-0.0041), fixed(float("nan")), fixed(2.5e37)
+    ('0.313', '−0.004', '–', '2.500e+37')
     """
     if isnan(value):
         return Number(NOTHING, value)
     if isinf(value):
         return Number("∞" if value > 0 else "−∞", value)
-    return Number(f"{value:.{decimals}f}".replace("-", "−"), value)
+    return Number(written(value, decimals).replace("-", "−"), value)
 
 
 def signed(value: float, decimals: int = 3) -> Number:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from pydantic import ValidationError
 
+from study.direct import direct
 from study.service.answers import (
     Answer,
     Measured,
@@ -30,7 +31,7 @@ from study.service.answers import (
     Trial,
     Trials,
 )
-from study.spec import SpecError, StudySpec
+from study.spec import SpecError, StudySpec, text_of
 from trainable.contract import StudyError
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 4.0
@@ -70,7 +71,8 @@ class Client:
         self._url = url.rstrip("/")
         self._patience_s = patience_s
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._opener = build_opener(_NoRedirect)
+        past = [ProxyHandler({})] if direct(url, token=token is not None) else []
+        self._opener = build_opener(_NoRedirect, *past)
 
     # --- what changes something ------------------------------------------------------------------------
 
@@ -82,7 +84,7 @@ class Client:
         SpecError where the file cannot be read.
         """
         if isinstance(spec, Path):
-            spec = _text(spec)
+            spec = text_of(spec)
         if isinstance(spec, str):
             if "\n" not in spec and spec.endswith(".toml"):
                 raise SpecError(
@@ -293,15 +295,6 @@ def _parsed(kind: type[A], text: str | bytes) -> A:
     except ValidationError as error:
         what = f"{kind.__name__}: {error.errors(include_url=False)[0]['msg']}"
         raise ServiceError(f"the service answers what this version does not know ({what})") from error
-
-
-def _text(path: Path) -> str:
-    """What a file holds. SpecError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
 
 
 def _path(name: str) -> str:

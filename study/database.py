@@ -59,10 +59,19 @@ class PostgresPool(sa.QueuePool):
     """
 
 
-@sa.event.listens_for(PostgresPool, "connect")
-def _limit(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
-    connection.cursor().execute(f"SET lock_timeout = '{LOCKED_S}s'")
-    connection.commit()
+class OneConnection(sa.StaticPool):
+    """One connection for all: Optuna makes its tables with one beside another, and PgBouncer may have none
+    left.
+    """
+
+
+@sa.event.listens_for(sa.Engine, "begin")
+def _limit(connection: sa.Connection) -> None:
+    """A limit of each transaction's own: between us and the server there may be PgBouncer, which gives the
+    next transaction to another connection, and this one to somebody else.
+    """
+    if isinstance(connection.engine.pool, PostgresPool | OneConnection):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCKED_S}s'")
 
 
 POSTGRES_OPTIONS: Mapping[str, Any] = {
@@ -71,6 +80,7 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
         "tcp_user_timeout": SILENCE_MS,
         "keepalives_idle": 10,
         "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
+        "prepare_threshold": None,  # by PgBouncer another connection may have the statement, or another one
     },
     "poolclass": PostgresPool,
     "pool_pre_ping": True,

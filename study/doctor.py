@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 
+from study import limits
 from study.runtime.placement import Node, seats, summary
 from study.spec import StudySpec
 from trainable.data import known
@@ -29,6 +30,11 @@ def findings() -> Iterator[Finding]:
     yield Finding("python", platform.python_version(), fine=True)
     for name in NEEDED:
         yield _library(name)
+    faults = list(limits.faults(ray=True))
+    for fault in faults:
+        yield Finding("limits", fault, fine=False)
+    if not faults:
+        yield Finding("limits", "memory, processes, files: enough", fine=True)
     yield Finding("CPU cores", str(os.cpu_count()), fine=True)
     yield _gpus()
     for source in known():
@@ -51,7 +57,11 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
 
         with start.connected(spec):
             return start.nodes()
-    return [Node("", "this machine", float(os.cpu_count() or 1), float(len(_gpu_names())))]
+    try:
+        gpus = len(_gpu_names())
+    except ImportError:  # which the findings say
+        gpus = 0
+    return [Node("", "this machine", float(os.cpu_count() or 1), float(gpus))]
 
 
 def offered(nodes: Sequence[Node]) -> Iterator[Finding]:

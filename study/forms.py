@@ -18,6 +18,12 @@ V = TypeVar("V")
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # abs: −0.0 is 0.0
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+Length = Annotated[int, Field(ge=1, le=65_536)]
+"""Length of a vector: tables of it are in memory, a row for each user and item."""
+Seeds = Annotated[int, Field(ge=1, le=1_000)]
+"""Seeds of one configuration: its slot holds a model for each."""
+MOST_CHOICES = 1_000
+"""Values in one list: each trial on record names the list that its value was drawn from."""
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 BatchSize = Count | Literal["full"]
@@ -54,7 +60,9 @@ def _distinct(choices: tuple[V, ...]) -> tuple[V, ...]:
 
 
 Bounds = Annotated[tuple[T, T], Field(strict=False), AfterValidator(_ordered)]
-Choice = Annotated[tuple[V, ...], Field(strict=False), AfterValidator(_distinct), Tag("list")]
+Choice = Annotated[
+    tuple[V, ...], Field(strict=False, max_length=MOST_CHOICES), AfterValidator(_distinct), Tag("list")
+]
 
 
 class Range(Part):
@@ -112,6 +120,12 @@ class Whole(Range):
     bounds: Bounds[Count] = Field(alias="int")
 
 
+class WholeLength(Whole):
+    """A whole number that may be the length of a vector."""
+
+    bounds: Bounds[Length] = Field(alias="int")
+
+
 def _written_as(value: Any) -> str:
     """The form that a value of `[space]` is written in: "list", "value", or the word of its range."""
     if isinstance(value, Range):
@@ -145,6 +159,9 @@ SearchedNonNegative = Annotated[
     FORM,
 ]
 SearchedCount = Annotated[Annotated[Whole, Tag("int")] | Choice[Count] | Annotated[Count, Tag("value")], FORM]
+SearchedLength = Annotated[
+    Annotated[WholeLength, Tag("int")] | Choice[Length] | Annotated[Length, Tag("value")], FORM
+]
 SearchedBatchSize = Annotated[
     Annotated[Whole, Tag("int")] | Choice[BatchSize] | Annotated[BatchSize, Tag("value")], FORM
 ]

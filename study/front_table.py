@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.front import spread
-from analysis.objective import objectives
+from analysis.objective import objectives, written
 from study.forms import Range
 from study.front import losses
 from study.printable import printable
@@ -96,7 +96,7 @@ class FrontTable:
                 "–" if config.weight is None else f"{config.weight:.4f}",
                 printable(config.sharing),
                 *(_short(getattr(config, name)) for name in searched),
-                *(f"{point.metrics[name]:.4f}" for name in goals),
+                *(written(point.metrics[name]) for name in goals),
                 *(
                     _tested(seen.tested.get((point.trial, point.epoch)), goals, spreads)
                     if seen.tested
@@ -111,7 +111,7 @@ class FrontTable:
         if len(self._rows) < len(points):
             some = f"{len(self._rows)} of {len(points)} points, spread along the front"
             yield f"{some}; `study front {seen.spec.name} --all` shows all"
-        trivial = ", ".join(f"{name} {seen.reference[name]:.4f}" for name in seen.spec.objectives)
+        trivial = ", ".join(f"{name} {written(seen.reference[name])}" for name in seen.spec.objectives)
         beating = sum(seen.front.beats_trivial)
         how_many = f"{MARK} beats" if beating else "none beats"
         yield f"{how_many} both trivial models: {trivial}"
@@ -142,9 +142,9 @@ def _tested(tested: Tested | None, goals: Sequence[str], spreads: bool) -> Itera
         if tested is None:
             yield "–"
         elif not spreads or (sd := tested.spreads[name]) is None:
-            yield f"{tested.metrics[name]:.4f}"
+            yield written(tested.metrics[name])
         else:
-            yield f"{tested.metrics[name]:.4f} ± {sd:.4f}"
+            yield f"{written(tested.metrics[name])} ± {written(sd)}"
 
 
 def _short(value: float | str) -> str:

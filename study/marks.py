@@ -7,14 +7,24 @@ while its last run and its spec are the same.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
 import sqlalchemy as sa
 
-from study.database import ATTRIBUTES, DATABASE_ERRORS, FILE, STUDIES, answering, place, postgres_engine
+from study.database import (
+    ATTRIBUTES,
+    DATABASE_ERRORS,
+    FILE,
+    STUDIES,
+    answering,
+    place,
+    postgres_engine,
+)
 from study.record import runs
 from study.spec import SpecError
+from study.sqlite import AwayError
 from trainable.contract import StudyError
 
 Mark = tuple[str | int | float | None, ...]
@@ -24,6 +34,9 @@ TICK_NS = 2_000_000_000
 
 AWAY_S = 10.0
 """How long a database that did not answer is left alone."""
+
+AT_ONCE = 16
+"""Databases that are asked at the same time: one that is silent is waited for, and the others with it."""
 
 
 class Marks:
@@ -44,6 +57,7 @@ class Marks:
     def all(self, folders: Iterable[Path]) -> Mapping[Path, Mark | StudyError | None]:
         """The marks of studies, by folder: some microseconds for a file, one query for a database.
 
+        Databases are asked at the same time.
         None where it cannot be told: a file that was written so lately that its next stamp may be the same,
         a study that has not begun. What cannot be asked has its error there.
         """
@@ -59,8 +73,10 @@ class Marks:
                 found[folder] = _of_file(folder)
             else:
                 elsewhere.setdefault(there[0], {})[folder] = there[1]
-        for url, names in elsewhere.items():
-            found |= self._asked(url, names)
+        if elsewhere:
+            with ThreadPoolExecutor(min(len(elsewhere), AT_ONCE), "marks") as pool:
+                for asked in pool.map(self._asked, *zip(*elsewhere.items(), strict=True)):
+                    found |= asked
         return found
 
     def close(self) -> None:
@@ -75,7 +91,8 @@ class Marks:
         try:
             marks = _of_database(self._engine(url), [*names.values()])
         except (StudyError, *DATABASE_ERRORS) as failed:
-            said = StudyError(str(failed).partition("\n")[0])
+            kind = AwayError if isinstance(failed, AwayError) else StudyError
+            said = kind(str(failed).partition("\n")[0])
             self._away[url] = (time.monotonic() + AWAY_S, said)
             return dict.fromkeys(names, said)
         return {folder: marks.get(name) for folder, name in names.items()}

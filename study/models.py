@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.objective import written
 from study.reader import Reader
 from study.record import Point
 from trainable.artifact import Card, Model, load_model
@@ -145,4 +146,4 @@ def _agree(metrics: Mapping[str, float], recorded: Mapping[str, float]) -> bool:
 
 
 def _words(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS)
+    return ", ".join(f"{name} {written(metrics[name])}" for name in METRICS)

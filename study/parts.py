@@ -14,17 +14,20 @@ from pydantic import AfterValidator, Field, model_validator
 from study.forms import (
     BatchSize,
     Count,
+    Length,
     Logit,
     NonNegative,
     Part,
     Positive,
     SearchedBatchSize,
     SearchedCount,
+    SearchedLength,
     SearchedNonNegative,
     SearchedPositive,
     SearchedRankingLoss,
     SearchedShare,
     SearchedSharing,
+    Seeds,
     Share,
 )
 from trainable.contract import SHARINGS, RankingLoss, Sharing
@@ -38,6 +41,12 @@ EVEN: tuple[SamplerName, ...] = ("qmc", "grid")
 RuleName = Literal["never", "median", "pareto-asha"]
 GRAIN, MOST_LANES = 1e-4, 64
 """The smallest share of a GPU that Ray counts, and the most lanes that one may have."""
+MOST_INITIAL = 1_000
+"""Configurations to try first: each ask looks through them."""
+Lanes = Annotated[int, Field(ge=1, le=1_024)]
+"""Lanes: each is a process, and a trial of Ray Tune, which is made for about a thousand."""
+Places = Annotated[int, Field(ge=1, le=4_096)]
+"""Slots of a lane: the models of all of them are in its memory."""
 
 
 def is_file(source: str) -> bool:
@@ -87,9 +96,9 @@ class Train(Part):
     """The models one can have: after every measured epoch, or after the last one only."""
     batch_size: BatchSize = 256
     """Ratings a step, or "full" for all of them in one."""
-    dim: Count = 32
+    dim: Length = 32
     """Length of a user's and an item's vector."""
-    hidden: Count = 64
+    hidden: Length = 64
     """Hidden units of the network that predicts the rating."""
     ranking_loss: RankingLoss = "one-minus-sigmoid"
     """Loss of the ranking task."""
@@ -119,9 +128,9 @@ class Space(Part):
     """Times through the training ratings."""
     batch_size: SearchedBatchSize | None = None
     """Ratings a step, or "full"."""
-    dim: SearchedCount | None = None
+    dim: SearchedLength | None = None
     """Length of a user's and an item's vector."""
-    hidden: SearchedCount | None = None
+    hidden: SearchedLength | None = None
     """Hidden units of the network that predicts the rating."""
     ranking_loss: SearchedRankingLoss | None = None
     """Loss of the ranking task."""
@@ -137,8 +146,8 @@ class Initial(Part):
     weight_decay: NonNegative | None = None
     epochs: Count | None = None
     batch_size: BatchSize | None = None
-    dim: Count | None = None
-    hidden: Count | None = None
+    dim: Length | None = None
+    hidden: Length | None = None
     ranking_loss: RankingLoss | None = None
 
 
@@ -154,11 +163,11 @@ class Search(Part):
     """The sampler that proposes them."""
     explore: Share = Field(default_factory=_explore)
     """Share of asks drawn at random, spread evenly over the sharings; none with "qmc" and "grid"."""
-    replicates: Count = 1
+    replicates: Seeds = 1
     """Seeds each configuration is trained with; a point is the mean over them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the study: of its sampler, initial values, batches and negatives."""
-    initial: Annotated[tuple[Initial, ...], Field(strict=False)] = ()
+    initial: Annotated[tuple[Initial, ...], Field(strict=False, max_length=MOST_INITIAL)] = ()
     """Configurations tried first, in this order."""
 
 
@@ -169,7 +178,7 @@ class Stopping(Part):
     """The stopping rule."""
     min_epochs: Count = 27
     """Epochs before the first rung: nothing is stopped earlier."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2, lt=2**31)] = 3
     """A rung lets one in so many go on, and lies at so many times the epochs of the rung before."""
 
 
@@ -206,7 +215,7 @@ class Confirm(Part):
 
     points: Count = 10
     """Points of the front: those that together have the largest hypervolume."""
-    replicates: Annotated[int, Field(ge=2)] = 5
+    replicates: Annotated[Seeds, Field(ge=2)] = 5
     """Fresh seeds for each; intervals need two at least."""
 
 
@@ -276,9 +285,9 @@ def _grain(k: int) -> float:
 class Slots(Part):
     """Trials that a lane trains together, by the kind of its device."""
 
-    cpu: Literal["auto"] | Count = "auto"
+    cpu: Literal["auto"] | Places = "auto"
     """On CPU cores."""
-    gpu: Literal["auto"] | Count = "auto"
+    gpu: Literal["auto"] | Places = "auto"
     """On a GPU, or a share of one."""
 
 
@@ -292,11 +301,11 @@ class Runtime(Part):
     """In this process ("inline"), on a Ray of its own ("local"), or on the cluster one is on ("auto")."""
     engine: EngineName = "auto"
     """The engine that trains; "auto" takes the best for the device."""
-    lanes: Literal["auto"] | Count = "auto"
+    lanes: Literal["auto"] | Lanes = "auto"
     """Lanes that train at the same time; "auto" is as many as fit."""
-    max_lanes: Count | None = None
+    max_lanes: Lanes | None = None
     """With lanes = "auto", lanes to ask for: those that do not fit yet wait for nodes to join."""
-    slots: Literal["auto"] | Count | Slots = "auto"
+    slots: Literal["auto"] | Places | Slots = "auto"
     """Trials that a lane trains together; { cpu = 1, gpu = 64 } says it for each kind of device."""
     cpus_per_lane: Positive = 1.0
     """CPU cores of a lane."""

@@ -8,7 +8,7 @@ from statistics import stdev
 from typing import Any
 
 from analysis import front as fronts
-from analysis.objective import OBJECTIVES
+from analysis.objective import OBJECTIVES, written
 from study import models
 from study.database import MODELS
 from study.front import candidates, front, losses, reference
@@ -167,11 +167,13 @@ def _values(config: Config) -> str:
 
 def _value(picked: Picked, name: str) -> str:
     spread = picked.spread[name]
-    return f"{name} {picked.point.metrics[name]:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
+    return f"{name} {written(picked.point.metrics[name])}" + (
+        "" if spread is None else f" ± {written(spread)}"
+    )
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS)
+    return ", ".join(f"{name} {written(metrics[name])}" for name in METRICS)
 
 
 def _somebody(model: Model) -> str:

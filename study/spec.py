@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib.resources import files
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,12 +32,16 @@ from study.parts import (
     is_file,
 )
 from study.spec_text import MisplacedError, SpecError, SpecText
+from trainable.disk import irregular
 
 __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 FINGERPRINTED = ("objectives", "data", "train", "space", "search", "stopping")
 """What makes two studies the same question; budgets may grow, and where it runs may change."""
+
+SEARCHABLE = tuple(Space.model_fields)
+MOST_OF_A_GRID = 100_000
 
 _PRESETS = files("study") / "presets"
 
@@ -99,7 +104,7 @@ class StudySpec(Part):
                 f"{explore} is not possible with sampler = {_inline(sampler)}, which covers the space evenly "
                 "by itself; use 0, or leave it out",
             )
-        for key in Space.model_fields if sampler == "grid" else ():
+        for key in SEARCHABLE if sampler == "grid" else ():
             unused = key == "weight" and self.form("sharing") in ("none", ("none",))
             if isinstance(form := self.form(key), Range) and not unused:
                 raise MisplacedError(
@@ -107,6 +112,12 @@ class StudySpec(Part):
                     f'{_inline(form)} is a range, of which sampler = "grid" can take no part; '
                     "write a list of values, or one value",
                 )
+        if sampler == "grid" and (size := self._grid_size()) > MOST_OF_A_GRID:
+            raise MisplacedError(
+                ("space",),
+                f"{size:,} configurations are too many for a grid, whose order is drawn as a whole; use "
+                f'lists that make at most {MOST_OF_A_GRID:,}, or sampler = "random"',
+            )
         return self
 
     @model_validator(mode="after")
@@ -132,6 +143,15 @@ class StudySpec(Part):
             )
         return self
 
+    def _grid_size(self) -> int:
+        """Number of distinct configurations that the lists of `[space]` make; none without sharing has a
+        weight.
+        """
+        choices = {key: form if isinstance(form := self.form(key), tuple) else (form,) for key in SEARCHABLE}
+        weights, sharings = len(choices.pop("weight")), choices.pop("sharing")
+        shared = len(sharings) - ("none" in sharings)
+        return (shared * weights + len(sharings) - shared) * prod(map(len, choices.values()))
+
     def form(self, key: str) -> Form:
         """What the values of `key` may be: what `[space]` says, else the one value of `[train]`."""
         searched: Form | None = getattr(self.space, key)
@@ -141,11 +161,7 @@ class StudySpec(Part):
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "StudySpec":
         """The spec in the TOML file `path`, overridden. SpecError where it cannot be read or is not valid."""
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
+        text = text_of(path)
         return cls.from_text(text, where=str(path), overrides=overrides, folder=path.parent)
 
     @classmethod
@@ -219,6 +235,17 @@ class StudySpec(Part):
                 yield from ((f"{name}.{key}", value) for key, value in values[name].items())
             else:
                 yield name, values[name]
+
+
+def text_of(path: Path) -> str:
+    """The text of a spec's file. SpecError where it cannot be read."""
+    try:
+        if (kind := irregular(path)) is not None:
+            raise SpecError(f"{path}: cannot be read as a spec: it is {kind}; give a file")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SpecError(f"{path}: cannot be read as a spec: {reason}") from error
 
 
 def presets() -> dict[str, str]:

@@ -16,6 +16,9 @@ from trainable.contract import StudyError
 KeyPath = tuple[str | int, ...]
 """Where a value stands in the spec: ("space", "weight"), ("search", "initial", 1, "sharing")."""
 
+BOM = "\ufeff"
+"""The byte order mark that some editors put before a text."""
+
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
 _HEADER = re.compile(rf"\s*\[\[?\s*{_DOTTED}\s*\]")
@@ -40,8 +43,8 @@ _WANTED = {
     "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of at most {le}",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length} values",
+    "too_long": "a list of at most {max_length} values",
 }
 _FORMS = {"list": "a list", "value": "one value"}
 _LONGEST_SHOWN = 60
@@ -84,6 +87,7 @@ class SpecText:
         _refuse_long(text, where)
         if _dotted_too_deep(text):
             raise _deep(where)
+        text = text.removeprefix(BOM)
         try:
             values = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # too many digits, too deep: tomllib lets these through
@@ -94,6 +98,8 @@ class SpecText:
     def parse_json(cls, text: str | bytes, *, where: str) -> "SpecText":
         """The values of a JSON text that came from `where`. SpecError where it is no JSON object."""
         _refuse_long(text, where)
+        if isinstance(text, str):
+            text = text.removeprefix(BOM)
         try:
             values = json.loads(text, parse_constant=_no_number)
             json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is no text

@@ -35,6 +35,9 @@ NETWORK_FILE_SYSTEMS = (
 )
 """Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
 
+LONGEST_PATH = 504
+"""Bytes of a path that SQLite opens: 512 with what its journal's name adds (sqlite.org/src, MAX_PATHNAME)."""
+
 NO_CODE = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE '%VIRTUAL%'"
 """What a record has none of: SQLite would run it when a table is read or written."""
 
@@ -62,6 +65,7 @@ def prepare(path: Path, *, journal: str = "WAL") -> None:
     AwayError where it may be in a moment.
     """
     refuse_network(path)
+    refuse_long(path)
     try:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f"PRAGMA journal_mode={journal}")
@@ -174,6 +178,16 @@ def refuse_code(where: object, found: Iterable[Sequence[Any]]) -> None:
     """DamagedError where `NO_CODE` found a trigger, a view or a virtual table: using tables would run it."""
     for kind, name in found:
         raise damaged(where, f"it has the {kind} {name!a}, which no study's record has")
+
+
+def refuse_long(path: Path) -> None:
+    """StudyError where SQLite cannot open a record at `path`, whose name is too long with all before it."""
+    size = len(os.fsencode(path.absolute()))
+    if size > LONGEST_PATH:
+        raise StudyError(
+            f"{path}: its full path has {size} bytes, and SQLite opens none of more than {LONGEST_PATH}; "
+            "work in a folder with a shorter path, or name a PostgreSQL database in storage.url"
+        )
 
 
 def refuse_network(path: Path) -> None:

@@ -1,9 +1,10 @@
 """How a study's record is made, whole or not at all, and the storage through which Optuna writes into it."""
 
 import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from study.database import (
     POSTGRES_OPTIONS,
     SCHEMA,
     Home,
+    OneConnection,
     answering,
     belonging,
     elsewhere,
@@ -42,6 +44,9 @@ from trainable.contract import StudyError
 
 STORAGE_ERRORS = (*DATABASE_ERRORS, StorageInternalError)
 """What a database that is damaged, full, locked or away raises from any method of a Ledger."""
+
+LOOK_S = 0.05
+"""How often a lock that somebody else has is asked for."""
 
 _LOCK = 0x5EED
 """Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
@@ -171,21 +176,31 @@ def _postgres(text: str, *, made: bool = False) -> RDBStorage:
     """
     engine = postgres_engine(text)
     with held(engine), answering(engine):
-        there = made and ours(engine)
-        with nullcontext() if there else _alone(engine):
-            storage = _storage(engine.url.render_as_string(hide_password=False), POSTGRES_OPTIONS, made=there)
-            if not there:
-                tables.create_all(storage.engine)
+        url = engine.url.render_as_string(hide_password=False)
+        if not (made and ours(engine)):
+            with _alone(engine):
+                maker = _storage(
+                    url, {**POSTGRES_OPTIONS, "poolclass": OneConnection, "pool_pre_ping": False}
+                )
+                tables.create_all(maker.engine)
+                let_go(maker)
     engine.dispose()
-    return storage
+    return _storage(url, POSTGRES_OPTIONS, made=True)
 
 
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[None]:
-    """Nobody else makes tables or studies in this PostgreSQL database meanwhile."""
-    with engine.connect() as connection, connection.begin():
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        yield
+    """Nobody else makes tables or studies in this PostgreSQL database meanwhile.
+
+    Who waits holds no connection: by PgBouncer there may be two, and whoever is at work needs both.
+    """
+    asked = sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))
+    while True:
+        with engine.connect() as connection, connection.begin():
+            if connection.execute(asked).scalar():
+                yield
+                return
+        time.sleep(LOOK_S)
 
 
 def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from analysis.objective import written
 from study.confirmed import Confirmation
 from study.front import Front
 from study.front_table import FrontTable
@@ -91,7 +92,7 @@ def _extent(front: Front) -> str:
     points = "1 point" if len(front.points) == 1 else f"{len(front.points)} points"
     if front.hypervolume == 0:
         return f"{points}, none beats both trivial models"
-    return f"{points}, hypervolume {front.hypervolume:.5f}"
+    return f"{points}, hypervolume {written(front.hypervolume, 5)}"
 
 
 def duration(seconds: float) -> str:

@@ -1,10 +1,32 @@
 """Files that are whole or not there: also for whoever reads meanwhile, and after a power loss."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+
+PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+"""What a shell gives for a pipe of its own: somebody writes there."""
+
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def irregular(path: Path) -> str | None:
+    """The kind of what is at `path`, as "a named pipe", where it is no file to read to its end: a reader
+    might wait for ever. None for a file, and a shell's pipe; OSError where there is nothing.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISFIFO(mode) and str(path).startswith(PIPES):
+        return None
+    return next((name for is_kind, name in KINDS if is_kind(mode)), None)
 
 
 def put(path: Path, content: bytes, *, mode: int = 0o666) -> None:

@@ -11,6 +11,9 @@ from trainable.metrics import Ranking, mean_squared_error
 DAMPING = 5.0
 """Ratings of zero offset that each bias is averaged with; LensKit's usual value."""
 
+ROUNDING = 1e-12
+"""Of the mean squared rating: an error as small is one of arithmetic."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trivial:
@@ -31,6 +34,23 @@ def trivial(fold: Fold) -> Trivial:
     ranking = Ranking(fold).metrics(lambda users: np.tile(popularity, (len(users), 1)))
     predicted = bias_model(fold.train, fold.target.users, fold.target.items)
     return Trivial(**ranking, mse=mean_squared_error(predicted, fold.target.ratings))
+
+
+def unbeatable(trivial: Trivial, fold: Fold) -> tuple[str, ...]:
+    """A warning for each trivial model of this fold that no model can beat: it makes no mistake.
+
+    Its mean squared error is 0 but for rounding where all ratings are equal, say; the hypervolume is then 0
+    whatever is trained.
+    """
+    nothing = "so no model beats both trivial models, and every hypervolume is 0"
+    said = [
+        f"popularity ranks every {fold.name} item first ({name} 1), {nothing} with {name}"
+        for name in ("mrr", "mrr_all")
+        if getattr(trivial, name) == 1.0
+    ]
+    if trivial.mse <= ROUNDING * float(np.square(fold.target.ratings, dtype=np.float64).mean()):
+        said.append(f"the bias model predicts every {fold.name} rating exactly, {nothing}")
+    return tuple(said)
 
 
 def bias_model(

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from analysis import picking, text
-from analysis.objective import Objective
+from analysis.objective import WHOLE, Objective
 from analysis.sections import Block, Grid, Section, Text
 from analysis.tables import Tables
 
@@ -91,8 +91,10 @@ def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
     front = tables.front
     useful = front[tables.beats_reference(front)]
     values = (useful if len(useful) else front)[goal.name]
-    ticks = MaxNLocator(nbins=LEVELS, steps=[1, 2, 2.5, 5, 10]).tick_values(values.min(), values.max())
-    return [Decimal(f"{tick:.{goal.decimals}f}") for tick in ticks if values.min() <= tick <= values.max()]
+    locator = MaxNLocator(nbins=LEVELS, steps=[1, 2, 2.5, 5, 10])
+    ticks = map(float, locator.tick_values(values.min(), values.max()))
+    within = [tick for tick in ticks if values.min() <= tick <= values.max()]
+    return [Decimal(f"{t:.{goal.decimals}f}" if abs(t) < WHOLE else repr(t)) for t in within]
 
 
 def _grid(tables: Tables, choices: list[Choice]) -> Grid:

@@ -16,7 +16,7 @@ import typer
 
 from analysis.objective import AnalysisError
 from study.cli import here, keeping, looking, preparing, reporting, running, serving
-from study.cli.terminal import complain, first_line
+from study.cli.terminal import complain, first_line, speak_plainly
 from trainable.contract import StudyError
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -78,6 +78,7 @@ def study(
 
 def main() -> None:
     """Run the command; a mistake that the user can mend costs one line, not a traceback."""
+    speak_plainly()
     gc.set_threshold(EACH)
     atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # TERM ends a command as Ctrl-C does
@@ -85,6 +86,10 @@ def main() -> None:
         app()
     except (StudyError, AnalysisError) as error:
         _refuse(f"{type(error).__name__}: {error}")
+    except ImportError as error:
+        _refuse(f"{type(error).__name__}: {error}; `study doctor` shows what is missing here")
+    except MemoryError as error:
+        _refuse(f"MemoryError: {error or 'there is too little memory'}; free some, or raise `ulimit -v`")
     except OSError as error:
         where = error.filename or f"{here.STUDIES} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
         _refuse(f"{type(error).__name__}: {where}: {error.strerror or error}")

@@ -1,6 +1,7 @@
 """Looking at studies: list, status, logs, front, pick."""
 
 import json
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from study import limits
 from study.cli import completion, here, there
 from study.cli.arguments import Address, AsJson, Name
 from study.cli.terminal import SHOWN, add_row, complain, console, first_line, say, show_front
@@ -30,14 +32,22 @@ def list_(
     if address is not None:
         there.ask(address, ["list", "--homes", *there.flag("--json", as_json)])
         return
+    from analysis.objective import written
     from study import progress
     from study.database import DATABASE_ERRORS, studies
+    from study.marks import Marks
     from study.reader import Reader
+    from study.sqlite import AwayError
 
     seen: list[progress.Snapshot] = []
     lie_in: list[str] = []
-    for folder in (folder for home in here.homes(every=homes) for folder in studies(home / here.STUDIES)):
+    folders = [folder for home in here.homes(every=homes) for folder in studies(home / here.STUDIES)]
+    with closing(Marks()) as marks:
+        answers = marks.all(folders)
+    for folder in folders:
         try:
+            if isinstance(away := answers[folder], AwayError):  # it was asked once
+                raise away
             seen.append(progress.snapshot(Reader.read(folder)))
             lie_in.append(str(folder.parent.parent.absolute()))
         except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
@@ -57,7 +67,7 @@ def list_(
             f"{s.share:.0%}",
             str(len(s.trials)),
             str(len(s.front.points)),
-            f"{s.front.hypervolume:.5f}",
+            written(s.front.hypervolume, 5),
             "" if s.stage is None else s.stage.words,
             *([home] if shown else []),
         )
@@ -173,6 +183,7 @@ def pick(
         words = [f"{option}={bound!r}" for option, bound in bounds.items() if bound is not None]
         _pick_there(name, [*there.flag("--knee", knee), *words], address, as_json=as_json)
         return
+    limits.check()
     from rich.progress import track
 
     from study import pick

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study import limits
 from study.cli import completion, here, there
 from study.cli.arguments import Address, Name
 from study.cli.terminal import say
@@ -90,6 +91,7 @@ def _fetched(names: list[str], out: Path | None, address: str) -> Path:
 
 def _read(folders: list[Path]) -> "Report":
     """Export the studies and make their report."""
+    limits.check()
     from analysis import report
     from study.export import export
     from study.reader import Reader

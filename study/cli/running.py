@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study import limits
 from study.cli import here, there
 from study.cli.arguments import SPEC, Address, Name, Overrides
 from study.cli.terminal import SHOWN, console, say, show_front
@@ -24,11 +25,13 @@ def run(
     overrides: Overrides = None,
 ) -> None:
     """Run a study here; one that was begun goes on where it was. Ends with a report."""
-    from study import live
-    from study.runs import run
+    limits.check()
     from study.spec import resolve
 
     chosen = resolve(spec, overrides or (), here.STUDIES)
+    from study import live
+    from study.runs import run
+
     home = Path(chosen.runtime.home or ".") if chosen.runtime.address == "auto" else Path()
     home.mkdir(parents=True, exist_ok=True)
     os.chdir(home)
@@ -62,6 +65,7 @@ def confirm(
 
         there.leave(relay.confirm(name, address, say, unfinished=unfinished))
         return
+    limits.check()
     from study import live
     from study.budget import complete
     from study.runs import confirm
@@ -90,9 +94,12 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         say(f"complete ({outcome.reason}): nothing left to do{_more(outcome.reason)}")
     elif not outcome.complete:
         say(f"{outcome.reason}; `{again}` goes on from here")
-    seen = progress.snapshot(Reader.read(outcome.folder))
+    record = Reader.read(outcome.folder)
+    seen = progress.snapshot(record)
     say("\n".join(view.lines(seen)))
     show_front(seen, most=SHOWN)
+    for warning in record.baseline.data["warnings"]:
+        say(f"warning: {warning}")
     say(f"report: {outcome.report}")
     if outcome.reason.startswith("failed"):
         raise typer.Exit(1)

@@ -1,6 +1,8 @@
 """The terminal, and what is said there."""
 
+import codecs
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,6 +18,44 @@ SHOWN = 25
 """Points of a long front, and trials that ended early, that a command shows."""
 
 console = Console()
+
+PLAIN = {
+    "λ": "lambda",
+    "–": "-",
+    "−": "-",
+    "—": "-",
+    "→": "->",
+    "…": "...",
+    "×": "x",
+    "±": "+-",
+    "≥": ">=",
+    "≤": "<=",
+    "“": '"',
+    "”": '"',
+    "’": "'",
+    "²": "^2",
+    "∞": "inf",
+    "⚠": "!",
+    "·": "*",
+    "\xa0": " ",
+}
+"""Characters of ours that a terminal may not have, in ASCII."""
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What is printed for characters that the terminal's encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(sign, "?") for sign in lacking), error.end
+
+
+def speak_plainly() -> None:
+    """Print whatever the terminal is: characters that its encoding lacks become others, and raise nothing."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="plain")
 
 
 def show_front(seen: "Snapshot", *, most: int | None = None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from study import limits
 from study.budget import complete, done
 from study.confirm import begin
 from study.database import holds_study
@@ -24,7 +25,7 @@ from trainable.data import describe, load
 from trainable.data.interactions import Fold, Split
 from trainable.engines import prepare
 from trainable.job import Job
-from trainable.trivial import trivial
+from trainable.trivial import trivial, unbeatable
 
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 """Ray reads this when it is imported. Otherwise, below `uv run`, it uploads the working folder and starts
@@ -86,6 +87,7 @@ def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: 
 
     In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
     """
+    limits.check(ray=spec.runtime.address == "local")
     folder = (Path(home) / spec.name).absolute()
     if holds_study(folder):
         with closing(Ledger.read(folder)) as ledger:
@@ -98,6 +100,7 @@ def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: 
 def confirm(folder: Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
     """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
     with closing(Ledger.read(folder)) as ledger:
+        limits.check(ray=ledger.spec.runtime.address == "local")
         asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
         ledger.check(ledger.spec, baseline(ledger.spec, split, split.search))
         return _claimed(ledger, split, folder.absolute(), asked, watch=watch, finish=finish, search=False)
@@ -184,8 +187,10 @@ def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
 
 def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
     """The data as counted, and the trivial models on the part that `fold` is measured on."""
+    reference = trivial(fold)
     data = asdict(describe(split)) | {"source": spec.data.source, "has_validation": split.has_validation}
-    return Baseline(data=data, reference=asdict(trivial(fold)))
+    data["warnings"] = [*data["warnings"], *unbeatable(reference, fold)]
+    return Baseline(data=data, reference=asdict(reference))
 
 
 def job(spec: StudySpec, fold: Fold) -> Job:

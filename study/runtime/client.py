@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
+from study.direct import direct
 from trainable.contract import StudyError
 
 RESPONSE_S = 30.0
@@ -17,6 +18,9 @@ RESPONSE_S = 30.0
 
 OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Environment variables that Ray's client puts in the place of the address it is given."""
+
+PAST = {"http": None, "https": None, "all": None}
+"""Proxies as `requests` takes them: none, whatever the environment says."""
 
 NEEDS = (
     "set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or its file in RAY_AUTH_TOKEN_PATH"
@@ -48,6 +52,9 @@ class Client(JobSubmissionClient):
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
         try:
             with _token():
+                token = any(name.lower() == "authorization" for name in self._headers)
+                if direct(self._address, token=token):
+                    options["proxies"] = PAST
                 within_s = RESPONSE_S if self._response_s is None else self._response_s
                 return super()._do_request(method, endpoint, timeout=within_s, **options)
         except OSError as error:

@@ -13,6 +13,7 @@ import ray
 from study.runtime import own
 from study.runtime.placement import Node
 from study.spec import StudySpec
+from trainable.contract import StudyError
 
 ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # with it, fit() returns on Ctrl-C as if nothing had happened
@@ -43,13 +44,7 @@ def connected(spec: StudySpec) -> Iterator[bool]:
         _private(address) as private,
     ):
         try:
-            ray.init(
-                address=address,  # "local" is one of its own, even where a cluster runs on this machine
-                include_dashboard=False if address == "local" else None,
-                log_to_driver=False,
-                logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
-                **private,
-            )
+            _init(address, private)
             if address == "local":
                 own.check_private([node.address for node in nodes()])
             yield address == "local"
@@ -60,6 +55,26 @@ def connected(spec: StudySpec) -> Iterator[bool]:
 def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
     """What `ray.init` needs besides: for a Ray of one's own, what keeps others out."""
     return own.private() if address == "local" else nullcontext({})
+
+
+def _init(address: str, more: Mapping[str, Any]) -> None:
+    """Connect to Ray. StudyError where it does not start, or is not there: Ray raises errors of any kind."""
+    try:
+        ray.init(
+            address=address,  # "local" is one of its own, even where a cluster runs on this machine
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
+            **more,
+        )
+    except StudyError:
+        raise
+    except Exception as error:
+        said = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        raise StudyError(
+            f"runtime.address: {address!r}: Ray does not start, or is not there ({said}); `study doctor` "
+            'shows what is missing, and address = "inline" needs no Ray'
+        ) from error
 
 
 @contextmanager

@@ -106,8 +106,9 @@ def test_a_front_without_a_knee_says_so(study):
     assert said("bulging").startswith("The knee, where the front bulges most, is trial 1 after 5 epochs")
 
 
-@given(low=st.floats(1e-6, 20), gap=st.floats(1e-12, 1), decimals=st.integers(2, 5))
+@given(low=st.floats(1e-6, 20) | st.floats(1e12, 1e38), gap=st.floats(1e-12, 1e6), decimals=st.integers(2, 5))
 @example(low=1e-5, gap=1e-5, decimals=2)
+@example(low=2.77e35, gap=1e34, decimals=3)
 def test_a_bound_is_within_its_limits_and_as_short_as_can_be(low, gap, decimals):
     high = low + gap
     if not low < high:

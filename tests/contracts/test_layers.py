@@ -28,10 +28,11 @@ ORDER = {
     """,
     "analysis": """
         objective ← front ← attainment, compare, tables
-        objective ← labels
+        objective ← labels, text
         compare, tables, text ← cells ← claims, published
         compare, tables, text ← confirmation
         compare, tables ← factors ← importance
+        canvas ← drawing
         drawing, tables, text ← marks
         tables ← picking
         marks, picking ← spots
@@ -87,6 +88,8 @@ ORDER = {
         reader ← models
         front, models ← pick
         database ← homes ← answer ← runtime
+        direct ← runtime, client
+        limits ← runtime
         runtime ← relay
         runtime ← doctor
         export, live, runtime ← runs

@@ -1,10 +1,10 @@
 """However a run ends, the next one goes on, and the record ends with exactly the budgeted trials (law 5)."""
 
-import os
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -173,9 +173,13 @@ def test_a_run_that_nobody_reads_is_stopped_all_the_same(here: Path):
     assert rows(folder, "SELECT reason FROM runs") == [("stopped on request",)]
 
 
-def test_a_signal_while_a_run_begins_ends_it_too(here: Path):
-    os.mkfifo(here / "endless.csv")  # reading it waits for ever
-    with started("run", "tiny.toml", "--set", "data.source=endless.csv", cwd=here) as run:
+def test_a_signal_while_a_run_begins_ends_it_too(here: Path, monkeypatch: pytest.MonkeyPatch):
+    """It fetches data, from a place that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as stack:
+        for name in ("https_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(here))
+        run = stack.enter_context(started("run", "tiny.toml", "--set", "data.source=ml-100k", cwd=here))
         until(lambda: run.said("study tiny"), "its first words")
         run.send(signal.SIGTERM)
         ended = run.wait()

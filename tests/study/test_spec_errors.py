@@ -343,7 +343,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     for name, reason in [
         ("none.toml", "No such file"),
         ("binary.toml", "it is not UTF-8"),
-        ("", "Is a directory"),
+        ("", "it is a folder; give a file"),
     ]:
         with pytest.raises(SpecError, match=reason):
             StudySpec.load(tmp_path / name)

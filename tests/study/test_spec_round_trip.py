@@ -31,6 +31,7 @@ shares = st.floats(0, 1)
 inner_shares = st.floats(0, 1, exclude_min=True, exclude_max=True)
 positives = st.floats(0, 1e6, exclude_min=True)
 counts = st.integers(1, 10_000)
+lanes = st.integers(1, 1_024)
 batch_sizes = counts | st.just("full")
 
 
@@ -79,11 +80,11 @@ specs = st.fixed_dictionaries(
             seed=st.integers(0, 2**63 - 1),
         ),
         "runtime": tables(
-            lanes=counts | st.just("auto"),
+            lanes=lanes | st.just("auto"),
             gpus_per_lane=st.integers(1, parts.MOST_LANES).map(lambda k: 1 / k)
             | st.just(-0.0)
             | st.just("auto"),
-            slots=counts | st.just("auto") | tables(cpu=counts, gpu=counts | st.just("auto")),
+            slots=lanes | st.just("auto") | tables(cpu=lanes, gpu=lanes | st.just("auto")),
         ),
     },
 ).map(StudySpec.model_validate)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trainable.data.interactions import Fold, Interactions
-from trainable.trivial import DAMPING, bias_model, trivial
+from trainable.trivial import DAMPING, bias_model, trivial, unbeatable
 
 
 def ratings_of(rows, n_users, n_items):
@@ -39,3 +39,15 @@ def test_much_data_recovers_the_true_biases():
     rows = random.permutation(np.column_stack([pairs, ratings]))
     train, target = ratings_of(rows[:25_000], 200, 150), ratings_of(rows[25_000:], 200, 150)
     assert trivial(Fold("test", train, target)).mse == pytest.approx(0.25, rel=0.05)
+
+
+def test_a_trivial_model_without_a_mistake_is_warned_of():
+    """Equal ratings are 0 but for rounding; one that differs is learned about."""
+    seen, wanted = [(0, 0, 3.3), (1, 1, 3.3), (0, 1, 3.3)], [(2, 0, 3.3), (1, 0, 3.3)]
+    equal = Fold("test", ratings_of(seen, 3, 3), ratings_of(wanted, 3, 3))
+    (said,) = unbeatable(trivial(equal), equal)
+    assert said.startswith("the bias model predicts every test rating exactly")
+    differs = Fold("test", ratings_of(seen, 3, 3), ratings_of([*wanted[1:], (2, 0, 3.4)], 3, 3))
+    assert unbeatable(trivial(differs), differs) == ()
+    first = Fold("test", ratings_of([(0, 1, 3), (1, 1, 2), (1, 0, 4)], 3, 2), ratings_of([(2, 1, 1)], 3, 2))
+    assert unbeatable(trivial(first), first)[0].startswith("popularity ranks every test item first (mrr 1)")

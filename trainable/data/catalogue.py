@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from trainable.data.interactions import Ids, as_ids
+
 INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 
 
-def index(column: Any) -> tuple[NDArray[np.int32], NDArray[np.str_]]:
+def index(column: Any) -> tuple[NDArray[np.int32], Ids]:
     """The catalogue row (n,) of each id in an Arrow column of integers or strings, and the catalogue's ids.
 
     Ids ascend: by value where every one is written as an integer, else by code point. So the catalogue does
@@ -18,7 +20,7 @@ def index(column: Any) -> tuple[NDArray[np.int32], NDArray[np.str_]]:
     encoded = column.dictionary_encode().combine_chunks()
     ids = pc.cast(encoded.dictionary, "string")
     integers = pc.all(pc.match_substring_regex(ids, INTEGER)).as_py()
-    names = np.array(ids.to_pylist(), dtype=np.str_)
+    names = as_ids(ids.to_pylist())
     order = np.argsort(names.astype(np.int64) if integers else names)
     row = np.empty(len(order), dtype=np.int32)
     row[order] = np.arange(len(order), dtype=np.int32)

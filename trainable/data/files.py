@@ -19,10 +19,17 @@ from pyarrow import csv, parquet
 
 from trainable.contract import StudyError
 from trainable.data.catalogue import index
-from trainable.data.interactions import Interactions
+from trainable.data.interactions import Ids, Interactions
+from trainable.disk import irregular
 
 WANTED = ("user", "item", "rating")
 OPTIONAL = ("timestamp",)
+LARGEST = 1e19
+"""The square of a rating has room in 32 bits, which models are trained in."""
+TIMES = ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns"))
+"""The kinds that a column of times may be of, in Arrow's words."""
+LONGEST_SHOWN = 60
+"""Characters of a value in a message."""
 NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 
 
@@ -41,6 +48,7 @@ def read_csv(path: Path) -> Interactions:
     """The ratings of a comma-separated UTF-8 file with a header line; StudyError where something is wrong."""
     file = _File(path, first=2)
     try:
+        _refuse_irregular(path)
         with path.open(newline="", encoding="utf-8-sig") as text:
             columns = _columns(file, next(reader(text), []))
         table = csv.read_csv(
@@ -58,6 +66,7 @@ def read_parquet(path: Path) -> Interactions:
     """The ratings of a Parquet file; StudyError where something is wrong."""
     file = _File(path, first=1)
     try:
+        _refuse_irregular(path)
         with parquet.ParquetFile(path) as source:
             columns = _columns(file, source.schema_arrow.names)
             table = source.read(columns=columns)
@@ -87,7 +96,7 @@ def _interactions(file: _File, table: Any) -> Interactions:
     for name, ids in (("user", user_ids), ("item", item_ids)):
         if len(ids) == 1:
             raise StudyError(
-                f"{file}: column {name!r}: every row has {str(ids[0])!r}; give at least two {name}s"
+                f"{file}: column {name!r}: every row has {_shown(ids[0])}; give at least two {name}s"
             )
     _refuse_duplicates(file, users, items, user_ids, item_ids)
     return Interactions(
@@ -123,28 +132,59 @@ def _ratings(file: _File, column: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         ratings: NDArray[np.float32] = _array(pc.cast(column, "float64", safe=False)).astype(np.float32)
     _refuse(file, "rating", column, ~np.isfinite(ratings), "is not a finite number")
+    why = f"is beyond ±{LARGEST:g}, and its square too large for training; give ratings in a larger unit"
+    _refuse(file, "rating", column, np.abs(ratings) > LARGEST, why)
     return ratings
 
 
 def _timestamps(file: _File, column: Any) -> NDArray[np.int64]:
     column = _plain(column)
     _refuse(file, "timestamp", column, _missing(column), "is missing; give every row one, or drop the column")
-    for kind in ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns")):
-        try:
-            return _array(pc.cast(pc.cast(column, kind), "int64"))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
+    first_bad = 0
+    for kind in TIMES:
+        if (numbers := _as_times(column, kind)) is not None:
+            return _array(numbers)
+        first_bad = max(first_bad, _first_unlike(column, kind))
     raise StudyError(
-        f"{file}: column 'timestamp' ({column.type}): use whole numbers in every row, or date-times"
+        f"{file}: column 'timestamp' ({column.type}), row {first_bad + file.first}: "
+        f"{_shown(_in_words(column[first_bad]))} will not do; use whole numbers in "
+        "every row, or date-times from 1677-09-22 to 2262-04-11, all with a time zone or all without"
     )
+
+
+def _as_times(column: Any, kind: Any) -> Any | None:
+    """The column as whole numbers, by way of `kind`; None where a row is none of that kind."""
+    try:
+        return pc.cast(pc.cast(column, kind), "int64")
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _in_words(scalar: Any) -> str:
+    """An Arrow value as text; Python has no date-time after the year 9999, and Arrow no text for a list."""
+    try:
+        return str(scalar.cast("string"))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return str(scalar)
+
+
+def _first_unlike(column: Any, kind: Any) -> int:
+    """The first row that is no time of `kind`, where there is one, found by halves."""
+    first, size = 0, len(column)
+    while size > 1:
+        half = size // 2
+        if _as_times(column.slice(first, half), kind) is not None:
+            first, half = first + half, size - half
+        size = half
+    return first
 
 
 def _refuse_duplicates(
     file: _File,
     users: NDArray[np.int32],
     items: NDArray[np.int32],
-    user_ids: NDArray[np.str_],
-    item_ids: NDArray[np.str_],
+    user_ids: Ids,
+    item_ids: Ids,
 ) -> None:
     pair = users.astype(np.int64) * len(item_ids) + items
     order = np.argsort(pair, kind="stable")
@@ -153,19 +193,32 @@ def _refuse_duplicates(
         later = order[again + 1].min()
         first = np.flatnonzero(pair == pair[later])[0]
         raise StudyError(
-            f"{file}: row {later + file.first} rates user {str(user_ids[users[later]])!r}, item "
-            f"{str(item_ids[items[later]])!r} again, after row {first + file.first}; keep one of them"
+            f"{file}: row {later + file.first} rates user {_shown(user_ids[users[later]])}, item "
+            f"{_shown(item_ids[items[later]])} again, after row {first + file.first}; keep one of them"
         )
 
 
 def _refuse(file: _File, name: str, column: Any, bad: NDArray[np.bool_], why: str) -> None:
     if bad.any():
         row = int(bad.argmax())
-        raise StudyError(f"{file}: column {name!r}, row {row + file.first}: {column[row].as_py()!r} {why}")
+        raise StudyError(
+            f"{file}: column {name!r}, row {row + file.first}: {_shown(column[row].as_py())} {why}"
+        )
+
+
+def _shown(value: object) -> str:
+    """A value as Python writes it, the end of a long one left out."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+
+
+def _refuse_irregular(path: Path) -> None:
+    if (kind := irregular(path)) is not None:
+        raise StudyError(f"{path}: cannot be read: it is {kind}; give a readable file of ratings")
 
 
 def _unreadable(path: Path, error: Exception) -> StudyError:
-    if not path.exists():
+    if isinstance(error, FileNotFoundError):
         return StudyError(f"{path}: there is no such file; give the path of a .csv or .parquet file")
     reason = str(error).partition("\n")[0]
     return StudyError(f"{path}: cannot be read: {reason}; give a readable file of ratings")

@@ -1,9 +1,20 @@
 """Ratings, and the parts of them that a study trains on, chooses by, and reports."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+Ids = np.ndarray[Any, np.dtypes.StringDType]
+"""Original ids (n,), each as long as it is: one long id does not widen the others."""
+
+
+def as_ids(values: Iterable[str] | NDArray[np.integer]) -> Ids:
+    """Ids (n,) of texts, or of whole numbers as they are written."""
+    texts = values.astype(np.dtypes.StringDType()) if isinstance(values, np.ndarray) else [*values]
+    return cast(Ids, np.asarray(texts, dtype=np.dtypes.StringDType()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +30,8 @@ class Interactions:
     items: NDArray[np.int32]
     ratings: NDArray[np.float32]
     timestamps: NDArray[np.int64] | None
-    user_ids: NDArray[np.str_]
-    item_ids: NDArray[np.str_]
+    user_ids: Ids
+    item_ids: Ids
 
     def __len__(self) -> int:
         return len(self.users)

@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 from trainable.contract import StudyError
 from trainable.data import Known
 from trainable.data.fetch import FAILURES, wheel_members, zip_member
-from trainable.data.interactions import Interactions
+from trainable.data.interactions import Interactions, as_ids
 from trainable.disk import put
 
 log = logging.getLogger(__name__)
@@ -149,8 +149,8 @@ def parse(data: bytes) -> Interactions:
         items=items.astype(np.int32),
         ratings=table[:, 2].astype(np.float32),
         timestamps=times,
-        user_ids=user_ids.astype(np.str_),
-        item_ids=item_ids.astype(np.str_),
+        user_ids=as_ids(user_ids),
+        item_ids=as_ids(item_ids),
     )
 
 

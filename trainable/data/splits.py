@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainable.contract import StudyError
-from trainable.data.interactions import Fold, Interactions, Split
+from trainable.data.interactions import Fold, Ids, Interactions, Split, as_ids
 from trainable.streams import stream
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -132,9 +132,7 @@ def _times(name: str, ratings: Interactions) -> NDArray[np.int64]:
     return ratings.timestamps
 
 
-def _ids_as_rows(
-    name: str, rows: NDArray[np.int32], ids: NDArray[np.str_]
-) -> tuple[NDArray[np.int32], NDArray[np.str_]]:
+def _ids_as_rows(name: str, rows: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.int32], Ids]:
     """The rows and the catalogue when row k is id k, from 0 to the largest id."""
     unlike = next((i for i in ids.tolist() if not ROW.fullmatch(i)), None)
     if unlike is not None:
@@ -149,4 +147,4 @@ def _ids_as_rows(
             f"data.split: 'ps1' uses ids as rows of a table, and {len(ids)} {name}s with ids up to {largest} "
             "leave most of it empty; use per-user"
         )
-    return numbers.astype(np.int32)[rows], np.arange(largest + 1).astype(np.str_)
+    return numbers.astype(np.int32)[rows], as_ids(np.arange(largest + 1))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from trainable.contract import StudyError
 from trainable.data import Known
-from trainable.data.interactions import Interactions
+from trainable.data.interactions import Interactions, as_ids
 from trainable.streams import stream
 
 MEAN_RATING = 3.5
@@ -101,8 +101,8 @@ def generate(
         items=item_rows,
         ratings=(truth.expected(user_rows, item_rows) + noise).astype(np.float32),
         timestamps=draw.permutation(rows).astype(np.int64),
-        user_ids=np.arange(1, users + 1).astype(np.str_),
-        item_ids=np.arange(1, items + 1).astype(np.str_),
+        user_ids=as_ids(np.arange(1, users + 1)),
+        item_ids=as_ids(np.arange(1, items + 1)),
     )
     return ratings, truth
 

@@ -81,9 +81,13 @@ def apart(size: int, dtype: np.dtype) -> Floats:
 
 
 def compiled(function: F) -> F:
-    """The function as machine code, kept on disk."""
+    """The function as machine code, kept on disk where a folder for it can be written."""
     flags = {"contract", "reassoc", "nsz", "arcp"}
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=flags)(function))
+    options = {"nogil": True, "error_model": "numpy", "fastmath": flags}
+    try:
+        return cast(F, njit(cache=True, **options)(function))
+    except RuntimeError:  # numba finds no such folder: each process compiles anew
+        return cast(F, njit(**options)(function))
 
 
 @compiled

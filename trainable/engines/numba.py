@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from trainable.contract import Config, StudyError
-from trainable.data.interactions import Fold, Interactions
+from trainable.data.interactions import Fold, Interactions, as_ids
 from trainable.engines import Member, Result, State
 from trainable.engines.alone import AloneEngine, Found, Training
 from trainable.engines.draws import Draw, draw
@@ -165,7 +165,7 @@ def _compile(dtype: np.dtype) -> None:
     """Train and measure next to nothing: compiles for seconds the first time on a machine, and keeps the code
     on disk.
     """
-    one, names = np.zeros(1, np.int32), np.array(["0"])
+    one, names = np.zeros(1, np.int32), as_ids(["0"])
     row = Interactions(one, one, one.astype(np.float32), None, names, names)
     fold = Fold("nothing", row, row)
     drawn = draw(row, seed=0, replicate=0, epoch=1)

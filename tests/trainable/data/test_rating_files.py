@@ -1,6 +1,7 @@
 """Ratings from files: ids come back as written, and everything wrong is told with its place."""
 
 import csv
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,75 @@ def test_parquet_columns_of_another_type_are_refused(column: str, values: list[A
     path = tmp_path / "ratings.parquet"
     parquet.write_table(pa.table({**columns, column: values}), path)
     refuses(read_parquet, path, f"column {column!r} holds", "use")
+
+
+@each_kind
+def test_one_long_id_makes_no_other_wide(write: Write, read: Read, first: int, tmp_path: Path) -> None:
+    """Catches text of one width, which for these few ids takes 160 MB."""
+    long = "x" * 20_000
+    rows = [(f"u{n}", f"i{n % 7}", 1.0) for n in range(2_000)]
+    path = write(tmp_path, [*rows, (long, "i0", 2.0)])
+    tracemalloc.start()
+    try:
+        ratings = read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert ratings.user_ids[ratings.users[-1]] == long
+    assert peak < 40 << 20
+
+
+@each_kind
+def test_a_long_id_is_not_repeated_in_a_message(write: Write, read: Read, first: int, tmp_path: Path) -> None:
+    long = "x" * 200_000
+    for rows in (
+        [*GOOD, (long, "y", 4.5), (long, "y", 4.5)],
+        [(long, "x", 1.0), (long, "y", 1.0)],
+        [*GOOD, (long + "\0", "z", 1.0)],
+    ):
+        path = write(tmp_path, rows)
+        with pytest.raises(StudyError) as error:
+            read(path)
+        assert "…" in str(error.value)
+        assert len(str(error.value)) < 500
+
+
+def test_a_time_that_is_none_of_the_columns_kind_is_named_with_its_row(tmp_path: Path) -> None:
+    """Catches: "use date-times" for a million rows of them, one of which is in the year 2500."""
+    good = ["2020-01-01"] * 300
+    for column, where, shown in [
+        ([*good, "2500-01-01", *good], 301, "2500-01-01"),
+        ([*good, "7", *good], 301, "7"),
+        (["7", "8", "8.5"], 3, "8.5"),
+        (["2020-01-01T00:00:00Z", "2020-01-01T00:00:00"], 2, "2020-01-01T00:00:00"),
+        ([str(2**63), "1"], 1, str(2**63)),
+    ]:
+        rows = [(f"u{n}", f"i{n}", 1, time) for n, time in enumerate(column)]
+        words = (f"row {where + 1}:", repr(shown), "1677-09-22 to 2262-04-11")
+        refuses(read_csv, write_csv(tmp_path, rows), "column 'timestamp'", *words)
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (pa.array([0, 2932896], pa.date32()), "row 2: '9999-12-31'"),
+        (pa.array([1, 2**63], pa.uint64()), f"row 2: '{2**63}'"),
+        (pa.array([{"a": 1}, {"a": 2}]), "row 1: "),
+        (pa.array([[1], [2]]), "row 1: '[1]'"),
+    ],
+)
+def test_a_parquet_time_out_of_range_is_named_with_its_row(column: pa.Array, shown: str, tmp_path: Path):
+    path = tmp_path / "ratings.parquet"
+    rest = {"user": ["a", "b"], "item": ["x", "y"], "rating": [1.0, 2.0]}
+    parquet.write_table(pa.table({**rest, "timestamp": column}), path)
+    refuses(read_parquet, path, "column 'timestamp'", shown)
+
+
+@each_kind
+def test_a_rating_whose_square_does_not_fit_is_refused(
+    write: Write, read: Read, first: int, tmp_path: Path
+) -> None:
+    """Catches: a study in which every trial fails, where another unit would do."""
+    path = write(tmp_path, [*GOOD, ("bob", "x", -2e19)])
+    refuses(read, path, "column 'rating'", f"row {3 + first}:", "is beyond ±1e+19", "a larger unit")
+    assert read(write(tmp_path, [*GOOD, ("bob", "x", 1.7e18)])).ratings.max() == np.float32(1.7e18)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trainable.contract import StudyError
 from trainable.data import describe
-from trainable.data.interactions import Interactions, Split
+from trainable.data.interactions import Interactions, Split, as_ids
 from trainable.data.movielens import ml_100k
 from trainable.data.splits import by_time, leave_last, per_user, ps1
 from trainable.trivial import trivial
@@ -29,8 +29,8 @@ def ratings_of(counts: list[int], *, seed: int = 0, timed: bool = True, span: in
         items=chosen[order].astype(np.int32),
         ratings=np.arange(len(users), dtype=np.float32),
         timestamps=rng.integers(0, span, len(users)) if timed else None,
-        user_ids=np.arange(1, len(counts) + 1).astype(np.str_),
-        item_ids=np.arange(1, items + 1).astype(np.str_),
+        user_ids=as_ids(np.arange(1, len(counts) + 1)),
+        item_ids=as_ids(np.arange(1, items + 1)),
     )
 
 
@@ -117,7 +117,7 @@ def test_ties_in_time_go_by_the_order_of_the_source(rule: str) -> None:
 def test_by_time_cuts_time_at_80_and_90_per_cent_and_counts_cold_users() -> None:
     whole = ratings_of([50, 50])
     users = np.repeat(np.arange(10, dtype=np.int32), 10)  # user k has the k-th tenth of the time
-    whole = replace(whole, users=users, timestamps=np.arange(100), user_ids=np.arange(10).astype(np.str_))
+    whole = replace(whole, users=users, timestamps=np.arange(100), user_ids=as_ids(np.arange(10)))
     split = by_time(whole.take(np.random.default_rng(0).permutation(100)), 0)
     assert [sorted(rows(part)) for part in parts(split)] == [
         [*range(80)],

@@ -1,0 +1,44 @@
+"""matplotlib by its own defaults, whatever a machine, a folder or a notebook has set.
+
+A report is the same everywhere: no MPLBACKEND, matplotlibrc or `rcParams` of a user's has a part in it.
+Figures are drawn through matplotlib's object API, which needs no backend.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+CHOSEN = ("MPLBACKEND", "MATPLOTLIBRC")
+"""Environment variables that matplotlib reads when it is imported, and fails on."""
+
+NOT_OURS = ("backend", "backend_fallback", "interactive", "toolbar")
+"""Settings of windows, which a report has none of."""
+
+
+def _imported() -> Any:
+    """matplotlib, imported with its own settings file; the environment is afterwards as it was."""
+    found = find_spec("matplotlib")
+    if found is None or found.origin is None:
+        raise ImportError("matplotlib is not installed; pip install pareto-study")
+    kept = {name: os.environ.pop(name) for name in CHOSEN if name in os.environ}
+    os.environ["MATPLOTLIBRC"] = str(Path(found.origin).parent / "mpl-data" / "matplotlibrc")
+    try:
+        return import_module("matplotlib")
+    finally:
+        del os.environ["MATPLOTLIBRC"]
+        os.environ.update(kept)
+
+
+mpl = _imported()
+
+
+@contextmanager
+def defaults(**settings: object) -> Iterator[None]:
+    """Matplotlib's own settings and these, until the block ends."""
+    own = {name: value for name, value in mpl.rcParamsDefault.items() if name not in NOT_OURS}
+    with mpl.rc_context(own | settings):
+        yield

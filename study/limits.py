@@ -1,0 +1,59 @@
+"""What the environment of a process must let it do: memory, processes, files, a folder for temporary ones.
+
+Looked at before anything is trained. Below these limits libraries fail in their own words, or try for ever.
+Importing this needs nothing but the standard library.
+"""
+
+import os
+import resource
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trainable.contract import StudyError
+
+GB = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of the shell's `ulimit`, and the least of it that a process needs, alone and with a Ray."""
+
+    what: str
+    option: str
+    kind: int
+    least: int
+    with_ray: int
+    unit: int = 1
+
+
+LIMITS = (
+    Limit("kB of address space", "-v", resource.RLIMIT_AS, int(1.5 * GB), 16 * GB, unit=1024),
+    Limit("processes and threads", "-u", resource.RLIMIT_NPROC, 100, 1000),
+    Limit("open files", "-n", resource.RLIMIT_NOFILE, 128, 1024),
+)
+
+
+def faults(*, ray: bool) -> Iterator[str]:
+    """What stands in the way of training here, with a Ray of its own or without, and how to mend it."""
+    for limit in LIMITS:
+        given, _ = resource.getrlimit(limit.kind)
+        least = limit.with_ray if ray else limit.least
+        unchecked = limit.kind == resource.RLIMIT_NPROC and os.geteuid() == 0  # root has no such limit
+        if given == resource.RLIM_INFINITY or given >= least or unchecked:
+            continue
+        other = '; or set runtime.address = "inline", which needs less' if ray else ""
+        yield (
+            f"ulimit {limit.option}: {given // limit.unit:,} {limit.what} are too few to train; raise the "
+            f"limit to {least // limit.unit:,} or more{other}"
+        )
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        yield "TMPDIR: there is no folder for temporary files; set it to one that can be written"
+
+
+def check(*, ray: bool = False) -> None:
+    """StudyError, a line a fault, where training cannot work here."""
+    if found := list(faults(ray=ray)):
+        raise StudyError("\n".join(found))

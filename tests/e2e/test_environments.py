@@ -1,0 +1,150 @@
+"""Whatever the environment is, a command does its work or says in words what is missing: no traceback.
+
+A table of environments × commands: a few of its cells in the suite, all of them in `make fuzz`.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from command import Ended, prepare, study
+
+CACHES = "numba.core.caching"
+LONG = "d" * 90
+"""Too long a name for a folder that sockets are to be in."""
+
+
+def sh(words: str) -> tuple[str, ...]:
+    """A command that runs another after these words of a shell's."""
+    return ("sh", "-c", f'{words}; exec "$@"', "sh")
+
+
+def env(*settings: str) -> tuple[str, ...]:
+    """A command that runs another with these variables, `-u NAME` without."""
+    return ("env", *settings)
+
+
+ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
+    "a terminal in ASCII": env("PYTHONIOENCODING=ascii"),
+    "a terminal in Latin-1": env("PYTHONIOENCODING=latin-1"),
+    "no locale": env("LC_ALL=POSIX", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0"),
+    "no terminal at all": env("TERM=", "COLUMNS=1", "NO_COLOR=1"),
+    "a backend that is none": env("MPLBACKEND=bogus"),
+    "LaTeX that is not there": env("MATPLOTLIBRC=rc/matplotlibrc", "PATH=/usr/bin:/bin"),
+    "settings that are broken": env("MATPLOTLIBRC=broken/matplotlibrc"),
+    "no home": env("-u", "HOME", "XDG_CACHE_HOME=/proc/none", "MPLCONFIGDIR=/proc/none"),
+    "a long folder for temporary files": sh(f"mkdir -p {LONG}; export TMPDIR=$PWD/{LONG}"),
+    "no folder for temporary files": env("TMPDIR=/proc/none"),
+    "a proxy": env("http_proxy=http://127.0.0.1:1", "https_proxy=http://127.0.0.1:1", "all_proxy=x"),
+    "a time zone that is none": env("TZ=Nowhere/None"),
+    "200 MB of address space": sh("ulimit -v 200000"),
+    "600 MB of address space": sh("ulimit -v 600000"),
+    "32 open files": sh("ulimit -n 32"),
+    "closed output": sh("exec >&-"),
+    "numba has no cache": env(
+        "-u", "NUMBA_CACHE_DIR", f"NUMBA_CACHE_LOCATOR_CLASSES={CACHES}.UserProvidedCacheLocator"
+    ),
+}
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("list",),
+    ("status", "tiny"),
+    ("front", "tiny"),
+    ("logs", "tiny"),
+    ("doctor", "tiny.toml"),
+    ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1"),
+    ("report", "tiny"),
+    ("report", "tiny", "--markdown"),
+    ("export", "tiny"),
+    ("pick", "tiny", "--knee"),
+    ("backup", "tiny", "tiny.backup"),
+    ("presets",),
+    ("token", "list"),
+)
+SELECTED = (
+    ("a terminal in ASCII", ("front", "tiny")),
+    ("no locale", ("report", "tiny", "--markdown")),
+    ("a backend that is none", ("report", "tiny")),
+    ("LaTeX that is not there", ("report", "tiny")),
+    ("settings that are broken", ("report", "tiny")),
+    ("no home", ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")),
+    ("200 MB of address space", ("report", "tiny")),
+    ("32 open files", ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")),
+    ("numba has no cache", ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")),
+)
+CODES = (0, 2)
+"""Of the README's list, those that nobody's signal and no failing study is behind."""
+
+
+@pytest.fixture(scope="module")
+def study_there(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished study in it, and settings of matplotlib's that break figures."""
+    here = prepare(tmp_path_factory.mktemp("environments") / "here")
+    ended = study("run", "tiny.toml", cwd=here)
+    assert ended.code == 0, ended
+    for name, settings in (("rc", b"text.usetex: True\nfont.size: 40\n"), ("broken", b"\xff\xfe: \0\n")):
+        (here / name).mkdir()
+        (here / name / "matplotlibrc").write_bytes(settings)
+    return here
+
+
+def in_words(ended: Ended) -> None:
+    """The law of this page."""
+    assert ended.code in CODES, ended
+    assert "Traceback" not in ended.out + ended.err, ended
+    assert (ended.err == "") or ended.code == 2 or re.search(r"Warning|warn|matplotlib", ended.err), ended
+
+
+def check(environment: str, command: Sequence[str], there: Path, tmp_path: Path) -> Ended:
+    here = tmp_path / "here"
+    shutil.copytree(there, here)
+    ended = study(*command, cwd=here, within=ENVIRONMENTS[environment])
+    in_words(ended)
+    return ended
+
+
+@pytest.mark.parametrize(("environment", "command"), SELECTED, ids=[f"{e}: {c[0]}" for e, c in SELECTED])
+def test_a_command_works_or_says_what_is_missing(
+    environment: str, command: tuple[str, ...], study_there: Path, tmp_path: Path
+):
+    ended = check(environment, command, study_there, tmp_path)
+    limited = "address space" in environment or "open files" in environment
+    assert (ended.code, "ulimit" in ended.err) == ((2, True) if limited else (0, False)), ended
+
+
+@pytest.mark.fuzz
+@pytest.mark.long
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_any_command_in_any_environment(
+    environment: str, command: tuple[str, ...], study_there: Path, tmp_path: Path
+):
+    check(environment, command, study_there, tmp_path)
+
+
+def test_figures_are_the_same_whatever_matplotlib_is_told(study_there: Path, tmp_path: Path):
+    """Catches: a report in somebody's font."""
+    made = []
+    for name, within in (("plain", ()), ("told", env("MATPLOTLIBRC=rc/matplotlibrc", "MPLBACKEND=bogus"))):
+        here = tmp_path / name
+        shutil.copytree(study_there, here)
+        in_words(study("report", "tiny", cwd=here, within=within))
+        made.append({p.name: p.read_bytes() for p in (here / "studies/tiny/report").glob("*.svg")})
+    assert made[0]
+    assert made[0] == made[1]
+
+
+def test_what_a_ray_needs_is_looked_at_before_anything_is_trained(tmp_path: Path):
+    """Catches: a traceback, or a minute's silence, in the place of a remedy."""
+    here = prepare(tmp_path / "here")
+    ended = study(
+        "run",
+        "tiny.toml",
+        "--set",
+        "runtime.address=local",
+        cwd=here,
+        within=sh("ulimit -v 4000000; ulimit -n 256"),
+    )
+    assert (ended.code, ended.err.count("ulimit")) == (2, 2), ended
+    assert not (here / "studies").exists()
