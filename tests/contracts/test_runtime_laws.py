@@ -149,7 +149,7 @@ def stop_after(measurements):
 
         thread = Thread(target=wait)
         thread.start()
-        yield
+        yield lambda _line: None
         thread.join()
 
     return watch
