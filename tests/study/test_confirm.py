@@ -301,7 +301,7 @@ def test_what_is_found_after_the_test_set_was_opened_is_not_confirmed(searched, 
     assert snapshot(searched).confirmation.found_later == 0
     front_then = {(p.trial, p.epoch) for p in snapshot(searched).front.points}
 
-    monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: "2999-01-01T00:00:00.000+00:00")
+    monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: "2199-01-01T00:00:00.000+00:00")
     further = open_ledger("budget.trials=60", *OVERRIDES[1:])
     drive(further)
     seen = snapshot(further)
@@ -319,7 +319,7 @@ def test_what_is_found_after_the_test_set_was_opened_is_not_confirmed(searched, 
 @pytest.mark.parametrize("command", ["status", "front"])
 def test_commands_say_what_is_not_confirmed(searched, open_ledger, monkeypatch, tmp_path, command):
     drive(confirmed(searched, Confirm(points=2, replicates=2)))
-    monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: "2999-01-01T00:00:00.000+00:00")
+    monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: "2199-01-01T00:00:00.000+00:00")
     drive(open_ledger("budget.trials=60", *OVERRIDES[1:]))
     monkeypatch.setattr(here, "STUDIES", tmp_path)
     assert "found after the test set was opened" in CliRunner().invoke(app, [command, "formula"]).output
