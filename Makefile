@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 SEED ?= 0
-# Two test files at once: most tests wait for processes of their own and leave a core idle.
+# Two test files at once: most tests wait for processes of their own and leave a core idle. Their folders are in memory
+# where they can be: a record waits for the disk at each commit.
 PARALLEL := -n 2 --dist loadfile
 
 .PHONY: study ps1 check test long fuzz chaos mutants bench gallery
@@ -24,7 +25,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/contracts/test_layers.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest $(PARALLEL)
+	@folder=$$(mktemp -d -p /dev/shm 2> /dev/null || mktemp -d); \
+	echo $(BIN)/pytest $(PARALLEL) --basetemp=$$folder; \
+	$(BIN)/pytest $(PARALLEL) --basetemp=$$folder; status=$$?; rm -rf $$folder; exit $$status
 
 long: $(VENV)/.installed-dev
 	$(BIN)/pytest $(PARALLEL) -m long

@@ -82,6 +82,7 @@ def check(folder, points, *, thinned):
     assert ("All points are counted, not all are drawn" in html) == thinned
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("equal", [False, True])
 def test_what_is_drawn_is_thinned_and_what_is_counted_is_not(study, equal):
     check(*large(study, 3000, equal=equal), thinned=True)

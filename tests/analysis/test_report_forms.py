@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -151,5 +152,5 @@ def test_each_figure_is_drawn_once_in_each_format(search, tmp_path, monkeypatch)
         save(figure, target, **options)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
-    read(search).save(tmp_path)
+    read(search).save(tmp_path, Path.write_bytes)
     assert len(drawn) == len(set(drawn)) == 3 * len([*tmp_path.glob("*.pdf")]) > 0

@@ -56,7 +56,7 @@ class Elements(HTMLParser):
 
 
 def test_a_study_gives_one_page_and_each_figure_as_three_files(search):
-    html = write(search).read_text(encoding="utf-8")
+    html = write(search, Path.write_bytes).read_text(encoding="utf-8")
     tree = ElementTree.fromstring(html)
     names = ("curves", "front", "search", "sharing", "weight")
     figures = {f"{name}.{form}" for name in names for form in ("pdf", "png", "svg")}

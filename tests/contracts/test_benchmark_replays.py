@@ -25,7 +25,7 @@ OVERRIDES = (
 def driven(home, name):
     """The ledger of a study with this rule, run by two lanes of one slot that take turns."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=[*OVERRIDES, f"stopping.rule={name}"])
-    ledger = Ledger.open(spec, home / name, BASELINE)
+    ledger = Ledger.open(spec, home / name / spec.name, BASELINE)
     run = ledger.claim()
     referee, lanes = Referee(ledger, run), [FormulaLane(f"{run}.{i}") for i in range(2)]
     while referee.over is None:

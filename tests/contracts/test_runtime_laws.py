@@ -56,6 +56,15 @@ def runtime(request):
     return request.param
 
 
+own_study = pytest.mark.parametrize(
+    "runtime",
+    ["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.long])],
+    indirect=True,
+    scope="module",
+)
+"""For a law that trains a study of its own: `make test` holds it inline, `make long` on Ray too."""
+
+
 def spec(*overrides):
     return StudySpec.from_text(SPEC, where="test", overrides=overrides)
 
@@ -110,6 +119,7 @@ def brute_front(points):
     return [key for key, mrr, mse in rows if not dominated(mrr, mse)]
 
 
+@own_study
 def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
     """Catches: an epoch on the way that passes for a trial's end."""
     overrides = (f"runtime.address={runtime}", "train.candidates=last", "budget.trials=3")
@@ -203,6 +213,7 @@ def test_law_8_search_never_sees_the_test_set(runtime, tmp_path):
     assert complete(clean) == complete(poisoned)
 
 
+@own_study
 def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
     """Each point on fresh seeds, for its epochs, learned from train and validation, measured on test.
 
@@ -239,6 +250,7 @@ def test_a_confirmation_of_other_data_is_refused(tmp_path):
     assert Ledger.read(folder).confirmation() is None
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_two_studies_of_one_question_run_on_one_ray(a_ray, tmp_path):
     """Catches: a referee that only one of them can have."""

@@ -69,6 +69,7 @@ def doomed(diary: Path, storage: Path) -> type[tune.Lane]:
     return Doomed
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_lane_is_killed_in_a_save_and_its_checkpoints_are_torn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -48,7 +48,8 @@ print(last.summary.state, last.summary.counts.completed)
 def built() -> Iterator[tuple[Engine, Path]]:
     """A stopped engine that has the images."""
     require()
-    folder = Path(tempfile.mkdtemp(prefix="pareto-docker-"))
+    memory = Path("/dev/shm")  # images are some hundred thousand files: a disk takes minutes to remove them
+    folder = Path(tempfile.mkdtemp(prefix="pareto-docker-", dir=memory if memory.is_dir() else None))
     engine = Engine(folder)
     try:
         with engine.running(), wheels(folder / "wheels") as pip:

@@ -123,6 +123,7 @@ def test_any_command_in_any_environment(
     check(environment, command, study_there, tmp_path)
 
 
+@pytest.mark.long
 def test_figures_are_the_same_whatever_matplotlib_is_told(study_there: Path, tmp_path: Path):
     """Catches: a report in somebody's font."""
     made = []

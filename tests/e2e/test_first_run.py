@@ -8,6 +8,7 @@ from command import prepare, study
 from study.runtime import COMPILING
 
 
+@pytest.mark.long
 def test_a_first_run_says_that_it_compiles_and_the_next_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

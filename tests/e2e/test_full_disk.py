@@ -148,6 +148,7 @@ def test_on_a_full_disk_studies_are_read_and_deleted(here: Path, between: str):
     assert study("restore", "tiny.backup", cwd=here).code == 0
 
 
+@pytest.mark.long
 def test_a_full_folder_for_temporary_files_is_not_blamed_on_the_studies(here: Path, tmp_path: Path):
     """Catches: a backup, or a sorted list, that needs room where nobody looks for it."""
     temporary = tmp_path / "temporary"

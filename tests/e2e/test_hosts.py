@@ -85,9 +85,12 @@ class Cluster:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("sharing", [False, True], ids=["nothing shared", "shared storage"])
+@pytest.mark.parametrize(
+    "sharing",
+    [pytest.param(False, marks=pytest.mark.long), pytest.param(True, marks=pytest.mark.slow)],
+    ids=["nothing shared", "shared storage"],
+)
 def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: bool):
     """Catches: a lane that never moves, trials of a lost node waited for or trained twice, a save that kills.
 

@@ -24,6 +24,7 @@ def good(ended: Ended) -> str:
     return ended.out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("unit", [1.7e18, 1e-20], ids=["nanoseconds", "specks"])
 def test_ratings_in_a_very_small_or_large_unit_have_a_report(unit: float, tmp_path: Path):
     """Catches: numbers of 37 digits, and what cannot round them."""

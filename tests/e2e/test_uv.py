@@ -10,6 +10,7 @@ UV = str(Path(sys.executable).with_name("uv"))
 PROJECT = '[project]\nname = "mine"\nversion = "0"\nrequires-python = ">=3.11"\n'
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.parametrize("project", [True, False])
 def test_a_study_runs_below_uv_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, project: bool):

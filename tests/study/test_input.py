@@ -65,11 +65,11 @@ def test_a_pipe_of_a_shell_is_read(tmp_path: Path):
 
 
 def deep(home: Path, size: int) -> Path:
-    """A folder below `home` whose full path has this many bytes."""
-    while (left := size - len(os.fsencode(home))) > 0:
+    """A folder for the study "formula" below `home` whose full path has this many bytes."""
+    while (left := size - len(os.fsencode(home / "formula"))) > 0:
         home /= "d" * (left - 1 if left < 200 else 150)
-    home.mkdir(parents=True)
-    return home
+    (home / "formula").mkdir(parents=True)
+    return home / "formula"
 
 
 def test_a_path_that_sqlite_cannot_open_is_said_to_be_too_long(tmp_path: Path):

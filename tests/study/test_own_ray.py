@@ -73,6 +73,7 @@ def test_a_run_has_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
     assert {n: v for n, v in after.items() if "AUTH" in n} == {n: v for n, v in before.items() if "AUTH" in n}
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_the_ray_of_a_service_is_closed_to_others(tmp_path, monkeypatch):
     """Catches: a folder in which another user replaces what a job is made of."""

@@ -136,7 +136,7 @@ def test_kills_leave_each_configuration_trained_once(tmp_path_factory, sampler, 
     """Between calls and in the middle of an ask. Catches: a repeat that a resumed run does not know."""
     overrides = [*FOUR, f"search.sampler={sampler}", f"search.seed={seed}", even(sampler), "train.epochs=2"]
     spec = StudySpec.from_text(SPEC, where="test", overrides=overrides)
-    folder = tmp_path_factory.mktemp("kills")
+    folder = tmp_path_factory.mktemp("kills") / "formula"
     for turns, in_an_ask in [*kills, (100, False)]:
         with closing(Ledger.open(spec, folder, BASELINE)) as ledger:
             number = ledger.claim()
