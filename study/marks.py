@@ -36,7 +36,7 @@ AWAY_S = 10.0
 """How long a database that did not answer is left alone."""
 
 AT_ONCE = 16
-"""Databases that are asked at the same time: one that is silent is waited for, and the others with it."""
+"""The most databases that are asked at once: a silent one must not delay the others."""
 
 
 class Marks:
