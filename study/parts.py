@@ -325,7 +325,7 @@ class Runtime(Part):
     """
 
     meters: bool = False
-    """Whether Ray's Prometheus endpoint, open to whoever reaches it, shows the study's name and numbers."""
+    """True shows the study's name and numbers at Ray's Prometheus endpoint, which requires no token."""
 
     def slots_on(self, kind: Kind) -> Literal["auto"] | int:
         """The slots of a lane on this kind of device."""

@@ -149,10 +149,10 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a clock
-    of the driver's that nobody sets.
+    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a
+    monotonic clock of the driver.
 
-    `silent_s` is how long ago the row was renewed, by the one clock that the database has for all hosts.
+    `silent_s` is the time since the row was renewed, by the database's clock, which all hosts share.
     `began` is the time at which the run's first lane asked for work; None until then.
     """
 

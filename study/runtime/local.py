@@ -35,7 +35,7 @@ LOOK_S = 0.2
 
 @contextmanager
 def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
-    """The URL of the dashboard of the Ray for the studies in `home`, which is started where none runs.
+    """The dashboard's URL of the Ray for the studies in `home`; starts that Ray unless it runs.
 
     This process has access from here on. When the block ends, that Ray ends, unless a job runs on it or
     another process uses it: then `said` gets the command that ends it. StudyError where Ray does not start.

@@ -37,7 +37,7 @@ class Desk:
         self._lock = Lock()
 
     def study(self, name: str, *, writes: bool = True) -> Study:
-        """All that is told of a study, with the last job where the record does not say all.
+        """The study as the service shows it, with the last job where the record is incomplete.
 
         The job is "unknown" where Ray does not answer. Without `writes` the words of a failure are left out.
         """
