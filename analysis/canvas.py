@@ -1,6 +1,6 @@
-"""matplotlib by its own defaults, whatever a machine, a folder or a notebook has set.
+"""matplotlib with its default settings, on every machine and in every notebook.
 
-A report is the same everywhere: no MPLBACKEND, matplotlibrc or `rcParams` of a user's has a part in it.
+A report is the same everywhere: it ignores MPLBACKEND, matplotlibrc and the user's `rcParams`.
 Figures are drawn through matplotlib's object API, which needs no backend.
 """
 
@@ -16,11 +16,11 @@ CHOSEN = ("MPLBACKEND", "MATPLOTLIBRC")
 """Environment variables that matplotlib reads when it is imported, and fails on."""
 
 NOT_OURS = ("backend", "backend_fallback", "interactive", "toolbar")
-"""Settings of windows, which a report has none of."""
+"""Settings of windows; a report opens none."""
 
 
 def _imported() -> Any:
-    """matplotlib, imported with its own settings file; the environment is afterwards as it was."""
+    """Import matplotlib with its own settings file; restores the environment."""
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
         raise ImportError("matplotlib is not installed; pip install pareto-study")

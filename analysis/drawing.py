@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 from analysis.canvas import defaults
 
 Put = Callable[[Path, bytes], object]
-"""Writes a file. The caller chooses how; a file that somebody may read meanwhile is replaced whole."""
+"""Writes a file. The caller chooses how: a file that others read meanwhile is replaced atomically."""
 
 INK, MUTED, PAPER = "#1b1f24", "#646d76", "#ffffff"
 
@@ -124,7 +124,7 @@ class Drawing:
 
 
 def _legends(figure: Figure) -> Bbox | None:
-    """Where a figure's own legends lie, as shares of it from the lower left corner; None without one."""
+    """Bounding box of a figure's own legends, in figure coordinates; None without legends."""
     boxes = [legend.get_window_extent() for legend in figure.legends]
     if not boxes:
         return None
@@ -136,7 +136,7 @@ def _legends(figure: Figure) -> Bbox | None:
 def _reproducible(salt: str) -> Iterator[None]:
     """Settings under which equal figures give equal files, and text looks the same everywhere.
 
-    A PDF has its glyphs as Type 3 fonts: to cut TrueType fonts to size takes half of a report's time.
+    PDFs embed Type 3 fonts: subsetting TrueType fonts would take half of a report's time.
     """
     with defaults(**{"svg.hashsalt": salt, "svg.fonttype": "path", "pdf.fonttype": 3}):
         yield

@@ -118,8 +118,8 @@ def spread(losses: ArrayLike, count: int, *, first: ArrayLike | None = None) -> 
     """Indices (k,) of `count` rows of losses (n, m) that lie far from one another; the two ends by the first
     loss are always among them.
 
-    The row farthest from all that were chosen comes next, each loss measured as a share of its range; rows of
-    the mask `first` (n,) come before all others. Fewer where fewer rows are distinct.
+    The row farthest from the chosen ones comes next; each loss is scaled by its range. Rows of the mask
+    `first` (n,) come before all others. Returns fewer indices where fewer rows are distinct.
     AnalysisError on NaN or infinity, or a count below 2. Gonzalez 1985, doi 10.1016/0304-3975(85)90224-5.
 
     >>> spread([[0, 8], [1, 7], [2, 6], [4, 4], [7, 1], [8, 0]], 3)

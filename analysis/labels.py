@@ -48,8 +48,8 @@ def place(
 ) -> int:
     """The number of labels that found room, in the order given; the others are left out.
 
-    A label stays inside the axes and off the boxes in `clear` and the labels before it, and where a reader
-    might take it for the label of another of the `marks` (n, 2) it is left out. Among the places left it
+    A label stays inside the axes, off the boxes in `clear` and off earlier labels. It is left out where a
+    reader might assign it to another of the `marks` (n, 2). Among the places left it
     takes the one that covers the fewest `dots` (n, 2). Boxes, marks and dots are in pixels.
     """
     frame, placed = axes.get_window_extent().padded(-MARGIN), 0
@@ -91,7 +91,7 @@ def _touches(box: Bbox, boxes: Floats) -> bool:
 
 
 def _names(box: Bbox, own: Floats, marks: Floats) -> bool:
-    """Whether a box is clearly nearer to its `own` mark (2,) than to any other of the marks (n, 2).
+    """True if a box is clearly nearer to its `own` mark (2,) than to any other of the marks (n, 2).
 
     Marks in one place look like one mark, and a label names all of them.
     """

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 WHOLE = 2.0**53
-"""From here on a float has no decimals: it is written with an exponent."""
+"""From here on a float has no fractional part: it is written with an exponent."""
 
 
 class AnalysisError(ValueError):
@@ -43,7 +43,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def written(value: float, decimals: int = 4) -> str:
-    """`value` with so many decimals, large ones with an exponent.
+    """`value` with `decimals` decimals; a large value with an exponent.
 
     >>> written(0.31274), written(-2.5e37)
     ('0.3127', '-2.5000e+37')

@@ -14,7 +14,7 @@ UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 """Characters that neither XML nor HTML may hold."""
 
 NUMERAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
-"""A number within a text, by itself and no part of a word."""
+"""A number within a text that is not part of a word."""
 
 Raw = float | Mapping[str, float]
 """What is behind a number as shown: itself in full, or its parts by name, as in mean and sd."""
@@ -42,7 +42,7 @@ class Number(str):
 
 
 def fixed(value: float, decimals: int = 3) -> Number:
-    """`value` with so many decimals and a true minus sign; a dash where it is NaN.
+    """`value` with `decimals` decimals and a true minus sign; a dash where it is NaN.
 
     >>> fixed(0.3127), fixed(-0.0041), fixed(float("nan")), fixed(2.5e37)
     ('0.313', '−0.004', '–', '2.500e+37')
@@ -190,7 +190,7 @@ def general(value: object) -> str:
 
 
 def pattern(said: str) -> tuple[str, ...]:
-    """The words of a reason around what differs from trial to trial: numbers after its first colon, or all.
+    """The words of a reason between its numbers: those after its first colon, or all without a colon.
 
     >>> pattern("rung 27 epochs: rank 4 of 5"), pattern("trained its 81 epochs")
     (('rung 27 epochs: rank ', ' of ', ''), ('trained its ', ' epochs'))
@@ -201,7 +201,7 @@ def pattern(said: str) -> tuple[str, ...]:
 
 
 def merged(reasons: Collection[str]) -> str:
-    """Reasons of one `pattern` as one, with the range of each number that they do not have in common.
+    """Merge reasons of one `pattern` into one, with the range of each number that differs.
 
     >>> merged(["rung 27 epochs: rank 4 of 5, places 1", "rung 27 epochs: rank 3 of 4, places 1"])
     'rung 27 epochs: rank 3–4 of 4–5, places 1'

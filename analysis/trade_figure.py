@@ -127,7 +127,7 @@ def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Fl
 
 
 def _legend(figure: Figure, points: pd.DataFrame, *, joined: bool) -> None:
-    """What is shared, with a line where the dots are joined by one, and the trivial model."""
+    """Add the legend: each way of sharing, with a line if its dots are joined, and the trivial model."""
     handles: Sequence[Line2D] = [
         Line2D(
             [],

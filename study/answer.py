@@ -1,4 +1,4 @@
-"""What a command said on another machine, and the files it left, as text that survives a log.
+"""A command's output and files on another machine, packed as text that survives a log.
 
 There, `python -m study.answer --study=NAME --take=FILE FILE … -- COMMAND …` runs `study COMMAND …` in the
 home of the study NAME and prints its answer packed, with the named files and folders; those to take are
@@ -23,10 +23,10 @@ from trainable.contract import StudyError
 from trainable.disk import put
 
 FETCHED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(parquet|csv|json|html|svg|pdf|png)")
-"""Names of files that a study's tables and report have."""
+"""File names of a study's tables and report."""
 
 MOST_BYTES = 2**30
-"""All that an answer may unpack to."""
+"""Largest total size of an unpacked answer."""
 
 BEGIN, END = "--- a study's answer begins", "--- a study's answer ends"
 
@@ -43,8 +43,7 @@ class Answer:
     def only(self, asked: Collection[str]) -> "Answer":
         """The answer with the `asked` files alone, and those in one that is a folder.
 
-        The files of a folder are tables, figures and pages; one whose name begins with a dot, or that another
-        program would run, is none of them.
+        The files of a folder are tables, figures and pages; hidden and executable files are dropped.
         """
 
         def wanted(name: str) -> bool:

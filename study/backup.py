@@ -152,7 +152,7 @@ def _seal(copy: Path, spec: str) -> None:
 
 
 def _read_back(folder: Path) -> StudySpec:
-    """The spec of the record in `folder`, of which everything can be read. DamagedError where it cannot."""
+    """Read the whole record in `folder`; return its spec. DamagedError where a part cannot be read."""
     with closing(Reader.read(folder)) as search:
         for record in filter(None, (search, search.confirmation())):
             if record.fixed:
@@ -165,7 +165,7 @@ def _read_back(folder: Path) -> StudySpec:
 
 
 def _failed(error: Exception, file: Path, name: str) -> Exception:
-    """What to say of an error in copying a record: its disk is full, the record is damaged, or it is away."""
+    """The error to raise for a failed copy: the disk is full, the record is damaged, or it is away."""
     if full(error):
         said = getattr(error, "orig", error)
         return StudyError(
@@ -177,7 +177,7 @@ def _failed(error: Exception, file: Path, name: str) -> Exception:
 
 
 def _sync(path: Path) -> None:
-    """Have a file on the disk."""
+    """Flush a file to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -210,7 +210,7 @@ def _facts(file: Path) -> Mapping[str, str]:
 
 
 def _begin_again(record: Path, known: str, spec: StudySpec) -> None:
-    """Make the record of a study called as `spec` says of a backup of the one `known` by another name."""
+    """Turn a backup of the study `known` into the record of the study that `spec` describes."""
     changed = spec.model_dump(mode="json", include={"name", "storage"})
     with closing(sqlite3.connect(record)) as writing, writing:
         writing.execute("DROP TABLE backup")

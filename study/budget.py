@@ -1,4 +1,4 @@
-"""When a search and its confirmation are complete: the budget against what is spent."""
+"""Completion of a search and its confirmation: the budget against the work done."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from study.spec import StudySpec
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a study has used: trials begun, member-epochs trained and promised, seconds with lanes.
+    """Resources that a study has used: trials begun, member-epochs trained and promised, seconds with lanes.
 
     `plateau` says in words that the last trials brought too little hypervolume; None where they did not.
     `tried` counts distinct configurations, `untried` those that are left of the space.
@@ -46,16 +46,16 @@ def spent_out(spec: StudySpec, spent: Spent) -> str | None:
 
 
 def most_trials(spec: StudySpec, trials: Collection[Record | Standing]) -> int | None:
-    """Trials that a search can come to, by its budget and its space; None where neither is finite."""
+    """The most trials of a search, by its budget and its space; None where neither is finite."""
     _, untried = _tried(spec, trials)
     most = min(len(trials) + untried, inf if spec.budget.trials is None else spec.budget.trials)
     return None if most == inf else int(most)
 
 
 def _tried(spec: StudySpec, trials: Collection[Record | Standing]) -> tuple[int, float]:
-    """Distinct configurations that were tried, and those that are left.
+    """Numbers of distinct configurations that were tried and that are left.
 
-    Where some are left in any case, trials are not looked at and count as distinct.
+    Where the space has more configurations than there are trials, all trials count as distinct.
     """
     if (left := space_size(spec) - len(trials)) > 0:
         return len(trials), left
@@ -103,7 +103,7 @@ def complete(ledger: Reader, trials: Collection[Record | Standing] | None = None
 
 
 def done(enough: str | None, confirmation: Reader | None, *, asked: bool) -> str | None:
-    """Why a study has nothing left to train, or None. `enough` is why its search is complete.
+    """The reason that a study is complete, or None. `enough` is the reason that its search is.
 
     A confirmation counts where it is `asked` for, and where its record has begun.
     """

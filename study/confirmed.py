@@ -1,4 +1,4 @@
-"""How far a confirmation is: its points, its training, and what of the front it does not cover."""
+"""Progress of a confirmation: its points, its training, and the front's points outside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from study.record import Plan, Point, Record, Run, held
 from study.tested import confirmed
 
 OPENED_S = 1.0
-"""The moment at which a test set was opened is on record in whole seconds."""
+"""Resolution of the recorded time at which a test set was opened."""
 
 ALMOST = 0.98
-"""A point that trains is measured at its end only; until then it counts as trained so far at most."""
+"""A running point is measured at its end only; until then at most this share counts as trained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """How far a confirmation is: points ended of those planned, and when it opened the test set.
+    """Progress of a confirmation: points planned and ended, and the time at which it opened the test set.
 
     `found_later` counts the points of the front that were found after that: they are not confirmed.
     """
@@ -34,7 +34,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Confirming:
-    """The record of a confirmation that was planned, as far as it is."""
+    """A planned confirmation and its record so far."""
 
     reader: Reader
     plan: Plan
@@ -42,7 +42,7 @@ class Confirming:
 
     @classmethod
     def of(cls, search: Reader, same: Mapping[Key, Key]) -> "Confirming | None":
-        """That of a search, its points called as in `same`; None where the test set was not opened."""
+        """The confirmation of a search, its points renamed by `same`; None before the test set is opened."""
         reader = confirmed(search, same)
         if reader is None or reader.plan is None:
             return None
@@ -50,11 +50,11 @@ class Confirming:
 
     @property
     def ended(self) -> int:
-        """Points that are trained, or have failed."""
+        """Number of points that are trained or have failed."""
         return sum(r.state != "running" for r in self.records)
 
     def told(self, front: Iterable[Record]) -> Confirmation:
-        """How far it is, beside the trials that the search's front has now, one for each point."""
+        """Its progress against the search's present front, given as one trial for each point."""
         return Confirmation(
             opened=self.plan.opened,
             planned=len(self.plan.points),
@@ -64,9 +64,9 @@ class Confirming:
         )
 
     def work(self, run: Run | None, search_cost_s: float | None) -> Work:
-        """Its training; of `run`, which drives it now, the time since a lease says how far a point is.
+        """Its training. In the active `run`, the time since a lease estimates the progress of a point.
 
-        Before enough is measured a member-epoch costs as much as in the search.
+        Until enough is measured, a member-epoch costs as much as in the search.
         """
         replicates = self.reader.spec.search.replicates
         whole = [p.epoch * replicates for p in self.plan.points]
@@ -82,7 +82,7 @@ class Confirming:
 
 
 def expected(asked: Confirm, front: Sequence[Point], search_cost_s: float | None) -> tuple[int, Work]:
-    """How many points a confirmation of this front would plan at most, and their training."""
+    """The most points that a confirmation of this front would plan, and their training."""
     if not front:
         return 0, Work()
     points = min(len(front), asked.points) + asked.points // 2
@@ -91,7 +91,7 @@ def expected(asked: Confirm, front: Sequence[Point], search_cost_s: float | None
 
 
 def found_later(record: Record, opened: str) -> bool:
-    """Whether a trial ended after the test set was opened, or has not ended."""
+    """True if a trial ended after the test set was opened, or has not ended."""
     if record.finished is None:
         return True
     since = datetime.fromisoformat(record.finished) - datetime.fromisoformat(opened)

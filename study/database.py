@@ -36,7 +36,7 @@ CONFIRM = "/confirm"
 
 
 class MisnamedError(StudyError):
-    """A study's folder that is called otherwise than the study."""
+    """A folder whose name differs from its study's."""
 
 
 DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, AwayError)
@@ -60,15 +60,13 @@ class PostgresPool(sa.QueuePool):
 
 
 class OneConnection(sa.StaticPool):
-    """One connection for all: Optuna makes its tables with one beside another, and PgBouncer may have none
-    left.
-    """
+    """A pool of one connection: Optuna opens a second to make its tables, and PgBouncer may have none."""
 
 
 @sa.event.listens_for(sa.Engine, "begin")
 def _limit(connection: sa.Connection) -> None:
-    """A limit of each transaction's own: between us and the server there may be PgBouncer, which gives the
-    next transaction to another connection, and this one to somebody else.
+    """Set the lock timeout for each transaction: PgBouncer may run the next one on another connection, and
+    lend this connection to another client.
     """
     if isinstance(connection.engine.pool, PostgresPool | OneConnection):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCKED_S}s'")
@@ -80,7 +78,7 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
         "tcp_user_timeout": SILENCE_MS,
         "keepalives_idle": 10,
         "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
-        "prepare_threshold": None,  # by PgBouncer another connection may have the statement, or another one
+        "prepare_threshold": None,  # PgBouncer changes connections between statements
     },
     "poolclass": PostgresPool,
     "pool_pre_ping": True,
@@ -89,7 +87,7 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that a record in PostgreSQL belongs to: that of whoever drove the study last."""
+    """The folder that a record in PostgreSQL belongs to: the one from which it was last driven."""
 
     host: str
     path: str
@@ -171,7 +169,7 @@ def taken_up(engine: sa.Engine, path: Path) -> str:
 
 
 def named(folder: Path, name: object) -> None:
-    """MisnamedError where the study in `folder` is called otherwise: the folder is a copy, or was renamed."""
+    """MisnamedError where `folder` is not named after its study: it is a copy, or was renamed."""
     if folder.absolute().name != name:
         raise MisnamedError(
             f"{folder}: holds the study {name!r}, so it is a copy or was renamed; call the folder as the "

@@ -1,6 +1,6 @@
-"""Values of a record, checked as they are read: a file may have been damaged, or written by somebody else.
+"""Values of a record, checked when read: a file may be damaged, or written by another program.
 
-A check is a predicate of one value; ValueError says which value is none that a study writes.
+A check is a predicate of one value. ValueError names the first value that no study writes.
 """
 
 import json
@@ -19,7 +19,7 @@ from trainable.contract import METRICS, RANKING_LOSSES, SHARINGS, Decision, Faul
 Check = Callable[[Any], bool]
 
 FAULTS = (ValueError, TypeError, LookupError, RecursionError)
-"""What decoding raises where a value is none that a study writes."""
+"""Errors that decoding raises for a value that no study writes."""
 
 MOST_WHOLE, MOST_S, MOST_PID = 2**53, 1e11, 2**31
 _MOMENT = re.compile(r"(19[7-9]|20\d|21\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
@@ -63,7 +63,7 @@ def pid(value: object) -> bool:
 
 
 def optional(check: Check) -> Check:
-    """What may be missing as well."""
+    """A check that also accepts None."""
     return lambda value: value is None or check(value)
 
 
@@ -116,7 +116,7 @@ _NAMES: dict[str, Check] = dict.fromkeys(get_args(FaultKind), whole)
 
 
 def decoded(values: Sequence[str]) -> list[Any]:
-    """JSON values by one call for all."""
+    """Decode JSON values in one call."""
     found = json.loads(f"[{','.join(values)}]")
     if len(found) != len(values):
         raise ValueError("a value is not JSON")
@@ -124,7 +124,7 @@ def decoded(values: Sequence[str]) -> list[Any]:
 
 
 def fields(value: Any, checks: Mapping[str, Check], what: str) -> dict[str, Any]:
-    """A table that has all of these fields, each as it is checked."""
+    """A table that has all of these fields, each accepted by its check."""
     if type(value) is not dict:
         raise ValueError(f"{what} is {_said(value)}")
     for name, check in checks.items():
@@ -134,7 +134,7 @@ def fields(value: Any, checks: Mapping[str, Check], what: str) -> dict[str, Any]
 
 
 def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, Any]:
-    """What is noted of a trial; it is one of as many as are `planned`, where that is known."""
+    """The facts on record of a trial, checked; its number is below `planned` unless that is None."""
     what = f"trial {_said(number)}"
     if not whole(number) or (planned is not None and number >= planned):
         raise ValueError(f"{what} cannot be")
@@ -154,7 +154,7 @@ def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, 
 
 
 def baseline(value: Any) -> Baseline:
-    """What was fixed before the first trial."""
+    """The baseline, fixed before the first trial."""
     known = fields(value, {"data": _table, "reference": _table}, "baseline")
     fields(known["data"], {"sha256": text, "has_validation": lambda v: type(v) is bool}, "baseline.data")
     fields(known["reference"], dict.fromkeys(METRICS, number), "baseline.reference")
@@ -162,7 +162,7 @@ def baseline(value: Any) -> Baseline:
 
 
 def plan(value: Any) -> Plan:
-    """What is confirmed."""
+    """The plan of a confirmation."""
     known = fields(value, {"opened": moment, "points": lambda v: type(v) is list}, "plan")
     for planned in known["points"]:
         fields(planned, _PLANNED | {"config": _table}, "plan.points")
@@ -171,7 +171,7 @@ def plan(value: Any) -> Plan:
 
 
 def place(value: Any) -> Place:
-    """Where a lane was."""
+    """The place of a lane."""
     return Place(**{name: fields(value, _PLACE, "place")[name] for name in _PLACE})
 
 
@@ -182,7 +182,7 @@ def home(value: Any) -> Home:
 
 
 def run(row: Sequence[Any]) -> Run:
-    """A run: its row, and last what time it is."""
+    """A run, from its row followed by the present time."""
     if not all(check(value) for check, value in zip(_RUN, row, strict=True)):
         raise ValueError(f"runs: a row is {_said(tuple(row))}")
     number, host, kernel, pid, born, started, renewed, stop, ended, reason, heard, now = row
@@ -191,7 +191,7 @@ def run(row: Sequence[Any]) -> Run:
 
 
 def clock(value: Any) -> float | None:
-    """When a run began; None while it waits."""
+    """The time at which a run began; None while it waits."""
     if not optional(seconds)(value):
         raise ValueError(f"the clock of a run is {_said(value)}")
     found: float | None = value
@@ -199,7 +199,7 @@ def clock(value: Any) -> float | None:
 
 
 def judgement(row: Sequence[Any]) -> Judgement:
-    """What the stopping rule said: epoch, trial, verdict, reason."""
+    """A judgement of the stopping rule: epoch, trial, verdict, reason."""
     epoch, trial, verdict, reason = row
     if not (whole(epoch) and whole(trial) and text(reason) and _VERDICT(verdict)):
         raise ValueError(f"judgements: a row is {_said(tuple(row))}")
@@ -207,7 +207,7 @@ def judgement(row: Sequence[Any]) -> Judgement:
 
 
 def columns(rows: Iterable[Sequence[Any]], kinds: Sequence[type], *, trials: int | None) -> None:
-    """ValueError where a column of measurements is not of its kind, or a trial is none of so many."""
+    """ValueError where a column of measurements has the wrong type, or a trial's number is too large."""
     for place, (column, kind) in enumerate(zip(zip(*rows, strict=True), kinds, strict=False)):
         if set(map(type, column)) != {kind}:
             raise ValueError(f"a measurement has {kind.__name__}s and others in column {place}")

@@ -1,4 +1,4 @@
-"""Distinct configurations: how many a space has, which of them were tried, and one that was not.
+"""Distinct configurations: count those of a space, find those tried, and choose an untried one.
 
 Two trials have the same configuration where everything that decides what they learn is equal, the seed aside.
 The weight counts where something is shared; elsewhere it changes nothing (law 7), and counts only where an
@@ -96,7 +96,7 @@ def _at(branch: Branch, index: int) -> dict[str, Any]:
 
 
 class Untried:
-    """The configurations with all `pinned` values that are not among `tried`; `counts` has them by sharing.
+    """Configurations with all `pinned` values that are not in `tried`; `counts` has their number by sharing.
 
     A pinned weight rules out the branch without one, unless that is the only branch with the other values.
     Sharings that have no untried configuration are not in `counts`.
@@ -133,7 +133,7 @@ class Untried:
         return sharing, None if count == inf else self._untried(sharing, chance.randrange(int(count)))
 
     def _untried(self, sharing: str, rank: int) -> dict[str, Any]:
-        """The untried configuration that has `rank` others before it."""
+        """The untried configuration at position `rank`, from 0."""
         for taken in self._taken[sharing]:
             if taken > rank:
                 break
@@ -145,7 +145,7 @@ class Untried:
 
 
 class Tried:
-    """The configurations of trials, added by number; the length is how many are distinct."""
+    """The configurations of trials, added by number; the length counts the distinct ones."""
 
     def __init__(self) -> None:
         self._first: dict[Config, int] = {}
@@ -174,7 +174,7 @@ class Tried:
     def left(self, spec: StudySpec, begun: int) -> float:
         """Configurations of a space that were not tried, after `begun` trials.
 
-        Where there are none, 1 if the next initial configuration shares nothing and names another weight.
+        If none is left: 1 where the next initial configuration shares nothing and names a new weight, else 0.
         """
         left = space_size(spec) - len(self._weightless)
         if left > 0 or begun >= len(spec.search.initial):

@@ -59,7 +59,7 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
             return start.nodes()
     try:
         gpus = len(_gpu_names())
-    except ImportError:  # which the findings say
+    except ImportError:  # the findings report it
         gpus = 0
     return [Node("", "this machine", float(os.cpu_count() or 1), float(gpus))]
 

@@ -1,4 +1,4 @@
-"""Deleting a study: the one that the user was asked about, and only while nobody runs it."""
+"""Delete a study: only the one that the user confirmed, and only while no run drives it."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from trainable.contract import StudyError
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A study as it was when the user was asked: its question, runs and trials, or why it cannot be read."""
+    """A study as it was when the user was asked: fingerprint, runs and trials, or the error of reading it."""
 
     fingerprint: str = ""
     runs: tuple[int, ...] = ()
@@ -26,7 +26,7 @@ class Seen:
 
 
 def look(folder: Path) -> Seen:
-    """What would be deleted. StudyError where the study runs, its database is away, or `folder` is a link."""
+    """The study to delete. StudyError where it runs, its database is away, or `folder` is a link."""
     if folder.is_symlink():
         raise StudyError(
             f"{folder}: is a link to {folder.readlink()}; delete the study there, and remove the link by hand"
@@ -34,7 +34,7 @@ def look(folder: Path) -> Seen:
     try:
         with closing(Reader.read(folder)) as record:
             runs, seen = record.runs(), _seen(record)
-    except AwayError:  # what it holds would stay behind
+    except AwayError:  # its rows would stay behind
         raise
     except StudyError as error:
         return Seen(unreadable=str(error))
@@ -43,9 +43,9 @@ def look(folder: Path) -> Seen:
 
 
 def delete(folder: Path, seen: Seen) -> str | None:
-    """Delete the study in `folder`, whole or not at all; what stays behind in a database, in words, or None.
+    """Delete the study in `folder`, whole or not at all; return a note on rows left in a database, or None.
 
-    StudyError where it is not as it was `seen`, or somebody runs it by now.
+    StudyError where it has changed since it was `seen`, or runs by now.
     """
     if look(folder) != seen:
         raise _changed(folder)
@@ -57,7 +57,7 @@ def delete(folder: Path, seen: Seen) -> str | None:
 
 
 def _erased(folder: Path, seen: Seen) -> str | None:
-    """Claim the study, so that nobody runs it from now on, and erase the rows that are not in its folder."""
+    """Claim the study, so that no other run starts, and erase its rows in a database outside its folder."""
     in_folder = (folder / FILE).is_file()
     try:
         with closing(Ledger.read(folder)) as ledger:
@@ -80,11 +80,11 @@ def _erased(folder: Path, seen: Seen) -> str | None:
     except (DamagedError, *STORAGE_ERRORS) as error:
         if not in_folder or locked(error):
             raise
-    return None  # where its disk is full or it is damaged, that nobody runs the study was seen before
+    return None  # a full disk or a damaged record: `look` has seen that no run drives it
 
 
 def _belongs(home: Home, folder: Path) -> bool:
-    """Whether a record belongs to this folder, and not to one of which it is a copy."""
+    """True if a record belongs to this folder; False if the folder is a copy of the record's home."""
     here = Home.of(folder)
     if home.path == here.path:
         return True

@@ -1,6 +1,6 @@
-"""How much of a study's training is done, and how long the rest takes.
+"""Estimates of a study's training: the share done, and the time left.
 
-Work is counted in member-epochs and costed in seconds of a lane. The start of Ray and of its lanes is no
+Work is counted in member-epochs and costed in lane-seconds. The start of Ray and of its lanes is not
 training, so no estimate contains it.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 KNOWN = 10
-"""Measured member-epochs that a cost rests on at least: fewer say too little."""
+"""The fewest measured member-epochs that a cost may rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Work:
     """The training of a search or of a confirmation, in member-epochs; `planned` is infinite where it is
     unknown.
 
-    `cost_s` is the time of a lane that one member-epoch takes; None while that is unknown.
+    `cost_s` is the cost of one member-epoch in lane-seconds; None while it is unknown.
     """
 
     done: float = 0.0
@@ -26,7 +26,7 @@ class Work:
 
     @property
     def rest_s(self) -> float | None:
-        """Seconds of one lane for the rest; None while it or its cost is unknown."""
+        """Lane-seconds for the remaining work; None while it or its cost is unknown."""
         rest = max(0.0, self.planned - self.done)
         if rest == 0:
             return 0.0
@@ -34,8 +34,8 @@ class Work:
 
 
 def cost_s(trained: Collection[tuple[int, float]], *, replicates: int) -> float | None:
-    """Seconds of a lane that a member-epoch takes, by the measured epochs of each trial and the seconds that
-    they took; None below KNOWN.
+    """Lane-seconds per member-epoch, from the measured epochs of each trial and their seconds; None below
+    KNOWN member-epochs.
 
     >>> cost_s([(20, 1.0), (5, 0.5)], replicates=2), cost_s([(4, 1.0)], replicates=2)
     (0.03, None)
@@ -45,10 +45,10 @@ def cost_s(trained: Collection[tuple[int, float]], *, replicates: int) -> float 
 
 
 def pace(ends: Iterable[tuple[float, float]]) -> float | None:
-    """Member-epochs a second, by trials that ended at a moment in seconds with so many member-epochs.
+    """Member-epochs a second, from trials as (time of the end in seconds, member-epochs).
 
-    From the first end to the last, so those of the first do not count; None where no time lies between them.
-    What lanes wait for between epochs and trials is in it.
+    Counted from the first end to the last, without the first trial; None where no time lies between them.
+    Waits between epochs and trials are included.
 
     >>> pace([(100.0, 20), (102.0, 20), (104.0, 20)])
     10.0
@@ -71,7 +71,7 @@ def share(search: Work, confirmation: Work) -> float:
 def left_s(
     search: Work, confirmation: Work, *, lanes: int, points: int, limit_s: float | None = None
 ) -> float | None:
-    """Seconds until all is trained on so many lanes; None where no lane trains, or a cost is unknown.
+    """Seconds until all is trained on `lanes` lanes; None where no lane trains, or a cost is unknown.
 
     The search ends after `limit_s` at the latest. The confirmation has `points` left to train, each on one
     lane.

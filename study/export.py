@@ -35,8 +35,8 @@ PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables of a study, what they were made of, and the hypervolume of their front; of each point of the
-    front, by trial and epoch, whether it beats both trivial models.
+    """The tables of a study, the records behind them, and the hypervolume of their front. `beats_trivial`
+    says, by trial and epoch, which points of the front beat both trivial models.
     """
 
     trials: pd.DataFrame
@@ -79,7 +79,7 @@ def export(ledger: Reader, folder: Path) -> None:
     if (confirmation := confirmed(ledger, made.same)) is not None and confirmation.fixed:
         for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
             put(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
-    else:  # the record is an earlier one, put back
+    else:  # an earlier record was restored
         for name in ("confirmed", "users"):
             (folder / "tables" / f"{name}.parquet").unlink(missing_ok=True)
     put(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
@@ -89,7 +89,7 @@ def export(ledger: Reader, folder: Path) -> None:
 
 
 def _front(made: Tables, ledger: Reader) -> pd.DataFrame:
-    """The front with its configurations, and what its confirmed points reach on the test set."""
+    """The front with its configurations, and the test values of its confirmed points."""
     rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
     keys = [*zip(rows["trial"], rows["epoch"], strict=True)]
     rows["beats_trivial"] = [made.beats_trivial[key] for key in keys]
@@ -146,7 +146,7 @@ def manifest(
 
 
 def _environment() -> dict[str, Any]:
-    """What the tables were written with, and on what machine."""
+    """Versions of Python and packages, and the machine, that wrote the tables."""
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
@@ -168,16 +168,16 @@ def _stages(ledger: Reader, confirmation: Reader | None, records: Iterable[Recor
 
 
 def _confirming(run: Run, opened: float, ends: Iterable[float]) -> float:
-    """The seconds of a run after it had driven the search, whose trials ended at `ends`, and at most since
-    the test set was opened.
+    """The seconds of a run after the last of the search's `ends` in it, counted at most from the opening of
+    the test set.
     """
     ended = run.started + run.wall_s
     return max(0.0, ended - max(run.started, opened, *(end for end in ends if run.started <= end <= ended)))
 
 
 def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
-    """The work of a search or a confirmation: what is measured of a running trial counts. `wall_s` is time of
-    driving, `trained_s` what the lanes spent on epochs and measurements, added up.
+    """The work of a search or a confirmation; measured epochs of running trials count. `wall_s` is the time
+    of its runs, `trained_s` the lanes' time for epochs and measurements, summed over lanes.
     """
     standings, trained = record.standings(), record.trained()
     epochs = sum(max(s.epochs, trained.get(n, (0, 0.0))[0]) for n, s in standings.items())

@@ -19,11 +19,11 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # abs: −0.0 is 0.0
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Length = Annotated[int, Field(ge=1, le=65_536)]
-"""Length of a vector: tables of it are in memory, a row for each user and item."""
+"""Length of a vector: memory holds tables with one such row for each user and item."""
 Seeds = Annotated[int, Field(ge=1, le=1_000)]
-"""Seeds of one configuration: its slot holds a model for each."""
+"""Seeds of one configuration; its slot holds a model for each."""
 MOST_CHOICES = 1_000
-"""Values in one list: each trial on record names the list that its value was drawn from."""
+"""The most values in one list: the record of each trial repeats the list."""
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 BatchSize = Count | Literal["full"]

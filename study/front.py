@@ -23,7 +23,7 @@ Key = tuple[int, int]
 class Front:
     """The non-dominated candidates, by the first objective's loss, and the hypervolume they span.
 
-    `beats_trivial` says of each whether it is better than the trivial models in both objectives.
+    `beats_trivial` marks those that beat the trivial models in both objectives.
     """
 
     points: tuple[Point, ...]
@@ -53,8 +53,8 @@ def candidates(
     """The points that the front is chosen from; `trials` has every trial that one is of.
 
     With candidates = "every" each measured epoch of a trial that did not fail; with "last" the end of each
-    trial that ran to its end. What was not trained and measured so is not here (law 4). A point is here
-    once: where trials have the same configuration, as in old records, the first of them has it.
+    trial that ran to its end. No other measurement counts (law 4). Each point occurs once: where trials
+    have the same configuration, as in old records, the first of them keeps it.
     """
     return _once(_eligible(points, trials, spec), repeats(trials))
 
@@ -62,7 +62,7 @@ def candidates(
 def _eligible(
     points: Sequence[Point], trials: Mapping[int, Record | Standing], spec: StudySpec
 ) -> list[Point]:
-    """The same, where each trial has a configuration of its own."""
+    """The candidates before repeated configurations are removed."""
     if spec.train.candidates == "every":
         return [p for p in points if trials[p.trial].state != "failed"]
     ended = {n: t.epochs for n, t in trials.items() if t.state == "completed"}
@@ -72,8 +72,8 @@ def _eligible(
 def repeated(
     points: Sequence[Point], trials: Mapping[int, Record | Standing], chosen: Iterable[Point]
 ) -> dict[Key, Key]:
-    """The points whose configuration and epochs another point has too, each with the one that counts: the
-    `chosen`, else that of the first trial. Empty but for old records.
+    """Points that repeat the configuration and epochs of another, mapped to the one that counts: the
+    `chosen` one, else that of the first trial. Empty except in old records.
     """
     again = repeats(trials)
     if not again:
@@ -86,7 +86,7 @@ def repeated(
 
 
 def _once(points: list[Point], again: Mapping[int, int]) -> list[Point]:
-    """The points without those whose configuration and epochs an earlier one has."""
+    """The points without those that repeat the configuration and epochs of an earlier one."""
     if not again:
         return points
     first: dict[Key, Point] = {}

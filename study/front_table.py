@@ -31,25 +31,25 @@ HEADERS = {
 """Values that a front shows beside the weight and the sharing where they are searched, by a short name."""
 
 MARK = "*"
-"""Stands before a point that beats both trivial models."""
+"""Marks a point that beats both trivial models."""
 
 UNBOUNDED = 10_000
-"""More columns than any table has."""
+"""A width in characters that exceeds every table."""
 
 WORDS = ("sharing", "loss")
 """Columns of words, which are aligned to the left."""
 
 
 def searched(spec: StudySpec) -> list[str]:
-    """The values, beside the weight and the sharing, that a study searches."""
+    """Names of the searched values, without the weight and the sharing."""
     return [name for name in HEADERS if isinstance(spec.form(name), Range | tuple)]
 
 
 class FrontTable:
     """The front as a table, best in the first objective first: all of it, or `most` points spread along it.
 
-    Where the terminal is too narrow, the columns move together, then those of the searched values are left
-    out, then the spreads of the test values.
+    In a narrow terminal the columns first move together; then those of the searched values are left out,
+    then the spreads of the test values.
     """
 
     def __init__(self, seen: Snapshot, *, most: int | None = None) -> None:
@@ -70,7 +70,7 @@ class FrontTable:
         yield Text("\n".join(self._notes(left_out=() if tables.get(table) else self._searched)))
 
     def table(self, searched: Sequence[str], *, close: bool = False, spreads: bool = True) -> Table:
-        """The table with these of the searched values, its columns `close` together or not."""
+        """The table with the columns `searched`; `close` removes the space between columns."""
         seen, goals = self._seen, [goal.name for goal in objectives(self._seen.spec.objectives)]
         headers = ["", "trial", "epoch", "λ", "sharing", *(HEADERS[name] for name in searched), *goals]
         if seen.tested:
@@ -106,7 +106,7 @@ class FrontTable:
         return table
 
     def _notes(self, *, left_out: Sequence[str]) -> Iterator[str]:
-        """What the table shows, and which values it has left out, in a line each."""
+        """Notes below the table, a line each: its rows, the trivial models, and the values left out."""
         seen, points = self._seen, self._seen.front.points
         if len(self._rows) < len(points):
             some = f"{len(self._rows)} of {len(points)} points, spread along the front"
@@ -123,8 +123,8 @@ class FrontTable:
 
 
 def _chosen(seen: Snapshot, most: int | None) -> list[int]:
-    """The rows of the front that are shown, in its order. Confirmed points are among them wherever they leave
-    half of the rows to others.
+    """The rows of the front to show, in its order. All confirmed points are shown if they take at most half
+    of the rows.
     """
     points: Sequence[Point] = seen.front.points
     known = [row for row, point in enumerate(points) if point.trial in seen.configs]
@@ -137,7 +137,7 @@ def _chosen(seen: Snapshot, most: int | None) -> list[int]:
 
 
 def _tested(tested: Tested | None, goals: Sequence[str], spreads: bool) -> Iterator[str]:
-    """The values on the test set; a dash each where the point is not confirmed."""
+    """The values on the test set; dashes where the point is not confirmed."""
     for name in goals:
         if tested is None:
             yield "–"

@@ -17,11 +17,11 @@ STUDIES = "studies"
 """The folder in a home that its studies lie in."""
 
 NOTES = "homes"
-"""The folder of the notes: a file for each home, which holds its path, so that two may be noted at once."""
+"""The folder of the notes: one file for each home holds its path, so that two may be noted at once."""
 
 
 def note(home: Path) -> None:
-    """Note that studies lie in this home, durable; a home that is noted again is the latest one."""
+    """Note durably that studies lie in this home; it becomes the latest one."""
     path = os.fsencode(home.resolve())
     folder = _notes()
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,15 +29,15 @@ def note(home: Path) -> None:
 
 
 def known() -> list[Path]:
-    """The homes that were noted and are there, the latest first."""
+    """The noted homes that still exist, the latest first."""
     notes = sorted(_notes().glob("[0-9a-f]*"), key=lambda note: -note.stat().st_mtime_ns)
     return [home for note in notes if (home := Path(os.fsdecode(note.read_bytes()))).is_dir()]
 
 
 def of(study: str) -> Path:
-    """The home of a study: the working folder where it holds the study, else the latest noted that does.
+    """The home of a study: the working folder if it holds the study, else the latest noted home that does.
 
-    The working folder where none does.
+    The working folder if none does.
     """
     from study.database import holds_study  # takes a third of a second to import
 

@@ -14,7 +14,7 @@ INTERRUPTED = 130
 """Exit code of a process that a signal has ended."""
 
 RESUMES = "the same command goes on from here"
-"""Said wherever a run ends before its study is complete."""
+"""Message of a run that ends before its study is complete."""
 
 FAREWELL_S = 1.0
 """How long a process that ends at once waits for its last words: its terminal may be stuck."""

@@ -238,7 +238,7 @@ class Ledger(Reader):
             return self._begin_run()
 
     def _bury(self, run: Run) -> None:
-        """End a run that died, unless it was renewed since it was read: then it lives."""
+        """End a dead run; a run that was renewed since it was read is alive and stays."""
         self._update_run(run.run, runs.c.renewed == run.renewed, ended=run.renewed, reason="died")
 
     def _begin_run(self) -> int:
@@ -264,7 +264,7 @@ class Ledger(Reader):
         return int(key[0])
 
     def start_clock(self, run: int) -> None:
-        """Count the wall time of a run from its last renewal on: its first lane has asked for work."""
+        """Start a run's wall time at its last renewal; call it when its first lane asks for work."""
         with self._engine.connect() as connection:
             renewed = connection.execute(sa.select(runs.c.renewed).where(runs.c.run == run)).scalar_one()
         self._storage.set_study_user_attr(self._search, f"{CLOCK}{run}", renewed)

@@ -1,7 +1,7 @@
-"""What the environment of a process must let it do: memory, processes, files, a folder for temporary ones.
+"""Limits of the process: memory, processes, open files, and a folder for temporary files.
 
-Looked at before anything is trained. Below these limits libraries fail in their own words, or try for ever.
-Importing this needs nothing but the standard library.
+They are checked before training. Below them libraries fail with obscure errors, or retry for ever. This
+module imports only the standard library.
 """
 
 import os
@@ -17,7 +17,7 @@ GB = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit of the shell's `ulimit`, and the least of it that a process needs, alone and with a Ray."""
+    """A limit of the shell's `ulimit`, and the least value that a process needs, alone and with Ray."""
 
     what: str
     option: str
@@ -35,7 +35,7 @@ LIMITS = (
 
 
 def faults(*, ray: bool) -> Iterator[str]:
-    """What stands in the way of training here, with a Ray of its own or without, and how to mend it."""
+    """Reasons that training cannot work here, each with its remedy; `ray` checks for a local Ray too."""
     for limit in LIMITS:
         given, _ = resource.getrlimit(limit.kind)
         least = limit.with_ray if ray else limit.least
@@ -54,6 +54,6 @@ def faults(*, ray: bool) -> Iterator[str]:
 
 
 def check(*, ray: bool = False) -> None:
-    """StudyError, a line a fault, where training cannot work here."""
+    """StudyError where training cannot work here, with one line for each reason."""
     if found := list(faults(ray=ray)):
         raise StudyError("\n".join(found))

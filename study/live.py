@@ -35,7 +35,7 @@ def watch(
 ) -> Iterator[Callable[[str], None]]:
     """Show the study in `folder` while the body runs it, for as long as there is somebody to show it to.
 
-    Yields what says a line beside it. A second signal may end the process of a `command`.
+    Yields a function that prints a line beside it. A second signal may end the process of a `command`.
     """
     ended = Event()
     tell = partial(_tell, console)
@@ -57,7 +57,7 @@ def watch(
 
 
 def _showing(console: Console, live: Live) -> tuple[float, Show]:
-    """How often a study is shown there, and what shows it."""
+    """The interval in seconds between updates, and the function that shows a study."""
     if console.is_jupyter:
         cell = Cell()
         return LIVE_EVERY_S, lambda seen: cell.show(view(seen))
@@ -84,9 +84,9 @@ def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
 
 
 def _watch(folder: Path, ended: Event, every_s: float, show: Show, stays: bool) -> None:
-    """Show the study every so often until it has `ended`, or nobody sees it any more.
+    """Show the study every `every_s` seconds until it has `ended`, or the output is closed.
 
-    What `stays` shows the end as well.
+    An output that `stays` shows the end as well.
     """
     ledger, wait_s, over = None, every_s, False
     with ExitStack() as stack:

@@ -36,7 +36,7 @@ AWAY_S = 10.0
 """How long a database that did not answer is left alone."""
 
 AT_ONCE = 16
-"""Databases that are asked at the same time: one that is silent is waited for, and the others with it."""
+"""The most databases that are asked at once: a silent one must not delay the others."""
 
 
 class Marks:
@@ -57,9 +57,8 @@ class Marks:
     def all(self, folders: Iterable[Path]) -> Mapping[Path, Mark | StudyError | None]:
         """The marks of studies, by folder: some microseconds for a file, one query for a database.
 
-        Databases are asked at the same time.
-        None where it cannot be told: a file that was written so lately that its next stamp may be the same,
-        a study that has not begun. What cannot be asked has its error there.
+        Databases are asked in parallel. None where it is unknown: for a file so new that its next stamp may
+        be the same, and for a study that has not begun. A database that does not answer has its error.
         """
         found: dict[Path, Mark | StudyError | None] = {}
         elsewhere: dict[str, dict[Path, str]] = {}

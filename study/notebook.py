@@ -1,4 +1,4 @@
-"""What a notebook shows: one output of a cell, replaced as often as there is something new."""
+"""Progress in a notebook: one output of the cell, replaced at each update."""
 
 from io import StringIO
 from typing import Any
@@ -13,13 +13,13 @@ PRE = (
 
 
 class Cell:
-    """An output of the cell that runs."""
+    """An output of the running cell."""
 
     def __init__(self) -> None:
         self._output: Any = None
 
     def show(self, renderable: RenderableType) -> None:
-        """Put `renderable` into the output, in the place of what is there."""
+        """Replace the content of the output by `renderable`."""
         from IPython.display import display
 
         bundle = rendered(renderable)
@@ -30,7 +30,7 @@ class Cell:
 
 
 def rendered(renderable: RenderableType) -> dict[str, str]:
-    """What Rich would print, by MIME type."""
+    """Rich's output as HTML and as text, by MIME type."""
     console = Console(
         file=StringIO(),
         record=True,

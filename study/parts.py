@@ -42,11 +42,11 @@ RuleName = Literal["never", "median", "pareto-asha"]
 GRAIN, MOST_LANES = 1e-4, 64
 """The smallest share of a GPU that Ray counts, and the most lanes that one may have."""
 MOST_INITIAL = 1_000
-"""Configurations to try first: each ask looks through them."""
+"""The most configurations to try first: each ask searches the list."""
 Lanes = Annotated[int, Field(ge=1, le=1_024)]
-"""Lanes: each is a process, and a trial of Ray Tune, which is made for about a thousand."""
+"""Number of lanes: each is a process and a trial of Ray Tune, which scales to about a thousand."""
 Places = Annotated[int, Field(ge=1, le=4_096)]
-"""Slots of a lane: the models of all of them are in its memory."""
+"""Slots of a lane: its memory holds the models of all of them."""
 
 
 def is_file(source: str) -> bool:
@@ -325,7 +325,7 @@ class Runtime(Part):
     """
 
     meters: bool = False
-    """Whether Ray's Prometheus endpoint, open to whoever reaches it, shows the study's name and numbers."""
+    """True shows the study's name and numbers at Ray's Prometheus endpoint, which requires no token."""
 
     def slots_on(self, kind: Kind) -> Literal["auto"] | int:
         """The slots of a lane on this kind of device."""

@@ -1,8 +1,8 @@
-"""Text of others on its way to a terminal.
+"""Escape control characters in untrusted text before it reaches a terminal.
 
-A terminal obeys some characters: escape sequences rewrite what is on it, and bidirectional controls change
-the order in which a line is read. File names, labels, logs, errors and answers of other machines may hold any
-of them, so whatever is printed goes through here.
+Escape sequences rewrite the screen, and bidirectional controls change the order in which a line is read.
+File names, labels, logs, errors and answers of other machines may contain them, so all printed text is
+escaped here.
 """
 
 import json
@@ -11,7 +11,7 @@ from unicodedata import category
 
 
 def printable(text: str) -> str:
-    r"""The text with what is not printable, line breaks too, as JSON escapes it.
+    r"""The text with its unprintable characters, line breaks included, escaped as in JSON.
 
     >>> print(printable("λ \x1b[2J \x9b2J \u202e"))
     λ \u001b[2J \u009b2J \u202e
@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    r"""The same, with line breaks, tabs and spaces of any width as they are.
+    r"""As `printable`, but keeps line breaks, tabs and spaces of any width.
 
     >>> print(printable_lines("one\ntwo\r\x1b[31m"))
     one
@@ -34,7 +34,7 @@ def printable_lines(text: str) -> str:
 
 
 class PrintableFormatter(logging.Formatter):
-    """A log's lines, printable whatever is in them."""
+    """Formats log lines with control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""

@@ -19,10 +19,10 @@ from study.tested import Tested, tested
 from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
-"""How a study stands: driven now; nothing left to train; or how its last run ended, "died" without a word."""
+"""State of a study: "running", "complete", or the end of its last run; "died" if that left no reason."""
 
 ENDS = 4
-"""Ends that a pace rests on at least, for each trial that is trained beside others."""
+"""The fewest ended trials that a pace may rest on, for each trial that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Snapshot:
     """A study at one moment. `share` of its training is done, that of its confirmation counted; `left_s`
     estimates the seconds until it is complete (None: unknown).
 
-    `reason` says in words why it stands so; `stage` is what a run does now or would do next, None where
+    `reason` explains the state; `stage` is the stage that a run is in or would enter next, None where
     nothing is left. `occupants` are the trials that lanes train right now. `trials` has all that began, by
-    number, `configs` the values of those that run or are on the front. `points` are all that were measured,
-    each once; `tested` has the confirmed ones on the test set, by trial and epoch. `reference` has what the
-    trivial models reach, by metric.
+    number, `configs` the values of those that run or are on the front. `points` are all measured points,
+    each once; `tested` has the test values of the confirmed ones, by trial and epoch. `reference` has the
+    trivial models' scores, by metric.
     """
 
     spec: StudySpec
@@ -73,7 +73,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What the record of a search says, as far as a snapshot needs it; `epochs` were trained of each."""
+    """The parts of a search's record that a snapshot needs; `epochs` has the trained epochs by trial."""
 
     spec: StudySpec
     trials: Mapping[int, Standing]
@@ -109,7 +109,7 @@ class _Search:
         )
 
     def work(self, spent: Collection[Limit], cost: float | None) -> Work:
-        """Its training, where so much of its limits is spent."""
+        """Its training, done and planned, given the spent limits."""
         trained = self.member_epochs
         if self.enough is not None:
             return Work(trained, trained, cost)
@@ -177,7 +177,7 @@ def _search(
 def _standing(
     search: _Search, planned: Confirming | None, runs: Sequence[Run]
 ) -> tuple[Stand, str, StageProgress | None]:
-    """How the study stands, why, and what a run of it does now or would do next."""
+    """The state, its reason, and the stage that a run is in or would enter next."""
     whole = done(
         search.enough, None if planned is None else planned.reader, asked=search.spec.confirm is not None
     )
@@ -213,7 +213,7 @@ def _stage(search: _Search, planned: Confirming | None) -> StageProgress:
 
 
 def _occupants(search: _Search, planned: Confirming | None, run: Run) -> list[Occupant]:
-    """What the lanes of this run train now, of the search and of the confirmation."""
+    """The trials and points that the lanes of this run train now."""
     found = [
         Occupant(holder.lane, record.trial, search.epochs[record.trial], record.config.epochs)
         for holder, record in held(search.begun.values(), run.run)
@@ -234,7 +234,7 @@ def _estimate(
     run: Run | None,
     lanes: int,
 ) -> tuple[float, float | None]:
-    """The share of the training that is done, and the seconds that the rest takes on `lanes` of `run`."""
+    """The share of the training that is done, and the seconds left on the `lanes` of `run`."""
     spec, spent = search.spec, search.limits()
     cost = None if run is None else cost_s(ledger.trained().values(), replicates=spec.search.replicates)
     points, confirmation = 0, Work()
@@ -259,7 +259,7 @@ def _estimate(
 
 
 def _pace(ledger: Reader, search: _Search, run: Run) -> float | None:
-    """Member-epochs a second of this run's search, by the last trials that ended in it; None of few."""
+    """Member-epochs a second of this run's search, from its last ended trials; None below ENDS of each."""
     beside = max(1, len(search.begun))
     ended = [n for n, t in search.trials.items() if t.state != "running"][-2 * ENDS * beside :]
     ends = [

@@ -44,10 +44,10 @@ NO_TOKEN = 1
 """In the place of the number that a lane makes up before it is given one: those are below 0."""
 
 CLOCK = "clock/"
-"""Before a run's number, the key of when it began; the value is null while it waits for its first lane."""
+"""Prefix of the key of a run's start time; the value is null while it waits for its first lane."""
 
 _BATCH = 10_000
-"""Rows of measurements that are in memory at a time."""
+"""Rows of measurements in memory at a time."""
 
 _NAMED = 1000
 """Trials that a query names one by one; of more, all are read."""
@@ -73,7 +73,7 @@ class Reader:
         with self._intact():
             self.spec = StudySpec.model_validate(facts["spec"])
             self.plan: Plan | None = decoded.plan(facts["plan"]) if "plan" in facts else None
-            """What is confirmed; None in a search."""
+            """The plan of a confirmation; None in a search."""
             if self.spec.name != name.removesuffix(CONFIRM):
                 raise ValueError(f"its spec is that of {self.spec.name!r}")
 
@@ -94,7 +94,7 @@ class Reader:
 
     @contextmanager
     def _intact(self) -> Iterator[None]:
-        """DamagedError where what is decoded in the body is nothing that a study writes."""
+        """DamagedError where the block decodes a value that no study writes."""
         try:
             yield
         except decoded.FAULTS as error:
@@ -113,7 +113,7 @@ class Reader:
 
     @property
     def home(self) -> Home | None:
-        """The folder that a record in a shared database belongs to; None where it does not say."""
+        """The folder that a record in a shared database belongs to; None where it is not on record."""
         facts = self._facts()
         with self._intact():
             return decoded.home(facts["home"]) if "home" in facts else None
@@ -176,12 +176,14 @@ class Reader:
             values = decoded.decoded(["null" if value is None else value for _, _, value in rows])
             for (number, key, _), value in zip(rows, values, strict=True):
                 if some is None or number in some:
-                    entries.setdefault(number, {})[key] = value  # one without any has one without a key
+                    entries.setdefault(number, {})[key] = (
+                        value  # a trial without facts has one row without a key
+                    )
             return {number: decoded.entry(number, noted, self._planned) for number, noted in entries.items()}
 
     @property
     def _planned(self) -> int | None:
-        """How many trials there may be; None where any number."""
+        """Number of planned trials; None where it is unlimited."""
         return None if self.plan is None else len(self.plan.points)
 
     # --- measurements ------------------------------------------------------------------------------------
@@ -237,18 +239,18 @@ class Reader:
         return [*map(Point._make, rows)]
 
     def _odd(self, *columns: sa.Column[float]) -> sa.ColumnElement[Any]:
-        """Whether a value of a group is no number: SQLite averages text as 0; PostgreSQL has none there."""
+        """True where a group has a non-numeric value: SQLite averages text as 0. Always 0 in PostgreSQL."""
         if self._engine.dialect.name != "sqlite":
             return sa.literal(0)
         return sa.func.max(sa.or_(*(sa.func.typeof(column) != "real" for column in columns)))
 
     def _check(self, rows: Sequence[Sequence[Any]], kinds: Sequence[type]) -> None:
-        """DamagedError where rows have other columns than these, or trials that were not planned."""
+        """DamagedError where columns have other types than `kinds`, or trials were not planned."""
         with self._intact():
             decoded.columns(rows, kinds, trials=self._planned)
 
     def trained(self) -> dict[int, tuple[int, float]]:
-        """By trial the last epoch that was measured, and the seconds that went into its measurements."""
+        """By trial, the last measured epoch and the seconds of its measurements."""
         m = measurements.c
         query = sa.select(m.trial, sa.func.max(m.epoch), sa.func.sum(m.wall_s))
         query = query.where(m.study == self._id).group_by(m.trial)
@@ -310,7 +312,7 @@ class Reader:
             return [self._clocked(decoded.run(row), facts) for row in rows]
 
     def _clocked(self, run: Run, facts: Mapping[str, Any]) -> Run:
-        """The run with the time at which it began; one without a clock on record began at its start."""
+        """The run with the start of its wall time; without a clock on record that is the run's start."""
         return replace(run, began=decoded.clock(facts.get(f"{CLOCK}{run.run}", run.started)))
 
     @property
@@ -343,7 +345,7 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
 
 
 def _standing(entry: Mapping[str, Any]) -> Standing:
-    """How a trial stands that has this on record: it runs while it has no outcome."""
+    """The standing of a trial with these facts: it runs while it has no outcome."""
     config = Config.from_dict(entry["config"]) if "config" in entry else None
     if (outcome := entry.get("outcome")) is None:
         return Standing("running", None, 0, config)

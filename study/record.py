@@ -15,7 +15,7 @@ SILENT_RUN_S = 60.0
 Stage = Literal["search", "confirm"]
 State = Literal["completed", "stopped", "failed", "running"]
 ShownState = Literal["completed", "stopped", "failed", "running", "unfinished"]
-"""A trial's state as people read it: "unfinished" has no end, and nobody drives its study."""
+"""A trial's state as shown: "unfinished" is a trial without an end in a study that no run drives."""
 
 ENDED: Mapping[str, State] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
 
@@ -74,7 +74,7 @@ sa.event.listen(
 
 
 def shown_state(state: State, *, driven: bool) -> ShownState:
-    """A trial's state as people read it, in a study that somebody drives or not."""
+    """A trial's state as shown; `driven` says that a run drives its study."""
     return "unfinished" if state == "running" and not driven else state
 
 
@@ -132,7 +132,7 @@ class Record:
 
 
 def held(records: Iterable[Record], run: int) -> Iterator[tuple[Holder, Record]]:
-    """The trials that lanes of this run have now, each with its lease's holder."""
+    """The trials that lanes of this run hold now, each with its lease's holder."""
     for record in records:
         if record.state == "running" and record.holder is not None and record.holder.run == run:
             yield record.holder, record
@@ -149,11 +149,11 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a clock
-    of the driver's that nobody sets.
+    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a
+    monotonic clock of the driver.
 
-    `silent_s` is how long ago the row was renewed, by the one clock that the database has for all hosts.
-    `began` is when the run's first lane asked for work: until then it waits for a place to train.
+    `silent_s` is the time since the row was renewed, by the database's clock, which all hosts share.
+    `began` is the time at which the run's first lane asked for work; None until then.
     """
 
     run: int
@@ -168,7 +168,7 @@ class Run:
 
     @property
     def wall_s(self) -> float:
-        """Seconds from its first lane to its end, or to its last renewal; 0 while no lane has asked."""
+        """Seconds from its first lane to its end, or to its last renewal; 0 before the first lane."""
         return 0.0 if self.began is None else (self.ended or self.renewed) - self.began
 
     @property

@@ -122,7 +122,7 @@ class Referee:
             self._look()
             if self._lost:
                 return _refusal(incarnation, held, "another run has the study")
-            if self._opened is None:  # until now the study has waited for a place to train
+            if self._opened is None:  # the first lane of this run
                 self.ledger.start_clock(self.run)
                 self._opened = self._clock()
             if new:
@@ -211,7 +211,7 @@ class Referee:
             self._repeated(number, earlier)
 
     def _try(self, number: int, config: Config) -> int | None:
-        """The earlier trial with this configuration, or None; a confirmation trains whatever was planned."""
+        """The earlier trial with this configuration, or None; always None in a confirmation."""
         return None if self.ledger.plan is not None else self._tried.add(number, config)
 
     def _repeated(self, number: int, earlier: int) -> None:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 COMMANDS_CODES = (0, 1, 2, INTERRUPTED)
-"""The exit codes that a command of ours ends with."""
+"""The exit codes of our commands."""
 
 SHELLS_SIGNAL = 128
-"""What a shell adds to the number of the signal that ended its command."""
+"""Offset of a shell's exit code for a command that a signal ended."""
 
 
 def submit(spec: StudySpec, address: str, say: Say, *, with_package: bool, detach: bool) -> int:
@@ -105,7 +105,7 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _ending(name: str, address: str, ended: "Ended", again: str, say: Say) -> int:
-    """The exit code of a job that has ended, one of a command's; says what its log does not."""
+    """The exit code of an ended job; prints the reason where the job's log lacks it."""
     if ended.status == "SUCCEEDED":
         say(f"`study report {name} --address {address}` fetches the report")
         return 0
@@ -113,7 +113,7 @@ def _ending(name: str, address: str, ended: "Ended", again: str, say: Say) -> in
         say(f"its job was stopped; {again} resumes it")
         return INTERRUPTED
     if ended.code in COMMANDS_CODES:
-        if ended.code == 1:  # Ray's own reason: a command that ran has said it in the log
+        if ended.code == 1:  # Ray's reason; the log has that of a command that ran
             say(ended.message.strip().partition("\n")[0])
         return ended.code
     number = -ended.code if ended.code < 0 else ended.code - SHELLS_SIGNAL

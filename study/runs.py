@@ -1,4 +1,4 @@
-"""Run a study, or confirm one, as the commands do: shown while it runs, with tables and report at its end."""
+"""Run or confirm a study as the commands do: with progress, then tables and report."""
 
 from contextlib import AbstractContextManager, closing
 from functools import partial
@@ -26,10 +26,10 @@ def run(
     A terminal and a notebook show a bar with the study's progress, anything else a log line every ten
     seconds, as `study run` prints; `watch=study.runtime.unwatched` shows nothing. At the end the tables,
     front.csv and manifest.json are written, and the report unless `report` is False. A run that is killed or
-    raises leaves what was there.
+    raises leaves earlier files as they were.
 
-    With `[confirm]` in the spec its front is confirmed then; a confirmation that has begun resumes in any
-    case. StudyError for what the user can mend: another spec under this name, data that cannot be had, a
+    With `[confirm]` in the spec its front is then confirmed; a confirmation that has begun always resumes.
+    StudyError for a usage error: another spec under this name, data that cannot be had, a
     second run of the same study, lanes that fit nowhere.
 
     In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
@@ -56,7 +56,7 @@ def _imported(modules: tuple[str, ...]) -> None:
 
 
 def _write(folder: Path, *, report: bool) -> Path | None:
-    """Write the study's tables, and its report if asked for; the report's page."""
+    """Write the study's tables and, with `report`, its report; return the report's page."""
     from study.export import export
     from study.reader import Reader
 

@@ -144,7 +144,7 @@ class StudySpec(Part):
         return self
 
     def _grid_size(self) -> int:
-        """Number of distinct configurations that the lists of `[space]` make; none without sharing has a
+        """Number of distinct configurations that the lists of `[space]` make. Without sharing there is no
         weight.
         """
         choices = {key: form if isinstance(form := self.form(key), tuple) else (form,) for key in SEARCHABLE}
@@ -249,7 +249,7 @@ def text_of(path: Path) -> str:
 
 
 def presets() -> dict[str, str]:
-    """The built-in specs, by name: name → what it is."""
+    """The built-in specs: name → description."""
     texts = {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
         for entry in _PRESETS.iterdir()

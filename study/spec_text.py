@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     r"""|'''(?:[^']|'(?!''))*+(?:'''|\Z)|'[^'\n]*+'?)|(?P<dot>\.)|(?P<other>\#[^\n]*+|[^\s.])""",
     re.DOTALL,
 )
-"""A word or a string, a dot, or what stands between the keys of TOML. Every text is cut in one pass."""
+"""A token of TOML: a word or a string, a dot, or a separator. Every text is split in one pass."""
 
 _WANTED = {
     "float_type": "a number",
@@ -52,10 +52,10 @@ _DEEPEST = 16
 """Tables and lists that may lie in one another: four are more than a spec needs."""
 
 _LONGEST = 2**20
-"""Characters of a spec's text; two thousand are usual."""
+"""The most characters of a spec's text; two thousand are usual."""
 
 _MOST_SAID = 20
-"""Mistakes that are reported one by one."""
+"""The most mistakes that are reported one by one."""
 
 
 class SpecError(StudyError):
@@ -193,7 +193,7 @@ def _refuse_long(text: str | bytes, where: str) -> None:
 
 
 def _dotted_too_deep(text: str) -> bool:
-    """Whether a TOML text has a key of more than `_DEEPEST` parts, as `a.b.c`; takes one pass."""
+    """True if a TOML text has a key of more than `_DEEPEST` parts, as `a.b.c`; takes one pass."""
     parts, dotted = 0, False
     for token in _TOKEN.finditer(text):
         if token.lastgroup == "part":
@@ -235,7 +235,7 @@ def _split(dotted: str) -> KeyPath:
 
 
 def _leads_into(value: Any, step: str | int) -> bool:
-    """Whether a step leads into a value: a table's key, or a list's index."""
+    """True if a step, a table's key or a list's index, exists in a value."""
     if isinstance(step, int):
         return isinstance(value, list) and step < len(value)
     return isinstance(value, dict) and step in value

@@ -1,4 +1,4 @@
-"""SQLite files that hold records: how each is opened, for driving and for reading, and which are refused."""
+"""Open SQLite files that hold records, for driving and for reading, and refuse unsafe ones."""
 
 import os
 import sqlite3
@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from trainable.contract import StudyError
 
 SQLITE = "sqlite://"
-"""The URL of every SQLite engine: `options` says where its file is, whatever that is called."""
+"""The URL of every SQLite engine; `options` names the file, which may contain any character."""
 
 LOCKED_S = 30
-"""How long a statement waits for what somebody else has locked. How long it may take has no limit: reading a
-long record over a slow line is not a fault.
+"""The longest wait of a statement for a lock. Its execution has no limit: reading a long record over a slow
+line is not a fault.
 """
 
 NETWORK_FILE_SYSTEMS = (
@@ -36,14 +36,14 @@ NETWORK_FILE_SYSTEMS = (
 """Parts of the names of file systems on which SQLite's locks do not hold (sqlite.org/faq.html#q5)."""
 
 LONGEST_PATH = 504
-"""Bytes of a path that SQLite opens: 512 with what its journal's name adds (sqlite.org/src, MAX_PATHNAME)."""
+"""Longest path that SQLite opens, in bytes: 512 with the journal's suffix (sqlite.org/src, MAX_PATHNAME)."""
 
 NO_CODE = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE '%VIRTUAL%'"
-"""What a record has none of: SQLite would run it when a table is read or written."""
+"""Finds triggers, views and virtual tables: SQLite would run them when a table is used."""
 
 
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-"""What sqlite3 raises from reading a file; the second where its own message quotes what is no text."""
+"""Errors of sqlite3 in reading a file; the second where its own message quotes invalid UTF-8."""
 
 
 class AwayError(StudyError):
@@ -51,11 +51,11 @@ class AwayError(StudyError):
 
 
 class DamagedError(StudyError):
-    """A record that cannot be what this version wrote: which, and what is wrong with it."""
+    """A record that this version cannot have written."""
 
 
 def damaged(where: object, why: object) -> DamagedError:
-    """That the record of a study, or in a file, is damaged, and what to do."""
+    """The error for a damaged record, with its remedy; `where` is a study or a file."""
     words = " ".join(str(why).split())[:200]
     return DamagedError(f"{where}: its record is damaged: {words}; restore a backup, or delete the study")
 
@@ -74,7 +74,7 @@ def prepare(path: Path, *, journal: str = "WAL") -> None:
 
 
 def _unopened(path: Path, error: Exception) -> StudyError:
-    """That a SQLite file cannot be opened, and what to do; AwayError where the file may be sound."""
+    """The error for a file that SQLite cannot open, with its remedy; AwayError if the file may be sound."""
     said = f"{path}: cannot be opened as a study's record: {error}"
     if not os.access(path.parent, os.W_OK):
         mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
@@ -85,8 +85,8 @@ def _unopened(path: Path, error: Exception) -> StudyError:
 
 
 def options(path: Path) -> dict[str, Any]:
-    """What makes an engine connect to the SQLite file `path`: a `?`, `%`, `#` or `{` in its name would be a
-    sign of the URL's, and the record in another place.
+    """Options of an engine for the SQLite file `path`. In a URL, `?`, `%`, `#` or `{` in its name would have
+    a meaning, and the record would be another file.
     """
     return {"creator": partial(_connect, path.absolute()), "poolclass": sa.QueuePool}
 
@@ -94,9 +94,9 @@ def options(path: Path) -> dict[str, Any]:
 def reading(path: Path) -> sa.Engine:
     """An engine that reads the SQLite file `path`, also where its disk is full or read-only.
 
-    SQLite takes a lock and an index beside the file even to read. Where there is no room for them and no log
-    beside the file, nobody writes it, and it is read as it is. Errors as in `prepare`, and DamagedError from
-    any statement that finds the file damaged.
+    SQLite makes a lock and an index beside the file even to read. Where there is no room for them and no log
+    beside the file, no process writes it, and it is opened as immutable. Errors as in `prepare`, and
+    DamagedError from any statement that finds the file damaged.
     """
     creator = partial(_connect, path.absolute(), immutable=_unwritable(path))
     engine = sa.create_engine(SQLITE, creator=creator, poolclass=sa.QueuePool)
@@ -113,12 +113,12 @@ def reading(path: Path) -> sa.Engine:
 
 
 def connection(path: Path) -> sqlite3.Connection:
-    """A connection that reads the SQLite file `path`, as the engine of `reading` has them."""
+    """A connection that reads the SQLite file `path`, opened as in `reading`."""
     return _connect(path.absolute(), immutable=_unwritable(path))
 
 
 def _unwritable(path: Path) -> bool:
-    """Whether a file has to be read as it is, because its disk takes nothing. Errors as in `prepare`."""
+    """True if a file must be opened as immutable, because its disk has no room. Errors as in `prepare`."""
     try:
         prepare(path)
     except StudyError as error:
@@ -129,27 +129,27 @@ def _unwritable(path: Path) -> bool:
 
 
 def no_room(error: BaseException) -> bool:
-    """Whether an error, or what caused it, is that of a disk that is full, read-only or broken."""
+    """True if an error or its cause is that of a full, read-only or broken disk."""
     return full(error) or "READONLY" in _codes(error)
 
 
 def corrupt(error: BaseException) -> bool:
-    """Whether an error, or what caused it, is that of a file that is no longer a whole database."""
+    """True if an error or its cause is that of a corrupt database."""
     return bool({"CORRUPT", "NOTADB"} & _codes(error))
 
 
 def full(error: BaseException) -> bool:
-    """Whether an error, or what caused it, is that of a disk that is full or broken."""
+    """True if an error or its cause is that of a full or broken disk."""
     return bool({"IOERR", "FULL", "CANTOPEN"} & _codes(error))
 
 
 def locked(error: BaseException) -> bool:
-    """Whether an error, or what caused it, is that of a file that somebody else has locked."""
+    """True if an error or its cause is that of a locked file."""
     return bool({"BUSY", "LOCKED", "PROTOCOL"} & _codes(error))
 
 
 def _codes(error: BaseException | None) -> set[str]:
-    """SQLite's primary codes of an error and of what caused it, as "FULL"."""
+    """SQLite's primary codes of an error and its causes, as "FULL"."""
     names = set[str]()
     while error is not None:
         for each in (error, getattr(error, "orig", None)):
@@ -159,7 +159,7 @@ def _codes(error: BaseException | None) -> set[str]:
 
 
 def _at_rest(path: Path) -> bool:
-    """Whether a SQLite file has no log with commits beside it."""
+    """True if a SQLite file has no log with commits beside it."""
     log = path.with_name(f"{path.name}-wal")
     return path.is_file() and not (log.exists() and log.stat().st_size)
 
@@ -181,7 +181,7 @@ def refuse_code(where: object, found: Iterable[Sequence[Any]]) -> None:
 
 
 def refuse_long(path: Path) -> None:
-    """StudyError where SQLite cannot open a record at `path`, whose name is too long with all before it."""
+    """StudyError where the full path of a record at `path` is too long for SQLite."""
     size = len(os.fsencode(path.absolute()))
     if size > LONGEST_PATH:
         raise StudyError(

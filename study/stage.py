@@ -1,4 +1,4 @@
-"""What a study is at: its start, its search or its confirmation, and how far that is."""
+"""The stage of a study, its start, search or confirmation, and the progress in it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ StageName = Literal["starting", "searching", "confirming"]
 Unit = Literal["trials", "member-epochs", "seconds", "points"]
 
 STARTING = {"local": "starting Ray", "auto": "waiting for lanes", "inline": "starting"}
-"""What a run does before its first lane reports, by the address of its Ray."""
+"""Words for a run before its first lane reports, by the address of its Ray."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """What a run of a study does, and how far it is: `done` of `planned` units (None: without a limit).
+    """The stage of a run and its progress: `done` of `planned` units (None: without a limit).
 
     `words` say the same, as in "searching 31 of 60 trials".
     """
@@ -28,7 +28,7 @@ class StageProgress:
 
 
 class Limit(NamedTuple):
-    """A limit of a search's budget: the share of it that is spent, and what of it counts as spent."""
+    """A limit of a search's budget: the spent share, running trials included, and `done` of `planned`."""
 
     share: float
     done: int

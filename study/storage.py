@@ -46,7 +46,7 @@ STORAGE_ERRORS = (*DATABASE_ERRORS, StorageInternalError)
 """What a database that is damaged, full, locked or away raises from any method of a Ledger."""
 
 LOOK_S = 0.05
-"""How often a lock that somebody else has is asked for."""
+"""Interval between attempts to take a lock that is held."""
 
 _LOCK = 0x5EED
 """Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
@@ -190,9 +190,9 @@ def _postgres(text: str, *, made: bool = False) -> RDBStorage:
 
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[None]:
-    """Nobody else makes tables or studies in this PostgreSQL database meanwhile.
+    """Exclude all others from making tables or studies in this PostgreSQL database.
 
-    Who waits holds no connection: by PgBouncer there may be two, and whoever is at work needs both.
+    Waiters hold no connection: PgBouncer may have only two, and the holder of the lock needs both.
     """
     asked = sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))
     while True:

@@ -13,7 +13,7 @@ from trainable.contract import METRICS, Measurement
 @dataclass(frozen=True, slots=True)
 class Tested:
     """A point on the test set: means of its metrics over `replicates` fresh seeds, and their sample standard
-    deviations, None of one seed.
+    deviations, None for one seed.
     """
 
     replicates: int
@@ -27,9 +27,9 @@ class Tested:
 
 
 def confirmed(ledger: Reader, same: Mapping[Key, Key]) -> Reader | None:
-    """The confirmation of a search, its points called as in `same` where they are there.
+    """The confirmation of a search, its points renamed by `same`.
 
-    So a point that an old plan names by a repeated trial is called as the search's tables call it.
+    A point that an old plan names by a repeated trial gets the name that the search's tables use.
     """
     confirmation = ledger.confirmation()
     if confirmation is not None and confirmation.plan is not None and same:
@@ -41,9 +41,9 @@ def confirmed(ledger: Reader, same: Mapping[Key, Key]) -> Reader | None:
 
 
 def tested(confirmation: Reader | None) -> dict[tuple[int, int], Tested]:
-    """The confirmed points by their trial and epoch in the search, as far as their seeds are measured.
+    """The confirmed points by their trial and epoch in the search, from the seeds measured so far.
 
-    Seeds with a metric that is not finite are left out, and so are points without any other.
+    Seeds with a non-finite metric are left out, as are points without any other seed.
     """
     if confirmation is None or confirmation.plan is None:
         return {}

@@ -15,7 +15,7 @@ from study.front_table import FrontTable
 from study.progress import Snapshot
 
 PROGRESS = re.compile(r"\S+: ([^;]*, )?(?P<percent>\d+)% in .*; \d+ member-epochs; front: ")
-"""What only a `line` says in one line: how much of the training is done, and what came of it."""
+"""Matches the output of `line`, and only that."""
 
 SHOWN, BAR = 8, 68
 """What the live view has room for: points of the front, columns of the bar."""
@@ -39,7 +39,7 @@ def lines(seen: Snapshot) -> tuple[str, ...]:
 
 
 def _stage(seen: Snapshot) -> str:
-    """What the run does now, before what it has done; nothing where nobody drives the study."""
+    """The stage, as a prefix of the line; empty where no run drives the study."""
     if seen.state != "running" or seen.stage is None:
         return ""
     waiting = "" if seen.lanes or seen.stage.name == "starting" else ", waiting for lanes"
@@ -47,18 +47,18 @@ def _stage(seen: Snapshot) -> str:
 
 
 def left(left_s: float | None) -> str:
-    """The time left, after what it belongs to; nothing where it is unknown."""
+    """The time left, as a suffix; empty where it is unknown."""
     return "" if left_s is None else f", about {duration(left_s)} left"
 
 
 def standing(seen: Snapshot) -> str:
-    """How the study stands and why, and the command that resumes it."""
+    """The state, its reason, and the command that resumes the study."""
     again = "" if seen.state in ("running", "complete") else f"; `study run {seen.spec.name}` resumes it"
     return f"{seen.state}: {seen.reason}{again}"
 
 
 def found_later(seen: Snapshot) -> Iterator[str]:
-    """Points of the front that the confirmation does not cover, and what to do; nothing without any."""
+    """A line on points of the front outside the confirmation, with the remedy; none without such points."""
     later = 0 if seen.confirmation is None else seen.confirmation.found_later
     if later:
         points, name = len(seen.front.points), seen.spec.name
@@ -109,7 +109,7 @@ def duration(seconds: float) -> str:
 
 
 def view(seen: Snapshot) -> Group:
-    """The live view: how much of the training is done, the study in lines, points spread along its front."""
+    """The live view: a progress bar, the study in lines, and points spread along its front."""
     table = [FrontTable(seen, most=SHOWN)] if seen.front.points else []
     return Group(_bar(seen.share), *map(Text, line(seen).split("; ")), *table)
 

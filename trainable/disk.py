@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
-"""What a shell gives for a pipe of its own: somebody writes there."""
+"""Paths of pipes that a shell makes: a process writes to them."""
 
 KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -20,8 +20,8 @@ KINDS = (
 
 
 def irregular(path: Path) -> str | None:
-    """The kind of what is at `path`, as "a named pipe", where it is no file to read to its end: a reader
-    might wait for ever. None for a file, and a shell's pipe; OSError where there is nothing.
+    """The kind of the file at `path`, as "a named pipe", if a reader might wait on it for ever. None for a
+    regular file and a shell's pipe; OSError where there is nothing.
     """
     mode = path.stat().st_mode
     if stat.S_ISFIFO(mode) and str(path).startswith(PIPES):

@@ -12,7 +12,7 @@ DAMPING = 5.0
 """Ratings of zero offset that each bias is averaged with; LensKit's usual value."""
 
 ROUNDING = 1e-12
-"""Of the mean squared rating: an error as small is one of arithmetic."""
+"""Share of the mean squared rating below which an error is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ def trivial(fold: Fold) -> Trivial:
 
 
 def unbeatable(trivial: Trivial, fold: Fold) -> tuple[str, ...]:
-    """A warning for each trivial model of this fold that no model can beat: it makes no mistake.
+    """A warning for each trivial model of this fold that no model can beat, because it makes no error.
 
-    Its mean squared error is 0 but for rounding where all ratings are equal, say; the hypervolume is then 0
-    whatever is trained.
+    With equal ratings, for example, the mean squared error is 0 up to rounding, and so is every
+    hypervolume.
     """
     nothing = "so no model beats both trivial models, and every hypervolume is 0"
     said = [

@@ -58,7 +58,7 @@ def confirmed(tables: Tables) -> Section:
 
 
 def answer(tables: Tables, found: Confirmation) -> str:
-    """How many points are confirmed, how many of them stay non-dominated on test, and how sure that is."""
+    """The number of confirmed points, the number that stay non-dominated on test, and the uncertainty."""
     staying, outcomes = int(found.non_dominated.sum()), Counter(found.outcomes)
     planned, there = len(tables.manifest["confirmation"]["points"]), len(found.points)
     so_far = (

@@ -13,7 +13,7 @@ ROWS = 50
 """Rows listed at most."""
 
 STAGES = {"search": "the search", "confirm": "the confirmation"}
-"""The stages of a study by their name in the manifest, and as they are called."""
+"""The stages of a study: name in the manifest → words in the report."""
 
 
 def cost(tables: Tables) -> Section:
@@ -106,7 +106,7 @@ def _stopping(tables: Tables) -> list[Block]:
 
 
 def _reasons(trials: pd.DataFrame) -> Grid:
-    """How trials ended: reasons that differ only in numbers are one row, with the range of each number."""
+    """Reasons for the ends of trials; those that differ only in numbers share a row with the ranges."""
     alike: dict[tuple[str, ...], list[tuple[str, float]]] = {}
     for state, reason, epochs in zip(trials["state"], trials["reason"], trials["epochs"], strict=True):
         said = text.general(reason)

@@ -47,7 +47,7 @@ def verdict(tables: Tables) -> Section:
 
 
 def _noise(tables: Tables) -> str:
-    """What one seed leaves open: in numbers where they were measured, on these data with this split."""
+    """A warning about the noise of one seed; with numbers for the data and split that were measured."""
     data = tables.manifest["data"]
     known = (data["source"], data["split"]) == ("ml-100k", "per-user")
     return f"{ONE_SEED} {MEASURED if known else CHOSEN} {CONFIRM}"

@@ -13,7 +13,7 @@ STUDIES = Path("studies")
 
 
 def homes(*, every: bool) -> "list[Path]":
-    """The folders that studies lie in below `studies`: this one, and `every` other that is noted."""
+    """The homes, folders that contain `studies`: this one and, with `every`, all noted ones."""
     if not every:
         return [Path()]
     from study.homes import known

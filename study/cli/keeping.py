@@ -54,7 +54,7 @@ def backup(
 
 
 def _fetch_backup(name: str, made: Path, address: str) -> None:
-    """Have a cluster's head back a study up, and put the file at `made`; it is not kept there."""
+    """Back a study up on a cluster's head and move the file to `made` here."""
     from trainable.disk import put
 
     if made.exists():

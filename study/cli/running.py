@@ -43,7 +43,7 @@ def run(
 
 
 def _note_home() -> None:
-    """Note the working folder on a cluster, so that its studies are found after Ray's head was restarted."""
+    """Note the working folder on a cluster, so that its studies are found after a restart of Ray's head."""
     from study import homes
 
     try:
@@ -81,7 +81,7 @@ def confirm(
 
 
 def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
-    """Drive a study, and say how that went and where its report is; `again` is the command that goes on."""
+    """Drive a study, then print its outcome and its report's path; `again` is the command that resumes."""
     from study import progress, view
     from study.reader import Reader
 
@@ -108,7 +108,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
 
 
 def _more(reason: str) -> str:
-    """What a larger budget would bring a study that is complete."""
+    """A note on the effect of a larger budget on a complete study."""
     if "tried" in reason:  # the space is used up
         return ""
     if reason.endswith("confirmed"):

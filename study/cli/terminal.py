@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from study.progress import Snapshot
 
 SHOWN = 25
-"""Points of a long front, and trials that ended early, that a command shows."""
+"""The most points of a front, and trials that ended early, that a command shows."""
 
 console = Console()
 
@@ -39,11 +39,11 @@ PLAIN = {
     "·": "*",
     "\xa0": " ",
 }
-"""Characters of ours that a terminal may not have, in ASCII."""
+"""ASCII replacements of our characters, for terminals without them."""
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What is printed for characters that the terminal's encoding lacks."""
+    """Error handler: ASCII for characters that the terminal's encoding lacks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -51,7 +51,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def speak_plainly() -> None:
-    """Print whatever the terminal is: characters that its encoding lacks become others, and raise nothing."""
+    """Replace characters that the terminal's encoding lacks, instead of raising an error."""
     codecs.register_error("plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -68,17 +68,17 @@ def show_front(seen: "Snapshot", *, most: int | None = None) -> None:
 
 
 def say(text: str) -> None:
-    """A line as it is: not wrapped, not coloured, brackets and all, but nothing that a terminal obeys."""
+    """Print a line without wrapping, colours or markup; control characters are escaped."""
     console.print(printable_lines(text), soft_wrap=True, highlight=False, markup=False)
 
 
 def complain(text: str) -> None:
-    """A line on stderr."""
+    """Print a line to stderr; control characters are escaped."""
     print(printable_lines(text), file=sys.stderr)
 
 
 def add_row(table: Table, *cells: str) -> None:
-    """Add a row of text, which is no markup and nothing that a terminal obeys."""
+    """Add a row of plain text: no markup; control characters are escaped."""
     table.add_row(*(Text(printable(cell)) for cell in cells))
 
 

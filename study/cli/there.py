@@ -20,9 +20,9 @@ def ask(
     quiet: bool = False,
     mixed: bool = False,
 ) -> "Answer":
-    """The answer of a cluster's head to a command, said here; `mixed` where files come among ours.
+    """Run a command on a cluster's head and print its answer here; `mixed` where files come among ours.
 
-    The files to `take` are not kept there.
+    The files to `take` are removed there.
     """
     from study import relay
 

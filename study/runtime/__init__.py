@@ -35,7 +35,7 @@ each worker with `uv run`. Our workers take the driver's own Python instead.
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: the study's folder, and why.
+    """The end of a run: the study's folder, and the reason.
 
     `complete` speaks of the study; `trained` says whether this run had anything to do, `interrupted`
     whether a signal ended it. `report` is the page that was written, None where none was asked for.
@@ -51,8 +51,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What is written while Ray ends: `write` is given the study's folder and returns the report's page, or
-    None. `ahead` imports what that takes while Ray starts; `words` say what is written.
+    """Output that is written while Ray ends. `write` takes the study's folder and returns the report's page
+    or None; `ahead` imports its modules while Ray starts; `words` describe it to the user.
     """
 
     words: str
@@ -81,8 +81,8 @@ def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Te
 def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
 
-    With `[confirm]` in the spec its front is confirmed then; a confirmation that has begun resumes in any
-    case. StudyError for what the user can mend: another spec under this name, data that cannot be had, a
+    With `[confirm]` in the spec its front is then confirmed; a confirmation that has begun always resumes.
+    StudyError for a usage error: another spec under this name, data that cannot be had, a
     second run of the same study, lanes that fit nowhere.
 
     In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
@@ -140,7 +140,7 @@ def _claimed(
                     return drive(record, number, work, folder, interrupt)
 
                 reason = _trained(ledger, split, asked, train, search=search)
-                ledger.release(number, reason)  # what is written below says when and why the run ended
+                ledger.release(number, reason)  # the files written below name its end and reason
                 if finish.words:
                     tell(finish.words)
                 written = beside(partial(finish.write, folder))
@@ -166,7 +166,7 @@ def _claimed(
 def _trained(
     ledger: Ledger, split: Split, asked: Confirm | None, train: Callable[[Ledger, Job], str], *, search: bool
 ) -> str:
-    """Train what is left of the search, and of the confirmation asked for; why the last of them ended."""
+    """Train the rest of the search and of the confirmation asked for; return the reason of the last end."""
     reason = "nothing was left to train"
     if search and complete(ledger) is None:
         reason = train(ledger, job(ledger.spec, split.search))
@@ -180,7 +180,7 @@ def _trained(
 
 
 def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
-    """Why nothing is left to train of a study, or None; without `search` only its confirmation counts."""
+    """The reason that a study is complete, or None; without `search` only its confirmation counts."""
     enough = complete(ledger) if search else "the front"
     return done(enough, ledger.confirmation(), asked=asked is not None)
 
@@ -204,10 +204,9 @@ def job(spec: StudySpec, fold: Fold) -> Job:
 def _place(
     ledger: Ledger, number: int, interrupt: Interrupt, tell: Tell, ahead: Callable[[], object]
 ) -> Iterator[Drive]:
-    """What drives a record to its end: in this process, or on one Ray for the search and its confirmation.
+    """The function that drives a record: in this process, or on one Ray for the search and its confirmation.
 
-    While Ray starts, a thread gets ready what is needed before and after the lanes: the compiled code of
-    those on this machine's CPUs, and `ahead`.
+    While Ray starts, threads compile the kernel for lanes on this machine's CPUs and call `ahead`.
     """
     runtime = ledger.spec.runtime
     compile_kernel = partial(prepare, runtime.engine, partial(tell, COMPILING))
@@ -219,7 +218,7 @@ def _place(
 
     here = runtime.address == "local" and trains_on_this_cpu(runtime)
     compiled = beside(compile_kernel if here else lambda: None)
-    beside(lambda: (compiled.exception(), ahead()))  # after it: threads that import SciPy at once may meet
+    beside(lambda: (compiled.exception(), ahead()))  # after it: two threads must not import SciPy at once
     with ExitStack() as stack:
         if stack.enter_context(start.connected(ledger.spec)):
             stack.enter_context(head.attended(head.addresses(), ledger, number, interrupt))

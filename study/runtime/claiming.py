@@ -1,6 +1,6 @@
-"""Claiming a study whose last driver cannot be seen from here: it may be dead, or slow.
+"""Claim a study whose last driver cannot be seen from here: it may be dead, or slow.
 
-Its process is in another container or on another host. Only its silence tells that it is dead.
+Its process is in another container or on another host. Only a minute of silence shows that it is dead.
 """
 
 import logging
@@ -10,19 +10,19 @@ from study.ledger import Ledger, TakenError
 from study.record import SILENT_RUN_S
 
 LOOK_S = 1.0
-"""From one look at the record to the next: a driver that lives renews its run once a second."""
+"""Interval between looks at the record: a live driver renews its run once a second."""
 
 PATIENCE_S = 10.0
-"""How long a driver may be silent before the user is told that its silence is waited for."""
+"""Silence of a driver after which the log says that the claim waits for it."""
 
 log = logging.getLogger("study.runtime")
 
 
 def claimed(ledger: Ledger) -> int:
-    """The number of a run by this process that drives the study from now on.
+    """Claim the study for this process; return the number of the new run.
 
-    Waits while a driver that cannot be seen from here is silent, and claims the study once that has lasted
-    for `SILENT_RUN_S`. TakenError where the driver is heard meanwhile, or is seen to run.
+    Waits while a driver that cannot be seen from here is silent, until the silence has lasted
+    `SILENT_RUN_S`. TakenError where that driver renews its run, or is seen to run.
     """
     heard: tuple[int, float] | None = None
     told = False

@@ -20,7 +20,7 @@ OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Environment variables that Ray's client puts in the place of the address it is given."""
 
 PAST = {"http": None, "https": None, "all": None}
-"""Proxies as `requests` takes them: none, whatever the environment says."""
+"""The `proxies` argument of `requests` that overrides the environment: no proxy."""
 
 NEEDS = (
     "set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or its file in RAY_AUTH_TOKEN_PATH"
@@ -42,7 +42,7 @@ class Client(JobSubmissionClient):
 
     @contextmanager
     def answering_within(self, seconds: float) -> Iterator[None]:
-        """While this is entered, a head that takes longer than this to answer one request is away."""
+        """In this block, a head that takes longer than `seconds` to answer a request is away."""
         self._response_s = seconds
         try:
             yield

@@ -24,13 +24,12 @@ from study.spec import StudySpec
 from trainable.contract import StudyError
 
 AWAY_S, REQUEST_S, MOST_LOOK_S = 15.0, 7.0, 5.0
-"""While a job is followed: how long its head may be away, how long it may take to answer one request, and the
-longest time between two. With all of them at their worst a head that dies is noticed within 30 s.
+"""While a job is followed: the longest absence of its head, the timeout of a request, and the longest
+interval between two requests. Together they notice a dead head within 30 s.
 """
 
 UNREAD_S = 120.0
-"""How long the log of a job may be out of reach while its head answers: what reads it may yet have to start.
-"""
+"""The longest time without a job's log while its head answers: the agent that reads it may still start."""
 
 READY_S = 60.0
 """How long a head that has just been started may ask us to come back later."""
@@ -104,7 +103,7 @@ class Head:
         """The job that runs the study of `spec`: the live one, or one that begins now.
 
         Only the spec is sent, and `with_package` this machine's pareto-study with it. The study lies in
-        `studies/NAME` of runtime.home there, or of the home folder of whoever runs Ray. StudyError where a
+        `studies/NAME` of runtime.home there, or of the home folder of Ray's user. StudyError where a
         job with another question runs under this name, or the cluster has no room for it. A live job that
         confirms the study is found, too.
         """
@@ -130,7 +129,7 @@ class Head:
         return _found(found, same=found.metadata["spec"] in ("", metadata["spec"]))
 
     def confirm(self, study: str, *, fingerprint: str, unfinished: bool) -> Submitted:
-        """The job that confirms the study of this name and fingerprint there: the live one, or a new one.
+        """The job that confirms the study of this name and fingerprint: the live one, or a new one.
 
         StudyError where a job runs its search.
         """
@@ -149,9 +148,7 @@ class Head:
         return _found(found, same=True)
 
     def follow(self, job: str) -> Iterator[str]:
-        """What a job says, piece by piece, until it has ended; AwayError or RefusedError where its head stays
-        away.
-        """
+        """A job's log, in pieces, until the job ends; AwayError or RefusedError where its head stays away."""
         said, heard, read = 0, time.monotonic(), time.monotonic()
         while True:
             began = time.monotonic()
@@ -209,7 +206,7 @@ class Head:
         return live is not None
 
     def live(self) -> list[str]:
-        """What runs or waits on the cluster: its studies by name, any other job by its id."""
+        """Running and waiting jobs on the cluster: studies by name, other jobs by id."""
         jobs = (job for job in self._list() if not job.status.is_terminal())
         return sorted((job.metadata or {}).get("study") or job.submission_id or job.job_id for job in jobs)
 
@@ -231,8 +228,8 @@ class Head:
         take: Sequence[str] = (),
         width: int = 80,
     ) -> Answer:
-        """The answer of `study` with `arguments` in the home of `study` there, with `files` it leaves; those
-        to `take` are not kept there.
+        """Run the command `arguments` in the home of `study` there; return its answer with `files`. Those to
+        `take` are removed there.
         """
         known = self._jobs(study)[-1:]
         home = known[0].metadata["home"] if known and study is not None else ""
@@ -293,7 +290,7 @@ class Head:
     def _begin(
         self, entrypoint: str, metadata: dict[str, str], spec: StudySpec | None = None
     ) -> "str | _Job":
-        """The name of the study's job that begins now, or the live one that is there."""
+        """Start a job of the study and return its name, or return the live job."""
         study, package = metadata["study"], bool(metadata["package"])
         while (live := self._live(study)) is None:
             name = f"{study}-{max((job.number for job in self._jobs(study)), default=0) + 1}"

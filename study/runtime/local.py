@@ -1,4 +1,4 @@
-"""A Ray on this machine that outlives the process that started it while jobs run on it.
+"""A Ray on this machine; while jobs run on it, it outlives the process that started it.
 
 It runs as a process of its own, with a dashboard on loopback and a token that only its user can read. A file
 beside the studies says where it is, so that a later process finds it; the last that uses it ends it, if no
@@ -27,7 +27,7 @@ from trainable.contract import StudyError
 
 FILE, TOKEN, LOG = ".ray.json", ".ray.token", ".ray.log"
 LOCK, USERS = ".ray.lock", ".ray.users"
-"""Files that are locked: while Ray is started or ended; and, shared, by each process that uses it."""
+"""Lock files: one is held while Ray is started or ended, the other shared by each process that uses it."""
 
 STARTS_S, ENDS_S = 60.0, 120.0
 LOOK_S = 0.2
@@ -35,10 +35,10 @@ LOOK_S = 0.2
 
 @contextmanager
 def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
-    """The URL of the dashboard of the Ray for the studies in `home`, which is started where none runs.
+    """The dashboard's URL of the Ray for the studies in `home`; starts that Ray unless it runs.
 
     This process has access from here on. When the block ends, that Ray ends, unless a job runs on it or
-    another process uses it: then `said` is given how to end it. StudyError where Ray does not start.
+    another process uses it: then `said` gets the command that ends it. StudyError where Ray does not start.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / USERS).open("w") as users:
@@ -58,14 +58,14 @@ def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
 
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
-    """Alone in starting and ending the Ray for `home`."""
+    """Hold the lock for starting and ending the Ray of `home`."""
     with (home / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _known(home: Path) -> tuple[str, int]:
-    """The URL and the process that were written down; an empty URL and 0 where there are none."""
+    """The URL and pid on file; an empty URL and 0 where there are none."""
     try:
         known = json.loads((home / FILE).read_text(encoding="utf-8"))
         return str(known["url"]), int(known["pid"])
@@ -74,7 +74,7 @@ def _known(home: Path) -> tuple[str, int]:
 
 
 def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
-    """End the Ray for `home` if nothing uses it; else why it is left running and how to end it."""
+    """End the Ray for `home` if nothing uses it; else return why it runs on and how to end it."""
     url, pid = _known(home)
     if not url or not _answers(url, home):
         return ""
@@ -102,7 +102,7 @@ def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
 
 
 def _live(url: str) -> list[str]:
-    """What runs or waits on a Ray, by name."""
+    """Running and waiting jobs on a Ray, by name."""
     from study.runtime.jobs import Head  # Ray reads its token when it is imported
 
     return Head(url).live()
@@ -129,7 +129,7 @@ def _started(home: Path) -> str:
     url = f"http://{HERE}:{port}"
     try:
         _await(process, url, home)
-    except BaseException:  # an interrupt too: what has no file yet would be found by nobody
+    except BaseException:  # an interrupt too: without its file no process would find this Ray
         process.terminate()
         process.wait()
         raise

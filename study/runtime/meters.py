@@ -1,4 +1,4 @@
-"""What a Prometheus reads of a study with `runtime.meters`, at Ray's metrics endpoint on the driver's node.
+"""Prometheus gauges of a study with `runtime.meters`, at Ray's metrics endpoint on the driver's node.
 
 Gauges say what the record says, so they are right after any restart; counts and latencies come from the
 referee as they happen. Every series has the study's name and its stage, search or confirm, as labels.

@@ -1,7 +1,7 @@
-"""A Ray of one's own that other users of the machine cannot reach: loopback, a token, a folder of mode 0700.
+"""A private Ray that other users of the machine cannot reach: loopback, a token, a folder of mode 0700.
 
-Ray by itself listens on every interface, writes its token into `~/.ray` for everybody to read, and lets
-everybody write to its temporary folder.
+By default Ray listens on every interface, writes a world-readable token into `~/.ray`, and makes its
+temporary folder world-writable.
 """
 
 import logging
@@ -21,12 +21,12 @@ from trainable.contract import StudyError
 
 HERE = "127.0.0.1"
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Ray's switch for a Ray that no other machine joins, on any system. Without it Ray replaces 127.0.0.1."""
+"""Keeps other machines from joining this Ray, on any system. Otherwise Ray replaces 127.0.0.1."""
 
 PREFIX = "study-"
 SHARED = "/tmp"  # noqa: S108 - a folder of our own is made in it
 LONGEST_SOCKET = 107
-"""Bytes of the path of a Unix socket on Linux."""
+"""The most bytes of a Unix socket's path on Linux."""
 
 BELOW = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 """The longest path of a socket that Ray makes inside our folder."""
@@ -35,10 +35,10 @@ log = logging.getLogger("study.runtime")
 
 
 def folder() -> Path:
-    """A new folder for a Ray's files, which only this user may enter, with a path that is short enough.
+    """Make a folder for Ray's files that only this user may enter; its path is short enough for sockets.
 
-    It lies in the folder for temporary files, or in /tmp where that has too long a path for Ray's sockets.
-    StudyError where neither will do.
+    It lies in the folder for temporary files, or in /tmp where that path is too long for Ray's sockets.
+    StudyError where neither works.
     """
     places = list(dict.fromkeys((gettempdir(), SHARED)))
     short = [place for place in places if _fits(place)]
@@ -63,7 +63,7 @@ def _fits(place: str) -> bool:
 def private() -> Iterator[Mapping[str, Any]]:
     """The arguments of `ray.init` for a Ray that only this user reaches. Restores the environment.
 
-    Ray reads the environment when it is imported, so it is made to read it again, here and at the end.
+    Ray reads the environment when it is imported; this makes it read it again, here and at the end.
     """
     from ray._private import ray_constants
 
@@ -84,7 +84,7 @@ def private() -> Iterator[Mapping[str, Any]]:
 
 
 def check_private(addresses: list[str]) -> None:
-    """StudyError where a Ray of one's own has a node that others can reach."""
+    """StudyError where a node of a private Ray listens beyond loopback."""
     for address in addresses:
         if not ip_address(address).is_loopback:
             raise StudyError(
@@ -95,7 +95,7 @@ def check_private(addresses: list[str]) -> None:
 
 def _authentication_read() -> None:
     raylet = import_module("ray._raylet")  # compiled, without types
-    raylet.Config.initialize("")  # first: a thread of Ray's that still ends must not miss a token it needs
+    raylet.Config.initialize("")  # first: a thread of Ray that still ends may need the token
     raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 

@@ -92,7 +92,7 @@ def _gpus(runtime: Runtime, nodes: Iterable[Node]) -> float:
 
 
 def trains_on_this_cpu(runtime: Runtime) -> bool:
-    """Whether lanes on this machine train on its CPU: they have to, or the machine has no GPU of NVIDIA's."""
+    """True if lanes on this machine train on its CPU: the spec says so, or there is no NVIDIA GPU."""
     if runtime.engine in CPU_ENGINES or runtime.gpus_per_lane == 0:
         return True
     return runtime.gpus_per_lane == "auto" and not any(Path("/proc/driver/nvidia/gpus").glob("*"))

@@ -1,4 +1,4 @@
-"""Ray's start and its end. Ray Tune, which takes longer to import, is not needed for either."""
+"""Start and end Ray. Neither needs Ray Tune, which takes longer to import."""
 
 import os
 import signal
@@ -25,8 +25,8 @@ ENVIRONMENT = {
 
 @contextmanager
 def connected(spec: StudySpec) -> Iterator[bool]:
-    """A connection to Ray: the one there is, one of its own on this machine, or the cluster's; whether it is
-    one of its own.
+    """Connect to Ray: the present connection, a private Ray on this machine, or the cluster. Yields True for
+    a private Ray.
 
     Ray puts the working folder first on its workers' path, and below `uv run` it may read every file in it.
     The driver works from an empty folder: a user's `analysis.py` must not replace our package, and a record
@@ -53,18 +53,18 @@ def connected(spec: StudySpec) -> Iterator[bool]:
 
 
 def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
-    """What `ray.init` needs besides: for a Ray of one's own, what keeps others out."""
+    """More arguments of `ray.init`: those that keep others out of a private Ray."""
     return own.private() if address == "local" else nullcontext({})
 
 
 def _init(address: str, more: Mapping[str, Any]) -> None:
-    """Connect to Ray. StudyError where it does not start, or is not there: Ray raises errors of any kind."""
+    """Call `ray.init`. StudyError for any error of Ray: it does not start, or is not there."""
     try:
         ray.init(
-            address=address,  # "local" is one of its own, even where a cluster runs on this machine
+            address=address,  # "local" starts a new Ray, even where a cluster runs on this machine
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
-            logging_level="CRITICAL",  # what ends a run is said by us; Ray would print it lane by lane
+            logging_level="CRITICAL",  # we report the end of a run; Ray would print it for each lane
             **more,
         )
     except StudyError:
@@ -79,12 +79,12 @@ def _init(address: str, more: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _term_kept() -> Iterator[None]:
-    """What TERM does is afterwards as it was: Ray sets that, and leaves the process to end without a word."""
+    """Restore the handler of TERM: that of Ray ends the process without a message."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        if current_thread() is main_thread() and before is not None:  # None: set by C, which Python cannot
+        if current_thread() is main_thread() and before is not None:  # None: a handler that was set in C
             signal.signal(signal.SIGTERM, before)
 
 

@@ -23,10 +23,10 @@ from study.spec import StudySpec
 from trainable.streams import derive
 
 REDRAWS = 3
-"""How often a sampler draws again where it repeats a trial; then an untried configuration is chosen."""
+"""Redraws of a sampler that repeats a trial; then an untried configuration is chosen."""
 
 RANDOM_REDRAWS = 100
-"""How often real numbers are drawn again at random: a range between two neighbours has no third number."""
+"""Random redraws of real numbers: a range between two neighbouring doubles has no third number."""
 
 SAMPLERS: Mapping[SamplerName, str] = {
     "tpe": "study.samplers.tpe:tpe",
@@ -41,7 +41,7 @@ SAMPLERS: Mapping[SamplerName, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A trial to be drawn, as it was before anything was drawn for it; the parameters of all others."""
+    """A trial to be drawn, without its parameters, and the parameters of all other trials."""
 
     study: optuna.Study
     trial: FrozenTrial
@@ -83,8 +83,8 @@ class KeyedSampler(BaseSampler):
     again, `REDRAWS` times at most, and then one of the untried is chosen at random. Only where none is left
     does a trial repeat another.
 
-    A trial that was drawn in part (a kill came between) is drawn as it was, from the beginning, and keeps
-    that part: what depends on no other trial is what it would have been.
+    A trial that a kill left drawn in part is drawn again from the beginning and keeps that part. Values that
+    depend on no other trial come out the same.
     """
 
     def __init__(self, spec: StudySpec, space: SearchSpace) -> None:
@@ -125,9 +125,9 @@ class KeyedSampler(BaseSampler):
         return drawn or self._draw("random", 0, ask, {})
 
     def _opened(self, ask: Ask, named: Mapping[str, Any]) -> dict[str, Any] | None:
-        """An initial configuration; None where every one that fits what is named was tried.
+        """An initial configuration; None where every configuration with the `named` values was tried.
 
-        Where nothing is shared it may have the parameters of another one that names another weight.
+        Where nothing is shared it may repeat the parameters of an initial one that names another weight.
         """
         if (drawn := self._new("random", ask, named)) is not None:
             return drawn
@@ -140,7 +140,7 @@ class KeyedSampler(BaseSampler):
         return drawn if drawn is not None and self._space.sharing(drawn) == "none" else None
 
     def _new(self, name: SamplerName, ask: Ask, pinned: Mapping[str, Any]) -> dict[str, Any] | None:
-        """An untried configuration with what is pinned; None where there is none."""
+        """An untried configuration with the `pinned` values; None where there is none."""
         needed = pinned.keys() if "sharing" not in pinned and len(self._space.branches) > 1 else set()
         for redraw in range(REDRAWS + 1):
             drawn = self._draw(name, redraw, ask, pinned)

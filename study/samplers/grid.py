@@ -13,9 +13,9 @@ from study.samplers import Draw
 
 
 class Grid(RandomSampler):
-    """A trial takes one of the configurations that no other has, each as likely as any other.
+    """A trial takes an untried configuration, all of them equally likely.
 
-    So a budget that ends early, and a rule that compares with earlier trials, see a fair part of the grid.
+    A budget that ends early, and a rule that compares with earlier trials, see a fair sample of the grid.
     """
 
     def __init__(self, draw: Draw) -> None:
@@ -28,7 +28,7 @@ class Grid(RandomSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """The values of this trial's configuration; none, for random ones, where every one was tried."""
+        """The values of this trial's configuration; empty, so that they are drawn, where all were tried."""
         others = (other.params for other in study.get_trials(deepcopy=False) if other.number != trial.number)
         untried = Untried(self._draw.space.branches, others, {})
         return (untried.choose(Random(self._draw.seed))[1] or {}) if untried.counts else {}

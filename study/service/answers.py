@@ -27,11 +27,11 @@ class Counts(Answer):
     failed: int = 0
     running: int = 0
     unfinished: int = 0
-    """Without an end, in a study that nobody runs now; the next run resumes them."""
+    """Trials without an end in a study without a run; the next run resumes them."""
 
 
 class StageProgress(Answer):
-    """What a run of the study does now, or would do next."""
+    """The stage that a run of the study is in, or would enter next."""
 
     name: StageName
     done: int
@@ -57,7 +57,7 @@ class Summary(Answer):
     member_epochs: int = 0
     """Epochs trained, summed over configurations and seeds."""
     share: float = 0.0
-    """The part of all training that is done, 0 to 1; that of a confirmation counts."""
+    """The share of all training that is done, 0 to 1, the confirmation's included."""
     wall_s: float = 0.0
     left_s: float | None = None
     """An estimate of the seconds until it is complete; null while too little is known."""
@@ -98,7 +98,7 @@ class Tested(Answer):
     mrr_all: float
     mse: float
     mrr_sd: float | None
-    """Null of one seed."""
+    """Null for one seed."""
     mrr_all_sd: float | None
     mse_sd: float | None
     replicates: int
@@ -114,7 +114,7 @@ class FrontPoint(Answer):
     mrr_all: float
     mse: float
     beats_trivial: bool
-    """Whether it is better than the trivial models in both objectives."""
+    """True if it beats the trivial models in both objectives."""
     test: Tested | None
     """The same point on the test set; null where it is not confirmed."""
     config: Config

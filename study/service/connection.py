@@ -1,4 +1,4 @@
-"""A connection of the service: no byte waits for another, and the head of a request may not take for ever."""
+"""A connection of the service, without Nagle's delay and with a timeout for the head of a request."""
 
 import asyncio
 import socket
@@ -6,14 +6,14 @@ import socket
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 20.0
-"""How long the head of a request may take, from the first connection or byte on."""
+"""The longest time for the head of a request, from the connection or its first byte."""
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, closed where a request's head does not come; its sockets do not collect bytes.
+    """uvicorn's connection with Nagle's algorithm off; it closes where a request's head does not arrive.
 
-    asyncio turns Nagle's algorithm off for sockets that name their protocol, which those that we listen on do
-    not: the body of each answer would wait for the client's delayed acknowledgement of its head, 40 ms.
+    asyncio turns Nagle's algorithm off only for sockets that name their protocol, and ours do not. The body
+    of each answer would wait 40 ms for the client's delayed acknowledgement of its head.
     """
 
     _late: asyncio.TimerHandle | None = None
@@ -37,7 +37,7 @@ class Connection(H11Protocol):
             self._late.cancel()
 
     def _watch(self) -> None:
-        """Give the head of the next request its time, once; a request that is here has all it needs."""
+        """Start the timeout of the next head unless it runs; cancel it while a request is handled."""
         if not self._waits():
             if self._late is not None:
                 self._late.cancel()

@@ -37,10 +37,9 @@ class Desk:
         self._lock = Lock()
 
     def study(self, name: str, *, writes: bool = True) -> Study:
-        """All that is told of a study, with the last job where the record does not say all.
+        """The study as the service shows it, with the last job where the record is incomplete.
 
-        Where what runs studies does not answer, the job is "unknown". Whoever may not write is told that
-        something failed, and not in which words.
+        The job is "unknown" where Ray does not answer. Without `writes` the words of a failure are left out.
         """
         told = self._told(self.shelf.look(name))
         return told if writes else discretion.study(told)

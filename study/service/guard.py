@@ -1,4 +1,4 @@
-"""What surrounds every request: limits on its body, where it may come from, headers, a line a write."""
+"""Middleware of every request: limits on its body, checks of its origin, headers, a log line a write."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ MOST_BYTES = 64 * 1024
 """The longest body: a spec takes two thousand bytes."""
 
 BODY_S, LINGER_S = 20.0, 1.0
-"""How long a body may take; how long an answer waits for a body that nobody reads."""
+"""The longest time for a body; the longest wait of an answer for an unread body."""
 
 TOO_LONG = f"the body is longer than {MOST_BYTES} bytes"
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -112,7 +112,7 @@ def _problem(status: int, detail: str) -> JSONResponse:
 class _Body:
     """A request's body as it comes, with limits on its length and its time.
 
-    It is read by whoever needs it, once it is known who asks: a body without a token is not waited for.
+    It is read only after authentication: a request without a token does not wait for its body.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -142,7 +142,7 @@ class _Body:
         return message
 
     async def lingered(self) -> bool:
-        """Whether the body is whole, now or in a moment: else its connection takes no further request."""
+        """True if the body is complete now or in a moment; else the connection takes no further request."""
         self._until = min(self._until, time.monotonic() + LINGER_S)
         try:
             while not (self._whole or self._refused):

@@ -28,7 +28,7 @@ def read(folder: Path, mark: Mark | None) -> Summary | None:
     try:
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         return Summary.model_validate_json(rest) if first == _key(mark) else None
-    except (ValidationError, UnicodeDecodeError, OSError):  # of another version, damaged, or just deleted
+    except (ValidationError, UnicodeDecodeError, OSError):  # from another version, damaged, or just deleted
         return None
 
 

@@ -75,7 +75,7 @@ def _words(counts: Counts) -> str:
 
 
 def root(request: Request) -> str:
-    """The path below which the service lies, as "/x"; "" where it is the site's own."""
+    """The path prefix of the service, as "/x"; "" at the root of a site."""
     path: str = request.scope.get("app_root_path", request.scope.get("root_path", ""))
     return path
 
@@ -225,8 +225,8 @@ def _page(
 
 
 def _trials(look: Look) -> list[tuple[Record, ShownState, int, Point | None]]:
-    """The last trials, the latest first, each with its state as shown, the epochs that are on record, and the
-    point it stands for: of one without an end, what was measured last.
+    """The last trials, the latest first, each with its shown state, its epochs on record, and the point that
+    it stands for; of a trial without an end, its last measured point.
     """
     shown, driven = [], look.summary.state == "running"
     for number in sorted(look.records, reverse=True)[:SHOWN]:

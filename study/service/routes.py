@@ -295,7 +295,7 @@ def _table(
 
 
 def _discreet(request: Request, told: list[Summary]) -> list[Summary]:
-    """The lines of a list as whoever asks may read them."""
+    """The lines of a list as the token may read them."""
     return told if request.state.writes else list(map(discretion.summary, told))
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger("study.service")
 
 
 def configured(app: Any, **options: Any) -> uvicorn.Config:
-    """How the application is served; `options` are uvicorn's own."""
+    """The configuration of uvicorn for the application, with more of its `options`."""
     return uvicorn.Config(
         app,
         http=Connection,
@@ -57,9 +57,9 @@ def serve(
 ) -> None:
     """Serve the studies in `home` until a signal ends it; they run on the Ray at `address`, else on one here.
 
-    With a `root_path`, as "/x", it lies below that path of a site whose proxy takes the path away.
-    `said` is given what happens: that Ray starts, the URL when it answers, and at the end what became of
-    Ray. StudyError where it would listen beyond this machine with nobody kept out, or cannot listen there.
+    With a `root_path`, as "/x", it serves below that path of a site; the proxy must strip the path.
+    `said` gets a line for each event: Ray starts, the URL answers, Ray has ended or is left running.
+    StudyError where it would listen beyond this machine without tokens, or cannot listen there.
     """
     addresses = _addresses(host)
     outside = not all(ip_address(found.partition("%")[0]).is_loopback for _, found in addresses)
@@ -91,7 +91,7 @@ def serve(
 
 
 def _stderr() -> logging.Handler:
-    """What writes every log line of the service, uvicorn's too."""
+    """The handler of all log lines of the service, uvicorn's included."""
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableFormatter("%(message)s"))
     return handler
@@ -104,7 +104,7 @@ def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]
 
 
 class _Server(uvicorn.Server):
-    """A server that calls `ready` once it answers and a signal ends it in order."""
+    """A server that calls `ready` once it answers and handles signals."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -117,7 +117,7 @@ class _Server(uvicorn.Server):
 
 
 def _greeted(jobs: Jobs, url: str, said: Callable[[str], None]) -> None:
-    """Print the URL, and a warning where no Ray answers: what is here can be read all the same."""
+    """Print the URL, and a warning where no Ray answers; studies can still be read."""
     said(url)
     Thread(target=_asked, args=(jobs,), name="greeting", daemon=True).start()
 

@@ -46,7 +46,7 @@ class Tables:
                     made = tables(ledger)
                 frames = {"trials": made.trials, "measurements": made.measurements}
                 ended = monotonic()
-                if "running" in set(made.trials["state"]):  # its run may end without a word on record
+                if "running" in set(made.trials["state"]):  # its run may end without a change of the record
                     now = None
                 self._kept[folder] = (now, ended + max(FRESH_S, LOOKING * (ended - began)), frames)
             self._kept.move_to_end(folder)

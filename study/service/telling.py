@@ -72,7 +72,7 @@ def study_of(
     records: Mapping[int, Record],
     cursor: Cursor,
 ) -> Study:
-    """All that is told of a study but its job."""
+    """The study as the service shows it, without its job."""
     confirmation = None if seen is None else seen.confirmation
     return Study(
         summary=summary,

@@ -52,7 +52,7 @@ HIDDEN = """() => {
   }
   return hidden;
 }"""
-"""What of the objectives' columns, of legends and of the plots beside them lies out of sight."""
+"""Objectives' columns, legends and the plots beside them that lie out of sight."""
 
 BEYOND = """() => [...document.querySelectorAll(".plate, table, pre")]
   .filter((box) => Math.max(box.getBoundingClientRect().right, box.scrollWidth) > innerWidth + 1)
@@ -121,7 +121,7 @@ def test_a_page_can_be_read_by_everybody(confirmed_page, opened, axe_source, tmp
 def test_a_telephone_shows_the_objectives_and_what_marks_mean(
     confirmed_page, page_of_several, opened, tmp_path
 ):
-    """Catches: an MSE column and legends that are found only by who scrolls a table or a figure sideways."""
+    """Catches: an MSE column and legends that appear only after scrolling sideways."""
     for name, file, legends in (("one", confirmed_page, 5), ("several", page_of_several, 3)):
         page = opened(file, width=390)
         page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")

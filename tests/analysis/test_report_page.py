@@ -220,7 +220,7 @@ def test_a_trial_that_runs_has_not_run_to_its_end(study):
 
 
 def test_a_reason_is_shown_whole(study):
-    """Reasons that differ in numbers only are one row; nothing behind a colon or semicolon is cut."""
+    """Reasons that differ only in numbers share a row; no text after a colon or semicolon is cut."""
     reasons = {
         "stopped": [
             "54 epochs: rank 2 of 3; no objective improved since epoch 33",

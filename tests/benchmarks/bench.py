@@ -77,7 +77,7 @@ def movielens() -> Fold:
 
 @cache
 def as_large() -> Fold:
-    """Synthetic ratings of the same size: what they cost is the same, and nothing has to be fetched."""
+    """Synthetic ratings of the same size: the same cost, without a download."""
     return per_user(generate(users=943, items=1_682, rows=100_000)[0], 0).search
 
 

@@ -1,4 +1,4 @@
-"""What a study takes beside its training: until its first lane starts, and after its last epoch."""
+"""The time that a study takes besides its training: until its first lane starts, and after its last epoch."""
 
 import json
 import sys

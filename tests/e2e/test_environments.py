@@ -1,4 +1,4 @@
-"""Whatever the environment is, a command does its work or says in words what is missing: no traceback.
+"""In any environment, a command works or names what is missing, without a traceback.
 
 A table of environments × commands: a few of its cells in the suite, all of them in `make fuzz`.
 """
@@ -13,16 +13,16 @@ from command import Ended, prepare, study
 
 CACHES = "numba.core.caching"
 LONG = "d" * 90
-"""Too long a name for a folder that sockets are to be in."""
+"""A folder name that is too long for the paths of sockets."""
 
 
 def sh(words: str) -> tuple[str, ...]:
-    """A command that runs another after these words of a shell's."""
+    """A command prefix that runs these words of shell first."""
     return ("sh", "-c", f'{words}; exec "$@"', "sh")
 
 
 def env(*settings: str) -> tuple[str, ...]:
-    """A command that runs another with these variables, `-u NAME` without."""
+    """A command prefix that sets these variables, or with `-u NAME` unsets them."""
     return ("env", *settings)
 
 
@@ -74,7 +74,7 @@ SELECTED = (
     ("numba has no cache", ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")),
 )
 CODES = (0, 2)
-"""Of the README's list, those that nobody's signal and no failing study is behind."""
+"""The README's exit codes, without those of a signal or a failed study."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def study_there(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_words(ended: Ended) -> None:
-    """The law of this page."""
+    """The law of this module."""
     assert ended.code in CODES, ended
     assert "Traceback" not in ended.out + ended.err, ended
     assert (ended.err == "") or ended.code == 2 or re.search(r"Warning|warn|matplotlib", ended.err), ended
@@ -125,7 +125,7 @@ def test_any_command_in_any_environment(
 
 @pytest.mark.long
 def test_figures_are_the_same_whatever_matplotlib_is_told(study_there: Path, tmp_path: Path):
-    """Catches: a report in somebody's font."""
+    """Catches: a report in the user's font."""
     made = []
     for name, within in (("plain", ()), ("told", env("MATPLOTLIBRC=rc/matplotlibrc", "MPLBACKEND=bogus"))):
         here = tmp_path / name

@@ -132,12 +132,12 @@ connection.commit()
 os._exit(9)
 " || true
 """
-"""What a run that is killed leaves: commits in the log beside the file."""
+"""Leaves commits in the log beside the file, as a killed run does."""
 
 
 @pytest.mark.parametrize("between", ["", CUT_OFF], ids=["ended", "cut off"])
 def test_on_a_full_disk_studies_are_read_and_deleted(here: Path, between: str):
-    """Catches: a disk on which nothing can be freed, for looking at a record takes room."""
+    """Catches: a full disk that cannot be cleared, because reading a record takes room."""
     command = [*small_disk(here / "studies", "32m"), "sh", "-ec", FULL.replace("BETWEEN", between)]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -150,7 +150,7 @@ def test_on_a_full_disk_studies_are_read_and_deleted(here: Path, between: str):
 
 @pytest.mark.long
 def test_a_full_folder_for_temporary_files_is_not_blamed_on_the_studies(here: Path, tmp_path: Path):
-    """Catches: a backup, or a sorted list, that needs room where nobody looks for it."""
+    """Catches: a backup, or a sorted list, that needs room in the temporary folder."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     script = f"""

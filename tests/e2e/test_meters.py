@@ -95,7 +95,7 @@ def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint
 
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_study_is_metered_where_its_spec_asks_for_it(tmp_path: Path, monkeypatch, asked: bool) -> None:
-    """Catches: a study that an open endpoint names though nobody asked for it."""
+    """Catches: an open endpoint that names a study without `runtime.meters`."""
     made: list[str] = []
     monkeypatch.setattr(tune, "shown", lambda *_: made.append("gauges") or nullcontext())
     monkeypatch.setattr(actor, "Heard", lambda *_: made.append("counts") or (lambda _event: None))

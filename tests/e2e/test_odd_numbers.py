@@ -1,4 +1,4 @@
-"""Ratings in odd units: a study of them ends in its report all the same, or says what they lack."""
+"""Ratings in odd units: a study ends with its report, or names the fault of the ratings."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def rated(folder: Path, rating: Callable[[int], object]) -> Path:
 
 
 def good(ended: Ended) -> str:
-    """What a command says that ends well."""
+    """The output of a command, which must succeed."""
     assert (ended.code, ended.err) == (0, ""), ended
     return ended.out
 
@@ -27,7 +27,7 @@ def good(ended: Ended) -> str:
 @pytest.mark.long
 @pytest.mark.parametrize("unit", [1.7e18, 1e-20], ids=["nanoseconds", "specks"])
 def test_ratings_in_a_very_small_or_large_unit_have_a_report(unit: float, tmp_path: Path):
-    """Catches: numbers of 37 digits, and what cannot round them."""
+    """Catches: numbers of 37 digits, and code that cannot round them."""
     here = rated(tmp_path, lambda old: old * unit)
     said = good(study("run", "tiny.toml", "--set", "train.batch_size=64", cwd=here))
     report = good(study("report", "tiny", "--markdown", cwd=here))
@@ -38,7 +38,7 @@ def test_ratings_in_a_very_small_or_large_unit_have_a_report(unit: float, tmp_pa
 
 
 def test_equal_ratings_are_said_to_leave_nothing_to_learn(tmp_path: Path):
-    """Catches: a reference of 0, which nothing can beat, without a word."""
+    """Catches: a reference of 0, which nothing can beat, without a warning."""
     here = rated(tmp_path, lambda _: 3.3)
     warning = "the bias model predicts every validation rating exactly, so no model beats both trivial models"
     assert f"warning: {warning}" in good(study("run", "tiny.toml", cwd=here))

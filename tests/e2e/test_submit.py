@@ -87,7 +87,7 @@ def standing(cluster: Head, laptop: Path, name: str) -> str:
 
 
 def test_a_driver_that_is_killed_is_said_with_how_to_resume(cluster: Head, laptop: Path):
-    """As where memory runs out. Catches: exit 247 without a word."""
+    """As when memory runs out. Catches: exit 247 without a reason."""
     submit = ("submit", "smoke", *LONG, "--set", "name=killed", "--address", cluster.address)
     with started(*submit, cwd=laptop) as follower:
         until(lambda: follower.said("in studies/killed"), "the study's first words")

@@ -21,7 +21,7 @@ def test_a_study_runs_below_uv_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
     within = [UV, "run", "--quiet", "--offline", "--no-sync", "--active"]
     run = ("run", "tiny.toml", "--set", "runtime.address=local", "--set", "runtime.lanes=1")
-    for trials in (2, 4):  # a record that was destroyed is seen when it is opened again
+    for trials in (2, 4):  # opening it again reveals a destroyed record
         ended = study(*run, "--set", f"budget.trials={trials}", cwd=here, within=within)
         assert (ended.code, ended.err) == (0, ""), ended
     assert answer("status", "tiny", cwd=here)["counts"]["completed"] == 4

@@ -63,7 +63,7 @@ def test_no_file_leaves_the_folder(tmp_path, name):
     "parts", [{}, {"code": "none", "out": "", "err": ""}, {"code": "0", "out": b"\xff", "err": ""}, None]
 )
 def test_what_is_no_answer_is_none_whatever_its_mark_says(parts):
-    """Catches: a traceback that another machine brings about."""
+    """Catches: a traceback that another machine causes."""
     file = BytesIO(b"no archive")
     if parts is not None:
         with ZipFile(file, "w") as archive:
@@ -122,7 +122,7 @@ def test_no_file_goes_through_a_symbolic_link(tmp_path, link):
 
 
 def test_a_command_keeps_what_it_asked_for(monkeypatch, tmp_path):
-    """Catches: files that a command writes as the head names them."""
+    """Catches: a command that writes every file that the head sends."""
     monkeypatch.chdir(tmp_path)
     files = {".git/hooks/post-checkout": b"#!", "studies/mine/front.csv": b"trial", "studies/mine/x.csv": b""}
     head = SimpleNamespace(ask=lambda *_, **__: Answer(0, "", "", files))

@@ -1,4 +1,4 @@
-"""Commands at an address: what they ask of a head, and what of its answer is kept here."""
+"""Commands at an address: their requests to a head, and the parts of its answer that are kept here."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ HERE = ("--address", ADDRESS)
 
 
 class Head:
-    """A head whose home is a folder of this machine; it runs the module that answers, without Ray."""
+    """A head whose home is a folder of this machine; it runs `study.answer` without Ray."""
 
     def __init__(self, home: Path) -> None:
         self.address, self.home = ADDRESS, home
@@ -132,7 +132,7 @@ def test_a_confirmation_is_a_job_that_is_followed(head: Head, capsys):
 
 
 def test_a_study_is_deleted_there_with_yes_alone(head: Head, home: Path, tmp_path: Path):
-    """Nobody there can be asked. Catches: a study that is deleted without a question."""
+    """A head cannot ask the user. Catches: a study that is deleted without a question."""
     ended = study("backup", "tiny", str(tmp_path / "kept"), cwd=home)
     assert ended.code == 0, ended
     ended = study("restore", str(tmp_path / "kept"), "--name", "doomed", cwd=home)

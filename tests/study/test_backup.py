@@ -284,7 +284,7 @@ def test_what_is_no_backup_is_refused_in_a_line(made, tmp_path, damage, said):
 
 
 def test_what_could_not_be_restored_is_not_backed_up(open_ledger, tmp_path):
-    """Catches: "backed up", said of a record that cannot be read, and a file that looks like a backup."""
+    """Catches: "backed up" for an unreadable record, and a file that looks like a backup."""
     drive(open_ledger())
     with_a_rotten_value(tmp_path / "formula/ledger.db")
     with pytest.raises(StudyError, match="formula: its record is damaged: trial 0: outcome is "):
@@ -293,7 +293,7 @@ def test_what_could_not_be_restored_is_not_backed_up(open_ledger, tmp_path):
 
 
 def test_a_spec_that_is_lost_is_taken_from_the_record(open_ledger, tmp_path):
-    """Catches: a backup that needs study.toml, a mere copy, or repeats what is wrong there."""
+    """Catches: a backup that reads study.toml, a mere copy, and repeats its faults."""
     drive(open_ledger())
     (tmp_path / "formula/study.toml").write_bytes(b"\xff")
     backup(tmp_path / "formula", tmp_path / "one.backup")

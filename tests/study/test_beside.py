@@ -1,4 +1,4 @@
-"""What a run does while Ray starts and ends, and the order that this keeps."""
+"""The work of a run while Ray starts and ends, and its order."""
 
 from contextlib import closing, contextmanager, nullcontext
 from threading import Event, current_thread, main_thread

@@ -1,4 +1,4 @@
-"""A study whose driver cannot be seen from here is waited for, and has one driver all the while."""
+"""A claim waits for a driver that cannot be seen from here; the study never has two drivers."""
 
 import logging
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def driver(open_ledger, monkeypatch) -> Ledger:
 
 @pytest.fixture
 def while_waiting(monkeypatch) -> Callable[[Callable[[], object]], list[None]]:
-    """A function that has something happen at each wait; it returns the list of the waits."""
+    """A function that runs a callback at each wait; it returns the list of the waits."""
 
     def while_waiting(happens: Callable[[], object]) -> list[None]:
         waits: list[None] = []
@@ -40,7 +40,7 @@ def while_waiting(monkeypatch) -> Callable[[Callable[[], object]], list[None]]:
 
 
 def silence(ledger: Ledger, seconds: float) -> None:
-    """Let the open run be silent for so much longer."""
+    """Make the open run silent for that much longer."""
     with ledger._engine.begin() as connection:
         connection.execute(sa.update(runs).where(runs.c.ended.is_(None)).values(heard=runs.c.heard - seconds))
 
@@ -48,7 +48,7 @@ def silence(ledger: Ledger, seconds: float) -> None:
 def test_a_study_whose_driver_died_elsewhere_is_claimed_when_it_has_been_silent(
     driver, open_ledger, while_waiting, caplog
 ):
-    """Catches: a restarted container that is told that its study is already being run."""
+    """Catches: a restarted container that refuses its study as already being run."""
     waits = while_waiting(lambda: silence(driver, SILENT_RUN_S / 4))
     with caplog.at_level(logging.WARNING, "study.runtime"):
         run = claiming.claimed(open_ledger())
@@ -59,10 +59,10 @@ def test_a_study_whose_driver_died_elsewhere_is_claimed_when_it_has_been_silent(
 
 
 def test_a_driver_that_is_heard_meanwhile_keeps_its_study(driver, open_ledger, while_waiting):
-    """Catches: a second driver, and a command that waits for a driver that lives."""
+    """Catches: a second driver, and a command that waits for a live driver."""
     (run,) = driver.runs()
     waits = while_waiting(lambda: driver.renew(run.run))
-    driver._skew += 1  # so that the renewal can be told from the claim
+    driver._skew += 1  # so that the renewal differs from the claim
     with pytest.raises(TakenError, match="already being run"):
         claiming.claimed(open_ledger())
     assert len(waits) == 1
@@ -79,7 +79,7 @@ def test_a_driver_that_is_seen_to_run_is_not_waited_for(open_ledger, while_waiti
 
 
 def test_a_driver_that_is_heard_at_the_last_moment_keeps_its_study(driver, open_ledger, monkeypatch):
-    """Between the look at its silence and the claim. Catches: two drivers of one study."""
+    """The driver renews between the look and the claim. Catches: two drivers of one study."""
     (run,) = driver.runs()
     silence(driver, SILENT_RUN_S + 1)
     driver._skew += 1

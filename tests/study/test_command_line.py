@@ -1,4 +1,4 @@
-"""What every command line offers: help, the version, and names that the shell completes."""
+"""The usual services of a command line: help, the version, and completion."""
 
 import os
 import re
@@ -21,7 +21,7 @@ LINES = [
 
 
 def completed(line: str, cwd: Path) -> list[str]:
-    """What Bash is offered for the last word of a line."""
+    """Completions that Bash receives for the last word of a line."""
     asked = {"_STUDY_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
     done = subprocess.run(
         [STUDY], cwd=cwd, env=os.environ | asked, capture_output=True, text=True, check=True
@@ -31,7 +31,7 @@ def completed(line: str, cwd: Path) -> list[str]:
 
 
 def test_run_without_a_spec_prints_its_help_and_starts_nothing(tmp_path: Path):
-    """Catches: a study of MovieLens that begins because somebody wanted to see the options."""
+    """Catches: a study of MovieLens that starts although the user only wanted to see the options."""
     ended = study("run", cwd=tmp_path)
     assert ended.code == 2
     assert "Usage: study run" in ended.out + ended.err
@@ -60,7 +60,7 @@ def test_h_is_help(words: list[str]):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_installed_for_a_shell(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """From within the shell, which is how the command finds out which one it is."""
+    """Run within the shell, because the command detects the shell that called it."""
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     monkeypatch.setenv("HOME", str(tmp_path))
     shown = study("--show-completion", shell, cwd=tmp_path)

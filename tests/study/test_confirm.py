@@ -46,7 +46,7 @@ def drive(ledger, *, turns=10_000):
 
 
 def train(ledger, run, *, turns=10_000):
-    """Train what is left, as that run; why the study is over, or None."""
+    """Train the rest in that run; return the reason that the study is complete, or None."""
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
     for _ in range(turns):
         lane.advance(referee.exchange)
@@ -169,7 +169,7 @@ def test_the_table_names_points_of_the_search(searched, tmp_path):
 
 
 def test_the_manifest_tells_the_work_and_the_time_of_search_and_confirmation_apart(open_ledger, monkeypatch):
-    """Three runs: one of both stages, one that goes on confirming, one that searches on and confirms."""
+    """Three runs: one of both stages, one that resumes confirming, one that searches on and confirms."""
     values = ("space.learning_rate={ log = [2e-3, 2e-2] }",)
     clock = {"s": 1.7e9}
     monkeypatch.setattr(Ledger, "_time", lambda _: clock["s"])
@@ -216,7 +216,7 @@ def confirming(open_ledger):
 
 
 def test_a_study_is_complete_when_its_confirmation_is(confirming, tmp_path):
-    """Catches: "complete 100 %" of a study whose confirmation was interrupted, wherever it is said."""
+    """Catches: "complete 100 %" in any view of a study whose confirmation was interrupted."""
     seen = snapshot(confirming)
     assert (seen.state, seen.stage.words) == ("stopped", "confirming the front")
     assert seen.reason == "trials: 24 of 24; search complete, its front not confirmed"
@@ -248,7 +248,7 @@ def test_a_study_is_complete_when_its_confirmation_is(confirming, tmp_path):
 
 
 def test_a_confirmation_that_began_counts_where_none_is_asked_for(searched):
-    """As `study confirm` of a spec without [confirm]. Catches: a study that no run goes on with."""
+    """As `study confirm` of a spec without [confirm]. Catches: a study that no run resumes."""
     assert snapshot(searched).state == "complete"
     begin(searched, Confirm(points=2))  # killed before the trivial models are measured again
     seen = snapshot(searched)
@@ -257,7 +257,7 @@ def test_a_confirmation_that_began_counts_where_none_is_asked_for(searched):
 
 
 def test_a_run_resumes_a_confirmation_that_was_cut_off_and_trains_nothing_twice(tmp_path):
-    """A kill right after the plan. Catches: a study that is stopped and says that nothing is left to do."""
+    """A kill right after the plan. Catches: a stopped study that reports that nothing is left to do."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=INLINE)
     folder = run(spec, tmp_path).folder
     with closing(Ledger.read(folder)) as ledger:

@@ -1,4 +1,4 @@
-"""How the record's database is opened: durable, and out of Ray's reach."""
+"""Opening the record's database: durable, and out of Ray's reach."""
 
 import shutil
 import sqlite3
@@ -19,7 +19,7 @@ from study.spec import StudySpec
 from trainable.contract import StudyError
 
 FULL = 2
-"""What SQLite calls a commit that is on the disk when it returns."""
+"""SQLite's number for `synchronous=FULL`: a commit is on the disk when it returns."""
 
 
 @pytest.mark.parametrize("kind", [Ledger, Reader])
@@ -64,7 +64,7 @@ def test_a_record_of_another_optuna_is_refused_in_words(open_ledger, tmp_path):
 
 @pytest.mark.parametrize("kind", [Reader, Ledger])
 def test_a_record_with_code_in_it_is_not_opened(open_ledger, tmp_path, kind):
-    """Catches: a trigger of somebody else's that runs with what a study writes."""
+    """Catches: a foreign trigger that runs when a study writes."""
     open_ledger()
     trigger = "CREATE TRIGGER run AFTER INSERT ON runs BEGIN DELETE FROM trials; END"
     change(tmp_path / "formula/ledger.db", trigger)
@@ -73,7 +73,7 @@ def test_a_record_with_code_in_it_is_not_opened(open_ledger, tmp_path, kind):
 
 
 def test_tables_of_a_later_record_do_not_stay(tmp_path):
-    """An earlier file that is put back. Catches: a report that is refused for points that are no more."""
+    """An earlier record is restored. Catches: a report that is refused for points that no longer exist."""
     spec = StudySpec.preset("smoke", ["runtime.address=inline", "budget.trials=2", "train.epochs=2"])
     folder = run(spec, tmp_path).folder
     shutil.copy(folder / "ledger.db", tmp_path / "earlier.db")
@@ -107,7 +107,7 @@ ROTTEN = {
 
 @pytest.mark.parametrize("change_", ROTTEN.values(), ids=ROTTEN)
 def test_a_rotten_value_is_an_error_of_its_study(tmp_path, change_):
-    """Catches: a value that is believed, and hides the studies beside it."""
+    """Catches: an unchecked value that hides the other studies."""
     home = tmp_path / "studies"
     for name in ("rotten", "sound"):
         done(home, name)

@@ -1,4 +1,4 @@
-"""A proxy of the environment's has no part in calls to this machine, nor in those that show a token."""
+"""Calls to this machine, and calls in plain HTTP with a token, bypass the environment's proxies."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ RAY = {"ray_version": ray.__version__, "version": "4", "ray_commit": "0"}
 
 @contextmanager
 def answering(answer: object) -> Iterator[tuple[str, list[str | None]]]:
-    """A server that answers everything with this JSON: its URL, and the tokens that it was shown."""
+    """A server that answers everything with this JSON: its URL, and the tokens that it received."""
     seen: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ def answering(answer: object) -> Iterator[tuple[str, list[str | None]]]:
 
 @pytest.fixture
 def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str | None]]:
-    """The tokens that a proxy was shown which the environment names, and which answers 200 to all."""
+    """Tokens received by a proxy that the environment names and that answers 200 to everything."""
     with answering(RAY | {"studies": [], "total": 0, "offset": 0, "limit": 1}) as (url, seen):
         for name in ("no_proxy", "NO_PROXY", "RAY_AUTH_MODE", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
             monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""No sampler draws a configuration twice: spaces are counted by arithmetic, and what is left can be drawn."""
+"""No sampler draws a configuration twice: spaces are counted, and untried configurations are drawn."""
 
 from dataclasses import replace
 from itertools import product
@@ -19,7 +19,7 @@ from study.spec import StudySpec
 from trainable.contract import SHARINGS, Config
 
 MINIMAL = 'name = "mine"\n[data]\nsource = "ml-100k"\n[budget]\ntrials = 40\n'
-"""What README says that a spec needs; all else is the default."""
+"""The keys that a spec needs; all others have defaults."""
 
 FIXED = ("space.learning_rate=1e-3", "space.dim=8")
 THIRTY = [n / 100 for n in range(1, 31)]
@@ -98,7 +98,7 @@ def test_a_grid_of_millions_is_neither_listed_nor_repeated() -> None:
 def test_each_untried_configuration_is_as_likely_as_any_other(
     choices: dict[str, list[object]], data: st.DataObject
 ) -> None:
-    """Whatever was tried, each rank gives another one, and together they are all that are left."""
+    """For any tried set, the ranks map one to one to the untried configurations."""
     spec = spec_of(choices)
     space = SearchSpace(spec).branches
     tried: list[dict[str, object]] = []
@@ -148,7 +148,7 @@ def test_a_finite_space_is_drawn_once_whatever_is_killed(
 
 
 def _another_process(optuna_study: optuna.Study, spec: StudySpec) -> tuple[optuna.Study, SearchSpace]:
-    """The same record, and nothing that the first process remembers."""
+    """The same record in a new sampler, without the first process's memory."""
     fresh, space = new_study(spec)
     return optuna.load_study(
         study_name=optuna_study.study_name, storage=optuna_study._storage, sampler=fresh.sampler
@@ -228,7 +228,7 @@ def test_weights_named_where_nothing_is_shared_count_as_the_initial_ones_come() 
 
 
 def test_a_cut_off_trial_does_not_repeat_a_later_one() -> None:
-    """It came to be on record when others had been drawn: there too each configuration comes once."""
+    """A late trial on record, after others were drawn. Each configuration still occurs once."""
     spec = spec_with("search.sampler=random", "space.weight=0.9", *FIXED)
     optuna_study, space = new_study(spec)
     late = optuna_study.ask()

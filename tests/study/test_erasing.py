@@ -39,7 +39,7 @@ def delete(folder):
 
 
 def test_a_study_is_deleted_with_all_that_was_recorded_of_it(home):
-    """Catches: rows or files that stay, and a study of the same name that finds them."""
+    """Catches: rows or files that stay, and are found by a new study of the same name."""
     with closing(Reader.read(home / "mine")) as record:
         spec = record.spec
     assert delete(home / "mine") is None
@@ -105,7 +105,7 @@ def running(folder):
 
 
 def test_what_began_after_the_question_is_not_deleted(home):
-    """Catches: a study that is deleted under its run, or with results that nobody was asked about."""
+    """Catches: a study that is deleted during its run, or with results newer than the question."""
     seen = erasing.look(home / "mine")
     with running(home / "mine"), pytest.raises(StudyError, match="is being run by process"):
         erasing.delete(home / "mine", seen)

@@ -1,4 +1,4 @@
-"""A job that is followed ends in words and with a code of ours, whatever ended it, its head included."""
+"""Following a job ends with a reason and one of our exit codes, even if the head dies."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ AGAIN = "`study submit far --address http://head:8265` with the same spec"
 
 
 class Clock:
-    """Time that passes when somebody waits."""
+    """A clock that moves only when the code under test waits."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -58,7 +58,7 @@ class Client:
 
 @pytest.fixture
 def follow(monkeypatch: pytest.MonkeyPatch):
-    """A function (client) → how the following of a job at its head ends, and the clock."""
+    """A function (seconds of a request, kind of death) → a head, and its clock."""
     clock = Clock()
     monkeypatch.setattr(jobs, "time", clock)
 
@@ -73,7 +73,7 @@ def follow(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("takes_s", [0.01, 1.0, 6.9])
 @pytest.mark.parametrize("death", ["refuses", "silent", "ill"])
 def test_a_head_that_dies_is_noticed_within_30_s(follow, takes_s, death):
-    """However slow it was, and in whatever way it is gone. Catches: a wait that grows with its slowness."""
+    """For slow heads and every kind of death. Catches: a wait that grows with the head's slowness."""
     head, clock = follow(takes_s, death)
     with pytest.raises((AwayError, RefusedError)):
         list(head.follow("far-1"))
@@ -125,7 +125,7 @@ def test_a_log_that_cannot_be_read_yet_is_waited_for(follow, monkeypatch):
     ],
 )
 def test_every_end_has_a_code_of_the_readme_and_words(status, code, expected, words):
-    """Where the log has not said it. Catches: exit 247 without a word."""
+    """If the log lacks the reason. Catches: exit 247 without a reason."""
     said: list[str] = []
     ended = Ended(status, code, "the node has failed\nat line 7")
     assert relay._ending("far", "http://head:8265", ended, AGAIN, said.append) == expected

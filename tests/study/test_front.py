@@ -1,4 +1,4 @@
-"""The front as it is told: rows along it, those that beat both trivial models, confirmed values beside it."""
+"""Views of the front: rows spread along it, marks for beaten trivial models, confirmed values."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ SEARCHED = ("space.learning_rate={ log = [2e-3, 2e-2] }", "space.weight_decay={ 
 
 
 def drive(ledger):
-    """Train all that the record has left."""
+    """Train the rest of the record."""
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
     while referee.over is None:

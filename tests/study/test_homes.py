@@ -1,4 +1,4 @@
-"""Where submitted studies lie is known on a head whatever becomes of Ray."""
+"""A head knows the homes of submitted studies even after Ray restarts."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def holding(home: Path, study: str) -> Path:
-    """The home, with something in it that looks like a study."""
+    """The home with a folder in it that looks like a study."""
     (home / "studies" / study).mkdir(parents=True)
     (home / "studies" / study / "ledger.db").touch()
     return home

@@ -1,4 +1,4 @@
-"""What a user gives by way of files and places: byte order marks, pipes, long paths, silent servers."""
+"""Unusual input files and places: byte order marks, pipes, long paths, silent servers."""
 
 import os
 from contextlib import closing
@@ -36,10 +36,10 @@ def test_a_byte_order_mark_before_a_spec_is_no_part_of_it(tmp_path: Path):
         StudySpec.load(path)
 
 
-@pytest.mark.timeout(60)  # for whoever waits all the same
+@pytest.mark.timeout(60)  # for code that waits
 @pytest.mark.parametrize("name", ["pipe", "folder"])
 def test_what_is_no_file_is_never_read(name: str, tmp_path: Path):
-    """A named pipe into which nobody writes: catches a command that hangs, and a service that does."""
+    """A named pipe without a writer. Catches: a command, or a service, that hangs."""
     for suffix in (".toml", ".csv", ".parquet"):
         path = tmp_path / f"{name}{suffix}"
         os.mkfifo(path) if name == "pipe" else path.mkdir()

@@ -1,4 +1,4 @@
-"""A Ray of one's own is closed to the other users of its machine: its ports, its token, its files."""
+"""A private Ray is closed to other users of the machine: its ports, its token, its files."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFF
 
 
 def private(folder: Path) -> bool:
-    """Whether only its user may enter it."""
+    """True if only its user may enter the folder."""
     return stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -76,7 +76,7 @@ def test_a_run_has_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
 @pytest.mark.long
 @pytest.mark.ray
 def test_the_ray_of_a_service_is_closed_to_others(tmp_path, monkeypatch):
-    """Catches: a folder in which another user replaces what a job is made of."""
+    """Catches: a folder in which another user can replace a job's code."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):

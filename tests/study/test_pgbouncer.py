@@ -27,7 +27,7 @@ def bounced(postgres, monkeypatch: pytest.MonkeyPatch):
 
 
 def driven(home: Path, name: str) -> int:
-    """The trials that a study comes to that is begun and driven to its end."""
+    """Begin a study and drive it to its end; return its trials."""
     spec = StudySpec.from_text(
         SPEC, where="test", overrides=[f"name={name}", "storage.url=env:STUDY_BOUNCED"]
     )
@@ -41,10 +41,10 @@ def driven(home: Path, name: str) -> int:
         return len(snapshot(ledger).trials)
 
 
-@pytest.mark.timeout(120)  # for those that wait for one another
+@pytest.mark.timeout(120)  # for a deadlock
 def test_studies_are_begun_and_driven_at_the_same_time(bounced: str, tmp_path: Path):
-    """Catches: two that hold a connection each and wait for another; a prepared statement that somebody else
-    has, or that is another's.
+    """Catches: a deadlock of two processes that hold a connection each; prepared statements that are missing
+    or belong to another client.
     """
     names = [f"mine-{n}" for n in range(4)]
     with ThreadPoolExecutor(len(names)) as pool:
@@ -62,7 +62,7 @@ def test_nothing_is_left_on_a_connection_that_others_have_next(bounced: str, tmp
 
 
 def test_a_transaction_waits_for_a_lock_no_longer_than_before(bounced: str):
-    """Catches: a limit that went with the session."""
+    """Catches: a limit that is lost with the session."""
     engine = postgres_engine("env:STUDY_BOUNCED")
     try:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What others wrote reaches a terminal as text: it clears, colours and turns round nothing."""
+"""Untrusted text reaches a terminal as text: it cannot clear, colour or reorder anything."""
 
 import logging
 from io import StringIO
@@ -22,12 +22,12 @@ OBEYED -= {"\n", "\t"}
 
 
 def obeyed(said: str) -> set[str]:
-    """What of a text a terminal would obey."""
+    """The control characters in a text."""
     return set(said) & OBEYED
 
 
 def test_every_character_that_a_terminal_obeys_is_escaped():
-    """Catches: a control that is let through; a text that nobody can read any more."""
+    """Catches: a control character that passes; a readable text that is escaped."""
     assert obeyed(printable_lines("".join(map(chr, range(0x3000))))) == set()
     kept = "λ – é 日本 ٣\tone\n\u00a0two\u202f"
     assert printable_lines(kept) == kept
@@ -35,7 +35,7 @@ def test_every_character_that_a_terminal_obeys_is_escaped():
 
 
 def test_names_of_folders_and_labels_of_tokens_are_text(tmp_path):
-    """Catches: `list`, `token list` and an error that print what somebody else wrote as it is."""
+    """Catches: `list`, `token list` and errors that print untrusted text unescaped."""
     home = tmp_path / "studies"
     (home / f"x{EVIL}").mkdir(parents=True)
     (home / f"x{EVIL}" / "ledger.db").write_text("nothing")

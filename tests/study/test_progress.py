@@ -94,7 +94,7 @@ def test_a_search_says_how_far_it_is_by_its_nearest_limit(open_ledger):
 
 
 def begun(ledger, *, started_s):
-    """Make the run of a ledger as old as if Ray had taken so many seconds to start."""
+    """Age the run of a ledger as if Ray had taken that many seconds to start."""
     query = sa.update(runs).values(started=runs.c.started - started_s)
     with ledger._engine.begin() as connection:
         connection.execute(query)
@@ -111,8 +111,8 @@ def test_the_time_left_rests_on_training_alone(open_ledger):
 
 
 def test_the_time_left_counts_what_lanes_wait_for(open_ledger, monkeypatch):
-    """Ends come 20 s apart, of trials that train 4 epochs of 0.01 s. Catches: a wait for the sampler that is
-    taken for nothing.
+    """Ends come 20 s apart, of trials that train 4 epochs of 0.01 s. Catches: an estimate that
+    ignores waits for the sampler.
     """
     clock = (datetime.fromtimestamp(at, UTC).isoformat() for at in count(1_000_000, 10))
     monkeypatch.setattr("study.ledger.Ledger._now", lambda _self: next(clock))

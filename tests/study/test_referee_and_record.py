@@ -616,7 +616,7 @@ def test_waiting_for_a_lane_spends_no_wall_time(open_ledger):
 
 
 def test_a_referee_that_is_replaced_goes_on_with_the_clock(open_ledger):
-    """Catches: a run whose wall time begins anew with each referee."""
+    """Catches: a run whose wall time restarts with each referee."""
     ledger, clock = open_ledger("budget.wall_time_s=600", "train.epochs=1000"), Clock()
     run = ledger.claim()
     lane = FormulaLane(f"{run}.0")

@@ -1,4 +1,4 @@
-"""The same configuration is trained once, and a study whose space is used up ends in words."""
+"""Each configuration is trained once, and a study whose space is used up ends with that reason."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -35,7 +35,7 @@ ALL_FOUR = "all 4 distinct configurations were tried"
 
 
 def drive(answering, lanes, most=400):
-    """Let the lanes take turns until the study is over; fails the test where it never is."""
+    """Let the lanes take turns until the study is over; fails the test if it never ends."""
     for turn in range(most):
         if answering.over is not None:
             return answering.over
@@ -78,7 +78,7 @@ def test_the_study_is_not_over_while_the_last_are_trained(open_ledger):
 
 
 def test_asks_ahead_end_with_the_space(open_ledger):
-    """Catches: a draw that waits for a configuration there is not; one that is promised and counted twice."""
+    """Catches: a draw that waits for a missing configuration; one that is counted twice."""
     ledger = open_ledger(*FOUR)
     number = ledger.claim()
     answering = Ahead(Referee(ledger, number, ahead=True))
@@ -183,7 +183,7 @@ def test_inline_a_minimal_study_trains_what_there_is(tmp_path):
 
 
 class Told(optuna.samplers.RandomSampler):
-    """Draws what it is told for each trial, as earlier versions might have."""
+    """Draws given parameters for each trial, as earlier versions might have."""
 
     def __init__(self, drawn):
         super().__init__()
@@ -271,7 +271,7 @@ def test_the_front_and_the_snapshot_hold_a_point_once(old):
 
 
 def test_a_hypervolume_history_holds_a_point_once(old, tmp_path):
-    """A repeat is a trial, and brings nothing."""
+    """A repeat is a trial, and adds nothing to the front."""
     export(old, tmp_path)
     records = {r.trial: r for r in old.records()}
     for volumes in (

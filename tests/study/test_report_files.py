@@ -1,4 +1,4 @@
-"""The files of a report are replaced whole: nobody reads half of one, and no kill leaves half of one."""
+"""The files of a report are replaced atomically: neither a reader nor a kill sees half a file."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ def by_command(folder: Path) -> None:
 
 @pytest.mark.parametrize("write", [by_command, reports.write])
 def test_who_has_a_file_open_reads_all_of_it(tmp_path: Path, write: Callable[[Path], None]):
-    """Catches: a file that is cut to nothing and written anew, which a reader sees empty."""
+    """Catches: a file that is truncated and rewritten, which a reader sees empty."""
     spec = StudySpec.preset("smoke", ["runtime.address=inline", "budget.trials=2", "train.epochs=2"])
     folder = run(spec, tmp_path).folder
     write(folder)

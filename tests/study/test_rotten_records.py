@@ -1,4 +1,4 @@
-"""A record, a spec or a backup with something wrong in it is one StudyError, and the others are listed."""
+"""A damaged record, spec or backup is one StudyError, and the other studies are listed."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ def put(home: Path, content: bytes) -> Path:
 
 
 def acts(folder: Path) -> Iterator[str | None]:
-    """What each act on a study says where it is refused; nothing but a StudyError comes out of one."""
+    """The messages of refused actions on a study; each may raise only a StudyError."""
 
     def seen() -> None:
         with closing(Reader.read(folder)) as record:
@@ -92,7 +92,7 @@ def acts(folder: Path) -> Iterator[str | None]:
     made.unlink(missing_ok=True)
     for act in (seen, exported, lambda: backup(folder, made)):
         yield refusal(act)
-    if made.exists():  # what was said to be backed up can be restored
+    if made.exists():  # a backup that was made can be restored
         shutil.rmtree(folder.parent.parent / "restored", ignore_errors=True)
         restore(made, folder.parent.parent / "restored")
     shelf = Shelf(folder.parent)
@@ -113,7 +113,7 @@ def check(folder: Path) -> None:
 @heavily
 @given(data=st.data())
 def test_any_value_of_a_record(home: Path, data: st.DataObject):
-    """Catches: a value that is believed, and breaks whoever computes with it, or hides the other studies."""
+    """Catches: an unchecked value that breaks later code, or hides the other studies."""
     whole = home.parent / "whole.db"
     folder = put(home, whole.read_bytes())
     changed = data.draw(rotten.changes(whole, rotten.places(whole)))
@@ -124,7 +124,7 @@ def test_any_value_of_a_record(home: Path, data: st.DataObject):
 @heavily
 @given(data=st.data())
 def test_any_byte_of_a_record(home: Path, data: st.DataObject):
-    """Catches: SQLite's own errors, text that is no UTF-8, numbers that are none."""
+    """Catches: raw errors of SQLite, invalid UTF-8, and text in the place of numbers."""
     whole = (home.parent / "whole.db").read_bytes()
     content = bytearray(whole)
     used = [n for n, byte in enumerate(whole) if byte]
@@ -136,7 +136,7 @@ def test_any_byte_of_a_record(home: Path, data: st.DataObject):
 @heavily
 @given(data=st.data())
 def test_any_spec_in_a_folder(home: Path, data: st.DataObject):
-    """Catches: a folder whose spec is no text, which hides all studies."""
+    """Catches: a spec that is not text and hides all studies."""
     text = StudySpec.from_text(SPEC, where="test", overrides=["name=rotten", "storage.url=env:NOT_SET"])
     folder = put(home, b"")
     (folder / "ledger.db").unlink()
@@ -152,7 +152,7 @@ def test_any_spec_in_a_folder(home: Path, data: st.DataObject):
 @heavily
 @given(data=st.data())
 def test_any_backup(home: Path, tmp_path: Path, data: st.DataObject):
-    """Catches: a study that is made of half a backup, and what is left of one that was refused."""
+    """Catches: a study made from half a backup, and leftovers of a refused one."""
     shutil.rmtree(tmp_path / "made", ignore_errors=True)
     file, whole = tmp_path / "one.backup", home.parent / "rotten.backup"
     if data.draw(st.booleans()):

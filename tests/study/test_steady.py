@@ -157,7 +157,7 @@ def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path,
 
 
 def test_a_record_that_breaks_is_not_waited_for(open_ledger):
-    """As an earlier file beside a later log does. Catches: ten minutes of waiting for what is lost."""
+    """As an earlier file beside a later log does. Catches: ten minutes of waiting for lost data."""
     ledger = open_ledger()
     run = ledger.claim()
     steady, lane = Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0")

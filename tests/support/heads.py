@@ -20,7 +20,7 @@ UP_S = 90.0
 
 @dataclass(frozen=True)
 class Head:
-    """A head that is up: its dashboard's address, what a laptop must have in its environment, its home.
+    """A running head: its dashboard's address, the environment that a laptop needs, its home.
 
     `end` ends it, as the machine's end would.
     """

@@ -1,4 +1,4 @@
-"""Records with something wrong in them: any byte of a SQLite file, any value of any of its tables."""
+"""Damaged records: any byte of a SQLite file, any value of any of its tables."""
 
 import json
 import sqlite3
@@ -18,7 +18,7 @@ STORABLE = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
 )
-"""What a column of SQLite's may hold, whatever its type says."""
+"""Values that a column of SQLite may hold, whatever its type."""
 
 
 def places(path: Path) -> list[tuple[str, str, int]]:
@@ -35,7 +35,7 @@ def places(path: Path) -> list[tuple[str, str, int]]:
 
 @st.composite
 def changes(draw: st.DrawFn, path: Path, found: list[tuple[str, str, int]]) -> tuple[str, str, int, Any]:
-    """One value of a file and another for it: any that SQLite holds, or its JSON with something wrong."""
+    """One value of a file and a replacement: any that SQLite can hold, or damaged JSON."""
     table, column, row = draw(st.sampled_from(found))
     with closing(sqlite3.connect(path)) as connection:
         (value,) = connection.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", (row,)).fetchone()

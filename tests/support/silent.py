@@ -1,4 +1,4 @@
-"""Servers that let everybody in and say nothing, as one that is halted does."""
+"""Servers that accept connections and never answer, as a halted one does."""
 
 import socket
 from collections.abc import Iterator

@@ -25,11 +25,11 @@ from trainable.disk import irregular
 WANTED = ("user", "item", "rating")
 OPTIONAL = ("timestamp",)
 LARGEST = 1e19
-"""The square of a rating has room in 32 bits, which models are trained in."""
+"""Largest rating whose square fits into the 32-bit floats of training."""
 TIMES = ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns"))
-"""The kinds that a column of times may be of, in Arrow's words."""
+"""Arrow types that a column of times may have."""
 LONGEST_SHOWN = 60
-"""Characters of a value in a message."""
+"""The most characters of a value in a message."""
 NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 
 
@@ -153,7 +153,7 @@ def _timestamps(file: _File, column: Any) -> NDArray[np.int64]:
 
 
 def _as_times(column: Any, kind: Any) -> Any | None:
-    """The column as whole numbers, by way of `kind`; None where a row is none of that kind."""
+    """The column as whole numbers, cast through `kind`; None where a row cannot be cast."""
     try:
         return pc.cast(pc.cast(column, kind), "int64")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -169,7 +169,7 @@ def _in_words(scalar: Any) -> str:
 
 
 def _first_unlike(column: Any, kind: Any) -> int:
-    """The first row that is no time of `kind`, where there is one, found by halves."""
+    """Index of the first row that is not a time of `kind`, by bisection; assumes that there is one."""
     first, size = 0, len(column)
     while size > 1:
         half = size // 2
@@ -207,7 +207,7 @@ def _refuse(file: _File, name: str, column: Any, bad: NDArray[np.bool_], why: st
 
 
 def _shown(value: object) -> str:
-    """A value as Python writes it, the end of a long one left out."""
+    """A value's repr, cut to `LONGEST_SHOWN` characters."""
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 

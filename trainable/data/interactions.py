@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids = np.ndarray[Any, np.dtypes.StringDType]
-"""Original ids (n,), each as long as it is: one long id does not widen the others."""
+"""Original ids (n,), of variable length: one long id does not widen the others."""
 
 
 def as_ids(values: Iterable[str] | NDArray[np.integer]) -> Ids:
-    """Ids (n,) of texts, or of whole numbers as they are written."""
+    """Ids (n,) from texts or whole numbers."""
     texts = values.astype(np.dtypes.StringDType()) if isinstance(values, np.ndarray) else [*values]
     return cast(Ids, np.asarray(texts, dtype=np.dtypes.StringDType()))
 

@@ -136,10 +136,10 @@ def engine(
 
 
 def prepare(name: str, compiling: Callable[[], object]) -> None:
-    """Have the code of the engine called `name` compiled for this machine's CPU, in this process and on disk.
+    """Compile the code of the engine `name` for this machine's CPU, in this process and on disk.
 
-    `compiling` is called first where that takes seconds, once per machine as a rule. "auto" is the best for a
-    CPU; an engine that compiles nothing is ready.
+    `compiling` is called first if that takes seconds, usually once per machine. "auto" means the best engine
+    for a CPU. Does nothing for an engine without compiled code.
     """
     if (AUTO["cpu"] if name == "auto" else name) == "numba":
         import_module("trainable.engines.numba").prepare(compiling)

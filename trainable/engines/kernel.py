@@ -86,7 +86,7 @@ def compiled(function: F) -> F:
     options = {"nogil": True, "error_model": "numpy", "fastmath": flags}
     try:
         return cast(F, njit(cache=True, **options)(function))
-    except RuntimeError:  # numba finds no such folder: each process compiles anew
+    except RuntimeError:  # numba finds no folder for its cache: each process compiles again
         return cast(F, njit(**options)(function))
 
 

@@ -156,14 +156,14 @@ class Compiling(event.Listener):
 
 
 def prepare(compiling: Callable[[], object]) -> None:
-    """Compile the kernel, or load it from disk; `compiling` is called first where it has to be compiled."""
+    """Compile the kernel or load it from disk; `compiling` is called before it is compiled."""
     with event.install_listener("numba:compile", Compiling(compiling)):
         _compile(np.dtype("float32"))
 
 
 def _compile(dtype: np.dtype) -> None:
-    """Train and measure next to nothing: compiles for seconds the first time on a machine, and keeps the code
-    on disk.
+    """Train and measure one rating, which compiles the kernel: seconds the first time on a machine, then the
+    code is on disk.
     """
     one, names = np.zeros(1, np.int32), as_ids(["0"])
     row = Interactions(one, one, one.astype(np.float32), None, names, names)

@@ -49,7 +49,7 @@ def home(tmp_path_factory):
 
 
 def test_every_link_of_every_page_stays_below_the_path(home):
-    """Through the proxy's eyes: a link outside the path is another site's. Catches: a link to the root."""
+    """Seen from the proxy. Catches: a link to the root, which leads to another site."""
     token = Tokens(home).create("write")
     with served(home, root_path=BELOW) as service, service.client() as proxied:
         signed = proxied.post("/sign-in", data={"token": token, "here": f"{BELOW}/studies/live"})
@@ -78,7 +78,7 @@ def test_every_link_of_every_page_stays_below_the_path(home):
 
 
 def inside(path: str) -> str:
-    """The path as the service is asked for it."""
+    """The path as the service receives it."""
     assert path.startswith(f"{BELOW}/"), path
     return path.removeprefix(BELOW)
 

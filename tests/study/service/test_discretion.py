@@ -1,4 +1,4 @@
-"""Who may only read is told that something failed; who may write, in which words."""
+"""Read tokens see that something failed; write tokens see the reason, too."""
 
 import pytest
 from serving import Notes, driven, served
@@ -10,11 +10,11 @@ from study.service.tokens import Tokens
 from study.spec import StudySpec
 
 SECRET = "OperationalError: /home/ann/lab: no answer from db.internal, see $LAB_PASSWORD"
-"""What an exception or a job's log may hold."""
+"""Text that an exception or a job's log may contain."""
 
 
 class Failed(Notes):
-    """What ran studies, and has the log of the last job."""
+    """A backend with the log of the last job."""
 
     def last(self, name: str) -> Job:
         return Job(id=f"{name}-1", state="failed", said=f"Job entrypoint failed, last lines: {SECRET}")
@@ -56,7 +56,7 @@ def test_a_reader_is_told_that_it_failed_and_a_writer_why(lab, accept):
 
 
 def test_without_tokens_everybody_is_told_why(tmp_path):
-    """Whoever may do everything may read it. Catches: a failure that nobody is told of."""
+    """Without tokens every client may write. Catches: a reason that no client can see."""
     put(Shelf(tmp_path / "studies"), StudySpec.preset("smoke", ["name=waits"]))
     with served(tmp_path / "studies", runner=Failed()) as service, service.client() as client:
         assert SECRET in client.get("/studies/waits").json()["job"]["said"]

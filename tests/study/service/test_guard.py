@@ -69,14 +69,14 @@ def connected(url: str) -> Iterator[socket.socket]:
 
 
 def all_of(connection: socket.socket) -> str:
-    """What comes until the connection is closed."""
+    """All bytes until the connection is closed."""
     return b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
 
 
 @pytest.mark.parametrize("path", ["/studies", "/studies/done/stop"])
 @pytest.mark.parametrize("wrong", [[], ["Authorization: Bearer study_no"]])
 def test_nobody_is_waited_for_without_a_token(tmp_path, monkeypatch, path, wrong):
-    """Catches: a body that is read before it is known who sends it; a connection that stays."""
+    """Catches: a body that is read before authentication; a connection that stays open."""
     monkeypatch.setattr(guard, "LINGER_S", 0.01)
     Tokens(tmp_path).create("write")
     with served(tmp_path) as service, connected(service.url) as connection:
@@ -87,7 +87,7 @@ def test_nobody_is_waited_for_without_a_token(tmp_path, monkeypatch, path, wrong
 
 
 def test_a_body_has_its_time(service, monkeypatch):
-    """Catches: a connection that whoever writes nothing keeps for ever."""
+    """Catches: a connection that an idle client keeps for ever."""
     monkeypatch.setattr(guard, "BODY_S", 0.05)
     with connected(service.url) as connection:
         connection.sendall(head("/studies") + b'{"name": ')
@@ -97,7 +97,7 @@ def test_a_body_has_its_time(service, monkeypatch):
 
 
 def test_the_head_of_a_request_has_its_time(service, monkeypatch):
-    """Of the first and of a later one, whatever comes of it. Catches: a connection without a request."""
+    """For the first request and a later one. Catches: a connection that stays open without a request."""
     monkeypatch.setattr(connection, "HEAD_S", 0.05)
     for sent in (b"", b"GET /health HTTP/1.1\r\nX-Slow: "):
         with connected(service.url) as first:
@@ -111,7 +111,7 @@ def test_the_head_of_a_request_has_its_time(service, monkeypatch):
 
 
 def test_a_body_that_is_here_costs_no_connection(tmp_path):
-    """Refused and with its body unread. Catches: a client that never hears why it was refused."""
+    """A refused request with an unread body. Catches: a client that never receives the reason."""
     Tokens(tmp_path).create("write")
     with served(tmp_path) as service, closing(HTTPConnection(urlsplit(service.url).netloc)) as asking:
         used = set()
@@ -123,7 +123,7 @@ def test_a_body_that_is_here_costs_no_connection(tmp_path):
 
 
 def test_an_answer_waits_for_no_acknowledgement(service, client):
-    """Nagle's algorithm holds a body back until its head is acknowledged, 40 ms. Catches: it is on."""
+    """Catches: Nagle's algorithm, which holds a body back for 40 ms until its head is acknowledged."""
     client.get("/health")
     (protocol,) = service.server.server_state.connections
     held = protocol.transport.get_extra_info("socket")

@@ -171,7 +171,7 @@ TICKS = """() => {
   const labels = canvases.flatMap((canvas) => canvas.written ?? []);
   return labels.slice(labels.lastIndexOf("hypervolume") + 1);
 }"""
-"""What stands along the hypervolume's axis: an axis is drawn with its name first, the upright one last."""
+"""The ticks of the hypervolume's axis: an axis is drawn with its name first, the upright one last."""
 
 
 @pytest.mark.parametrize("scale", [12.0, 0.0014, 3e-5])

@@ -1,4 +1,4 @@
-"""Whatever is posted, the service answers: with words where it refuses, and soon."""
+"""The service answers every post soon, and refuses with a reason."""
 
 import json
 import time
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.fuzz
 
 long = settings.default.max_examples >= 1000
 often = patiently if long else settings(patiently, max_examples=80, derandomize=True, database=None)
-"""`make fuzz` looks for more; else the same posts each time."""
+"""New examples in `make fuzz`; otherwise the same posts each time."""
 
 CPU_S, CPU_S_PER_KB = 1.0, 0.03
-"""Processor seconds that a post may cost, client and service together: ten times what the dearest costs."""
+"""Largest CPU time of a post, client and service together: ten times that of the most expensive one."""
 
 SPECS = [StudySpec.preset(name) for name in presets()]
 SMALL = 'name = "a"\ndata.source = "synthetic"\nbudget.trials = 3\n'
@@ -121,7 +121,7 @@ bodies = (
 
 
 def writable(value: object) -> bool:
-    """Whether TOML has a way to write it."""
+    """True if TOML can express the value."""
     try:
         tomli_w.dumps(value).encode()
     except (TypeError, ValueError, AttributeError):
@@ -142,7 +142,7 @@ def service(tmp_path_factory) -> Iterator[Served]:
 @often
 @given(body=bodies, kind=st.sampled_from([JSON, TOML, f"{TOML}; charset=latin-1", "text/plain"]))
 def test_any_post_is_answered_in_bounded_time(service: Served, body: bytes, kind: str):
-    """Catches: an error nobody thought of; work that grows with the square of what is posted."""
+    """Catches: an unexpected error; work that grows with the square of the post's size."""
     body = body[:MOST_BYTES]
     began = time.process_time()
     with service.client() as client:

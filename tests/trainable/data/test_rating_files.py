@@ -280,7 +280,7 @@ def test_parquet_columns_of_another_type_are_refused(column: str, values: list[A
 
 @each_kind
 def test_one_long_id_makes_no_other_wide(write: Write, read: Read, first: int, tmp_path: Path) -> None:
-    """Catches text of one width, which for these few ids takes 160 MB."""
+    """Catches: fixed-width text, which takes 160 MB for these few ids."""
     long = "x" * 20_000
     rows = [(f"u{n}", f"i{n % 7}", 1.0) for n in range(2_000)]
     path = write(tmp_path, [*rows, (long, "i0", 2.0)])
