@@ -171,8 +171,10 @@ def _confirming(run: Run, opened: float, ends: Iterable[float]) -> float:
     """The seconds of a run after the last of the search's `ends` in it, counted at most from the opening of
     the test set.
     """
-    ended = run.started + run.wall_s
-    return max(0.0, ended - max(run.started, opened, *(end for end in ends if run.started <= end <= ended)))
+    if run.began is None:
+        return 0.0
+    began, ended = run.began, run.ended or run.renewed
+    return max(0.0, ended - max(began, opened, *(end for end in ends if began <= end <= ended)))
 
 
 def _stage(record: Reader, wall_s: float) -> dict[str, Any]:

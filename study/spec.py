@@ -115,7 +115,7 @@ class StudySpec(Part):
         if sampler == "grid" and (size := self._grid_size()) > MOST_OF_A_GRID:
             raise MisplacedError(
                 ("space",),
-                f"{size:,} configurations are too many for a grid, whose order is drawn as a whole; use "
+                f"{size:,} configurations are too many for a grid, which tries every one; use "
                 f'lists that make at most {MOST_OF_A_GRID:,}, or sampler = "random"',
             )
         return self
