@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 from study.budget import complete, done
 from study.cli import app, here
 from study.confirm import begin, noise
-from study.export import export, manifest
+from study.export import _confirming, export, manifest
 from study.front import candidates, front, reference
 from study.ledger import Ledger
+from study.owner import Owner
 from study.parts import Confirm
 from study.progress import as_dict, snapshot
+from study.record import Run
 from study.referee import Referee
 from study.runtime import run
 from study.spec import StudySpec
@@ -196,6 +198,15 @@ def test_the_manifest_tells_the_work_and_the_time_of_search_and_confirmation_apa
     assert spent["confirm"]["member_epochs"] == 3 * sum(p.epoch for p in confirmation.plan.points)
     for stage, record in (("search", ledger), ("confirm", confirmation)):
         assert spent[stage]["trained_s"] == pytest.approx(sum(m.wall_s for m in record.measurements()))
+
+
+def test_the_wait_for_a_first_lane_counts_for_no_stage():
+    """Catches: an end that comes too early by the wait, so that confirming counts as searching."""
+    run = Run(
+        1, Owner.here(), started=0, renewed=200, stop=False, ended=200, reason="", silent_s=0, began=100
+    )
+    assert _confirming(run, 150, [130, 150]) == 50
+    assert _confirming(replace(run, began=None), 150, []) == 0
 
 
 def test_progress_says_how_far_it_is(searched):

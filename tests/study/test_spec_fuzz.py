@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from fuzz import damaged, nested, odd, patiently, refusal
+from fuzz import damaged, nested, odd, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,13 +85,11 @@ def writable(value: Any) -> bool:
     return True
 
 
-@patiently
 @given(st.text(st.characters(exclude_categories=[])) | st.from_regex(r'(\[+[a-z.]+\]+\n|[a-z."]+ = .*\n)*'))
 def test_any_text(text: str):
     check(text)
 
 
-@patiently
 @given(
     content=st.binary()
     | st.sampled_from(TEXTS).flatmap(lambda text: damaged(text.encode(), text[::-1].encode()))
@@ -102,7 +100,6 @@ def test_any_file(content: bytes, tmp_path: Path):
     refusal(lambda: StudySpec.load(path))
 
 
-@patiently
 @given(
     text=st.sampled_from(TEXTS),
     changes=st.dictionaries(st.sampled_from(KEYS), values.filter(writable), max_size=4),
@@ -119,7 +116,6 @@ def test_odd_values_where_a_key_belongs(text: str, changes: dict[str, Any]):
     check(text, *(f"{key}={tomli_w.dumps({'x': value}).partition('=')[2]}" for key, value in changes.items()))
 
 
-@patiently
 @given(
     text=st.sampled_from(TEXTS),
     overrides=st.lists(
@@ -135,7 +131,6 @@ def test_any_override(text: str, overrides: list[str]):
     check(text, *overrides)
 
 
-@patiently
 @given(
     what=st.sampled_from(["a.", "[", "{a=", "[[a]]\n", "'", "[a.", "x = [", "train.", '"\\u0000".']),
     times=st.sampled_from([10, 400, 1100, 1500]),

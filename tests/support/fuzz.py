@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from math import inf, nan
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from trainable.contract import StudyError
@@ -13,9 +12,6 @@ from trainable.contract import StudyError
 ODD_NUMBERS = (0, -1, 1, 2**31, 2**32, 2**53 + 1, 2**63, 2**64, -(2**63) - 1, 10**30, 10**400)
 ODD_REALS = (-0.0, 0.5, 5e-324, 1.7e308, -1e-9, nan, inf, -inf)
 ODD_TEXTS = ("", " ", "\0", "a\0", "\n", "ä", "𝕌", "\u202e", "\ufeff", "full", "auto", "none", "x" * 5000)
-
-patiently = settings()
-"""For a test that writes each case over the last one in one folder."""
 
 odd = st.one_of(
     st.none(),

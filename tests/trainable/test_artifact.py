@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fuzz import damaged, distorted, patiently, refusal
+from fuzz import damaged, distorted, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from members import COLD_USER, CONFIG, FOLD, ITEMS, USERS
@@ -228,7 +228,6 @@ def put(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 @pytest.mark.fuzz
-@patiently
 @given(st.data())
 def test_damage_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
     """Catches whatever is read without being checked: bytes changed, cut off, put in, in either file."""
@@ -239,7 +238,6 @@ def test_damage_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
 
 
 @pytest.mark.fuzz
-@patiently
 @given(st.data())
 def test_a_card_that_says_something_else_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
     """It is sealed: only its meaning is wrong. Catches a value that is used before it is looked at."""

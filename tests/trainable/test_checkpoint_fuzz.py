@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz import damaged, distorted, patiently, refusal
+from fuzz import damaged, distorted, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from members import CONFIG
@@ -38,7 +38,6 @@ def refused_or_whole(folder: Path, whole: Session) -> None:
     assert said is None or said.startswith(str(folder))
 
 
-@patiently
 @given(st.data())
 def test_a_damaged_file_is_refused(saved, tmp_path: Path, data: st.DataObject):
     """Catches whatever is read without being checked, in either file."""
@@ -49,7 +48,6 @@ def test_a_damaged_file_is_refused(saved, tmp_path: Path, data: st.DataObject):
     refused_or_whole(put(tmp_path / "it", contents | {name: content}), whole)
 
 
-@patiently
 @given(st.data())
 def test_a_record_that_says_something_else_is_refused_or_fits(saved, tmp_path: Path, data: st.DataObject):
     """It is sealed: only its meaning is wrong. Catches a field whose type or range nobody looks at."""
@@ -66,7 +64,6 @@ def test_a_record_that_says_something_else_is_refused_or_fits(saved, tmp_path: P
         assert [h.epoch for h in session.held] == [slot["epoch"] for slot in slots]
 
 
-@patiently
 @given(st.data())
 def test_tensors_that_are_others_are_refused(saved, tmp_path: Path, data: st.DataObject):
     """Sealed too. Catches a state taken up with an array missing, too much, or of another shape or type."""

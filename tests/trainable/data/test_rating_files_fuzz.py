@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from fuzz import ODD_NUMBERS, damaged, odd, patiently, refusal
+from fuzz import ODD_NUMBERS, damaged, odd, refusal
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -56,13 +56,11 @@ def as_csv(rows: list[tuple[Any, ...]], **options: Any) -> str:
 CSV = as_csv([COLUMNS, *ROWS])
 
 
-@patiently
 @given(damaged(CSV.encode(), as_csv([("item", "user"), *ROWS], delimiter=";").encode()) | st.binary())
 def test_any_csv(tmp_path: Path, content: bytes):
     check(tmp_path / "ratings.csv", content)
 
 
-@patiently
 @given(
     rows=st.lists(st.lists(cells, min_size=4, max_size=4).map(tuple), max_size=5),
     header=st.permutations([*COLUMNS, "user"]).map(lambda names: names[:4]) | st.just(list(COLUMNS)),
@@ -94,7 +92,6 @@ GOOD = dict(zip(COLUMNS, map(list, zip(*ROWS, strict=True)), strict=True))
 PARQUET = as_parquet(GOOD)
 
 
-@patiently
 @example(PARQUET.replace(b"user", b"\xf5ser"))
 @given(damaged(PARQUET, as_parquet(GOOD, compression="none")) | st.binary())
 def test_any_parquet(tmp_path: Path, content: bytes):
@@ -139,13 +136,11 @@ columns = st.one_of(
 )
 
 
-@patiently
 @given(changes=st.dictionaries(st.sampled_from(COLUMNS), columns, min_size=1, max_size=2))
 def test_any_columns(tmp_path: Path, changes: dict[str, Any]):
     check(tmp_path / "ratings.parquet", as_parquet(GOOD | changes))
 
 
-@patiently
 @given(st.lists(st.binary(max_size=3), min_size=2, max_size=6), st.sampled_from(["user", "item", "rating"]))
 def test_text_that_is_no_utf8(tmp_path: Path, some: list[bytes], name: str):
     """Arrow does not look when it reads: catches bytes that turn up as an error much later."""
