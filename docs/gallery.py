@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from analysis.drawing import Drawing
-from analysis.markdown import words
+from analysis.figures.drawing import Drawing
 from analysis.report import Report, read
+from analysis.report.markdown import words
 from study import StudySpec, run
-from study.export import export
-from study.reader import Reader
+from study.record.reader import Reader
+from study.results.export import export
 
 DOCS = Path(__file__).parent
 PRESETS = ("ml100k", "ps1", "smoke")

@@ -19,8 +19,8 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 from pydantic import ValidationError
 
-from study.direct import direct
-from study.service.answers import (
+from study.remote.direct import direct
+from study.service.schemas import (
     Answer,
     Measured,
     Measurements,
@@ -31,7 +31,8 @@ from study.service.answers import (
     Trial,
     Trials,
 )
-from study.spec import SpecError, StudySpec, text_of
+from study.spec import SpecError, StudySpec
+from study.spec.study import text_of
 from trainable.contract import StudyError
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 4.0

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from study import limits
 from study.runtime.placement import Node, seats, summary
 from study.spec import StudySpec
-from trainable.data import known
+from trainable.data.registry import known
 
 NEEDED = ("torch", "numba", "ray", "optuna", "moocore")
 
@@ -49,14 +49,14 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
     StudyError where the cluster does not answer.
     """
     if address is not None:
-        from study.runtime.jobs import Head  # Ray takes a second to import
+        from study.remote.jobs import Head  # Ray takes a second to import
 
         return Head(address).nodes()
     if spec is not None and spec.runtime.address == "auto":
-        from study.runtime import start
+        from study.runtime import ray_start
 
-        with start.connected(spec):
-            return start.nodes()
+        with ray_start.connected(spec):
+            return ray_start.nodes()
     try:
         gpus = len(_gpu_names())
     except ImportError:  # the findings report it

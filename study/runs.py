@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from study import live, runtime
-from study.interrupt import Interrupt
-from study.runtime import Finish, Outcome, Tell, Watch
+from study.runtime import run as runtime
+from study.runtime.run import Finish, Outcome, Tell, Watch
+from study.signals import Interrupt
 from study.spec import StudySpec
+from study.status import live
 
 
 def shown(folder: Path, interrupt: Interrupt) -> AbstractContextManager[Tell]:
@@ -24,7 +25,7 @@ def run(
     """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
 
     A terminal and a notebook show a bar with the study's progress, anything else a log line every ten
-    seconds, as `study run` prints; `watch=study.runtime.unwatched` shows nothing. At the end the tables,
+    seconds, as `study run` prints; `watch=study.runtime.run.unwatched` shows nothing. At the end the tables,
     front.csv and manifest.json are written, and the report unless `report` is False. A run that is killed or
     raises leaves earlier files as they were.
 
@@ -46,7 +47,7 @@ def confirm(folder: Path, *, watch: Watch = shown) -> Outcome:
 
 def _finish(*, report: bool) -> Finish:
     words = "writing the report" if report else "writing the tables"
-    needed = ("study.export", "analysis.report") if report else ("study.export",)
+    needed = ("study.results.export", "analysis.report") if report else ("study.results.export",)
     return Finish(words, write=partial(_write, report=report), ahead=partial(_imported, needed))
 
 
@@ -57,8 +58,8 @@ def _imported(modules: tuple[str, ...]) -> None:
 
 def _write(folder: Path, *, report: bool) -> Path | None:
     """Write the study's tables and, with `report`, its report; return the report's page."""
-    from study.export import export
-    from study.reader import Reader
+    from study.record.reader import Reader
+    from study.results.export import export
 
     with closing(Reader.read(folder)) as reader:
         export(reader, folder)

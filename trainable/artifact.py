@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from trainable.contract import Config, StudyError
-from trainable.parameters import shapes
-from trainable.seal import seal
+from trainable.disk import seal
+from trainable.models.two_task.parameters import shapes
 
 FORMAT = 1
 """Version of what `Model.save` writes; another one is refused."""

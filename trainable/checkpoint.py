@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from trainable.contract import Measurement, StudyError
-from trainable.engines import Engine, Member, State
-from trainable.parameters import layout
-from trainable.seal import seal
+from trainable.disk import seal
+from trainable.engines.engine import Engine, Member, State
+from trainable.models.two_task.parameters import layout
 from trainable.slots import Slot
 from trainable.typed import typed
 

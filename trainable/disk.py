@@ -1,11 +1,14 @@
 """Files that are whole or not there: also for whoever reads meanwhile, and after a power loss."""
 
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 """Paths of pipes that a shell makes: a process writes to them."""
@@ -52,3 +55,9 @@ def beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
         yield made
     finally:
         made.unlink(missing_ok=True)
+
+
+def seal(about: Mapping[str, Any], tensors: bytes) -> str:
+    """The sha256 of a JSON-ready record, in whatever layout it is written, and of a file: 64 hex digits."""
+    record = json.dumps(about, sort_keys=True).encode()
+    return sha256(len(record).to_bytes(8, "little") + record + tensors).hexdigest()

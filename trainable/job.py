@@ -10,7 +10,8 @@ from typing import Literal
 import trainable
 from trainable.contract import StudyError
 from trainable.data.interactions import Fold
-from trainable.engines import Engine, engine
+from trainable.engines.engine import Engine
+from trainable.engines.registry import engine
 
 
 @dataclass(frozen=True, slots=True)

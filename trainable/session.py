@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from trainable.checkpoint import Record, read, write
 from trainable.contract import Answer, Exchange, Fault, FaultKind, Held, Lease, Measurement, Unreachable
-from trainable.engines import Engine, Member, Result
+from trainable.engines.engine import Engine, Member, Result
 from trainable.slots import Slot, Slots
 
 

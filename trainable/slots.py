@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainable.contract import Held, Lease
-from trainable.engines import Member
+from trainable.engines.engine import Member
 
 GAIN = 1.1
 """What twice the slots must bring in members an epoch, a second, to be kept."""

@@ -17,7 +17,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainable.checkpoint import CheckpointError
 from trainable.contract import SHARINGS, Answer, Config, Exchange, Lease, StudyError
-from trainable.data import load
+from trainable.data.registry import load
 from trainable.job import Job
 from trainable.session import Session
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from study.printable import printable, printable_lines
 
 if TYPE_CHECKING:
-    from study.progress import Snapshot
+    from study.status.snapshot import Snapshot
 
 SHOWN = 25
 """The most points of a front, and trials that ended early, that a command shows."""
@@ -60,7 +60,7 @@ def speak_plainly() -> None:
 
 def show_front(seen: "Snapshot", *, most: int | None = None) -> None:
     """The front as a table: all of it, or `most` points spread along it."""
-    from study.front_table import FrontTable
+    from study.status.front_table import FrontTable
 
     console.print(
         FrontTable(seen, most=most) if seen.front.points else "The front is empty: nothing is measured yet."

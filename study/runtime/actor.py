@@ -7,13 +7,13 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
-from study.events import Event, Log
-from study.ledger import Ledger
-from study.record import Stage
-from study.referee import Referee
-from study.runtime.ahead import Ahead
-from study.runtime.meters import Heard
-from study.runtime.steady import Steady
+from study.loop.events import Event, Log
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
+from study.record.rows import Stage
+from study.runtime.prefetch import Ahead
+from study.runtime.prometheus import Heard
+from study.runtime.reconnect import Steady
 from trainable.contract import Answer, Held, Measurement, Unreachable
 
 ANSWER_S = 30.0

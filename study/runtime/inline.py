@@ -4,11 +4,11 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from study.events import Log
-from study.interrupt import Interrupt
-from study.ledger import Ledger
-from study.referee import Referee
-from study.runtime.steady import Steady
+from study.loop.events import Log
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
+from study.runtime.reconnect import Steady
+from study.signals import Interrupt
 from trainable.job import Job
 from trainable.session import Session
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.parts import Kind, Runtime
+from study.spec.sections import Kind, Runtime
 from trainable.contract import StudyError
 
 ROUNDING = 1e-9

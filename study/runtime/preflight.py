@@ -8,8 +8,8 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from study.ledger import Ledger
-from study.record import Stage
+from study.record.ledger import Ledger
+from study.record.rows import Stage
 from trainable.contract import StudyError
 from trainable.job import Origin
 

@@ -20,17 +20,17 @@ from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from study.budget import complete
-from study.interrupt import Interrupt
-from study.ledger import Ledger
-from study.parts import Runtime
-from study.roster import LEASE_S
+from study.loop.budget import complete
+from study.loop.lanes import LEASE_S
+from study.record.ledger import Ledger
 from study.runtime import preflight
 from study.runtime.actor import RayExchange, RefereeActor
-from study.runtime.meters import shown
 from study.runtime.placement import Seat, Share, seats
-from study.runtime.start import connected, nodes
-from study.runtime.watch import Watch
+from study.runtime.prometheus import shown
+from study.runtime.ray_start import connected, nodes
+from study.runtime.tune_callback import Watch
+from study.signals import Interrupt
+from study.spec.sections import Runtime
 from trainable.contract import StudyError
 from trainable.job import Job
 from trainable.tune import Lane

@@ -14,19 +14,19 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from study.service import described, discretion, events, pages, routes
-from study.service.access import Access
+from study.record.optuna_storage import STORAGE_ERRORS
+from study.service import events, openapi, pages, redaction, routes
+from study.service.actions import BusyError, CompleteError, Desk
+from study.service.auth import Access
+from study.service.cache import NoStudyError, Shelf
 from study.service.cursor import CursorError
-from study.service.desk import BusyError, CompleteError, Desk
-from study.service.guard import Guard
-from study.service.posting import TakenError
+from study.service.middleware import Guard
 from study.service.reports import Reports
 from study.service.runner import NoRunnerError, Runner
-from study.service.shelf import NoStudyError, Shelf
+from study.service.submission import TakenError
 from study.service.tables import Tables
 from study.service.tokens import Tokens
 from study.spec import SpecError
-from study.storage import STORAGE_ERRORS
 from trainable.contract import StudyError
 
 STATUSES: dict[type[Exception], int] = {
@@ -75,7 +75,7 @@ def application(
     app.state.desk = Desk(shelf, runner, data=data)
     app.state.tables, app.state.reports = Tables(shelf.marks), Reports(shelf.marks)
     app.state.stream_s = stream_s
-    app.openapi = partial(described.document, app)  # type: ignore[method-assign]
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     app.include_router(routes.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=str(files("study.service") / "static")), name="static")
@@ -122,7 +122,7 @@ async def _mendable(request: Request, error: Exception, *, status: int) -> Respo
     if isinstance(error, OSError) and error.filename is not None:
         error = StudyError(f"{error.filename}: {error.strerror}")
     plain = status >= 500 and not getattr(request.state, "writes", True)
-    return _problem(request, status, discretion.PROBLEM if plain else shelf.told(error))
+    return _problem(request, status, redaction.PROBLEM if plain else shelf.told(error))
 
 
 def _problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

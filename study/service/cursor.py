@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from study.record import Point, Record
-from study.service.answers import Ended, News
-from study.service.answers import Point as Told
+from study.record.rows import Point, Record
+from study.service.schemas import Ended, News
+from study.service.schemas import Point as Told
 from trainable.contract import StudyError
 
 MOST = 500

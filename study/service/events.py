@@ -8,9 +8,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
-from study.database import DATABASE_ERRORS
+from study.record.location import DATABASE_ERRORS
+from study.service.cache import Look
 from study.service.cursor import Cursor, news
-from study.service.shelf import Look
 from trainable.contract import StudyError
 
 LOOK_S = 1.0

@@ -12,17 +12,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from analysis.objective import objectives
-from study.front_table import searched
-from study.record import Point, Record, ShownState, shown_state
-from study.service.access import COOKIE, Access
-from study.service.answers import Counts, Summaries
-from study.service.described import problems
-from study.service.desk import LIVE, Desk
-from study.service.guard import SAFE
-from study.service.negotiate import HTML, JSON, chosen
-from study.service.shelf import Look
+from study.record.rows import Point, Record, ShownState, shown_state
+from study.service.accept import HTML, JSON, chosen
+from study.service.actions import LIVE, Desk
+from study.service.auth import COOKIE, Access
+from study.service.cache import Look
+from study.service.middleware import SAFE
+from study.service.openapi import problems
+from study.service.schemas import Counts, Summaries
 from study.spec import StudySpec
-from study.view import duration, left
+from study.status.front_table import searched
+from study.status.text import duration, left
 
 SHOWN = 50
 """Trials that a page shows, the last ones; all are in the table."""

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from analysis import report
 from analysis.objective import AnalysisError
-from study.database import FILE, holds_study
-from study.export import export
-from study.marks import Mark, Marks
-from study.reader import Reader
-from study.service.shelf import NoStudyError
+from study.record.location import FILE, holds_study
+from study.record.reader import Reader
+from study.record.version_tokens import Mark, Marks
+from study.results.export import export
+from study.service.cache import NoStudyError
 from trainable.contract import StudyError
 from trainable.disk import put
 

@@ -8,19 +8,19 @@ from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
-from study.service import discretion, events, pages
-from study.service.access import needs
-from study.service.answers import Health, Measurements, Study, Summaries, Summary, Trials
+from study.service import events, pages, redaction
+from study.service.accept import CSV, HTML, JSON, PARQUET, chosen
+from study.service.actions import Desk
+from study.service.auth import needs
 from study.service.cursor import LONGEST, Cursor
-from study.service.described import SPEC_BODY, problems
-from study.service.desk import Desk
-from study.service.negotiate import CSV, HTML, JSON, PARQUET, chosen
-from study.service.posting import JSON as JSON_SPEC
-from study.service.posting import TOML as TOML_SPEC
+from study.service.openapi import SPEC_BODY, problems
 from study.service.reports import policy
+from study.service.schemas import Health, Measurements, Study, Summaries, Summary, Trials
+from study.service.submission import JSON as JSON_SPEC
+from study.service.submission import TOML as TOML_SPEC
 from study.service.tables import Name as TableName
 from study.service.tables import as_answer, as_file
-from study.spec import NAME
+from study.spec.study import NAME
 
 Name = Annotated[str, InPath(pattern=f"^{NAME.pattern}$", description="A study's name.", examples=["mine"])]
 Offset = Annotated[int, Query(ge=0, le=10**9, description="Rows to leave out at the beginning.")]
@@ -296,7 +296,7 @@ def _table(
 
 def _discreet(request: Request, told: list[Summary]) -> list[Summary]:
     """The lines of a list as the token may read them."""
-    return told if request.state.writes else list(map(discretion.summary, told))
+    return told if request.state.writes else list(map(redaction.summary, told))
 
 
 def _form(accept: str | None, *offered: str) -> str:

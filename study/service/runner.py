@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from study.service.answers import Job, JobState
+from study.service.schemas import Job, JobState
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
-    from study.runtime.jobs import Head
+    from study.remote.jobs import Head
 
 STATES: Mapping[str, JobState] = {
     "PENDING": "waiting",
@@ -85,7 +85,7 @@ class Jobs:
     @contextmanager
     def _head(self) -> "Iterator[Head]":
         """The head, asked who it is once; what it refuses is NoRunnerError."""
-        from study.runtime.jobs import Head  # Ray reads its token when it is imported, and takes seconds
+        from study.remote.jobs import Head  # Ray reads its token when it is imported, and takes seconds
 
         try:
             if self._known is None:

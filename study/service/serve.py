@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 
 from study.printable import PrintableFormatter
-from study.runtime import local
+from study.remote import local_ray
 from study.service.app import application
 from study.service.connection import Connection
 from study.service.runner import Jobs, NoRunnerError
@@ -100,7 +100,7 @@ def _stderr() -> logging.Handler:
 def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]:
     """The URL of the Ray for the studies in `home`, on this machine."""
     said("starting a Ray on this machine, unless the one of these studies runs …")
-    return local.dashboard(home, said)
+    return local_ray.dashboard(home, said)
 
 
 class _Server(uvicorn.Server):

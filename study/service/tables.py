@@ -7,13 +7,13 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
-from study.database import holds_study
-from study.export import tables
-from study.marks import Marks
-from study.reader import Reader
-from study.service.answers import Measured, Measurements, Trial, Trials
-from study.service.negotiate import CSV, PARQUET
-from study.service.shelf import FRESH_S, LOOKING
+from study.record.location import holds_study
+from study.record.reader import Reader
+from study.record.version_tokens import Marks
+from study.results.export import tables
+from study.service.accept import CSV, PARQUET
+from study.service.cache import FRESH_S, LOOKING
+from study.service.schemas import Measured, Measurements, Trial, Trials
 
 if TYPE_CHECKING:
     import pandas as pd

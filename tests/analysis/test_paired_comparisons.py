@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.compare import bootstrap, holm, paired, sign_flip_p, t_half_width
 from analysis.objective import AnalysisError
+from analysis.stats import bootstrap, holm, paired, sign_flip_p, t_half_width
 
 
 def compare(first, second):

@@ -8,10 +8,11 @@ from time import perf_counter
 import numpy as np
 from timing import milliseconds, table
 
-from study.ledger import Ledger
-from study.record import Baseline, Holder, Point
-from study.samplers import SAMPLERS, KeyedSampler
-from study.space import SearchSpace
+from study.record.ledger import Ledger
+from study.record.rows import Baseline, Holder, Point
+from study.search.samplers.keyed import KeyedSampler
+from study.search.samplers.registry import SAMPLERS
+from study.search.space import SearchSpace
 from study.spec import StudySpec
 from trainable.contract import Config
 

@@ -21,8 +21,8 @@ import sizes
 import torch
 from threadpoolctl import threadpool_limits
 
-from trainable.data import load
 from trainable.data.interactions import Fold
+from trainable.data.registry import load
 from trainable.data.splits import per_user
 from trainable.data.synthetic import generate
 

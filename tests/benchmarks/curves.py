@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.front import losses, reference, stands_for
-from study.record import Baseline, Point
-from study.rules import Candidate
-from study.space import SearchSpace
+from study.loop.rules.rule import Candidate
+from study.record.front import losses, reference, stands_for
+from study.record.rows import Baseline, Point
+from study.search.space import SearchSpace
 from study.spec import StudySpec
 from trainable.contract import METRICS
 

@@ -13,7 +13,8 @@ from timing import Laps, interleaved, milliseconds, number, table, times
 
 from trainable.contract import SHARINGS, Config
 from trainable.data.interactions import Fold
-from trainable.engines import ENGINES, Member, engine
+from trainable.engines.engine import Member
+from trainable.engines.registry import ENGINES, engine
 
 CONFIG = Config(
     weight=0.9,

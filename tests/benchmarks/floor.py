@@ -13,7 +13,7 @@ from timing import number, table, times
 from trainable.contract import Config
 from trainable.data.interactions import Fold
 from trainable.engines.kernel import CHUNK, Floats, adam, apart
-from trainable.parameters import shapes
+from trainable.models.two_task.parameters import shapes
 
 PRODUCTS, ADAM = "matrix products alone", "Adam alone"
 LEAN, ENGINE = "lean PyTorch", "engine numba"

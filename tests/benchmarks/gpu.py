@@ -13,7 +13,8 @@ from timing import interleaved, milliseconds, number, table, times
 
 from trainable.contract import Config
 from trainable.data.interactions import Fold
-from trainable.engines import Member, engine
+from trainable.engines.engine import Member
+from trainable.engines.registry import engine
 
 COUNTS = (1, 8, 32, 128)
 

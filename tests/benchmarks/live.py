@@ -12,9 +12,9 @@ from replay import Trace
 from search_figure import Panel, shown
 from timing import table
 
-from study.front import losses, reference
-from study.ledger import Ledger
-from study.runtime import run
+from study.record.front import losses, reference
+from study.record.ledger import Ledger
+from study.runtime.run import run
 from study.spec import StudySpec
 
 CURVES = "curves-decay"
@@ -98,9 +98,9 @@ def _verdict(ended: list[Ended]) -> str:
     return f"Wanted of the default search: {wanted}. {'Met' if met else 'Not met'}."
 
 
-ABOUT = """Studies of [the preset ml100k](../study/presets/ml100k.toml) with {seeds} seeds, on two lanes, to
-{member_epochs:,} member-epochs, and as many with every configuration drawn at random under the same rule. The
-target is that of the recorded curves with weight decay above: seeds differ here, curves do not there.
-Member-epochs to the target; hypervolume as a share of it at the end: the median, and the least.
+ABOUT = """Studies of [the preset ml100k](../study/spec/presets/ml100k.toml) with {seeds} seeds, on two lanes,
+to {member_epochs:,} member-epochs, and as many with every configuration drawn at random under the same
+rule. The target is that of the recorded curves with weight decay above: seeds differ here, curves do not
+there. Member-epochs to the target; hypervolume as a share of it at the end: the median, and the least.
 A seed changes initial values, batches and negatives as well as what is drawn, so a study can fall short by
 its luck in training alone; the fall from random search's median to its least shows how much."""

@@ -32,7 +32,7 @@ NAMES = {
     "output.weight": "mlp.2.weight",
     "output.bias": "mlp.2.bias",
 }
-"""The names of `trainable.parameters`, and the peers'."""
+"""The names of `trainable.models.two_task.parameters`, and the peers'."""
 
 BLOCK = 64
 """Users whose scores `Lean` holds at a time: they stay in the cache."""
@@ -84,7 +84,7 @@ class Peer(ABC):
         self.prepare(fold)
 
     def start_at(self, values: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take initial values by the names of `trainable.parameters`: for a comparison, not for use."""
+        """Take initial values by the names of `two_task.parameters`: for a comparison, not for use."""
         own = dict(self.net.named_parameters())
         with torch.no_grad():
             for name, value in values.items():

@@ -13,11 +13,11 @@ from time import perf_counter
 import numpy as np
 from timing import table
 
-from study.ledger import Ledger
-from study.referee import Referee
-from study.runtime.ahead import Ahead
-from study.samplers import KeyedSampler
-from study.space import SearchSpace
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
+from study.runtime.prefetch import Ahead
+from study.search.samplers.keyed import KeyedSampler
+from study.search.space import SearchSpace
 from study.spec import StudySpec
 from trainable.contract import Answer
 

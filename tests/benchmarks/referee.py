@@ -15,15 +15,16 @@ import ray
 from epochs import CONFIG
 from timing import milliseconds, number, table
 
-from study.ledger import Ledger
-from study.referee import Referee
-from study.roster import LEASE_S
+from study.loop.lanes import LEASE_S
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
 from study.runtime.actor import RefereeActor
-from study.samplers import KeyedSampler
-from study.space import SearchSpace
+from study.search.samplers.keyed import KeyedSampler
+from study.search.space import SearchSpace
 from study.spec import StudySpec
 from trainable.data.interactions import Fold
-from trainable.engines import Member, engine
+from trainable.engines.engine import Member
+from trainable.engines.registry import engine
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))
 from formula import BASELINE, FormulaLane

@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial
 
 from analysis.front import hypervolume
 from analysis.objective import objectives
-from study.rules import Candidate, Rule
-from study.samplers import KeyedSampler
-from study.space import SearchSpace
+from study.loop.rules.rule import Candidate, Rule
+from study.search.samplers.keyed import KeyedSampler
+from study.search.space import SearchSpace
 from trainable.contract import Decision
 
 LANES = 2

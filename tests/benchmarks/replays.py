@@ -17,8 +17,8 @@ from search_figure import Panel, shown
 from timing import table
 
 from analysis.front import hypervolume, non_dominated
-from study.parts import Stopping
-from study.samplers import SAMPLERS
+from study.search.samplers.registry import SAMPLERS
+from study.spec.sections import Stopping
 
 STUDIES = Path("studies")
 NAMES = {

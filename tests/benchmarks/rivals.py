@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from study.parts import Stopping
-from study.rules import Candidate, Rule
-from study.rules.median import Median
-from study.rules.never import Never
-from study.rules.pareto_asha import ParetoAsha
+from study.loop.rules.median import Median
+from study.loop.rules.never import Never
+from study.loop.rules.pareto_asha import ParetoAsha
+from study.loop.rules.rule import Candidate, Rule
+from study.spec.sections import Stopping
 from trainable.contract import Decision
 
 

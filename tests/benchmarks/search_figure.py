@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.drawing import INK, MUTED, Drawing
+from analysis.figures.drawing import INK, MUTED, Drawing
 
 STYLES = {
     "random, never": (MUTED, ":"),

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import numpy as np
 from timing import table
 
-from study.runtime import run
+from study.runtime.run import run
 from study.spec import StudySpec
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))

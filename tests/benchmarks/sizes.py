@@ -19,7 +19,8 @@ from timing import number, table
 from trainable.data.interactions import Fold, Interactions
 from trainable.data.splits import per_user
 from trainable.data.synthetic import generate
-from trainable.engines import Engine, Member, engine
+from trainable.engines.engine import Engine, Member
+from trainable.engines.registry import engine
 
 
 @dataclass(frozen=True)

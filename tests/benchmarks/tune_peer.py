@@ -18,8 +18,8 @@ from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
 from trainable.contract import SHARINGS, Config
-from trainable.data import load
 from trainable.data.interactions import Fold
+from trainable.data.registry import load
 
 SPACE = {
     "weight": tune.uniform(0.0, 1.0),

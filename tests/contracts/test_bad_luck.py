@@ -6,9 +6,9 @@ import time
 import pytest
 from alone import recorded, trained_alone
 
-from study.ledger import Ledger
-from study.running import STARTS
-from study.runtime import run
+from study.loop.retries import STARTS
+from study.record.ledger import Ledger
+from study.runtime.run import run
 from study.spec import StudySpec
 from trainable.job import Job
 

@@ -13,8 +13,8 @@ from members import CONFIG, FOLD, SEED, new_engine
 from peers import Lean, Plain, PlainWithFastRanks
 
 from trainable.contract import SHARINGS
-from trainable.engines import Member
-from trainable.parameters import shapes
+from trainable.engines.engine import Member
+from trainable.models.two_task.parameters import shapes
 from trainable.streams import stream
 
 ROOT = Path(__file__).parents[2]

@@ -5,11 +5,11 @@ from curves import Curves
 from formula import BASELINE, SPEC, FormulaLane
 from replay import Proposals, Sampled, replay
 
-from study.front import front, reference
-from study.ledger import Ledger
-from study.referee import Referee
-from study.rules import rule
-from study.samplers import SAMPLERS
+from study.loop.referee import Referee
+from study.loop.rules.registry import rule
+from study.record.front import front, reference
+from study.record.ledger import Ledger
+from study.search.samplers.registry import SAMPLERS
 from study.spec import StudySpec
 
 TRIALS, EPOCHS = 16, 9

@@ -13,12 +13,12 @@ from ray.train._internal.session import _TrainingResult
 from ray.tune import Checkpoint
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from study.ledger import Ledger
-from study.referee import Referee
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
 from study.spec import StudySpec
 from trainable import tune
 from trainable.contract import Answer
-from trainable.data import load
+from trainable.data.registry import load
 from trainable.job import Job
 from trainable.tune import Lane
 

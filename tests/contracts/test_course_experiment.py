@@ -3,10 +3,10 @@
 import pytest
 from alone import recorded
 
-from study.ledger import Ledger
-from study.runtime import run
+from study.record.ledger import Ledger
+from study.runtime.run import run
 from study.spec import StudySpec
-from trainable.engines import ENGINES
+from trainable.engines.registry import ENGINES
 
 EPOCHS = 20
 

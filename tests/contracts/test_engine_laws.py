@@ -1,4 +1,4 @@
-"""Laws of `trainable.engines.Engine`: stated once, held by every engine in `ENGINES`."""
+"""Laws of `trainable.engines.engine.Engine`: stated once, held by every engine in `ENGINES`."""
 
 from dataclasses import replace
 from functools import partial
@@ -23,8 +23,9 @@ from members import (
 )
 
 from trainable.contract import METRICS, SHARINGS, StudyError
-from trainable.engines import ENGINES, Member, engine
-from trainable.parameters import shapes
+from trainable.engines.engine import Member
+from trainable.engines.registry import ENGINES, engine
+from trainable.models.two_task.parameters import shapes
 
 
 @pytest.fixture(params=ENGINES)

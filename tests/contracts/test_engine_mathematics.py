@@ -21,10 +21,10 @@ from members import (
 )
 
 from trainable.contract import RANKING_LOSSES, SHARINGS
-from trainable.engines import ENGINES
 from trainable.engines.draws import draw
+from trainable.engines.registry import ENGINES
 from trainable.metrics import Ranking, mean_squared_error
-from trainable.parameters import initial, shapes
+from trainable.models.two_task.parameters import initial, shapes
 
 
 @pytest.fixture(params=ENGINES)

@@ -9,8 +9,9 @@ import pytest
 from members import CONFIG, alone, make_fold, new_engine, train
 
 from trainable.contract import RANKING_LOSSES, SHARINGS
-from trainable.engines import ENGINES, Member
-from trainable.parameters import fresh, initial
+from trainable.engines.engine import Member
+from trainable.engines.registry import ENGINES
+from trainable.models.two_task.parameters import fresh, initial
 
 FOLD = make_fold(60, 40, 600, 200)
 EPOCHS = 1

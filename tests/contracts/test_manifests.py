@@ -20,7 +20,7 @@ from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscali
 from ray.autoscaler._private.util import prepare_config, validate_config
 from typer.main import get_command
 
-from study.cli import app
+from study.cli.app import app
 from study.spec import StudySpec
 
 ROOT = Path(__file__).parents[2]
@@ -213,6 +213,8 @@ def test_the_page_points_to_what_is_there() -> None:
 
 
 def test_the_page_names_the_meters_that_a_study_has() -> None:
-    meters = set(re.findall(r'"(study_\w+)"', (ROOT / "study/runtime/meters.py").read_text(encoding="utf-8")))
+    meters = set(
+        re.findall(r'"(study_\w+)"', (ROOT / "study/runtime/prometheus.py").read_text(encoding="utf-8"))
+    )
     named = {name.removesuffix("_total") for name in re.findall(r"`ray_(study_\w+)`", PAGE)}
     assert named == meters

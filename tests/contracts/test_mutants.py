@@ -19,12 +19,12 @@ LAWS = (
     "tests/contracts/test_engine_laws.py",
     "tests/contracts/test_runtime_laws.py",
     "tests/e2e/test_chaos.py",
-    "tests/study/test_ahead.py",
-    "tests/study/test_backup.py",
-    "tests/study/test_heartbeat.py",
-    "tests/study/test_ledger_contract.py",
-    "tests/study/test_referee_and_record.py",
-    "tests/study/test_steady.py",
+    "tests/study/runtime/test_prefetch.py",
+    "tests/study/record/test_backup.py",
+    "tests/study/runtime/test_heartbeat.py",
+    "tests/study/record/test_ledger_contract.py",
+    "tests/study/loop/test_referee_and_record.py",
+    "tests/study/runtime/test_reconnect.py",
     "tests/trainable/test_session.py",
 )
 """Where the laws are stated; every test there says what it catches."""

@@ -11,13 +11,14 @@ import ray
 from alone import recorded, trained_alone
 from command import ratings
 
-from study.budget import complete
-from study.export import export
-from study.ledger import Ledger
-from study.runtime import confirm, run, tune
+from study.loop.budget import complete
+from study.record.ledger import Ledger
+from study.results.export import export
+from study.runtime import tune
+from study.runtime.run import confirm, run
 from study.spec import StudySpec
 from trainable.contract import StudyError
-from trainable.data import load
+from trainable.data.registry import load
 
 SPEC = """
 name = "laws"

@@ -51,7 +51,7 @@ def test_it_finds_its_data_files_without_the_checkout(wheel: Path, tmp_path: Pat
         "import analysis, study.spec, trainable\n"
         "from jinja2 import PackageLoader\n"
         "for name in study.spec.presets(): study.spec.StudySpec.preset(name)\n"
-        "PackageLoader('analysis').list_templates().index('report.html')\n"
+        "PackageLoader('analysis.report').list_templates().index('report.html')\n"
         "print(*(package.__path__[0] for package in (analysis, study, trainable)))\n"
     )
     command, environment = [sys.executable, "-P", "-c", code], os.environ | {"PYTHONPATH": str(tmp_path)}

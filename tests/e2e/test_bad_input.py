@@ -11,7 +11,7 @@ import pytest
 from command import TINY, Ended, prepare, record, study
 from formula import BASELINE
 
-from study.ledger import Ledger
+from study.record.ledger import Ledger
 from study.spec import StudySpec
 
 

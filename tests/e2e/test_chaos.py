@@ -10,8 +10,8 @@ from law5 import check_judgements, check_measurements, check_record, tables
 from pandas.testing import assert_frame_equal
 from postgres import Server
 
-from study.ledger import Ledger
-from study.runtime import run
+from study.record.ledger import Ledger
+from study.runtime.run import run
 from study.spec import StudySpec
 
 SHORT, LONG = 1, range(20)

@@ -8,9 +8,9 @@ import pytest
 import ray
 from alone import recorded, trained_alone
 
-from study.ledger import Ledger
-from study.runtime import run
+from study.record.ledger import Ledger
 from study.runtime import tune as runtime
+from study.runtime.run import run
 from study.spec import StudySpec
 from trainable import tune
 

@@ -9,8 +9,9 @@ import ray
 from alone import recorded, trained_alone
 from ray.cluster_utils import Cluster
 
-from study.ledger import Ledger
-from study.runtime import run, tune
+from study.record.ledger import Ledger
+from study.runtime import tune
+from study.runtime.run import run
 from study.spec import StudySpec
 
 TRIALS, EPOCHS = 8, 60

@@ -176,7 +176,7 @@ def test_schema_accepts_every_preset_and_refuses_what_the_spec_refuses(here: Pat
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     for name in presets():
-        values = tomllib.loads((files("study") / "presets" / f"{name}.toml").read_text(encoding="utf-8"))
+        values = tomllib.loads((files("study.spec") / "presets" / f"{name}.toml").read_text(encoding="utf-8"))
         validator.validate(values)
         assert not validator.is_valid(values | {"trian": {}})
         assert not validator.is_valid(values | {"space": {"sharing": "soft"}})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from command import prepare, study
 
-from study.runtime import COMPILING
+from study.runtime.run import COMPILING
 
 
 @pytest.mark.long

@@ -74,7 +74,7 @@ def test_a_manifest_says_when_and_why_the_run_ended(here: Path):
 
 
 def test_a_script_without_a_terminal_prints_log_lines(here: Path, monkeypatch, capsys):
-    monkeypatch.setattr("study.live.LOG_EVERY_S", 0.01)
+    monkeypatch.setattr("study.status.live.LOG_EVERY_S", 0.01)
     run(StudySpec.load("tiny.toml"), report=False)
     shown = capsys.readouterr().out
     assert re.search(r"^tiny: .*\d+% in \d+ s.*; trials: ", shown, re.MULTILINE)

@@ -13,9 +13,9 @@ from elsewhere import small_disk
 from law5 import check_measurements, check_record, tables
 from pandas.testing import assert_frame_equal
 
-from study.events import LOG
-from study.ledger import Ledger
-from study.runtime import run
+from study.loop.events import LOG
+from study.record.ledger import Ledger
+from study.runtime.run import run
 from study.spec import StudySpec
 
 TRIALS = 200

@@ -10,10 +10,11 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from study.export import export
-from study.ledger import Ledger
-from study.runtime import preflight, run
+from study.record.ledger import Ledger
+from study.results.export import export
+from study.runtime import preflight
 from study.runtime import tune as runtime
+from study.runtime.run import run
 from study.spec import StudySpec
 from trainable import tune
 from trainable.contract import StudyError

@@ -11,7 +11,7 @@ from command import until
 from hosts import SHARED, Host, Network, network
 from law5 import check_judgements, check_measurements, check_record
 
-from study.ledger import Ledger
+from study.record.ledger import Ledger
 
 BIN = Path(sys.executable).parent
 UP_S = 300.0

@@ -12,13 +12,13 @@ from command import Running, answer, measured, prepare, rows, started, study, un
 from law5 import tables
 from pandas.testing import assert_frame_equal
 
-from study.confirmed import Confirmation
-from study.database import holds_study
-from study.ledger import Ledger
-from study.progress import snapshot
-from study.reader import Reader
-from study.runtime import run as run_study
+from study.record.ledger import Ledger
+from study.record.location import holds_study
+from study.record.reader import Reader
+from study.runtime.run import run as run_study
 from study.spec import StudySpec
+from study.status.confirmation import Confirmation
+from study.status.snapshot import snapshot
 
 EPOCHS = 20
 SLOW = ("run", "tiny.toml", "--set", f"train.epochs={EPOCHS}", "--set")
@@ -28,7 +28,7 @@ RAY = ("--set", "runtime.address=local", "--set", "runtime.lanes=1")
 AFTER_RAY = """
 import signal
 from study import StudySpec
-from study.runtime.start import connected
+from study.runtime.ray_start import connected
 
 signal.signal(signal.SIGTERM, lambda *_: print("heard"))
 with connected(StudySpec.preset("smoke", ["runtime.address=local"])):

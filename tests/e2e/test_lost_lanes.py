@@ -9,9 +9,10 @@ import pytest
 import ray
 from alone import recorded, trained_alone
 
-from study.ledger import Ledger
-from study.running import STARTS
-from study.runtime import run, tune, watch
+from study.loop.retries import STARTS
+from study.record.ledger import Ledger
+from study.runtime import tune, tune_callback
+from study.runtime.run import run
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -107,7 +108,7 @@ def test_a_run_whose_every_lane_hangs_ends_and_the_next_goes_on(
     spec = StudySpec.from_text(SPEC, where="test", overrides=["runtime.lanes=1"])
     with monkeypatch.context() as patched:
         patched.setattr(tune, "Lane", hanging())
-        patched.setattr(watch, "HUNG_S", LEASE_S)
+        patched.setattr(tune_callback, "HUNG_S", LEASE_S)
         with pytest.raises(StudyError, match="no lane has had a result for"):
             run(spec, tmp_path)
     outcome = run(spec, tmp_path)

@@ -15,11 +15,11 @@ from law5 import tables
 from pandas.testing import assert_frame_equal
 from postgres import Server
 
-from study.database import studies
-from study.ledger import Ledger
-from study.progress import Snapshot, as_dict, snapshot
-from study.runtime import run
+from study.record.ledger import Ledger
+from study.record.location import studies
+from study.runtime.run import run
 from study.spec import StudySpec
+from study.status.snapshot import Snapshot, as_dict, snapshot
 
 VARIABLE = "STUDY_TEST_DATABASE"
 SPEC = """
@@ -62,7 +62,7 @@ def spec(sampler: str, *more: str) -> StudySpec:
 def processes_of_their_own() -> ForkServerContext:
     """Processes that share nothing but what they import, which takes longer than their studies."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["study.runtime", "trainable.engines.plain"])
+    context.set_forkserver_preload(["study.runtime.run", "trainable.engines.plain"])
     return context
 
 

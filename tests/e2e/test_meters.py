@@ -11,15 +11,16 @@ import ray
 from command import until
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from study.events import LOG, Event
-from study.ledger import Ledger
-from study.progress import snapshot
-from study.reader import Reader
-from study.runtime import actor, meters, run, tune
+from study.loop.events import LOG, Event
+from study.record.ledger import Ledger
+from study.record.reader import Reader
+from study.record.sqlite import AwayError
+from study.runtime import actor, prometheus, tune
 from study.runtime.actor import RefereeActor
-from study.runtime.meters import Heard
+from study.runtime.prometheus import Heard
+from study.runtime.run import run
 from study.spec import StudySpec
-from study.sqlite import AwayError
+from study.status.snapshot import snapshot
 
 SPEC = """
 name = "metered"
@@ -121,8 +122,8 @@ def test_a_record_that_is_away_at_first_is_metered_when_it_is_back(tmp_path: Pat
         return read(*arguments, **named)
 
     monkeypatch.setattr(Reader, "read", read_late)
-    monkeypatch.setattr(meters, "EVERY_S", 0.01)
-    monkeypatch.setattr(meters, "Recorded", lambda *_: SimpleNamespace(show=seen.append))
-    with meters.shown(folder, "search"):
+    monkeypatch.setattr(prometheus, "EVERY_S", 0.01)
+    monkeypatch.setattr(prometheus, "Recorded", lambda *_: SimpleNamespace(show=seen.append))
+    with prometheus.shown(folder, "search"):
         until(lambda: seen, "what the record says")
     assert not away

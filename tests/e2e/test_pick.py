@@ -13,10 +13,10 @@ from command import Ended, study
 
 from analysis.front import knee
 from study import StudySpec, load_model, run
-from study.ledger import Ledger
-from study.progress import as_dict, snapshot
+from study.record.ledger import Ledger
+from study.status.snapshot import as_dict, snapshot
 from trainable.contract import METRICS
-from trainable.data import load
+from trainable.data.registry import load
 
 PICKS = ("--max-mse 0.9", "--min-mrr 0.3", "--knee", "--max-mse 0.01")
 

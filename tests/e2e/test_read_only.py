@@ -6,7 +6,7 @@ from command import prepare, study
 from elsewhere import read_only
 from formula import BASELINE
 
-from study.ledger import Ledger
+from study.record.ledger import Ledger
 from study.spec import StudySpec
 
 READ_ONLY = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"

@@ -15,12 +15,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 from typer.main import get_command
 
-from analysis.cells import Cell, fours
-from analysis.published import reproductions
+from analysis.questions.claim_cells import Cell, fours
+from analysis.questions.published import reproductions
 from analysis.tables import Tables
-from study.cli import app
-from study.parts import Budget, Data
+from study.cli.app import app
 from study.spec import StudySpec
+from study.spec.sections import Budget, Data
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ from serving import done
 
 from study import Client, StudySpec
 from study.client import ServiceError
-from study.ledger import Ledger
-from study.service.answers import News
+from study.record.ledger import Ledger
+from study.service.schemas import News
 from study.service.serve import serve
 from trainable.contract import StudyError
 

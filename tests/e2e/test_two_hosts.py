@@ -12,8 +12,9 @@ from command import ENDLESS, prepare, started, study, until, with_pid
 from elsewhere import host
 from postgres import Server
 
-from study.ledger import Ledger
-from study.record import SILENT_RUN_S, runs
+from study.record.ledger import Ledger
+from study.record.rows import SILENT_RUN_S
+from study.record.tables import runs
 
 VARIABLE = "STUDY_TEST_DATABASE"
 

@@ -1,7 +1,7 @@
 import pytest
 from formula import BASELINE, SPEC
 
-from study.ledger import Ledger
+from study.record.ledger import Ledger
 from study.spec import StudySpec
 
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from command import study
 from rich.console import Console
 
-from study import relay
-from study.answer import Answer
 from study.printable import PrintableFormatter, printable_lines
+from study.remote import commands
+from study.remote.result import Answer
 from study.service.tokens import Tokens
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.\u2066\r"
@@ -62,14 +62,14 @@ def test_names_of_folders_and_labels_of_tokens_are_text(tmp_path):
 def test_what_a_head_says_is_text(monkeypatch, capsys):
     """Its answers and a job's log, in a terminal and not. Catches: a head that writes to our terminal."""
     head = SimpleNamespace(ask=lambda *_, **__: Answer(2, f"out{EVIL}\n", f"err{EVIL}\n", {}))
-    monkeypatch.setattr(relay, "_head", lambda _: head)
-    relay.ask("http://head:8265", ["list"])
-    relay._show([f"one{EVIL}\n", "two\n"], Console(file=StringIO()))
+    monkeypatch.setattr(commands, "_head", lambda _: head)
+    commands.ask("http://head:8265", ["list"])
+    commands._show([f"one{EVIL}\n", "two\n"], Console(file=StringIO()))
     said = capsys.readouterr()
     assert obeyed(said.out + said.err) == set()
     assert (said.out.count("\\u001b[2J"), said.err.count("\\u001b[2J")) == (2, 1)
     terminal = StringIO()
-    relay._show([f"one{EVIL}\n"], Console(file=terminal, force_terminal=True, width=200))
+    commands._show([f"one{EVIL}\n"], Console(file=terminal, force_terminal=True, width=200))
     assert "\\u001b[2J" in terminal.getvalue()
     assert "\x1b[2J" not in terminal.getvalue()
 

@@ -1,9 +1,10 @@
 """The oracle of law 1: a replicate trained alone, here, by the engine itself."""
 
-from study.ledger import Ledger
+from study.record.ledger import Ledger
 from trainable.contract import METRICS
-from trainable.data import load
-from trainable.engines import Member, engine
+from trainable.data.registry import load
+from trainable.engines.engine import Member
+from trainable.engines.registry import engine
 
 NUMBERS = ("ranking_loss", "rating_loss", *METRICS)
 

@@ -6,8 +6,8 @@ import numpy as np
 import optuna
 
 from analysis.front import hypervolume, non_dominated
-from study.samplers import KeyedSampler
-from study.space import SearchSpace
+from study.search.samplers.keyed import KeyedSampler
+from study.search.space import SearchSpace
 from study.spec import StudySpec
 from trainable.contract import Config
 

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from command import Ended, Running, started, title, until, with_pid
 from postgres import Server
 
-from study.ledger import Ledger
-from study.record import measurements
+from study.record.ledger import Ledger
+from study.record.tables import measurements
 
 DATABASE = "STUDY_CHAOS_DATABASE"
 NAME = "storm"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import count
 
-from study.record import Baseline
+from study.record.rows import Baseline
 from trainable.contract import Answer, Config, Held, Lease, Measurement
 
 SPEC = """

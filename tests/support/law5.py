@@ -7,11 +7,12 @@ import pandas as pd
 import sqlalchemy as sa
 from alone import recorded, trained_alone
 
-from study.budget import complete
-from study.export import export
-from study.front import losses, reference
-from study.ledger import Ledger
-from study.rules import Candidate, rule
+from study.loop.budget import complete
+from study.loop.rules.registry import rule
+from study.loop.rules.rule import Candidate
+from study.record.front import losses, reference
+from study.record.ledger import Ledger
+from study.results.export import export
 from trainable.contract import Decision
 
 TIMES = ("started", "finished", "wall_s")

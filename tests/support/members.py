@@ -4,7 +4,8 @@ import numpy as np
 
 from trainable.contract import Config
 from trainable.data.interactions import Fold, Interactions
-from trainable.engines import Member, engine
+from trainable.engines.engine import Member
+from trainable.engines.registry import engine
 
 SEED = 7
 USERS, ITEMS, ROWS = 12, 15, 90

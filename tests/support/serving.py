@@ -14,11 +14,11 @@ import uvicorn
 from command import until
 from formula import BASELINE, SPEC, FormulaLane
 
-from study.ledger import Ledger
-from study.referee import Referee
-from study.service.answers import Job
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
 from study.service.app import application
 from study.service.runner import Begun, NoRunnerError
+from study.service.schemas import Job
 from study.service.serve import configured, listening
 from study.spec import StudySpec
 

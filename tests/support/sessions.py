@@ -11,7 +11,7 @@ from safetensors.numpy import load
 
 from trainable.checkpoint import RECORD
 from trainable.contract import Answer, Lease
-from trainable.seal import seal
+from trainable.disk import seal
 from trainable.session import Session
 
 LEASES = (Lease(3, 1, CONFIG, (0, 1)), Lease(7, 2, replace(CONFIG, weight=None, sharing="none"), (0,)))

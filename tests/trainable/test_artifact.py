@@ -20,8 +20,8 @@ from safetensors.numpy import load, save
 from trainable.artifact import CARD, TENSORS, Card, Model, load_model
 from trainable.contract import SHARINGS, StudyError
 from trainable.metrics import Ranking
-from trainable.model import TwoTaskNet
-from trainable.parameters import shapes
+from trainable.models.two_task.net import TwoTaskNet
+from trainable.models.two_task.parameters import shapes
 
 CARD_OF = Card(
     study="mine",

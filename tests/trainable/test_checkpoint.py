@@ -12,7 +12,7 @@ from sessions import everything, files, new_session, put, sealed, trained
 
 from trainable.checkpoint import FORMAT, RECORD, CheckpointError, Record, read, write
 from trainable.contract import SHARINGS, StudyError
-from trainable.parameters import fresh, initial, layout
+from trainable.models.two_task.parameters import fresh, initial, layout
 from trainable.session import Session
 from trainable.slots import Slot
 

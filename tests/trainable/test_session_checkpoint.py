@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from trainable.contract import Answer, Config, Lease, Measurement
-from trainable.data import load
-from trainable.engines import ENGINES
+from trainable.data.registry import load
+from trainable.engines.registry import ENGINES
 from trainable.job import Job
 from trainable.session import Session
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from trainable.contract import StudyError
-from trainable.data import Known
 from trainable.data.fetch import FAILURES, wheel_members, zip_member
 from trainable.data.interactions import Interactions, as_ids
+from trainable.data.registry import Known
 from trainable.disk import put
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainable.contract import StudyError
-from trainable.data import Known
 from trainable.data.interactions import Interactions, as_ids
+from trainable.data.registry import Known
 from trainable.streams import stream
 
 MEAN_RATING = 3.5

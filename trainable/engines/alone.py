@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from trainable.contract import Config, UserMetrics
 from trainable.data.interactions import Fold
-from trainable.engines import Member, Result, State
 from trainable.engines.draws import Draw, draw
+from trainable.engines.engine import Member, Result, State
 from trainable.metrics import NotFiniteError, Ranking, mean_squared_error
-from trainable.parameters import fresh, initial
+from trainable.models.two_task.parameters import fresh, initial
 
 R = TypeVar("R")
 """An epoch's rows, as an engine likes them."""
@@ -44,7 +44,7 @@ class Training(ABC, Generic[R]):
 
     @abstractmethod
     def state(self) -> State:
-        """A copy of everything needed to go on: see `trainable.parameters.fresh`."""
+        """A copy of everything needed to go on: see `trainable.models.two_task.parameters.fresh`."""
 
 
 class AloneEngine(ABC, Generic[R]):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainable.engines import Member, State
+from trainable.engines.engine import Member, State
 from trainable.engines.stack import Place, Rows, Stack
 
 CHUNK = {"cpu": 1 << 13, "cuda": 1 << 16}

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class Net(NamedTuple):
-    """Parameters, or their gradient, with the shapes of `trainable.parameters.shapes`.
+    """Parameters, or their gradient, with the shapes of `trainable.models.two_task.parameters.shapes`.
 
     Without the user's bias, which cancels in p⁺ − p⁻ and in a user's ranking.
     """

@@ -13,12 +13,12 @@ from threadpoolctl import ThreadpoolController
 
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions, as_ids
-from trainable.engines import Member, Result, State
 from trainable.engines.alone import AloneEngine, Found, Training
 from trainable.engines.draws import Draw, draw
+from trainable.engines.engine import Member, Result, State
 from trainable.engines.kernel import Floats, Net, Rows, apart, predict, ranks, train, work
 from trainable.metrics import Ranking
-from trainable.parameters import fresh, initial, shapes
+from trainable.models.two_task.parameters import fresh, initial, shapes
 
 BLAS = ThreadpoolController()
 """The loaded libraries of matrix products, and how many threads each may use."""
@@ -122,7 +122,7 @@ class NumbaTraining(Training[Rows]):
         return ranks(self._net, r.users, r.starts, r.items, r.masked_starts, r.masked), predicted
 
     def state(self) -> State:
-        """A copy of everything needed to go on: see `trainable.parameters.fresh`."""
+        """A copy of everything needed to go on: see `trainable.models.two_task.parameters.fresh`."""
         found: dict[str, NDArray[np.generic]] = {
             kind + name: view.copy()
             for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v))

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from trainable.contract import Config
 from trainable.data.interactions import Fold
-from trainable.engines import State
 from trainable.engines.alone import AloneEngine, Found, Training
 from trainable.engines.device import arithmetic, ids, like
 from trainable.engines.draws import Draw
-from trainable.losses import RANKING, squared_error
+from trainable.engines.engine import State
 from trainable.metrics import Ranking
-from trainable.model import TwoTaskNet
+from trainable.models.two_task.losses import RANKING, squared_error
+from trainable.models.two_task.net import TwoTaskNet
 
 Columns = tuple[Tensor, ...]
 """Users, items, negatives, ratings, all (n,)."""
@@ -95,7 +95,7 @@ class PlainTraining(Training[Columns]):
         return self._ranking.ranks(scores), _array(self.net.rate(*pairs))
 
     def state(self) -> State:
-        """A copy of everything needed to go on: see `trainable.parameters.fresh`."""
+        """A copy of everything needed to go on: see `trainable.models.two_task.parameters.fresh`."""
         found: dict[str, NDArray[np.generic]] = {"epoch": np.array(self.epoch)}
         for name, parameter in self.net.named_parameters():
             kept = self._adam.state[parameter]

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad, softplus
 
 from trainable.contract import Config
-from trainable.engines import State
-from trainable.parameters import shapes
+from trainable.engines.engine import State
+from trainable.models.two_task.parameters import shapes
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 """Adam's, as everywhere. Kingma & Ba 2015, arXiv 1412.6980."""
@@ -277,7 +277,7 @@ class Stack:
         ]
 
     def _views(self, place: Place, config: Config) -> dict[str, list[Tensor]]:
-        """Views of a member's value, first and second moment by the names of `trainable.parameters`."""
+        """Views of a member's value, first and second moment by the names of `two_task.parameters`."""
         d, h = config.dim, config.hidden
         found: dict[str, list[Tensor]] = {}
 

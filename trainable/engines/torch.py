@@ -18,13 +18,13 @@ from torch import Tensor
 
 from trainable.contract import UserMetrics
 from trainable.data.interactions import Fold
-from trainable.engines import Member, Result, State
 from trainable.engines.device import arithmetic, free_bytes, ids, like
 from trainable.engines.draws import draw
+from trainable.engines.engine import Member, Result, State
 from trainable.engines.group import Columns, Group
 from trainable.engines.stack import Stack
 from trainable.metrics import NotFiniteError, Ranking, parts
-from trainable.parameters import fresh, initial
+from trainable.models.two_task.parameters import fresh, initial
 
 DRAWS = 64
 """Epochs' draws that stay on the device: trials of one replicate share them, though they are not in step."""

@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from serving import done, driven, served
 
-from study.service.access import COOKIE
+from study.service.auth import COOKIE
 from study.service.serve import serve
 from study.service.tokens import Tokens
 from trainable.contract import StudyError

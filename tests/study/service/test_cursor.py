@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.record import Point, Record
+from study.record.rows import Point, Record
 from study.service.cursor import Cursor, CursorError, news, position
 
 EPOCHS = 4

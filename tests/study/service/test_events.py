@@ -12,8 +12,8 @@ from serving import Notes, done, driven, served
 
 from study import Client, StudySpec
 from study.client import ServiceError
-from study.service import shelf
-from study.service.answers import News, Study
+from study.service import cache
+from study.service.schemas import News, Study
 from study.service.tokens import Tokens
 from study.spec import SpecError
 from trainable.contract import StudyError
@@ -129,8 +129,8 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path):
 
 
 def test_a_list_is_asked_for_again_until_all_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(shelf.Shelf.summaries, "__kwdefaults__", {"within_s": 0.0})
-    monkeypatch.setattr(shelf.Shelf, "warm", lambda self: None)
+    monkeypatch.setattr(cache.Shelf.summaries, "__kwdefaults__", {"within_s": 0.0})
+    monkeypatch.setattr(cache.Shelf, "warm", lambda self: None)
     home = tmp_path / "studies"
     done(home, "done", "budget.trials=1")
     with served(home) as service, ThreadPoolExecutor(1) as pool:

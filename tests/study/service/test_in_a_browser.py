@@ -8,14 +8,14 @@ from browser import axe, browser
 from command import until
 from serving import done, driven, served
 
-from study.progress import snapshot
-from study.reader import Reader
-from study.service import pages, telling
-from study.service.posting import put
-from study.service.shelf import Shelf
-from study.service.telling import growth
+from study.record.reader import Reader
+from study.service import pages, serialize
+from study.service.cache import Shelf
+from study.service.serialize import growth
+from study.service.submission import put
 from study.service.tokens import Tokens
 from study.spec import StudySpec
+from study.status.snapshot import snapshot
 
 pytestmark = pytest.mark.browser
 
@@ -183,7 +183,7 @@ def test_no_two_ticks_of_the_hypervolume_look_alike(home, serve, opened, monkeyp
             for n, step in enumerate(steps)
         ]
 
-    monkeypatch.setattr(telling, "growth", scaled)
+    monkeypatch.setattr(serialize, "growth", scaled)
     page = opened(f"{serve(home)}/studies/done", before=f"({WRITTEN})()")
     until(lambda: page.evaluate(INK)[1] > 3 and page.evaluate(TICKS), "the chart")
     ticks = page.evaluate(TICKS)

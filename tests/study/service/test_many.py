@@ -10,9 +10,9 @@ import pytest
 from command import until
 from serving import done, renamed, served
 
-from study.marks import Marks
-from study.service import shelf
-from study.service.shelf import Look, Shelf
+from study.record.version_tokens import Marks
+from study.service import cache
+from study.service.cache import Look, Shelf
 from study.spec import StudySpec
 
 MANY = 100
@@ -82,7 +82,7 @@ def test_a_list_waits_for_no_reading_and_reads_no_study_twice(where, tmp_path, r
         assert "unread" in states(client)
         until(lambda: states(client) == {"complete"}, "all to be read", 200)
     reads = []
-    monkeypatch.setattr(shelf, "_read", reads.append)
+    monkeypatch.setattr(cache, "_read", reads.append)
     with closing(Shelf(home)) as kept:
         assert {summary.state for summary in kept.summaries(kept.names(), within_s=60)} == {"complete"}
     assert reads == []  # what is noted is not read
@@ -99,7 +99,7 @@ def test_reading_ahead_waits_while_a_list_is_made(tmp_path, monkeypatch):
         one.start()
         assert listing.wait(60)
         monkeypatch.undo()
-        monkeypatch.setattr(shelf, "_read", lambda folder: read.append(folder) or Look(SPEC, None, {}))
+        monkeypatch.setattr(cache, "_read", lambda folder: read.append(folder) or Look(SPEC, None, {}))
         ahead = Thread(target=kept.warm)
         ahead.start()
         ahead.join(0.5)

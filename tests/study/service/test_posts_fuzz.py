@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from serving import Served, served
 
-from study.service.guard import MOST_BYTES
-from study.service.posting import JSON, TOML
+from study.service.middleware import MOST_BYTES
+from study.service.submission import JSON, TOML
 from study.spec import StudySpec, presets
 
 pytestmark = pytest.mark.fuzz

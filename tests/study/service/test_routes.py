@@ -13,14 +13,14 @@ from formula import SPEC as FORMULA
 from pandas.testing import assert_frame_equal
 from serving import Notes, done, driven, served
 
-from study import progress
-from study.confirm import begin
-from study.export import tables
-from study.ledger import Ledger
-from study.service.posting import parsed, put
+from study.loop.confirmation import begin
+from study.record.ledger import Ledger
+from study.results.export import tables
+from study.service.cache import Shelf
 from study.service.runner import NoRunnerError
-from study.service.shelf import Shelf
+from study.service.submission import parsed, put
 from study.spec import SpecError, StudySpec
+from study.status import snapshot
 
 SPEC = {"name": "posted", "data": {"source": "synthetic"}, "budget": {"trials": 4}}
 TOML = StudySpec.model_validate(SPEC).as_toml()
@@ -43,7 +43,7 @@ def as_toml(text):
 def test_a_study_is_told_as_the_record_has_it(home, client):
     told = client.get("/studies/done").json()
     with closing(Ledger.read(home / "done")) as ledger:
-        status = progress.as_dict(progress.snapshot(ledger))
+        status = snapshot.as_dict(snapshot.snapshot(ledger))
     assert told["front"] == status["front"]
     same = ("name", "fingerprint", "state", "reason", "counts", "member_epochs", "share", "hypervolume")
     assert {key: told["summary"][key] for key in same} == {key: status[key] for key in same}

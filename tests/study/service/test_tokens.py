@@ -15,8 +15,8 @@ from starlette.routing import Mount
 
 from study.service import tokens as token_module
 from study.service.app import application
-from study.service.posting import put
-from study.service.shelf import Shelf
+from study.service.cache import Shelf
+from study.service.submission import put
 from study.service.tokens import FILE, Tokens, span
 from study.spec import StudySpec
 from trainable.contract import StudyError

@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from trainable.data import SPLITS, describe, load
+from trainable.data.description import describe
+from trainable.data.registry import SPLITS, load
 
 pytestmark = pytest.mark.fuzz
 COLUMNS = ("user", "item", "rating", "timestamp")

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainable.contract import StudyError
-from trainable.data import describe
+from trainable.data.description import describe
 from trainable.data.interactions import Interactions, Split, as_ids
 from trainable.data.movielens import ml_100k
 from trainable.data.splits import by_time, leave_last, per_user, ps1
-from trainable.trivial import trivial
+from trainable.models.trivial import trivial
 
 RULES = {"per-user": per_user, "leave-last": leave_last, "by-time": by_time, "ps1": ps1}
 

@@ -11,7 +11,7 @@ from trainable.data.interactions import Fold
 from trainable.data.splits import per_user
 from trainable.data.synthetic import Truth, generate
 from trainable.metrics import Ranking
-from trainable.trivial import trivial
+from trainable.models.trivial import trivial
 
 
 def truth_mrr(truth: Truth, fold: Fold) -> float:

@@ -5,7 +5,8 @@ import pytest
 
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions
-from trainable.engines import Member, kernel
+from trainable.engines import kernel
+from trainable.engines.engine import Member
 from trainable.engines.kernel import Net, ranks
 from trainable.engines.numba import NumbaEngine
 from trainable.metrics import Ranking

@@ -6,7 +6,7 @@ import torch
 
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions
-from trainable.engines import Member
+from trainable.engines.engine import Member
 from trainable.engines.plain import PlainEngine
 
 CONFIG = Config(

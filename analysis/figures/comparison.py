@@ -1,0 +1,182 @@
+"""Figures of several studies: their fronts, what replicates attain, and hypervolume against epochs."""
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import text
+from analysis.figures.axes import LEGENDS, draw_reference, draw_trivial, framed
+from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
+from analysis.figures.style import draw_area, draw_staircase
+from analysis.objective import Floats, from_losses
+from analysis.questions.comparison import Comparison, Group
+
+STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a"), ("v", "#7a5fd0"),
+          ("X", "#767e87"))  # fmt: skip
+"""Marker and colour of each group; beyond six they come again."""
+
+WIDTH, LINES = 24, 4
+"""Letters of a line, and lines, that a legend has room for in a group's name."""
+
+READING = {
+    "pooled": (
+        "The marks lie on the common edge, which no study need reach everywhere. A study without marks adds "
+        "nothing to it."
+    ),
+    "attainment": (
+        "The line of half is what to expect of one search. The wider the gap between the lines, the more is "
+        "luck of the seed and the less one search says."
+    ),
+    "growth": (
+        "At equal epochs the higher line has found more. Bands that overlap say that the difference may be "
+        "the luck of the seed."
+    ),
+}
+
+
+def pooled(comparison: Comparison) -> Drawing:
+    """The figure `pooled`: every study's front as a staircase, and the points of the pooled front."""
+    up, right = comparison.goals
+    figure, axes = _frame(comparison)
+    if len(comparison.pooled):
+        draw_area(axes, comparison.pooled, comparison.reference, comparison.goals)
+    for place, front in enumerate(comparison.fronts):
+        marker, color = _style(comparison, place)
+        if len(front):
+            draw_staircase(axes, front, comparison.goals, color=color)
+        ours = (front[:, None] == comparison.pooled[None]).all(axis=2).any(axis=1)
+        y, x = from_losses(front[ours], comparison.goals).T
+        axes.scatter(x, y, s=42, marker=marker, color=color, edgecolors=PAPER, linewidths=0.8, zorder=4)
+    _legend(figure, comparison, comparison.groups, marked=True)
+    return Drawing(
+        figure=figure,
+        name="pooled",
+        title=f"The fronts of {len(comparison.studies)} studies, {comparison.studies[0].split}",
+        caption=(
+            f"{up.label} against {right.label}: a staircase a study; marked are the points that no point "
+            "of any study dominates. Shaded: the hypervolume of all together."
+        ),
+        reading=READING["pooled"],
+        description=f"Staircases. The pooled front has {text.count(len(comparison.pooled), 'point')}.",
+    )
+
+
+def attainment(comparison: Comparison) -> Drawing:
+    """The figure `attainment`: by group of replicates what some, half and all of its studies attain."""
+    up, right = comparison.goals
+    figure, axes = _frame(comparison)
+    dashes: dict[str, Any] = {"best": (0, (1, 1.5)), "median": "-", "worst": (0, (5, 2))}
+    replicated = [group for group in comparison.groups if len(group.places) > 1]
+    for group in replicated:
+        color = _style(comparison, group.places[0])[1]
+        for name, corners in comparison.surfaces(group).items():
+            if len(corners):
+                draw_staircase(axes, corners, comparison.goals, color=color)
+                axes.lines[-1].set(linestyle=dashes[name], linewidth=1.8 if name == "median" else 1.1)
+    keys = {"best": "some study", "median": "half of them", "worst": "all of them"}
+    lines = [Line2D([], [], color=INK, linestyle=dashes[n], linewidth=1.4, label=k) for n, k in keys.items()]
+    _legend(figure, comparison, replicated, lines)
+    return Drawing(
+        figure=figure,
+        name="attainment",
+        title=f"What replicates of a search attain, {comparison.studies[0].split}",
+        caption=(
+            f"{up.label} against {right.label}: by group the edge of what at least one of its studies "
+            "attains, what half of them do, and what all do."
+        ),
+        reading=READING["attainment"],
+        description="Staircases of attainment surfaces.",
+    )
+
+
+def grown(comparison: Comparison) -> Drawing:
+    """The figure `growth`: hypervolume against epochs, a line a study, and by group median and quartiles."""
+    figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
+    axes = figure.add_axes((0.115, 0.13, 0.635, 0.82), facecolor="none")
+    for place, rows in enumerate(comparison.grown):
+        color = _style(comparison, place)[1]
+        x, y = np.append(0.0, rows["epochs"]), np.append(0.0, rows["hypervolume"])
+        axes.plot(x, y, color=color, linewidth=0.8, alpha=0.55, drawstyle="steps-post")
+    for group in comparison.groups:
+        if len(group.places) > 2:
+            _quartiles(axes, comparison.spread(group), _style(comparison, group.places[0])[1])
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("epochs, over all configurations and seeds", fontsize=8.5, color=INK)
+    axes.set_ylabel(f"hypervolume, {comparison.studies[0].split}", fontsize=8.5, color=INK)
+    axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
+    for side, spine in axes.spines.items():
+        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+    _legend(figure, comparison, comparison.groups)
+    return Drawing(
+        figure=figure,
+        name="growth",
+        title=f"Hypervolume against epochs, {comparison.studies[0].split}",
+        caption=(
+            "Hypervolume of what each search had found after so many epochs, trial by trial as they "
+            "ended. Of groups of three studies and more: the median as a thick line, the quartiles as a "
+            "band."
+        ),
+        reading=READING["growth"],
+        description="Step lines, one a study.",
+    )
+
+
+def _quartiles(axes: Axes, spread: Floats, color: str) -> None:
+    """Median and quartiles over a group (n, 4): epochs, then the three."""
+    epochs, low, middle, high = spread.T
+    axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0, step="post")
+    axes.plot(epochs, middle, color=color, linewidth=2.0, drawstyle="steps-post")
+
+
+def _frame(comparison: Comparison) -> tuple[Figure, Axes]:
+    """Axes around the reference and what of the fronts beats it, with the trivial models."""
+    first = comparison.studies[0]
+    inside = [front[(front < comparison.reference).all(axis=1)] for front in comparison.fronts]
+    core = np.vstack([comparison.reference, *(inside if any(map(len, inside)) else comparison.fronts)])
+    low, high = core.min(axis=0), core.max(axis=0)
+    span = np.where(high > low, high - low, np.maximum(0.1 * np.abs(high), 1e-3))
+    ends = np.vstack([low - 0.12 * span, high + 0.25 * span])
+    figure, axes = framed(comparison.goals, first.split, np.sort(from_losses(ends, comparison.goals), axis=0))
+    draw_trivial(axes, comparison.goals, first.manifest["trivial"])
+    draw_reference(axes, first.reference)
+    return figure, axes
+
+
+def _style(comparison: Comparison, place: int) -> tuple[str, str]:
+    """Marker and colour of a study: its group's."""
+    group = next(i for i, group in enumerate(comparison.groups) if place in group.places)
+    return next(islice(cycle(STYLES), group, None))
+
+
+def _legend(
+    figure: Figure,
+    comparison: Comparison,
+    groups: Sequence[Group],
+    more: Sequence[Line2D] = (),
+    *,
+    marked: bool = False,
+) -> None:
+    """Groups, in a column on the figure's right, and what else lines mean."""
+    handles = [
+        Line2D([], [], color=color, linewidth=1.2, marker=marker if marked else "none", markersize=6,
+               label=_wrapped(group.name))
+        for group in groups
+        for marker, color in [_style(comparison, group.places[0])]
+    ]  # fmt: skip
+    figure.legend(
+        handles=[*handles, *more], loc="upper left", bbox_to_anchor=LEGENDS, frameon=False, fontsize=7.8,
+        title="Searches", title_fontsize=7.8, alignment="left", labelcolor=INK, borderaxespad=0,
+        handletextpad=0.6, labelspacing=0.6, borderpad=0, handlelength=1.6,
+    )  # fmt: skip
+
+
+def _wrapped(name: str) -> str:
+    """A name on lines that the legend has room for."""
+    return "\n".join(wrap(name, WIDTH, max_lines=LINES, placeholder=" …"))

@@ -1,0 +1,147 @@
+"""The figure of the confirmed points: the front as fresh seeds find it on the test set."""
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
+
+from analysis import text
+from analysis.figures.axes import draw_legends, draw_reference, draw_trivial, framed, label_points
+from analysis.figures.drawing import MUTED, PAPER, Drawing
+from analysis.figures.style import (
+    SHARING_STYLES,
+    Shades,
+    dot_key,
+    draw_bars,
+    draw_faint,
+    draw_staircase,
+    draw_strong,
+    front_keys,
+    weights,
+)
+from analysis.figures.tooltips import spots
+from analysis.objective import Floats, to_losses
+from analysis.questions.confirmation import Confirmation
+from analysis.tables import Tables
+
+MARGIN = 0.12
+"""Room around what is drawn, as a share of its span."""
+
+READING = (
+    "Where the bars of two points overlap the seeds may not tell which is better. Thin lines that all run "
+    "alike say that the test set is easier or harder than what the search was measured on; one that runs "
+    "otherwise, that its point was flattered or wronged by chance."
+)
+
+
+def confirmed(tables: Tables, found: Confirmation) -> Drawing:
+    """The figure `confirmed`: means on test with their intervals, and where the search saw each point."""
+    up, right = tables.goals
+    before = found.points[tables.names].to_numpy(dtype=np.float64)
+    limits = _limits(np.vstack([found.means, before, found.reference]))
+    figure, axes = framed(tables.goals, "test", limits)
+    shades = Shades.over(tables.evaluated["weight"].to_numpy(dtype=np.float64))
+    trivial = {
+        model: {name: tables.manifest["confirmation"]["reference"][name] for name in metrics}
+        for model, metrics in tables.manifest["trivial"].items()
+    }
+    draw_trivial(axes, tables.goals, trivial)
+    draw_reference(axes, found.reference)
+    draw_staircase(axes, to_losses(found.means[found.non_dominated], tables.goals), tables.goals)
+    _moves(axes, before, found.means)
+    _points(axes, found, shades)
+    at = found.means[:, ::-1]
+    label_points(
+        axes, found.points, at, marked=at, dots=before[:, ::-1], bars=_bars(at, found.halves[:, ::-1])
+    )
+    draw_legends(figure, set(found.points["sharing"]), shades, _keys(tables, found))
+    return Drawing(
+        figure=figure,
+        name="confirmed",
+        title=f"{up.label} against {right.label}, test, fresh seeds",
+        caption=_caption(tables, found),
+        reading=READING,
+        description=_description(tables, found),
+        spots=spots(tables, axes, found.points, at, on=tables.split, more=_measured(found)),
+    )
+
+
+def _limits(values: Floats) -> Floats:
+    """Ends (2, 2) of the axes, a column a goal, with every value (n, 2) inside."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    margin = np.where(high > low, MARGIN * (high - low), np.maximum(0.1 * np.abs(high), 1e-3))
+    return np.vstack([low - margin, high + margin])
+
+
+def _moves(axes: Axes, before: Floats, after: Floats) -> None:
+    """A thin line from where the search saw each point (n, 2) to where the test set puts it."""
+    y, x = before.T
+    lines = np.stack([before, after], axis=1)[:, :, ::-1]
+    axes.add_collection(LineCollection(list(lines), colors=MUTED, linewidths=0.6, alpha=0.7, zorder=1.8))
+    axes.scatter(x, y, s=9, facecolors=PAPER, edgecolors=MUTED, linewidths=0.8, zorder=1.9)
+
+
+def _bars(at: Floats, halves: Floats) -> list[Floats]:
+    """The bars of points at (n, 2) as paths (2, 2), one to the sides and one up and down."""
+    rows = np.isfinite(halves).all(axis=1)
+    along = [at[rows] + halves[rows] * axis for axis in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+    return [*np.stack(along[:2], axis=1), *np.stack(along[2:], axis=1)]
+
+
+def _points(axes: Axes, found: Confirmation, shades: Shades) -> None:
+    """Means with their intervals: strong where no other mean dominates them, else faint."""
+    at, halves = found.means[:, ::-1], found.halves[:, ::-1]
+    alphas, sharing = shades.alpha(weights(found.points)), found.points["sharing"].to_numpy()
+    for kind, (_, color, _) in SHARING_STYLES.items():
+        for among, draw, alpha in (
+            (~found.non_dominated, draw_faint, 0.5),
+            (found.non_dominated, draw_strong, 1.0),
+        ):
+            rows = (sharing == kind) & among
+            draw_bars(axes, at[rows], halves[rows], color, alpha=alpha)
+            draw(axes, at[rows], kind, alphas[rows])
+
+
+def _measured(found: Confirmation) -> list[list[tuple[str, str]]]:
+    """What the test set says of each point."""
+    return [
+        [
+            (f"{g.label}, test", text.estimate(m, h, g.decimals))
+            for g, m, h in zip(found.goals, *at, strict=True)
+        ]
+        for at in zip(found.means, found.halves, strict=True)
+    ]
+
+
+def _keys(tables: Tables, found: Confirmation) -> list[Artist]:
+    """Keys for the points and lines that are drawn."""
+    non_dominated, *lines = front_keys()
+    keys = [non_dominated]
+    if not found.non_dominated.all():
+        keys.append(dot_key("dominated", size=4.5, alpha=0.7))
+    seen = Line2D([], [], color=MUTED, linewidth=0.6, marker="o", markersize=3, markerfacecolor=PAPER,
+                  label="in the search" if tables.split == "test" else f"on {tables.split}")  # fmt: skip
+    return [*keys, seen, *lines]
+
+
+def _caption(tables: Tables, found: Confirmation) -> str:
+    """What the figure shows."""
+    up, right = tables.goals
+    several = found.points["seeds"].max() > 1
+    bars = "Bars: Student's 95 % interval of the mean over fresh seeds. " if several else ""
+    return (
+        f"{up.label} against {right.label} on test: {text.count(len(found.points), 'point')} of the search, "
+        f"trained again. {bars}Thin lines begin where the search saw the point, on {tables.split}. Beside "
+        "points: λ and epochs."
+    )
+
+
+def _description(tables: Tables, found: Confirmation) -> str:
+    """The figure in words: the ends of what is non-dominated."""
+    best = found.means[found.non_dominated]
+    ends = [
+        ", ".join(f"{g.label} {text.fixed(v, g.decimals)}" for g, v in zip(tables.goals, end, strict=True))
+        for end in (best[0], best[-1])
+    ]
+    return f"Scatter plot with error bars. Non-dominated on test: from {ends[0]} to {ends[1]}."

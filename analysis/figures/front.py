@@ -1,0 +1,153 @@
+"""The Pareto figure: what was evaluated, what of it no other dominates, and the trivial models to beat."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+from analysis import text
+from analysis.figures.axes import draw_legends, draw_reference, draw_trivial, framed, label_points
+from analysis.figures.drawing import Drawing
+from analysis.figures.style import (
+    Drawn,
+    Shades,
+    area_key,
+    dot_key,
+    draw_area,
+    draw_points,
+    draw_staircase,
+    front_keys,
+    spaced,
+    xy,
+)
+from analysis.figures.tooltips import spots
+from analysis.objective import Floats, from_losses, to_losses
+from analysis.tables import Tables
+
+LABELLED = 12
+"""Trials up to which dominated ones get a label too."""
+
+TRIED = 60
+"""Points of a front that room for a label is looked for at most."""
+
+FEW = 6
+"""Trials up to which all are in the frame where none beats the reference."""
+
+REACH = (0.35, 0.6)
+"""How far the frame goes beyond what matters, as shares of its span: to the better and to the worse side."""
+
+READING = (
+    "The arrows point to the better side: for each model behind the staircase there is one on it that is as "
+    "good or better in both objectives. Only what lies beyond both dashed lines beats the trivial models."
+)
+
+
+def pareto(tables: Tables) -> Drawing:
+    """The figure `front`: the first of the goals upwards, the second to the right, a point a candidate.
+
+    Works for any number of points, none included.
+    """
+    points, front, up, right = tables.evaluated, tables.front, *tables.goals
+    limits = frame(tables)
+    figure, axes = framed(tables.goals, tables.split, limits)
+    shades = Shades.over(points["weight"].to_numpy(dtype=np.float64))
+    draw_trivial(axes, tables.goals, tables.manifest["trivial"])
+    draw_reference(axes, tables.reference)
+    if len(front):
+        losses = tables.losses(front)
+        draw_area(axes, losses, to_losses(tables.reference, tables.goals), tables.goals)
+        draw_staircase(axes, losses, tables.goals)
+    drawn = Drawn.of(tables)
+    draw_points(axes, tables, drawn, shades)
+    _labels(axes, tables, drawn)
+    draw_legends(figure, set(points["sharing"]), shades, _keys(tables))
+    return Drawing(
+        figure=figure,
+        name="front",
+        title=f"{up.label} against {right.label}, {tables.split}",
+        caption=_caption(tables, limits, drawn),
+        reading=READING,
+        description=_description(tables),
+        spots=spots(tables, axes, drawn.front, xy(tables, drawn.front), on=tables.split),
+    )
+
+
+def frame(tables: Tables) -> Floats:
+    """Ends (2, 2) of the axes, a column a goal: what matters, and as much of the rest as keeps it readable.
+
+    What matters is the reference and the part of the front that beats it; where nothing does, the reference
+    and the trials' own points, but for the worst quarter in either objective where they are not few.
+    """
+    reference = to_losses(tables.reference[None], tables.goals)
+    winners = tables.losses(tables.front[tables.beats_reference(tables.front)])
+    core = np.vstack([winners, reference])
+    if not len(winners):
+        core = np.vstack([tables.losses(tables.evaluated[tables.evaluated["stands"]]), reference])
+        if len(core) > FEW:
+            worst = np.quantile(core, 0.75, axis=0, method="lower")
+            core = np.vstack([np.minimum(core, worst), reference])
+    low, high = core.min(axis=0), core.max(axis=0)
+    span = np.where(high > low, high - low, np.maximum(0.1 * np.abs(high), 1e-3))
+    ends = np.vstack([low - REACH[0] * span, high + REACH[1] * span])
+    losses = tables.losses(tables.evaluated)
+    near = np.vstack([core, losses[((ends[0] <= losses) & (losses <= ends[1])).all(axis=1)]])
+    low, high = near.min(axis=0), near.max(axis=0)
+    margin = np.where(high > low, 0.09 * (high - low), span)
+    return np.sort(from_losses(np.vstack([low - margin, high + margin]), tables.goals), axis=0)
+
+
+def _labels(axes: Axes, tables: Tables, drawn: Drawn) -> None:
+    """λ and epochs beside the front's points, its ends first, and beside all trials where they are few."""
+    marked = pd.concat([drawn.front, drawn.standing])
+    rows = marked if len(marked) <= LABELLED else spaced(drawn.front, TRIED)
+    ends = (0, min(len(drawn.front), len(rows)) - 1)
+    rows = rows.iloc[sorted(range(len(rows)), key=lambda i: i not in ends)]
+    dots = pd.concat([marked, drawn.further])
+    label_points(axes, rows, xy(tables, rows), marked=xy(tables, marked), dots=xy(tables, dots))
+
+
+def _keys(tables: Tables) -> list[Artist]:
+    """Keys for the points and lines that are drawn."""
+    points = tables.evaluated
+    non_dominated, *lines = front_keys()
+    keys = [non_dominated]
+    if (points["stands"] & ~points["front"]).any():
+        keys.append(dot_key("dominated", size=4.5, alpha=0.7))
+    if (~points["stands"] & ~points["front"]).any():
+        keys.append(dot_key("dominated, other epochs", size=1.6, alpha=0.6))
+    return [*keys, *lines, *([area_key()] if tables.hypervolume > 0 else [])]
+
+
+def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
+    """What the figure shows, and what of it could not be drawn."""
+    up, right = tables.goals
+    points = tables.evaluated
+    said = [
+        f"{up.label} against {right.label} on {tables.split}. {text.count(len(tables.front), 'point')} "
+        f"non-dominated among the {len(points):,} evaluated; a point is a configuration after its epochs "
+        f"({text.count(points['trial'].nunique(), 'configuration')}). Beside points: λ and epochs."
+    ]
+    if points[[f"{name}_sd" for name in tables.names]].notna().all(axis=1).any():
+        said.append("Bars: ± one standard deviation over replicates.")
+    values = points[tables.names].to_numpy()
+    outside = ~((limits[0] <= values) & (values <= limits[1])).all(axis=1)
+    if outside.any():
+        of_front = int((outside & points["front"].to_numpy()).sum())
+        noted = f", {of_front} of them on the front" if of_front else ""
+        said.append(f"Beyond the frame: {text.count(int(outside.sum()), 'point')}{noted}.")
+    return " ".join([*said, *filter(None, [drawn.said])])
+
+
+def _description(tables: Tables) -> str:
+    """The figure in words: the reference and the ends of the front."""
+    up, right = tables.goals
+
+    def where(values: Floats) -> str:
+        first, second = text.fixed(values[0], up.decimals), text.fixed(values[1], right.decimals)
+        return f"{up.label} {first}, {right.label} {second}"
+
+    said = f"Scatter plot. Reference point: {where(tables.reference)}."
+    if not len(tables.front):
+        return f"{said} Nothing was evaluated."
+    ends = tables.front[tables.names].to_numpy(dtype=np.float64)
+    return f"{said} The front, a staircase, runs from {where(ends[0])} to {where(ends[-1])}."

@@ -1,0 +1,88 @@
+"""The figure of what matters: shares of the variance with their intervals, a panel an objective."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import text
+from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
+from analysis.figures.style import SHARING_STYLES
+from analysis.questions.importance import Importance, Share
+
+SHOWN = 10
+"""Values and pairs that a panel has room for; the table has them all."""
+
+READING = (
+    "A long bar whose interval stays clear of 0 matters over the searched range, and says nothing of another "
+    "range. Faint bars are of a fit too poor to be read."
+)
+
+
+def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
+    """The figure `importance`: bars of what explains most of each objective, the largest above."""
+    rows = min(SHOWN, max(len(each.shares) for each in found)) + 1
+    figure = Figure(figsize=(7.2, 0.64 + 0.25 * rows), facecolor=PAPER)
+    panels = figure.subplots(1, len(found), squeeze=False)[0]
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=0.235, right=0.96, wspace=0.82, top=1 - 0.34 / height, bottom=0.3 / height)
+    for axes, each in zip(panels, found, strict=True):
+        _panel(axes, each, rows)
+    best = "; ".join(
+        f"{each.objective.label}: {text.pair(each.shares[0].names)} {text.percent(each.shares[0].share)}"
+        for each in found
+    )
+    return Drawing(
+        figure=figure,
+        name="importance",
+        title=f"Shares of each objective's variance over the searched range, {split}",
+        caption=(
+            f"What of the variance of each objective, at {text.count(epochs, 'epoch')}, goes with each value "
+            "alone and with pairs beyond that; 95 % intervals. Hatched: what the fit does not explain."
+        ),
+        reading=READING,
+        description=f"Bar charts. Largest: {best}.",
+    )
+
+
+def _panel(axes: Axes, found: Importance, rows: int) -> None:
+    """The shares of one objective; faint where the fit is not to be read."""
+    shares, strength = found.shares[: rows - 1], 1.0 if found.readable else 0.35
+    axes.set_facecolor("none")
+    for place, share in enumerate(shares):
+        _bar(axes, place, share, strength)
+    axes.barh(
+        len(shares),
+        found.unexplained,
+        height=0.62,
+        facecolor="none",
+        edgecolor=MUTED,
+        hatch="////",
+        linewidth=0.7,
+    )
+    names = [text.pair(share.names) for share in shares]
+    axes.set_yticks(range(len(names) + 1), [*names, "not explained"])
+    axes.set_ylim(rows - 0.4, -0.6)
+    reach = max(0.1, found.unexplained, *(share.high for share in shares))
+    axes.set_xlim(0, min(1.0, 1.05 * reach))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.tick_params(labelsize=7.8, color=MUTED, labelcolor=INK, length=3, width=0.7)
+    axes.tick_params(axis="y", length=0)
+    said = f"fit {text.percent(found.r2)}" if found.readable else "not to be read"
+    axes.set_title(
+        f"{found.objective.label} ({said})", loc="left", fontsize=8.5, color=INK, fontweight="bold"
+    )
+    for side, spine in axes.spines.items():
+        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+
+
+def _bar(axes: Axes, place: int, share: Share, strength: float) -> None:
+    """A share and its interval: λ and sharing, alone and as a pair, stand out."""
+    of_the_question = set(share.names) <= {"weight", "sharing"}
+    color = SHARING_STYLES["both"][1] if of_the_question else MUTED
+    axes.barh(place, share.share, height=0.62, color=color, alpha=0.6 * strength, linewidth=0)
+    ends = np.array([[max(share.share - share.low, 0.0)], [max(share.high - share.share, 0.0)]])
+    axes.errorbar(
+        share.share, place, xerr=ends, fmt="none", ecolor=INK, elinewidth=1.0, capsize=2.5, alpha=strength
+    )

@@ -1,0 +1,65 @@
+"""The figure of a search: its hypervolume against trials, member-epochs and time."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis import text
+from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
+from analysis.figures.style import VOLUME, spaced
+
+SIZE = (7.2, 2.7)
+"""Inches, width and height."""
+
+
+DRAWN = 400
+"""Trials whose hypervolume is drawn at most."""
+
+READING = (
+    "Level beyond the dotted line: the second half of the search found little more. Still rising at the end: "
+    "it was stopped too soon to know what it can find."
+)
+
+
+def search(grown: pd.DataFrame) -> Drawing:
+    """The figure `search` of a search's growth: three panels with one upward axis, the hypervolume."""
+    figure = Figure(figsize=SIZE, facecolor=PAPER)
+    panels = figure.subplots(1, 3, sharey=True)
+    figure.subplots_adjust(left=0.115, right=0.98, bottom=0.19, top=0.93, wspace=0.14)
+    some = spaced(grown, DRAWN)
+    volumes, last = np.append(0.0, some["hypervolume"]), float(grown["hypervolume"].iloc[-1])
+    unit, seconds = ("minutes", 60) if grown["wall_s"].iloc[-1] >= 180 else ("seconds", 1)
+    across = (
+        ("trials ended", some["trials"]),
+        ("member-epochs", some["epochs"]),
+        (unit, some["wall_s"] / seconds),
+    )
+    for axes, (label, column) in zip(panels, across, strict=True):
+        values = np.append(0.0, column)
+        axes.set_facecolor("none")
+        axes.step(values, volumes, where="post", color=VOLUME, linewidth=1.6)
+        axes.plot(values[-1:], volumes[-1:], marker="o", color=VOLUME, markersize=5)
+        axes.axvline(values[-1] / 2, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
+        axes.set_xlabel(label, fontsize=8.5, color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
+        axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
+        axes.set(xlim=(0, max(values[-1] * 1.03, 1e-9)), ylim=(0, max(last * 1.08, 1e-12)))
+        for side, spine in axes.spines.items():
+            spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+    panels[0].set_ylabel("hypervolume    better →", fontsize=8.5, color=INK, loc="top")
+    panels[0].yaxis.set_major_locator(MaxNLocator(5))
+    thinned = f" Drawn after {DRAWN} of {len(grown):,} trials." if len(grown) > DRAWN else ""
+    half = grown.iloc[(len(grown) - 1) // 2]
+    return Drawing(
+        figure=figure,
+        name="search",
+        title="Hypervolume against trials, member-epochs and time",
+        caption="Hypervolume of the front of all trials that had ended, against how many they were, the "
+        "epochs they had trained, and the time since the first began; pauses between runs count as time. "
+        f"Dotted: half of the way.{thinned}",
+        reading=READING,
+        description=f"Three step curves that rise from 0 to {last:.3g}. After "
+        f"{text.count(int(half['trials']), 'trial')} it is {text.volume(half['hypervolume'])}.",
+    )

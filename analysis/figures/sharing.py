@@ -1,0 +1,59 @@
+"""The figure of sharing: the front that each way of sharing attains by itself."""
+
+from analysis import text
+from analysis.figures.axes import draw_legends, draw_reference, draw_trivial, framed
+from analysis.figures.drawing import Drawing
+from analysis.figures.front import frame
+from analysis.figures.style import (
+    SHARING_STYLES,
+    Shades,
+    draw_staircase,
+    draw_strong,
+    front_keys,
+    spaced,
+    weights,
+    xy,
+)
+from analysis.questions.sharing import fronts
+from analysis.tables import Tables
+
+DRAWN = 150
+"""Points of each front that are drawn at most."""
+
+READING = (
+    "A staircase beyond another attains what the other does not. But a way of sharing that was tried more "
+    "often reaches further by chance alone: the table of the report compares equally many."
+)
+
+
+def sharing(tables: Tables) -> Drawing:
+    """The figure `sharing`: a staircase for each way of sharing, over its own non-dominated points."""
+    up, right = tables.goals
+    found = fronts(tables)
+    figure, axes = framed(tables.goals, tables.split, frame(tables))
+    shades = Shades.over(tables.evaluated["weight"].to_numpy(dtype=float))
+    draw_trivial(axes, tables.goals, tables.manifest["trivial"])
+    draw_reference(axes, tables.reference)
+    for way, rows in found.items():
+        draw_staircase(axes, tables.losses(rows), tables.goals, color=SHARING_STYLES[way][1])
+        some = spaced(rows, DRAWN)
+        draw_strong(axes, xy(tables, some), way, shades.alpha(weights(some)))
+    _, *lines = front_keys()
+    draw_legends(figure, set(found), shades, lines)
+    thinned = any(len(rows) > DRAWN for rows in found.values())
+    noted = f" Of each front at most {DRAWN} points are drawn." if thinned else ""
+    ends = "; ".join(
+        f"{SHARING_STYLES[way][2]}: {up.label} up to {text.fixed(float(rows[up.name].iloc[0]), up.decimals)}"
+        for way, rows in found.items()
+    )
+    return Drawing(
+        figure=figure,
+        name="sharing",
+        title=f"The front of each way of sharing by itself, {tables.split}",
+        caption=(
+            f"{up.label} against {right.label} on {tables.split}: for each way of sharing the points that no "
+            f"other of that way dominates.{noted}"
+        ),
+        reading=READING,
+        description=f"Staircases. {ends}.",
+    )

@@ -1,0 +1,238 @@
+"""What the Pareto figure is drawn with: shapes, colours and fills, the staircase, and what they mean."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analysis import text
+from analysis.figures.drawing import INK, MUTED, PAPER
+from analysis.objective import Floats, Objective, from_losses, to_losses
+from analysis.tables import Tables
+
+SHARING_STYLES = {
+    "none": ("X", "#767e87", "nothing"),
+    "users": ("^", "#d98200", "users"),
+    "items": ("s", "#0a8f69", "items"),
+    "both": ("o", "#2f6fd0", "users and items"),
+}
+"""Marker, colour and name of each way of sharing: shape alone tells them apart."""
+
+VOLUME = "#2f6fd0"
+DASHES = (0, (4, 3))
+
+REFERENCE: dict[str, Any] = {
+    "marker": "P", "markersize": 7.5, "color": INK, "markeredgecolor": PAPER, "markeredgewidth": 0.8,
+    "linestyle": "none",
+}  # fmt: skip
+
+TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
+"""λ that the legend may show."""
+
+DRAWN = {"front": 250, "standing": 500, "further": 1500}
+"""Points that are drawn at most, of those on the front, of the trials' own others, and of the rest."""
+
+STEPS = 1000
+"""Steps that a staircase is drawn with at most: many to a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shades:
+    """How strongly a marker is filled: by logit λ, from the study's least λ to its largest."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def over(cls, weights: Floats) -> "Shades":
+        """The shades for these weights, NaN aside."""
+        known = logit(weights[np.isfinite(weights)])
+        return cls(float(known.min()), float(known.max())) if len(known) else cls(0.0, 0.0)
+
+    def alpha(self, weights: Floats) -> Floats:
+        """Opacities (n,) of the fills, 0 to 1; full where no λ is given or all are equal."""
+        if self.high <= self.low:
+            return np.ones(len(weights))
+        return np.nan_to_num((logit(weights) - self.low) / (self.high - self.low), nan=1.0).clip(0.0, 1.0)
+
+    @property
+    def ticks(self) -> Floats:
+        """Round λ within the range; none where there is but one λ."""
+        if self.high <= self.low:
+            return np.empty(0)
+        logits, slack = logit(np.array(TICKS)), 1e-6
+        return np.array(TICKS)[(logits > self.low - slack) & (logits < self.high + slack)]
+
+
+def xy(tables: Tables, rows: pd.DataFrame) -> Floats:
+    """Coordinates (n, 2) of points in the figure: right, then up."""
+    return rows[tables.names[::-1]].to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The points that a figure shows: evenly taken, the front's along it, where there are too many to draw.
+
+    `said` says what was left out; every count and every line is of all points.
+    """
+
+    front: pd.DataFrame
+    standing: pd.DataFrame
+    further: pd.DataFrame
+    said: str
+
+    @classmethod
+    def of(cls, tables: Tables) -> "Drawn":
+        """The front, the other points that trials stand for, and the rest of the candidates."""
+        points = tables.evaluated
+        groups = {
+            "front": tables.front,
+            "standing": points[points["stands"] & ~points["front"]],
+            "further": points[~points["stands"] & ~points["front"]],
+        }
+        kept = {name: spaced(rows, DRAWN[name]) for name, rows in groups.items()}
+        names = {"front": "the front", "standing": "the trials' own points", "further": "the other epochs"}
+        left = [
+            f"{len(kept[name]):,} of {len(rows):,} points of {names[name]}"
+            for name, rows in groups.items()
+            if len(kept[name]) < len(rows)
+        ]
+        said = f"All points are counted, not all are drawn: {', '.join(left)}." if left else ""
+        return cls(**kept, said=said)
+
+
+def spaced(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most so many of the rows, evenly spaced, the first and the last among them."""
+    if len(rows) <= most:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
+
+
+def draw_points(axes: Axes, tables: Tables, drawn: Drawn, shades: Shades) -> None:
+    """Draw the points, the front last."""
+    for sharing, (_, color, _) in SHARING_STYLES.items():
+        dots, faint, strong = (
+            rows[rows["sharing"] == sharing] for rows in (drawn.further, drawn.standing, drawn.front)
+        )
+        x, y = xy(tables, dots).T
+        axes.scatter(x, y, s=3.5, color=color, alpha=0.35, linewidths=0, zorder=1.5)
+        for rows, draw, alpha in (faint, draw_faint, 0.5), (strong, draw_strong, 1.0):
+            spread = rows[[f"{name}_sd" for name in tables.names[::-1]]].to_numpy(dtype=np.float64)
+            draw_bars(axes, xy(tables, rows), spread, color, alpha=alpha)
+            draw(axes, xy(tables, rows), sharing, shades.alpha(weights(rows)))
+
+
+def draw_strong(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
+    """Markers at (n, 2) of points that nothing dominates, filled with these opacities (n,)."""
+    marker, color, _ = SHARING_STYLES[sharing]
+    (x, y), fills = at.T, _fills(color, alphas)
+    axes.scatter(x, y, s=62, marker=marker, color=PAPER, linewidths=0, zorder=4)
+    axes.scatter(x, y, s=62, marker=marker, linewidths=1.3, facecolors=fills, edgecolors=color, zorder=5)
+
+
+def draw_faint(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
+    """Markers at (n, 2) of points that are dominated, half as strong and smaller."""
+    marker, color, _ = SHARING_STYLES[sharing]
+    (x, y), fills, outline = at.T, _fills(color, 0.5 * alphas), to_rgba(color, 0.6)
+    axes.scatter(x, y, s=26, marker=marker, linewidths=0.8, facecolors=fills, edgecolors=outline, zorder=2.5)
+
+
+def draw_bars(axes: Axes, at: Floats, lengths: Floats, color: str, *, alpha: float) -> None:
+    """Bars to both sides of the points at (n, 2), of these lengths (n, 2), where both are finite."""
+    rows = np.isfinite(lengths).all(axis=1)
+    if rows.any():
+        (x, y), (right, up) = at[rows].T, lengths[rows].T
+        axes.errorbar(
+            x, y, yerr=up, xerr=right, fmt="none", ecolor=color, elinewidth=0.9, alpha=alpha, zorder=2.2
+        )
+
+
+def draw_area(axes: Axes, losses: Floats, reference: Floats, goals: Sequence[Objective]) -> None:
+    """Draw the hypervolume: from front losses (n, 2), the best in the first goal first, to the reference."""
+    within = np.vstack([_steps(np.minimum(losses[::-1], reference), reference), reference])
+    axes.fill(*from_losses(within, goals)[:, ::-1].T, color=VOLUME, alpha=0.09, linewidth=0, zorder=0)
+
+
+def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective], *, color: str = INK) -> None:
+    """Draw the edge of what front losses (n, 2), the best in the first goal first, attain.
+
+    A staircase, never a line through points: between two points nothing was evaluated.
+    """
+    frame = to_losses(np.column_stack([axes.get_ylim(), axes.get_xlim()]), goals).max(axis=0)
+    edge = _steps(losses[::-1], np.maximum(frame, losses.max(axis=0)))
+    axes.plot(*from_losses(edge, goals)[:, ::-1].T, color=color, linewidth=1.0, alpha=0.75, zorder=2)
+
+
+def front_keys() -> list[Artist]:
+    """Keys for what every figure of a front has."""
+    return [
+        Line2D([], [], color=INK, linewidth=1.0, marker="o", markersize=7, markerfacecolor=PAPER,
+               label="non-dominated"),
+        Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model"),
+        Line2D([], [], **REFERENCE, label="reference point"),
+    ]  # fmt: skip
+
+
+def dot_key(label: str, *, size: float, alpha: float) -> Artist:
+    """A key for points drawn smaller than those of the front."""
+    return Line2D(
+        [], [], color=MUTED, linestyle="none", marker="o", alpha=alpha, markersize=size, label=label
+    )
+
+
+def area_key() -> Artist:
+    """A key for the hypervolume."""
+    return Patch(facecolor=VOLUME, alpha=0.14, label="hypervolume")
+
+
+def shape_keys(sharings: Collection[str]) -> list[Artist]:
+    """A key for each of these ways of sharing."""
+    return [
+        Line2D([], [], marker=marker, color=color, linestyle="none", markersize=7, label=label)
+        for sharing, (marker, color, label) in SHARING_STYLES.items()
+        if sharing in sharings
+    ]
+
+
+def fill_keys(shades: Shades) -> list[Artist]:
+    """A key for each round λ."""
+    return [
+        Line2D([], [], marker="o", markerfacecolor=to_rgba(MUTED, alpha), markeredgecolor=MUTED,
+               linestyle="none", markersize=7, label=text.weight(tick))
+        for tick, alpha in zip(shades.ticks, shades.alpha(shades.ticks), strict=True)
+    ]  # fmt: skip
+
+
+def _steps(losses: Floats, end: Floats) -> Floats:
+    """Corners (2k + 1, 2) of the staircase over losses (n, 2) that fall in the first column, to both ends.
+
+    Equal losses are one step, and of very many steps some are left out: it is then a little lower than it is.
+    """
+    losses = losses[np.append(True, (np.diff(losses, axis=0) != 0).any(axis=1))]
+    if len(losses) > STEPS:
+        losses = losses[np.linspace(0, len(losses) - 1, STEPS).round().astype(np.intp)]
+    up, right = np.repeat(losses[:, 0], 2), np.repeat(losses[:, 1], 2)
+    return np.column_stack([np.append(end[0], up), np.append(right, end[1])])
+
+
+def weights(rows: pd.DataFrame) -> Floats:
+    """λ (n,) of points; NaN where nothing is shared, for there it does nothing."""
+    return rows["weight"].where(rows["sharing"] != "none").to_numpy(dtype=np.float64)
+
+
+def _fills(color: str, alphas: Floats) -> Floats:
+    """A colour in several opacities (n, 4)."""
+    return np.array([to_rgba(color, alpha) for alpha in alphas]).reshape(-1, 4)
+
+
+def logit(weights: Floats) -> Floats:
+    """log(λ / (1 − λ)), with λ held within [1e-6, 1 − 1e-6]; NaN stays NaN."""
+    held = np.clip(weights, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(held) - np.log1p(-held), dtype=np.float64)

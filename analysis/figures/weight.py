@@ -1,0 +1,149 @@
+"""The figure of λ: each goal against logit λ, by what is shared."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import text
+from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
+from analysis.figures.style import DASHES, SHARING_STYLES, TICKS, logit, spaced
+from analysis.objective import Floats, Objective
+from analysis.questions.weight import medians, standing
+from analysis.tables import SHARINGS, Tables
+
+MARKED = (0.5, 0.99)
+"""λ of the claims."""
+
+MANY = 50
+"""Configurations from which the outermost hundredths need not be in the frame, and dots are small."""
+
+DRAWN = 300
+"""Configurations of each way of sharing that are drawn at most."""
+
+READING = (
+    "Where one objective gets better with λ and the other worse there is a trade to make; where both stay "
+    "level λ does not matter. How far the marks lie about a line is what everything else does."
+)
+
+
+def trade(tables: Tables) -> Drawing:
+    """The figure `weight`: a panel each goal; a dot a configuration at the point that it stands for."""
+    points = standing(tables)
+    shared = points[points["sharing"] != "none"]
+    figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
+    panels = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.82, bottom=0.13, wspace=0.24)
+    beyond = 0
+    for axes, goal, level in zip(panels, tables.goals, tables.reference, strict=True):
+        limits = _limits(points[goal.name], points[f"{goal.name}_sd"], float(level))
+        beyond += int(((points[goal.name] < limits[0]) | (points[goal.name] > limits[1])).sum())
+        _panel(axes, points, goal, float(level))
+        _dress(axes, goal, limits, shared["weight"].to_numpy(np.float64))
+    joined = any(
+        len(medians(rows["weight"].to_numpy(np.float64), rows[tables.names[0]].to_numpy(np.float64)))
+        for _, rows in shared.groupby("sharing")
+    )
+    _legend(figure, points, joined=joined)
+    noted = [f"Beyond the frames: {text.count(beyond, 'value')}." if beyond else ""]
+    if points["sharing"].value_counts().max() > DRAWN:
+        noted.append(f"Of each way of sharing at most {DRAWN} configurations are drawn; lines are of all.")
+    up, right = tables.goals
+    return Drawing(
+        figure=figure,
+        name="weight",
+        title=f"{up.label} and {right.label} against λ, {tables.split}",
+        caption=(
+            f"Each dot is a configuration at the point it stands for, on {tables.split}"
+            f"{'; lines join the medians of groups of rising λ' if joined else ''}. "
+            "λ is the weight of ranking, on a logit scale, .5 and .99 marked. "
+            "Where nothing is shared λ does nothing: median and quartiles as a band. "
+            f"{' '.join(filter(None, noted))}"
+        ).strip(),
+        reading=READING,
+        description=f"Two scatter plots of {text.count(len(points), 'configuration')}.",
+    )
+
+
+def _limits(values: "pd.Series[float]", spread: "pd.Series[float]", level: float) -> tuple[float, float]:
+    """Ends of the axis: the values with their spread, but of many the outermost, and the reference."""
+    bars = spread.fillna(0.0)
+    ends = (0.02, 0.98) if len(values) >= MANY else (0.0, 1.0)
+    low, high = float((values - bars).quantile(ends[0])), float((values + bars).quantile(ends[1]))
+    low, high = min(low, level), max(high, level)
+    margin = 0.06 * (high - low) if high > low else max(0.1 * abs(high), 1e-3)
+    return low - margin, high + margin
+
+
+def _panel(axes: Axes, points: pd.DataFrame, goal: Objective, level: float) -> None:
+    """The configurations, by what they share, and the trivial model to beat."""
+    axes.axhline(level, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
+    for way in SHARINGS:
+        rows = points[points["sharing"] == way]
+        marker, color, _ = SHARING_STYLES[way]
+        values = rows[goal.name].to_numpy(np.float64)
+        if not len(rows):
+            continue
+        if way == "none":
+            low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+            axes.axhspan(low, high, color=color, alpha=0.18, linewidth=0, zorder=0)
+            axes.axhline(middle, color=color, linewidth=1.2, zorder=1.2)
+            continue
+        some = spaced(rows.sort_values("weight"), DRAWN)
+        x, y = logit(some["weight"].to_numpy(np.float64)), some[goal.name].to_numpy(np.float64)
+        spread = some[f"{goal.name}_sd"].to_numpy(np.float64)
+        bars = np.isfinite(spread)
+        if bars.any():
+            axes.errorbar(
+                x[bars], y[bars], yerr=spread[bars], fmt="none", ecolor=color, elinewidth=0.9, alpha=0.6
+            )
+        size, alpha = (15, 0.45) if len(points) >= MANY else (30, 0.8)
+        axes.scatter(x, y, s=size, marker=marker, color=color, alpha=alpha, linewidths=0, zorder=2)
+        line = medians(rows["weight"].to_numpy(np.float64), values)
+        axes.plot(logit(line[:, 0]), line[:, 1], color=color, linewidth=1.6, zorder=3)
+
+
+def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Floats) -> None:
+    """Frame, scale and the two λ of the claims."""
+    axes.set_facecolor("none")
+    spots = logit(np.array([*weights, *MARKED]))
+    room = 0.04 * float(np.ptp(spots))
+    axes.set(ylim=limits, xlim=(spots.min() - room, spots.max() + room))
+    ticks = [tick for tick in TICKS if axes.get_xlim()[0] <= logit(np.array(tick)) <= axes.get_xlim()[1]]
+    axes.set_xticks(logit(np.array(ticks)), [text.weight(tick) for tick in ticks])
+    axes.set_xlabel("λ, weight of ranking", fontsize=8.5, color=INK)
+    better = "higher" if goal.larger_is_better else "lower"
+    axes.set_title(
+        f"{goal.label} ({better} is better)", loc="left", fontsize=8.5, color=INK, fontweight="bold"
+    )
+    for spot in logit(np.array(MARKED)):
+        axes.axvline(float(spot), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+    axes.tick_params(labelsize=7.8, color=MUTED, labelcolor=INK, length=3, width=0.7)
+    for side, spine in axes.spines.items():
+        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+
+
+def _legend(figure: Figure, points: pd.DataFrame, *, joined: bool) -> None:
+    """Add the legend: each way of sharing, with a line if its dots are joined, and the trivial model."""
+    handles: Sequence[Line2D] = [
+        Line2D(
+            [],
+            [],
+            color=color,
+            marker="none" if way == "none" else marker,
+            markersize=5.5,
+            linewidth=1.6 if joined or way == "none" else 0.0,
+            label=name,
+        )
+        for way, (marker, color, name) in SHARING_STYLES.items()
+        if (points["sharing"] == way).any()
+    ]
+    trivial = Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model")
+    figure.legend(
+        handles=[*handles, trivial], loc="upper left", ncols=5, frameon=False, fontsize=8, labelcolor=INK,
+        bbox_to_anchor=(0.062, 1.0), handletextpad=0.5, columnspacing=1.6, title="Tables shared",
+        alignment="left", title_fontsize=8,
+    ).get_title().set(color=INK)  # fmt: skip

@@ -1,0 +1,144 @@
+"""The three claims on sharing and λ (3.a, 3.b, 3.c), judged on a study that holds the four cells.
+
+Claims: the multi-task recommender exercise of CS330 / XCS330 (MovieLens-100K, full batch, last of 200
+epochs). A claim is a conjunction. It holds where the 95 % interval of every part lies on the claimed side (an
+intersection-union test, Berger 1982, so the parts need no correction), and does not hold where one lies on
+the other (any may, so p counts as many times). Over the family of claims that a study is asked, p is adjusted
+as Holm does; what then stays above 5 % is undecided. So in 95 % of studies no verdict at all is wrong.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from analysis import text
+from analysis.objective import OBJECTIVES
+from analysis.questions.claim_cells import SEPARATE_50, SEPARATE_99, SHARED_50, SHARED_99, Cell, Cells, Four
+from analysis.stats import LEVEL, Finding, above, holm, paired
+
+Verdict = Literal["holds", "does not hold", "undecided"]
+
+LABELS = {
+    "ranking_loss": "ranking loss",
+    "rating_loss": "rating loss",
+    "joint_loss": "joint loss",
+    **{name: goal.label for name, goal in OBJECTIVES.items()},
+}
+
+LENGTHS = 40
+"""Lengths of training at which claims are judged at most, spread over those measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is claimed, the metrics and findings it rests on with the sign each must have, and what they show.
+
+    `leaning` is 1 where the findings speak for the claim, else −1, and `p` how easily chance alone makes them
+    speak so: two-sided, adjusted for the family of claims.
+    """
+
+    name: str
+    statement: str
+    metrics: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    signs: tuple[int, ...]
+    leaning: int
+    p: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Holds, does not hold, or undecided (see the module)."""
+        if self.p > LEVEL:
+            return "undecided"
+        return "holds" if self.leaning > 0 else "does not hold"
+
+    @property
+    def exploratory(self) -> bool:
+        """Too few pairs for a test to decide."""
+        return any(finding.exploratory for finding in self.findings)
+
+
+def judge(several: Sequence[Cells]) -> list[tuple[Claim, ...]]:
+    """The claims 3.a, 3.b and 3.c on each of several four cells, which make one family together."""
+    judged = [_claims(cells) for cells in several]
+    adjusted = iter(holm([claim.p for claims in judged for claim in claims]))
+    return [tuple(replace(claim, p=float(next(adjusted))) for claim in claims) for claims in judged]
+
+
+def by_length(four: Four) -> list[tuple[int, tuple[Claim, ...]]]:
+    """Epochs, rising to the last, and the claims after so many: each length is a family of its own."""
+    lengths = [epochs for epochs in four.lengths if epochs <= four.epochs]
+    some = sorted({lengths[round(i)] for i in np.linspace(0, len(lengths) - 1, min(LENGTHS, len(lengths)))})
+    return [(epochs, judge([four.at(epochs)])[0]) for epochs in some]
+
+
+def runs(verdicts: Iterable[tuple[int, Verdict]]) -> list[tuple[int, int, Verdict]]:
+    """First and last epochs of each stretch in which the verdict stays the same.
+
+    >>> runs([(10, "undecided"), (20, "holds"), (30, "holds")])
+    [(10, 10, 'undecided'), (20, 30, 'holds')]
+    """
+    found: list[tuple[int, int, Verdict]] = []
+    for epochs, verdict in verdicts:
+        if found and found[-1][2] == verdict:
+            found[-1] = found[-1][0], epochs, verdict
+        else:
+            found.append((epochs, epochs, verdict))
+    return found
+
+
+def _claims(cells: Cells) -> tuple[Claim, ...]:
+    """The three claims from differences paired by replicate, p not yet adjusted for their number."""
+    ranking = LABELS[cells.ranking]
+    return (
+        _claim(
+            cells,
+            "3.a",
+            f"At λ = 0.99 sharing does not outperform separate models: higher joint loss, lower {ranking}, "
+            "higher MSE.",
+            (SHARED_99, SEPARATE_99),
+            {"joint_loss": 1, cells.ranking: -1, "mse": 1},
+        ),
+        _claim(
+            cells,
+            "3.b",
+            f"At λ = 0.5 neither: the shared model's ranking loss stays higher, and its {ranking} lower.",
+            (SHARED_50, SEPARATE_50),
+            {"ranking_loss": 1, cells.ranking: -1},
+        ),
+        _claim(
+            cells,
+            "3.c",
+            f"With sharing, λ = 0.99 gives the higher {ranking} and λ = 0.5 the lower MSE.",
+            (SHARED_99, SHARED_50),
+            {cells.ranking: 1, "mse": 1},
+        ),
+    )
+
+
+def _claim(cells: Cells, name: str, statement: str, two: tuple[Cell, Cell], signs: dict[str, int]) -> Claim:
+    """A claim on the differences between two cells, in losses and metrics with the sign each must have."""
+    differences = [sign * (cells.values(two[0], n) - cells.values(two[1], n)) for n, sign in signs.items()]
+    against = min(1.0, len(signs) * min(above(-difference) for difference in differences))
+    for_ = max(above(difference) for difference in differences)
+    return Claim(
+        name=name,
+        statement=statement,
+        metrics=tuple(signs),
+        findings=tuple(_difference(cells, metric, *two) for metric in signs),
+        signs=tuple(signs.values()),
+        leaning=1 if for_ <= against else -1,
+        p=min(1.0, 2 * min(for_, against)),
+    )
+
+
+def _difference(cells: Cells, metric: str, one: Cell, two: Cell) -> Finding:
+    """One cell minus another in one loss or metric."""
+    first, second = cells.values(one, metric), cells.values(two, metric)
+    sentence = (
+        f"{LABELS[metric]}: {text.fixed(float(first.mean()), 4)} ({one}) "
+        f"against {text.fixed(float(second.mean()), 4)} ({two})"
+    )
+    return paired(first, second, sentence=sentence, scope=cells.scope)

@@ -1,0 +1,262 @@
+"""Several studies of one question on one page: what they reach together, and each of them beside it.
+
+They must agree in objectives, data, split and reference; all else may differ. Those that differ in nothing
+but the seed of the search are replicates of one search: a group.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from math import isclose, nan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import text
+from analysis.attainment import epsilon, igd_plus, pooled, scaled, surface
+from analysis.front import hypervolume
+from analysis.objective import AnalysisError, Floats, Objective, to_losses
+from analysis.questions.hypervolume_history import at_epochs, growth
+from analysis.stats import Finding, paired
+from analysis.tables import Tables
+
+APART = ("name", "runtime", "storage", "confirm")
+"""Parts of a specification that make no other search."""
+
+SAID = 3
+"""Differences that name a group; of more the first."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Studies, by their place, that differ in the search's seed alone; the name tells them from others."""
+
+    name: str
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Studies that may be compared, each in the order given."""
+
+    studies: tuple[Tables, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The studies' names."""
+        return [str(study.manifest["name"]) for study in self.studies]
+
+    @property
+    def goals(self) -> tuple[Objective, Objective]:
+        """The objectives of all."""
+        return self.studies[0].goals
+
+    @property
+    def reference(self) -> Floats:
+        """Losses (2,) of the reference of all."""
+        return to_losses(self.studies[0].reference, self.goals)
+
+    @cached_property
+    def fronts(self) -> list[Floats]:
+        """The losses (n, 2) of each study's front."""
+        return [study.losses(study.front) for study in self.studies]
+
+    @cached_property
+    def pooled(self) -> Floats:
+        """The losses (k, 2) of the front of all studies together, by first loss."""
+        return pooled(self.fronts)
+
+    @cached_property
+    def grown(self) -> list[pd.DataFrame]:
+        """How each study's hypervolume grew."""
+        return [growth(study) for study in self.studies]
+
+    @cached_property
+    def budget(self) -> float:
+        """The epochs that every study has spent at least."""
+        return min((float(grown["epochs"].max()) for grown in self.grown if len(grown)), default=0.0)
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """A row a study: what it adds to the pooled front, and how near it comes.
+
+        `points` of the pooled front are its own (equal ones count for each), `alone` is the hypervolume that
+        the pooled front would lose without it, `at_budget` its hypervolume at the epochs that all have spent.
+        ε and IGD+ are to the part of the pooled front that beats the reference, in shares of the way from the
+        best known to the reference; NaN where no study beats it.
+        """
+        best = self.pooled[(self.pooled < self.reference).all(axis=1)]
+        rows = []
+        for place, (study, front, grown) in enumerate(
+            zip(self.studies, self.fronts, self.grown, strict=True)
+        ):
+            others = [f for i, f in enumerate(self.fronts) if i != place]
+            near = scaled(front, best, self.reference) if len(best) else front
+            target = scaled(best, best, self.reference) if len(best) else best
+            rows.append(
+                {
+                    "study": study.manifest["name"],
+                    "group": next(i for i, group in enumerate(self.groups) if place in group.places),
+                    "seed": _seed(study),
+                    "trials": len(study.trials),
+                    "epochs": float(grown["epochs"].max()) if len(grown) else 0.0,
+                    "points": int((self.pooled[:, None] == front[None]).all(axis=2).any(axis=1).sum()),
+                    "hypervolume": study.hypervolume,
+                    "at_budget": float(at_epochs(grown, np.array([self.budget]))[0]),
+                    "alone": self.hypervolume - hypervolume(np.vstack(others), self.reference),
+                    "epsilon": epsilon(near, target) if len(target) else nan,
+                    "igd_plus": igd_plus(near, target) if len(target) else nan,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """Of the pooled front."""
+        return hypervolume(self.pooled, self.reference)
+
+    def surfaces(self, group: Group) -> dict[str, Floats]:
+        """Corners (k, 2) of what some study of a group attains, what half of them do, and what all do.
+
+        "best", "median" and "worst"; of fewer than three there is no median.
+        """
+        fronts = [self.fronts[place] for place in group.places]
+        runs = {"best": 1, "median": (len(fronts) + 1) // 2, "worst": len(fronts)}
+        some = runs if len(fronts) > 2 else {name: runs[name] for name in ("best", "worst")}
+        return {name: surface(fronts, count) for name, count in some.items()}
+
+    def spread(self, group: Group) -> Floats:
+        """Epochs and quartiles of hypervolume over a group (n, 4): epochs, low, median, high.
+
+        As far as every one of its studies went.
+        """
+        grown = [self.grown[place] for place in group.places]
+        ends = [float(rows["epochs"].max()) if len(rows) else 0.0 for rows in grown]
+        epochs = np.unique(np.concatenate([[0.0], *(rows["epochs"].to_numpy() for rows in grown)]))
+        epochs = epochs[epochs <= min(ends)]
+        volumes = np.array([at_epochs(rows, epochs) for rows in grown])
+        return np.column_stack([epochs, *np.quantile(volumes, (0.25, 0.5, 0.75), axis=0)])
+
+    def differences(self) -> list[Finding]:
+        """Between every two groups the difference in hypervolume at equal epochs, paired by seed.
+
+        Groups without a seed in common are not paired.
+        """
+        return list(self._differences())
+
+    def _differences(self) -> Iterator[Finding]:
+        measures = self.measures.drop_duplicates(["group", "seed"]).set_index("seed")["at_budget"]
+        by_group = [measures[self.measures.drop_duplicates(["group", "seed"])["group"].to_numpy() == i]
+                    for i in range(len(self.groups))]  # fmt: skip
+        for one, two in combinations(range(len(self.groups)), 2):
+            seeds = sorted(set(by_group[one].index) & set(by_group[two].index))
+            if seeds:
+                first, second = (by_group[i][seeds].to_numpy(np.float64) for i in (one, two))
+                sentence = (
+                    f"{self.groups[one].name}: {text.general(float(first.mean()))} against "
+                    f"{self.groups[two].name}: {text.general(float(second.mean()))}"
+                )
+                scope = f"hypervolume on {self.studies[0].split} after {self.budget:,.0f} epochs"
+                yield paired(first, second, sentence=sentence, scope=scope)
+
+
+def compare(studies: Sequence[Tables]) -> Comparison:
+    """The comparison of two studies or more.
+
+    AnalysisError, which names both, where one is given twice or where two differ in what must agree.
+    """
+    first, names = studies[0], [study.manifest["name"] for study in studies]
+    if len(studies) < 2 or len(set(names)) < len(names):
+        raise AnalysisError(f"studies {', '.join(names)}: give two or more, each once")
+    for other in studies[1:]:
+        for what, one, two in _must_agree(first, other):
+            if not _same(one, two):
+                raise AnalysisError(
+                    f"studies {names[0]} and {other.manifest['name']} cannot be compared: {what} is "
+                    f"{text.general(one)} in one and {text.general(two)} in the other; they must agree in "
+                    "objectives, data, split and reference"
+                )
+    return Comparison(tuple(studies), _groups(studies))
+
+
+def _must_agree(one: Tables, two: Tables) -> Iterator[tuple[str, object, object]]:
+    """What two studies must agree in, by name, as each has it."""
+    yield "objectives", ", ".join(one.names), ", ".join(two.names)
+    for key in ("source", "split", "sha256"):
+        yield f"data.{key}", one.manifest["data"][key], two.manifest["data"][key]
+    first, second = (_flat(study.manifest["spec"]).get("data.split_seed") for study in (one, two))
+    yield "data.split_seed", first, second
+    yield "the part measured on", one.split, two.split
+    for goal, mine, other in zip(one.goals, one.reference, two.reference, strict=True):
+        yield f"the reference's {goal.label}", float(mine), float(other)
+
+
+def _same(one: object, two: object) -> bool:
+    """Whether two values are equal; floats but for rounding."""
+    if isinstance(one, float) and isinstance(two, float):
+        return isclose(one, two, rel_tol=1e-9)
+    return one == two
+
+
+def _groups(studies: Sequence[Tables]) -> tuple[Group, ...]:
+    """The studies by their specification without the seed, named by what differs between them."""
+    specs = [_question(study) for study in studies]
+    by_spec: dict[str, list[int]] = {}
+    for place, spec in enumerate(specs):
+        by_spec.setdefault(json.dumps(spec, sort_keys=True, default=str), []).append(place)
+    firsts = [specs[places[0]] for places in by_spec.values()]
+    keys = list(dict.fromkeys(key for spec in firsts for key in spec))
+    apart = [key for key in keys if len({json.dumps(spec.get(key), default=str) for spec in firsts}) > 1]
+    return tuple(
+        Group(_called(studies, places, _named(specs[places[0]], apart)), tuple(places))
+        for places in by_spec.values()
+    )
+
+
+def _called(studies: Sequence[Tables], places: Sequence[int], apart: str) -> str:
+    """A group of one by its study, and one of several by what tells it apart."""
+    first = str(studies[places[0]].manifest["name"])
+    if len(places) == 1:
+        return first
+    return apart or f"{first} and its replicates"
+
+
+def _named(spec: Mapping[str, Any], apart: Sequence[str]) -> str:
+    """A group by its values of what differs."""
+    said = [f"{key.rpartition('.')[2].replace('_', ' ')} {_short(spec.get(key))}" for key in apart[:SAID]]
+    return ", ".join(said) + (" …" if len(apart) > SAID else "")
+
+
+def _short(value: object) -> str:
+    """A value of a specification in a few words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_short(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return " to ".join(map(_short, value)) if len(value) == 2 else f"of {len(value)}"
+    return "not set" if value is None else text.general(value)
+
+
+def _question(study: Tables) -> dict[str, Any]:
+    """What a study asks, key by key: its specification but for its name, its seed and where it runs."""
+    spec = _flat(study.manifest["spec"])
+    return {k: v for k, v in spec.items() if k.partition(".")[0] not in APART and k != "search.seed"}
+
+
+def _seed(study: Tables) -> int:
+    """The seed of a study's search."""
+    return int(_flat(study.manifest["spec"]).get("search.seed", 0))
+
+
+def _flat(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A specification's values by part and name, as in train.epochs."""
+    made: dict[str, Any] = {}
+    for part, values in spec.items():
+        if isinstance(values, Mapping):
+            made |= {f"{part}.{name}": value for name, value in values.items()}
+        else:
+            made[part] = values
+    return made

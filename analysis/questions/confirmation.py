@@ -1,0 +1,188 @@
+"""What the confirmed points are worth on the test set: values, what stays non-dominated, what moved.
+
+The fresh seeds are common to all points, so points are compared by their differences within a seed. The seed
+is the unit of replication: no interval here speaks of other users or other ratings.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from analysis import text
+from analysis.front import non_dominated
+from analysis.objective import Floats, Objective, to_losses
+from analysis.stats import LEVEL, Finding, bootstrap, paired, t_half_width
+from analysis.tables import Tables
+
+USERS_FROM = 200
+"""Users that an interval needs: of 100, some with one rating and some with many, one for the MSE covers in
+less than 93 % of cases (measured as in tests/analysis/questions/test_calibration.py)."""
+
+STATISTICS: Mapping[str, tuple[tuple[str, ...], Callable[[Floats], float]]] = {
+    "mrr": (("reciprocal_rank",), lambda rows: float(rows[:, 0].mean())),
+    "mrr_all": (("reciprocal_rank_all",), lambda rows: float(rows[:, 0].mean())),
+    "mse": (("squared_error", "ratings"), lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum())),
+}
+"""What each metric is made of, user by user, and how."""
+
+Outcome = Literal["stays", "undecided", "dominated"]
+
+Beats = Literal["yes", "unsure", "no"]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Points of the search on the test set, the best mean in the first goal first.
+
+    `points` has a row for each: trial and epoch, configuration, the search's own values, and `seeds`, how
+    many there are. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,)
+    those of the trivial models. `shifts` says for each goal how far the means lie from the search's values,
+    over the points that have every seed; it is empty where none has.
+    """
+
+    goals: tuple[Objective, Objective]
+    points: pd.DataFrame
+    values: Floats
+    reference: Floats
+    shifts: tuple[Finding, ...]
+
+    @property
+    def means(self) -> Floats:
+        """The goals (n, 2), means over the seeds."""
+        return np.array(np.nanmean(self.values, axis=1), dtype=np.float64)
+
+    @property
+    def halves(self) -> Floats:
+        """Half the width (n, 2) of Student's 95 % interval for each mean; infinite for one seed."""
+        return np.array([[t_half_width(v[np.isfinite(v)]) for v in point.T] for point in self.values])
+
+    @property
+    def non_dominated(self) -> NDArray[np.bool_]:
+        """Mask (n,) of the points whose means no other's dominate."""
+        return non_dominated(to_losses(self.means, self.goals))
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """In how many of its seeds each point (n,) is non-dominated among the points that have the seed."""
+        times = np.zeros(len(self.points), dtype=np.int64)
+        for values in self.values.swapaxes(0, 1):
+            there = np.flatnonzero(np.isfinite(values).all(axis=1))
+            times[there] += non_dominated(to_losses(values[there], self.goals))
+        return times
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What the seeds together show of each point (n,); see `outcomes`."""
+        losses = to_losses(self.values.reshape(-1, len(self.goals)), self.goals)
+        return outcomes(losses.reshape(self.values.shape))
+
+    @property
+    def beats_trivial(self) -> list[Beats]:
+        """Whether the intervals of each point (n,) lie on the better side of both trivial models."""
+        gains = to_losses(self.reference, self.goals) - to_losses(self.means, self.goals)
+        low, high = (gains - self.halves).min(axis=1), (gains + self.halves).min(axis=1)
+        return ["yes" if a > 0 else "no" if b < 0 else "unsure" for a, b in zip(low, high, strict=True)]
+
+
+def confirmation(tables: Tables) -> Confirmation | None:
+    """The confirmed points of a study; None where nothing was measured again.
+
+    Seeds whose goals are not finite are left out, and so are points without any other.
+    """
+    rows = tables.confirmed[np.isfinite(tables.confirmed[tables.names].to_numpy()).all(axis=1)]
+    if not len(rows):
+        return None
+    keys, seeds = ["trial", "epoch"], sorted(rows["replicate"].unique())
+    wide = rows.pivot(index=keys, columns="replicate", values=tables.names)
+    values = np.stack([wide[name][seeds].to_numpy(dtype=np.float64) for name in tables.names], axis=2)
+    order = np.lexsort(to_losses(np.nanmean(values, axis=1), tables.goals).T[::-1])
+    values, index = values[order], wide.index[order]
+    configured = tables.trials[["trial", "weight", "sharing", *tables.configured]]
+    points = index.to_frame(index=False).merge(tables.points, on=keys).merge(configured, on="trial")
+    points["seeds"] = np.isfinite(values).all(axis=2).sum(axis=1)
+    reference = tables.manifest["confirmation"]["reference"]
+    return Confirmation(
+        goals=tables.goals,
+        points=points,
+        values=values,
+        reference=np.array([reference[name] for name in tables.names], dtype=np.float64),
+        shifts=_shifts(tables, points, values),
+    )
+
+
+def outcomes(losses: Floats) -> list[Outcome]:
+    """Whether each point (n,) of losses (n, r, m), NaN where a replicate is missing, stays non-dominated.
+
+    "stays": against every other point it is better in some objective; "dominated": some other point is
+    better in every objective; else "undecided". A point that equals it in every replicate is no other.
+    Either statement on a point is wrong in at most 5 % of cases: one-sided t tests of differences by
+    replicate, of which all must reject where all are needed (Berger 1982, intersection-union) and the least
+    p counts times their number where one is enough (Bonferroni).
+    """
+    n, _, m = losses.shape
+    differences = losses[:, None] - losses[None]
+    worse, better = _above(differences), _above(-differences)
+    others = (differences != 0).any(axis=(2, 3)) & ~np.eye(n, dtype=np.bool_)
+    p_dominated = np.where(others, worse.max(axis=2), 1.0).min(axis=1, initial=1.0) * (n - 1)
+    p_stays = np.where(others, better.min(axis=2) * m, 0.0).max(axis=1, initial=0.0)
+    return [
+        "stays" if stay <= LEVEL else "dominated" if lost <= LEVEL else "undecided"
+        for stay, lost in zip(p_stays, p_dominated, strict=True)
+    ]
+
+
+def _above(differences: Floats) -> Floats:
+    """One-sided p (n, n, m) that means of differences (n, n, r, m) are above 0; 1 below two replicates."""
+    there = np.isfinite(differences)
+    count = there.sum(axis=2)
+    held, several = np.where(there, differences, 0.0), np.maximum(count, 2)
+    means = held.sum(axis=2) / several
+    squares = np.where(there, (held - means[:, :, None]) ** 2, 0.0).sum(axis=2)
+    error = np.sqrt(squares / (several - 1) / several)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = stdtr(several - 1, -means / error)
+    return np.where((count < 2) | np.isnan(p), 1.0, p)
+
+
+def _shifts(tables: Tables, points: pd.DataFrame, values: Floats) -> tuple[Finding, ...]:
+    """How far test lies from the search, for each goal: the mean over points, seed by seed."""
+    whole = np.isfinite(values).all(axis=(1, 2))
+    if not whole.any():
+        return ()
+    scope = f"{text.count(int(whole.sum()), 'point')}, {tables.split} to test"
+    again, before = values[whole].mean(axis=0), points[tables.names].to_numpy()[whole].mean(axis=0)
+    return tuple(
+        paired(
+            again[:, i],
+            np.full(len(again), before[i]),
+            sentence=f"{goal.label}: {text.fixed(float(again[:, i].mean()), goal.decimals)} on test against "
+            f"{text.fixed(float(before[i]), goal.decimals)} in the search",
+            scope=scope,
+        )
+        for i, goal in enumerate(tables.goals)
+    )
+
+
+def intervals(tables: Tables, points: pd.DataFrame) -> dict[str, Floats]:
+    """By goal the ends (n, 2) of the 95 % interval over users of points, named by trial and epoch.
+
+    Each user counts with the mean over the seeds that the point was trained with, so the luck of the seed is
+    not in it. NaN where a point has fewer than 200 users.
+    """
+    columns = sorted({column for name in tables.names for column in STATISTICS[name][0]})
+    by_user = tables.users.groupby(["trial", "epoch", "user"])[columns].mean()
+    rows = dict(iter(by_user.groupby(level=["trial", "epoch"])))
+    ends: dict[str, Floats] = {}
+    for name in tables.names:
+        parts, statistic = STATISTICS[name]
+        ends[name] = np.full((len(points), 2), np.nan)
+        for place, key in enumerate(zip(points["trial"], points["epoch"], strict=True)):
+            users = rows[key][list(parts)].dropna().to_numpy(np.float64) if key in rows else np.empty((0, 1))
+            if len(users) >= USERS_FROM:
+                ends[name][place] = bootstrap(users, statistic)
+    return ends

@@ -1,0 +1,141 @@
+"""Does sharing help? Differences between matched configurations, and what each way of sharing attains."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from analysis import text
+from analysis.front import hypervolume, non_dominated
+from analysis.objective import Floats, to_losses
+from analysis.stats import Finding, paired
+from analysis.tables import SHARINGS, Tables
+
+SUBSETS = 100
+"""Random choices of equally many configurations of each way of sharing."""
+
+NAMED = {"none": "nothing", "users": "users", "items": "items", "both": "users and items"}
+"""What is shared, in sentences."""
+
+
+def matched(tables: Tables) -> list[Finding]:
+    """Differences in each goal between two ways of sharing, by λ, where all else and the epochs are equal.
+
+    Values are those at the end of training. Of several matched configurations with the same λ each seed's
+    differences are averaged first: a seed is a pair, a configuration is none. What shares nothing matches any
+    λ, for there it does nothing. Only what was trained with two seeds or more counts, for one shows nothing
+    of chance. Empty where nothing matches.
+    """
+    done = tables.trials[tables.trials["state"] == "completed"].sort_values("trial")
+    alike = done.groupby([done[name].astype(str) for name in ("epochs", *tables.configured)], sort=False)
+    keyed = done[["trial", "sharing", "weight", "epochs"]].assign(alike=alike.ngroup())
+    several = keyed.groupby("alike")["sharing"].transform("nunique") > 1
+    keyed = keyed[several].assign(shown=[str(text.weight(w)) for w in keyed.loc[several, "weight"]])
+    found: list[Finding] = []
+    for less, more in combinations(SHARINGS, 2):
+        pairs = _pairs(keyed, more, less)
+        for weight, same in pairs.groupby("shown"):
+            found += _findings(tables, (more, less, str(weight)), same)
+    return found
+
+
+def _pairs(keyed: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
+    """Trials that share more and less, a row a pair that is alike in all else; the first of equal ones."""
+    first = keyed[(keyed["sharing"] == more) & keyed["weight"].notna()].drop_duplicates(["alike", "shown"])
+    second = keyed.loc[keyed["sharing"] == less, ["alike", "shown", "trial"]]
+    pairs = first.merge(second, on="alike", suffixes=("", "_less"))
+    pairs["same"] = pairs["shown"] == pairs["shown_less"]
+    if less != "none":
+        pairs = pairs[pairs["same"]]
+    return pairs.sort_values("same", ascending=False, kind="stable").drop_duplicates("trial")
+
+
+def _findings(tables: Tables, key: tuple[str, str, str], pairs: pd.DataFrame) -> Iterator[Finding]:
+    """A difference in each goal, over the replicates that every matched pair has."""
+    one, two, weight = key
+    columns = ["trial", "epoch", "replicate", *tables.names]
+    ends = tables.measurements[columns].replace([np.inf, -np.inf], np.nan).dropna()
+    at_end = pairs.rename(columns={"epochs": "epoch"}).merge(ends, on=["trial", "epoch"])
+    others = ends.rename(columns={name: f"{name}_less" for name in ("trial", *tables.names)})
+    both = at_end.merge(others, on=["trial_less", "epoch", "replicate"])
+    by_seed = both.groupby("replicate").filter(lambda rows: len(rows) == len(pairs)).groupby("replicate")
+    means = by_seed[[*tables.names, *(f"{name}_less" for name in tables.names)]].mean()
+    if len(means) < 2:
+        return
+    lengths = sorted({int(epochs) for epochs in pairs["epochs"]})
+    after = f"after {text.count(lengths[0], 'epoch')}" if len(lengths) == 1 else "at the end of training"
+    scope = f"{tables.split}, {after}, {text.count(len(pairs), 'matched configuration')}"
+    for goal in tables.goals:
+        more, less = (means[name].to_numpy(np.float64) for name in (goal.name, f"{goal.name}_less"))
+        sentence = (
+            f"{goal.label}, λ = {weight}: {text.fixed(float(more.mean()), 4)} (shared: {NAMED[one]}) "
+            f"against {text.fixed(float(less.mean()), 4)} ({NAMED[two]})"
+        )
+        yield paired(more, less, sentence=sentence, scope=scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Attained:
+    """What the configurations with one way of sharing attain, all of them and as many as of every other way.
+
+    `on_front` counts points on the study's front. `equal` is the mean hypervolume of `tries` configurations
+    taken at random, `low` and `high` hold 95 % of such choices; `best` are the best values (2,) of the goals.
+    """
+
+    sharing: str
+    configurations: int
+    points: int
+    on_front: int
+    best: Floats
+    hypervolume: float
+    tries: int
+    equal: float
+    low: float
+    high: float
+
+
+def attained(tables: Tables) -> list[Attained]:
+    """What each way of sharing attains among the candidates, which describes this search and no other."""
+    points = tables.evaluated
+    ways = [way for way in SHARINGS if (points["sharing"] == way).any()]
+    tries = min((points.loc[points["sharing"] == way, "trial"].nunique() for way in ways), default=0)
+    return [_attained(tables, points[points["sharing"] == way], way, tries) for way in ways]
+
+
+def _attained(tables: Tables, points: pd.DataFrame, way: str, tries: int) -> Attained:
+    """One way of sharing; the same random choices every time."""
+    losses, reference = tables.losses(points), to_losses(tables.reference, tables.goals)
+    trials, owner = np.unique(points["trial"].to_numpy(), return_inverse=True)
+    inside = (losses < reference).all(axis=1)
+    within, owners = losses[inside], owner[inside]
+    rng, volumes = np.random.default_rng(0), []
+    for _ in range(SUBSETS if tries < len(trials) else 1):
+        chosen = np.zeros(len(trials), dtype=np.bool_)
+        chosen[rng.permutation(len(trials))[:tries]] = True
+        volumes.append(hypervolume(within[chosen[owners]], reference))
+    low, high = np.quantile(volumes, (0.025, 0.975))
+    return Attained(
+        sharing=way,
+        configurations=len(trials),
+        points=len(points),
+        on_front=int(points["front"].sum()),
+        best=to_losses(losses.min(axis=0), tables.goals),
+        hypervolume=hypervolume(within, reference),
+        tries=tries,
+        equal=float(np.mean(volumes)),
+        low=float(low),
+        high=float(high),
+    )
+
+
+def fronts(tables: Tables) -> dict[str, pd.DataFrame]:
+    """The candidates that no other of their way of sharing dominates, the best in the first goal first."""
+    made = {}
+    for way in SHARINGS:
+        points = tables.evaluated[tables.evaluated["sharing"] == way]
+        if len(points):
+            rows = points[non_dominated(tables.losses(points))]
+            made[way] = rows.iloc[np.lexsort(tables.losses(rows).T[::-1])]
+    return made

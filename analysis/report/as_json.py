@@ -1,0 +1,77 @@
+"""A report as JSON: the words of the page, and beside each number as shown the number in full."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from analysis.figures.drawing import Drawing
+from analysis.report.blocks import Block, Code, Findings, Grid, Section, Text
+from analysis.text import Number, Raw
+
+SCHEMA = 1
+
+
+def as_json(name: str, sections: Sequence[Section]) -> str:
+    """The report; what is not finite is null.
+
+    Of a table `rows` has what the page shows, and `values` what is behind it, cell by cell: a number, its
+    parts by name, or the words. Findings and each section's `numbers` are in full.
+    """
+    made = {
+        "schema": SCHEMA,
+        "name": name,
+        "sections": {
+            section.name: {
+                "title": section.title,
+                "numbers": _plain(section.numbers),
+                "blocks": [_block(block) for block in section.blocks],
+            }
+            for section in sections
+        },
+    }
+    return json.dumps(made, indent=2, allow_nan=False)
+
+
+def _block(block: Block) -> dict[str, Any]:
+    """A block, by its kind."""
+    match block:
+        case Text():
+            said = {"kind": block.kind, "text": block.text}
+        case Grid():
+            said = _grid(block)
+        case Findings():
+            findings = [_plain(asdict(f) | {"exploratory": f.exploratory}) for f in block.findings]
+            said = _grid(block.grid()) | {"findings": findings}
+        case Code():
+            said = {"caption": block.caption, "text": block.text}
+        case Drawing():
+            said = {
+                key: getattr(block, key) for key in ("name", "title", "caption", "reading", "description")
+            }
+    return {"form": block.form, **said}
+
+
+def _grid(grid: Grid) -> dict[str, Any]:
+    """A table as shown, and in full."""
+    return {
+        "caption": grid.caption,
+        "columns": list(grid.columns),
+        "rows": [[str(cell) for cell in row] for row in grid.rows],
+        "values": [[_plain(_raw(cell)) for cell in row] for row in grid.rows],
+    }
+
+
+def _raw(cell: str) -> Raw | str:
+    """What is behind a cell."""
+    return cell.raw if isinstance(cell, Number) else cell
+
+
+def _plain(value: object) -> Any:
+    """Values as JSON has them: NumPy's as Python's, null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    return value

@@ -1,0 +1,102 @@
+"""Sections of a report and the blocks that they are made of: text, tables, findings, code, drawings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from analysis import text
+from analysis.figures.drawing import Drawing
+from analysis.stats import Finding
+
+Value = float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph; `kind` says whether it is the answer itself, plain, or a warning."""
+
+    form: ClassVar[str] = "text"
+    text: str
+    kind: Literal["answer", "plain", "warning"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of words and numbers (`text.Number`); `numeric` names the columns set to the right.
+
+    With `folded` the page shows its caption, and the rows on demand.
+    """
+
+    form: ClassVar[str] = "grid"
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[str] = frozenset()
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Findings as a table: the sentence, effect and interval, p, pairs, and the scope where they differ.
+
+    `unit` is what their `n` counts, one of it. `notes` are further columns of words, a word a finding.
+    """
+
+    form: ClassVar[str] = "findings"
+    caption: str
+    findings: Sequence[Finding]
+    unit: str = "seed"
+    decimals: int = 4
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    folded: bool = False
+
+    def grid(self) -> Grid:
+        """The table of them."""
+        scoped = len({finding.scope for finding in self.findings}) > 1
+        columns = ["finding", "difference", "95 % interval", "p", f"{self.unit}s", *self.notes]
+        rows = [self._row(finding) for finding in self.findings]
+        for row, *notes in zip(rows, *self.notes.values(), strict=True):
+            row += notes
+        if scoped:
+            columns.append("scope")
+            for row, finding in zip(rows, self.findings, strict=True):
+                row.append(finding.scope)
+        words = {"finding", *self.notes, "scope"}
+        return Grid(self.caption, columns, rows, numeric=frozenset(columns) - words, folded=self.folded)
+
+    def _row(self, finding: Finding) -> list[str]:
+        """What every finding shows; one pair has no interval."""
+        interval = text.interval(finding.low, finding.high, self.decimals)
+        return [
+            finding.sentence,
+            text.signed(finding.effect, self.decimals),
+            f"none from one {self.unit}" if finding.n < 2 else interval,
+            text.p_value(finding.p),
+            text.whole(finding.n),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text to be kept as it is: a command, a specification."""
+
+    form: ClassVar[str] = "code"
+    text: str
+    caption: str
+
+
+Block = Text | Grid | Findings | Code | Drawing
+"""What a section is made of; the page's template knows each by its `form`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One question and its answer, block by block; `name` is its place on the page.
+
+    `numbers` are those that its sentences are made of, in full and by name, for who reads by program.
+    """
+
+    name: str
+    title: str
+    blocks: Sequence[Block]
+    numbers: Mapping[str, Value] = field(default_factory=dict)

@@ -1,0 +1,57 @@
+"""A report as one HTML page: well-formed XML too, complete without scripts, with nothing beside it."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from analysis import text
+from analysis.figures.drawing import Drawing
+from analysis.report.blocks import Section
+
+
+def page(name: str, sections: Sequence[Section]) -> str:
+    """The page; everything but our own figures, style and script is escaped."""
+    environment = Environment(
+        loader=PackageLoader("analysis.report"),
+        autoescape=True,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"spans": _spans, "spots": _spots}
+    script = _ours("report.js")
+    return environment.get_template("report.html").render(
+        name=name, sections=sections, style=_ours("report.css"), script=script, hash=_hash(script)
+    )
+
+
+def _ours(name: str) -> Markup:
+    """One of the files that belong into the page as they are."""
+    return Markup(files("analysis.report").joinpath("templates", name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _hash(script: str) -> str:
+    """What the page's security policy names the only script by that may run."""
+    return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
+
+
+def _spans(said: str) -> Markup:
+    """A text with its code marked as such."""
+    parts = ((escape(text.printable(part)), code) for part, code in text.spans(said))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if code else part for part, code in parts)
+
+
+def _spots(drawing: Drawing) -> list[dict[str, object]]:
+    """The spots of a figure as data for the script."""
+    return [asdict(spot) for spot in drawing.spots]
+
+
+def _printable(value: object) -> object:
+    """Text without the characters that a page may not hold."""
+    return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

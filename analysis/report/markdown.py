@@ -1,0 +1,83 @@
+"""A report as GitHub-flavoured Markdown, for a pull request: of figures what they show and their data."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from analysis import text
+from analysis.figures.drawing import Drawing
+from analysis.report.blocks import Block, Code, Findings, Grid, Section, Text
+
+SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
+"""What Markdown reads as more than itself, wherever it stands."""
+
+BEGINS = re.compile(r"(#+|[+-]+|=+|\d+[.)])(?= |$)")
+"""What begins a heading, a list or a rule where it begins a line."""
+
+
+def markdown(name: str, sections: Sequence[Section]) -> str:
+    """The report; words are escaped, and whitespace within them is one space."""
+    parts = [f"# {words(name)}: Pareto report"]
+    for section in sections:
+        parts += [f"## {words(section.title)}", *map(_block, section.blocks)]
+    return "\n\n".join(parts)
+
+
+def words(said: str) -> str:
+    r"""Text as Markdown that reads as the text does, code between backticks as code.
+
+    >>> words("a <b> | *c*: `study pick x`")
+    'a \\<b\\> \\| \\*c\\*: `study pick x`'
+    >>> words("1. # x"), words("# x")
+    ('1\\. # x', '\\# x')
+    """
+    parts = [
+        f"`{part.replace('|', chr(92) + '|')}`" if code else SPECIAL.sub(r"\\\g<0>", part)
+        for part, code in text.spans(_line(said))
+    ]
+    said = "".join(parts)
+    return re.sub(r"^\d*", r"\g<0>\\", said) if BEGINS.match(said) else said
+
+
+def _line(said: str) -> str:
+    """Printable text on one line."""
+    return " ".join(text.printable(said).split())
+
+
+def _block(block: Block) -> str:
+    """A block, by its kind."""
+    match block:
+        case Text(said, kind):
+            return {"answer": "**{}**", "warning": "> ⚠ {}", "plain": "{}"}[kind].format(words(said))
+        case Grid():
+            return (
+                _folded(block.caption, _table(block))
+                if block.folded
+                else f"{words(block.caption)}\n\n{_table(block)}"
+            )
+        case Findings():
+            return _block(block.grid())
+        case Code(said, caption):
+            return _folded(caption, _fenced(said))
+        case Drawing():
+            said = f"{block.caption} {block.reading} {block.description}"
+            return f"*{words(block.title)}* ({block.name}.svg): {words(said)}"
+
+
+def _table(grid: Grid) -> str:
+    """A table, its columns of numbers to the right."""
+    rules = ["---:" if column in grid.numeric else "---" for column in grid.columns]
+    rows = [map(words, grid.columns), rules, *(map(words, row) for row in grid.rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _folded(caption: str, body: str) -> str:
+    """A block that opens on demand."""
+    return f"<details><summary>{escape(_line(caption))}</summary>\n\n{body}\n\n</details>"
+
+
+def _fenced(said: str) -> str:
+    """Text as it is, between fences longer than any run of backticks in it."""
+    longest = max(map(len, re.findall("`+", said)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text.printable(said)}\n{fence}"

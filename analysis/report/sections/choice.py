@@ -1,0 +1,121 @@
+"""Which one do I take? The knee, the ends, and the best within round bounds, with the commands."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from analysis import text
+from analysis.objective import WHOLE, Objective
+from analysis.questions import pick_commands
+from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.tables import Tables
+
+TITLE = "Which one do I take?"
+
+LEVELS = 4
+"""Round bounds on an objective that are tried, about."""
+
+BASIS = (
+    "All go by the search's own values, as `study pick` does; the command trains that model again, holds it "
+    "against the record, and writes it for use without torch. What the test set says of the points that were "
+    "confirmed stands under “Can I trust the front?”."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A rule, the point of the front that it takes, and the command that does the same."""
+
+    rule: str
+    point: "pd.Series[Any]"
+    command: str
+
+
+def choice(tables: Tables) -> Section:
+    """The knee, or that there is none, and what each of some rules takes."""
+    if not len(tables.front):
+        return Section("choice", TITLE, [Text("There is no point to choose from.")])
+    knee = pick_commands.kneed(tables)
+    choices = list(_choices(tables, knee))
+    blocks: list[Block] = [Text(_answer(tables, knee), "answer"), _grid(tables, choices), Text(BASIS)]
+    if not tables.beats_reference(tables.front).any():
+        blocks.append(Text("No point of the front is better than both trivial models.", "warning"))
+    numbers = {} if knee is None else {"trial": knee["trial"], "epoch": knee["epoch"]}
+    return Section("choice", TITLE, blocks, numbers | {"front": len(tables.front)})
+
+
+def _answer(tables: Tables, knee: "pd.Series[Any] | None") -> str:
+    """The knee in a sentence, or why there is none."""
+    name = shlex.quote(tables.manifest["name"])
+    if len(tables.front.drop_duplicates(tables.names)) == 1:
+        return "The front is one point: there is nothing to choose."
+    if knee is None:
+        return (
+            "No clear knee: no point of the front lies below the straight line between its two ends. "
+            "Choose by what you need of one objective."
+        )
+    values = " at ".join(f"{g.label} {text.fixed(knee[g.name], g.decimals)}" for g in tables.goals)
+    epochs = text.count(int(knee["epoch"]), "epoch")
+    return (
+        f"The knee, where the front bulges most, is trial {text.whole(knee['trial'])} after {epochs}: "
+        f"{values}, on {tables.split}. `study pick {name} --knee` exports it."
+    )
+
+
+def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Choice]:
+    """The knee, the front's two ends, and what round bounds take, each point once for each objective."""
+    name = shlex.quote(tables.manifest["name"])
+    if knee is not None:
+        yield Choice("the knee", knee, f"study pick {name} --knee")
+    commands = pick_commands.commands(tables)
+    for goal, row in zip(tables.goals, (0, -1), strict=True):
+        end = tables.front.iloc[row]
+        yield Choice(f"the best {goal.label}", end, commands[end["trial"], end["epoch"]])
+    for goal in pick_commands.boundable(tables):
+        (other,) = (g for g in tables.goals if g is not goal)
+        sign, taken = "≥" if goal.larger_is_better else "≤", set()
+        for bound in _levels(tables, goal):
+            point = pick_commands.within(tables, goal, bound)
+            if point is not None and (point["trial"], point["epoch"]) not in taken:
+                taken.add((point["trial"], point["epoch"]))
+                rule = f"best {other.label} with {goal.label} {sign} {bound}"
+                yield Choice(rule, point, pick_commands.bounded(tables, goal, bound))
+
+
+def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
+    """Round bounds on a goal between the ends of the front, as far as it beats the trivial models."""
+    front = tables.front
+    useful = front[tables.beats_reference(front)]
+    values = (useful if len(useful) else front)[goal.name]
+    locator = MaxNLocator(nbins=LEVELS, steps=[1, 2, 2.5, 5, 10])
+    ticks = map(float, locator.tick_values(values.min(), values.max()))
+    within = [tick for tick in ticks if values.min() <= tick <= values.max()]
+    return [Decimal(f"{t:.{goal.decimals}f}" if abs(t) < WHOLE else repr(t)) for t in within]
+
+
+def _grid(tables: Tables, choices: list[Choice]) -> Grid:
+    """What each rule takes, and the command."""
+    goals = [goal.label for goal in tables.goals]
+    columns = ["rule", "trial", "λ", "sharing", "epochs", *goals, "command"]
+    rows = [
+        [
+            choice.rule,
+            text.whole(choice.point["trial"]),
+            text.weight(choice.point["weight"]),
+            str(choice.point["sharing"]),
+            text.whole(choice.point["epoch"]),
+            *(
+                text.spread(choice.point[g.name], choice.point[f"{g.name}_sd"], g.decimals)
+                for g in tables.goals
+            ),
+            f"`{choice.command}`",
+        ]
+        for choice in choices
+    ]
+    caption = f"What each rule takes of the front, {tables.split}, and the command that exports it"
+    return Grid(caption, columns, rows, numeric=frozenset(columns) - {"rule", "sharing", "command"})

@@ -1,0 +1,159 @@
+"""Do the three claims hold, after how long a training, and beside `ps1` the published numbers."""
+
+from collections import Counter
+
+from analysis import text
+from analysis.figures import claims as claims_figure
+from analysis.questions.claim_cells import Cells, Four, fours
+from analysis.questions.claims import LABELS, Claim, by_length, judge, runs
+from analysis.questions.published import reproductions
+from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.stats import EXPLORATORY_BELOW, holm
+from analysis.tables import Tables
+
+TITLE = "Do the three claims on sharing and λ hold?"
+
+METHOD = (
+    "Effects are means of differences between runs of the same seed, with Student's 95 % interval and the p "
+    "of all sign flips, as it is and after Holm over all of these comparisons. A claim holds where every "
+    "interval lies on the claimed side and does not hold where one lies on the other; its own p, from "
+    "Student's t, is adjusted after Holm over the claims, so in 95 % of studies no verdict here is wrong. "
+    "What p leaves above 0.05 is undecided."
+)
+
+
+def claims(tables: Tables) -> Section | None:
+    """The claims 3.a, 3.b and 3.c with verdict, effects and intervals; None where the study lacks a cell."""
+    found = fours(tables)
+    if not found:
+        return None
+    first, judged = found[0].last, judge([four.last for four in found])
+    blocks: list[Block] = [Text(_answer(found, judged), "answer")]
+    if first.pairs < EXPLORATORY_BELOW:
+        blocks.append(
+            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to decide.", "warning")
+        )
+    if len(found) > 1:
+        blocks.append(_settings(found, judged))
+    blocks += _findings(judged[0])
+    blocks.append(Text(METHOD))
+    blocks += _by_length(found[0])
+    if tables.manifest["data"]["split"] == "ps1":
+        blocks += _reproduced(first)
+    verdicts = {claim.name: claim.verdict for claim in judged[0]}
+    p = {f"{claim.name} p": claim.p for claim in judged[0]}
+    return Section("claims", TITLE, blocks, {**verdicts, **p, "seeds": first.pairs, "settings": len(found)})
+
+
+def _answer(found: list[Four], judged: list[tuple[Claim, ...]]) -> str:
+    """The verdicts, and where they were found."""
+    first = found[0].last
+    seeds = text.count(first.pairs, "seed")
+    if len(found) == 1:
+        said = "; ".join(f"claim {claim.name} {claim.verdict}" for claim in judged[0])
+        return f"{said[0].upper()}{said[1:]} ({first.scope}; {seeds})."
+    parts = []
+    for same in zip(*judged, strict=True):
+        counts = Counter(claim.verdict for claim in same)
+        parts.append(f"claim {same[0].name} {', '.join(f'{v} in {n}' for v, n in counts.items())}")
+    said = "; ".join(parts)
+    return f"Of {len(found)} settings {said} ({found[0].split}; {seeds} at most)."
+
+
+def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> Grid:
+    """The verdicts for each of several fours."""
+    names = [claim.name for claim in judged[0]]
+    rows = [
+        [
+            four.setting or "–",
+            text.whole(four.epochs),
+            text.whole(four.last.pairs),
+            *(c.verdict for c in claims),
+        ]
+        for four, claims in zip(found, judged, strict=True)
+    ]
+    columns = ("setting", "epochs", "seeds", *names)
+    caption = "The claims in each setting that holds the four cells; below, the first in full"
+    return Grid(caption, columns, rows, numeric=frozenset(("epochs", "seeds")))
+
+
+def _findings(claims: tuple[Claim, ...]) -> list[Block]:
+    """A table of findings for each claim; p-values adjusted over all of them."""
+    adjusted = iter(holm([finding.p for claim in claims for finding in claim.findings]))
+    made: list[Block] = []
+    for claim in claims:
+        noted = ", exploratory" if claim.exploratory else ""
+        notes: dict[str, list[str]] = {
+            "p (Holm)": [text.p_value(float(next(adjusted))) for _ in claim.findings],
+            "claimed": ["higher" if sign > 0 else "lower" for sign in claim.signs],
+        }
+        caption = f"{claim.name} {claim.verdict} (p {_p(claim)}{noted}). {claim.statement}"
+        made.append(Findings(caption, claim.findings, notes=notes))
+    return made
+
+
+def _p(claim: Claim) -> str:
+    """A claim's p, as it stands in sentences."""
+    shown = text.p_value(claim.p)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
+def _by_length(four: Four) -> list[Block]:
+    """The verdicts and the differences by length of training, where more than one was measured."""
+    lengths = by_length(four)
+    if len(lengths) < 2:
+        return [Text("At other lengths of training nothing was measured.")]
+    said = []
+    for claims in zip(*(claims for _, claims in lengths), strict=True):
+        verdicts = zip((epochs for epochs, _ in lengths), (claim.verdict for claim in claims), strict=True)
+        stretches = [
+            f"{verdict} {f'after {low}' if low == high else f'from {low} to {high}'} epochs"
+            for low, high, verdict in runs(verdicts)
+        ]
+        said.append(f"{claims[0].name} {', '.join(stretches)}")
+    words = f"By length of training: {'; '.join(said)}."
+    figure = claims_figure.claims(lengths, four.split)
+    rows = [
+        [
+            text.whole(epochs), claim.name, claim.verdict, LABELS[metric], text.signed(finding.effect, 4),
+            text.interval(finding.low, finding.high, 4) if finding.n > 1 else "none from one seed",
+        ]
+        for epochs, claims in lengths
+        for claim in claims
+        for metric, finding in zip(claim.metrics, claim.findings, strict=True)
+    ]  # fmt: skip
+    columns = ("epochs", "claim", "verdict", "difference in", "mean", "95 % interval")
+    numeric = frozenset(("epochs", "mean", "95 % interval"))
+    return [Text(words, "answer"), figure, Grid(figure.title, columns, rows, numeric=numeric, folded=True)]
+
+
+def _reproduced(found: Cells) -> list[Block]:
+    """The published last-epoch values beside ours."""
+    columns = ("cell", "value", "published", "ours", "99 % prediction interval", "agrees")
+    seeds = text.count(found.pairs, "seed")
+    values = reproductions(found)
+    rows = [
+        (
+            str(value.cell),
+            LABELS[value.name],
+            text.fixed(value.published, 4),
+            text.spread(value.mean, value.sd, 4),
+            "–" if value.n < 2 else f"{text.fixed(value.low, 4)} to {text.fixed(value.high, 4)}",
+            "yes" if value.agrees else "no",
+        )
+        for value in values
+    ]
+    agreeing = sum(value.agrees for value in values)
+    return [
+        Text(
+            f"{agreeing} of {len(values)} published values are reproduced: they lie in the 99 % prediction "
+            "interval of our seeds or within 2 % of our mean; MRR (all test items) within 0.006 of it.",
+        ),
+        Grid(
+            "Published (CS330 / XCS330, multi-task recommender exercise, last epoch) against ours "
+            f"(mean ± sd over {seeds})",
+            columns,
+            rows,
+            numeric=frozenset(columns) - {"cell", "value", "agrees"},
+        ),
+    ]

@@ -1,0 +1,244 @@
+"""Can I trust the front? Its points again, with fresh seeds, on the test set."""
+
+import shlex
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import text
+from analysis.figures import confirmation as confirmed_figure
+from analysis.objective import Floats, Objective
+from analysis.questions.confirmation import Confirmation, confirmation, intervals
+from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.stats import EXPLORATORY_BELOW, Finding
+from analysis.tables import Tables
+
+TITLE = "Can I trust the front?"
+
+NO_VALIDATION = (
+    "This split has no validation part: the points were chosen on the test set that they are measured on "
+    "again. Fresh seeds take away the luck of the seed, not that of the choice."
+)
+
+METHOD = (
+    "Intervals are Student's, over fresh seeds; other users or another split are not in them. Non-dominated: "
+    "by the means, and in how many of the seeds. Beyond noise a point stays where the seeds show it to be "
+    "better than each other point in at least one objective, and is dominated where they show one that is "
+    "better in both: one-sided t tests of differences between runs of the same seed, a statement on a point "
+    "wrong in at most 5 % of cases. What they do not show is undecided."
+)
+
+
+def confirmed(tables: Tables) -> Section:
+    """The confirmed points, which of them stay on the front, and how far the search's values moved."""
+    found = confirmation(tables)
+    if found is None:
+        return Section("confirmed", TITLE, [Text(_absent(tables))])
+    blocks: list[Block] = [Text(answer(tables, found), "answer")]
+    if tables.manifest["data"]["has_validation"]:
+        opened = f"The test set was opened {tables.manifest['test_opened']}, once. "
+        blocks.append(
+            Text(opened + "Every point was trained on train and validation, for exactly its epochs.")
+        )
+    else:
+        blocks.append(Text(NO_VALIDATION, "warning"))
+    blocks += [Text(said, "warning") for said in _lacking(tables, found)]
+    blocks += [
+        confirmed_figure.confirmed(tables, found),
+        _points(found),
+        Text(METHOD),
+        _before(tables, found),
+        *_over_users(tables, found),
+    ]
+    if found.shifts:
+        blocks += [Text(_moved(tables, found), "answer"), Text(_beyond(tables, found)), _shifts(found)]
+    return Section("confirmed", TITLE, blocks)
+
+
+def answer(tables: Tables, found: Confirmation) -> str:
+    """The number of confirmed points, the number that stay non-dominated on test, and the uncertainty."""
+    staying, outcomes = int(found.non_dominated.sum()), Counter(found.outcomes)
+    planned, there = len(tables.manifest["confirmation"]["points"]), len(found.points)
+    so_far = (
+        "" if there == planned else f"{there} of {text.count(planned, 'planned point')} have test values. "
+    )
+    return (
+        f"{so_far}Trained again with {_seeds(found)}, {staying} of {text.count(len(found.points), 'point')} "
+        f"{'is' if staying == 1 else 'are'} non-dominated on test by the means. Beyond the noise of the "
+        f"seeds: {outcomes['stays']} non-dominated, {outcomes['dominated']} dominated, "
+        f"{outcomes['undecided']} too near to another point to tell."
+    )
+
+
+def _absent(tables: Tables) -> str:
+    """Why there is nothing to show."""
+    opened = tables.manifest["test_opened"]
+    if opened:
+        return f"The test set was opened {opened}; no point has been measured on it yet."
+    return f"Not confirmed yet: `study confirm {shlex.quote(tables.manifest['name'])}`."
+
+
+def _lacking(tables: Tables, found: Confirmation) -> list[str]:
+    """What was to be measured and was not, and too few seeds."""
+    said, confirmation = [], tables.manifest["confirmation"]
+    there = set(zip(found.points["trial"], found.points["epoch"], strict=True))
+    absent = [p for p in confirmation["points"] if (p["trial"], p["epoch"]) not in there]
+    if absent:
+        states = ", ".join(
+            f"{number} {state}" for state, number in Counter(p["state"] for p in absent).items()
+        )
+        said.append(
+            f"{len(absent)} of {text.count(len(confirmation['points']), 'point')} lack a value ({states})."
+        )
+    if later := confirmation.get("found_later"):
+        said.append(
+            f"Not confirmed: {later} of {text.count(len(tables.front), 'point')} of the front, found after "
+            "the test set was opened, which is once a study. A study under another name, with the larger "
+            "budget from its beginning, confirms its own front."
+        )
+    if found.points["seeds"].min() < confirmation["replicates"]:
+        said.append(f"Not every point has all {confirmation['replicates']} seeds; the table says how many.")
+    if found.points["seeds"].max() < 2:
+        said.append("One seed gives no interval and decides nothing.")
+    return said
+
+
+def _points(found: Confirmation) -> Grid:
+    """Each point with what the test set says of it."""
+    goals = found.goals
+    columns = [
+        *("trial", "λ", "sharing", "epochs", *(goal.label for goal in goals)),
+        *("non-dominated", "beyond noise", "beats trivial"),
+    ]
+    rows = [
+        [
+            *_named(point),
+            *(text.estimate(m, h, goal.decimals) for m, h, goal in zip(mean, half, goals, strict=True)),
+            f"{'yes' if best else 'no'}, {times} of {point['seeds']}",
+            outcome,
+            beats,
+        ]
+        for (_, point), mean, half, best, times, outcome, beats in zip(
+            found.points.iterrows(), found.means, found.halves, found.non_dominated, found.times,
+            found.outcomes, found.beats_trivial, strict=True,
+        )
+    ]  # fmt: skip
+    words = {"sharing", "non-dominated", "beyond noise", "beats trivial"}
+    caption = f"The confirmed points: mean and 95 % interval on test over {_seeds(found)}"
+    return Grid(caption, columns, rows, numeric=frozenset(columns) - words)
+
+
+def _before(tables: Tables, found: Confirmation) -> Grid:
+    """Each point with what the search saw of it, why it was chosen, and what varies of its configuration."""
+    why = {(p["trial"], p["epoch"]): p["why"] for p in tables.manifest["confirmation"]["points"]}
+    columns = [
+        *("trial", "λ", "sharing", "epochs", *(goal.label for goal in found.goals)),
+        *(name.replace("_", " ") for name in tables.varying),
+        "chosen",
+    ]
+    rows = [
+        [
+            *_named(point),
+            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in found.goals),
+            *(text.general(point[name]) for name in tables.varying),
+            text.general(why.get((point["trial"], point["epoch"]))),
+        ]
+        for _, point in found.points.iterrows()
+    ]
+    caption = f"The same points as the search saw them, {tables.split}"
+    return Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
+
+
+def _over_users(tables: Tables, found: Confirmation) -> list[Block]:
+    """Each point with its interval over users beside that over seeds, where users' values are there."""
+    if not len(tables.users):
+        return []
+    ends = intervals(tables, found.points)
+    columns = ["trial", "λ", "sharing", "epochs"]
+    for goal in found.goals:
+        columns += [f"{goal.label}, 95 % over seeds", f"{goal.label}, 95 % over users"]
+    rows = []
+    for row, (_, point) in enumerate(found.points.iterrows()):
+        cells = list(_named(point))
+        for place, goal in enumerate(found.goals):
+            low, high = ends[goal.name][row]
+            mean, half = found.means[row, place], found.halves[row, place]
+            cells += [_from_to(mean - half, mean + half, goal), _from_to(low, high, goal)]
+        rows.append(cells)
+    caption = (
+        "The same points, had other users come: intervals of a bootstrap over users beside those over seeds"
+    )
+    method = (
+        "Over users each counts with the mean over the seeds: the interval says how far the mean over "
+        "such users may lie from that over these. It holds for each point by itself; points share their "
+        "users, so their differences are surer than two such intervals look."
+    )
+    return [Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing"}), Text(method)]
+
+
+def _from_to(low: float, high: float, goal: Objective) -> text.Number | str:
+    """An interval of values, or a dash where there is none."""
+    if not np.isfinite([low, high]).all():
+        return text.NOTHING
+    shown = f"{text.fixed(low, goal.decimals)} to {text.fixed(high, goal.decimals)}"
+    return text.Number(shown, {"low": low, "high": high})
+
+
+def _named(point: "pd.Series[Any]") -> tuple[str, str, str, str]:
+    """A point's trial, λ, sharing and epochs."""
+    trial, epochs = text.whole(point["trial"]), text.whole(point["epoch"])
+    return trial, text.weight(point["weight"]), str(point["sharing"]), epochs
+
+
+def _moved(tables: Tables, found: Confirmation) -> str:
+    """How far the chosen points moved."""
+    seen = "the search" if tables.split == "test" else tables.split
+    moves = " and ".join(
+        _move(finding, goal) for finding, goal in zip(found.shifts, found.goals, strict=True)
+    )
+    return f"From {seen} to test {moves}, on average over {found.shifts[0].scope.partition(',')[0]}."
+
+
+def _beyond(tables: Tables, found: Confirmation) -> str:
+    """What of the move is the optimism of having chosen."""
+    if tables.split == "test":
+        return "That is how far choosing on the same numbers had flattered the points."
+    trivial = found.reference - tables.reference
+    beyond = np.array([finding.effect for finding in found.shifts]) - trivial
+    return (
+        f"The trivial models moved by {_by(trivial, found.goals)} between the same parts. Beyond that the "
+        f"points moved by {_by(beyond, found.goals)}: what choosing on validation had flattered them by, and "
+        "what training on more ratings gave, taken together."
+    )
+
+
+def _by(differences: Floats, goals: tuple[Objective, Objective]) -> str:
+    """Differences (2,) in the goals."""
+    return " and ".join(
+        f"{text.signed(float(difference), goal.decimals)} in {goal.label}"
+        for difference, goal in zip(differences, goals, strict=True)
+    )
+
+
+def _move(finding: Finding, goal: Objective) -> str:
+    """A shift as better or worse, with its interval."""
+    if finding.direction == 0:
+        verdict = "moved by"
+    else:
+        verdict = "got worse by" if finding.direction == goal.sign else "got better by"
+    interval = "" if finding.n < 2 else f" {text.interval(finding.low, finding.high, goal.decimals)}"
+    return f"{goal.label} {verdict} {text.signed(finding.effect, goal.decimals)}{interval}"
+
+
+def _shifts(found: Confirmation) -> Findings:
+    """The shifts as findings."""
+    noted = f" (exploratory: fewer than {EXPLORATORY_BELOW} seeds)" if found.shifts[0].exploratory else ""
+    caption = f"From the search to the test set, {found.shifts[0].scope}{noted}"
+    return Findings(caption, found.shifts, decimals=max(goal.decimals for goal in found.goals))
+
+
+def _seeds(found: Confirmation) -> str:
+    """How many fresh seeds, at most."""
+    return text.count(int(found.points["seeds"].max()), "fresh seed")

@@ -1,0 +1,146 @@
+"""What did it cost, and what went wrong?"""
+
+from math import nan
+
+import numpy as np
+import pandas as pd
+
+from analysis import text
+from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.tables import Tables
+
+ROWS = 50
+"""Rows listed at most."""
+
+STAGES = {"search": "the search", "confirm": "the confirmation"}
+"""The stages of a study: name in the manifest → words in the report."""
+
+
+def cost(tables: Tables) -> Section:
+    """Time and work spent, and every trial that has not run to its end, with its reason."""
+    trials, stages = tables.trials, tables.manifest.get("stages", ())
+    said = _spent(tables)
+    restarted = int((trials["attempt"] > 1).sum())
+    if restarted:
+        said += f" {text.count(restarted, 'trial')} of the search had to start again."
+    blocks: list[Block] = [Text(said), *([_stages(tables)] if stages else [])]
+    stopped = bool((trials["state"] == "stopped").any())
+    if stopped:
+        blocks += _stopping(tables)
+    unfinished = trials[trials["state"] != "completed"].sort_values(["state", "trial"])
+    if len(unfinished):
+        blocks.append(_unfinished(unfinished, folded=stopped))
+    else:
+        blocks.append(Text("Every trial ran to its end." if len(trials) else "No trial has begun."))
+    numbers = {"wall_s": float(tables.manifest["wall_s"])}
+    for stage in stages:
+        for name in ("configurations", "member_epochs", "wall_s", "trained_s"):
+            numbers[f"{stage['stage']} {name}"] = stage[name]
+    return Section("cost", "What did it cost, and what stopped?", blocks, numbers)
+
+
+def _spent(tables: Tables) -> str:
+    """The time and the member-epochs, in a sentence."""
+    manifest = tables.manifest
+    stages = manifest.get("stages", ())
+    if stages:
+        work = " and ".join(
+            f"{text.count(stage['member_epochs'], 'member-epoch')} of {STAGES[stage['stage']]}"
+            for stage in stages
+        )
+    else:  # an export of an earlier version, which does not tell the stages apart
+        work = f"{text.count(int(manifest['member_epochs']), 'member-epoch')} of the search"
+        work += ", the time of the confirmation included" if manifest["test_opened"] else ""
+    time = text.duration(float(manifest["wall_s"]))
+    return f"{time} of wall time for {work}; a member-epoch is one epoch of one configuration with one seed."
+
+
+def _stages(tables: Tables) -> Grid:
+    """The work, the time and the speed of each stage."""
+    columns = (
+        "stage",
+        "configurations",
+        "member-epochs",
+        "wall time",
+        "per second",
+        "training",
+        "per second of training",
+    )
+    rows = [
+        (
+            STAGES[stage["stage"]],
+            text.whole(stage["configurations"]),
+            text.Number(f"{stage['member_epochs']:,}", stage["member_epochs"]),
+            text.duration(stage["wall_s"]),
+            _rate(stage["member_epochs"], stage["wall_s"]),
+            text.duration(stage["trained_s"]),
+            _rate(stage["member_epochs"], stage["trained_s"]),
+        )
+        for stage in tables.manifest["stages"]
+    ]
+    caption = (
+        "Member-epochs and time by stage. Wall time includes the start of Ray and of the lanes; training is "
+        "what the lanes spent on epochs and measurements, summed over lanes"
+    )
+    return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
+
+
+def _rate(epochs: int, seconds: float) -> text.Number:
+    """Member-epochs a second; a dash where there is no time."""
+    return text.fixed(epochs / seconds if seconds > 0 else nan, 1)
+
+
+def _stopping(tables: Tables) -> list[Block]:
+    """How many trials a rule or the budget stopped, what that left untrained, and how each trial ended."""
+    trials, spent = tables.trials, int(tables.manifest["member_epochs"])
+    trained, full = trials["epochs"].sum(), trials["max_epochs"].fillna(trials["epochs"]).sum()
+    stopped = int((trials["state"] == "stopped").sum())
+    said = f"{stopped:,} of {text.count(len(trials), 'trial')} stopped before the end of training."
+    if trained:
+        said += (
+            f" Full training of all takes {text.count(round(spent * full / trained), 'member-epoch')}; "
+            f"{text.percent(trained / full)} of that was spent. What the stopped ones would have come to is "
+            "not known."
+        )
+    return [Text(said), _reasons(trials)]
+
+
+def _reasons(trials: pd.DataFrame) -> Grid:
+    """Reasons for the ends of trials; those that differ only in numbers share a row with the ranges."""
+    alike: dict[tuple[str, ...], list[tuple[str, float]]] = {}
+    for state, reason, epochs in zip(trials["state"], trials["reason"], trials["epochs"], strict=True):
+        said = text.general(reason)
+        alike.setdefault((state, *text.pattern(said)), []).append((said, epochs))
+    groups = [
+        (state, text.merged([said for said, _ in ended]), np.array([epochs for _, epochs in ended]))
+        for (state, *_), ended in alike.items()
+    ]
+    groups.sort(key=lambda group: (group[0], group[2].mean(), group[1]))
+    rows = [
+        (
+            state,
+            reason,
+            text.whole(len(all_)),
+            text.general(float(all_.mean())),
+            text.Number(f"{all_.sum():,.0f}", float(all_.sum())),
+        )
+        for state, reason, all_ in groups[:ROWS]
+    ]
+    columns = ("state", "reason", "trials", "epochs, mean", "epochs, all")
+    return Grid("How trials ended", columns, rows, numeric=frozenset(columns) - {"state", "reason"})
+
+
+def _unfinished(trials: pd.DataFrame, *, folded: bool) -> Grid:
+    """Trials stopped, failed or running, and why."""
+    columns = ("trial", "state", "epochs", "reason")
+    rows = [
+        (f"{row['trial']:g}", str(row["state"]), text.general(row["epochs"]), text.general(row["reason"]))
+        for _, row in trials.head(ROWS).iterrows()
+    ]
+    more = (
+        f" (the first {ROWS} of {len(trials):,}; the rest in tables/trials.parquet)"
+        if len(trials) > ROWS
+        else ""
+    )
+    caption = f"Trials that have not run to their end{more}"
+    return Grid(caption, columns, rows, numeric=frozenset({"trial", "epochs"}), folded=folded)

@@ -1,0 +1,75 @@
+"""How did the front's points come about? The training curves of their trials."""
+
+import pandas as pd
+
+from analysis import text
+from analysis.figures.curves import curves as draw
+from analysis.figures.style import spaced
+from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.tables import Tables
+
+TITLE = "How did training go?"
+
+DRAWN = 8
+"""Trials drawn at most, those of the front evenly along it."""
+
+SHOWN = 16
+"""Epochs of a trial that the table shows at most, beside those on the front."""
+
+
+def curves(tables: Tables) -> Section:
+    """Both goals over the epochs of the front's trials, and where on the curves the front's points lie."""
+    trials = tables.front.drop_duplicates("trial")
+    if not len(trials):
+        return Section("curves", TITLE, [Text("The front has no points, so there are no curves to show.")])
+    chosen = spaced(trials[["trial", "weight", "sharing"]], DRAWN)
+    lines = tables.points.merge(chosen, on="trial").sort_values(["trial", "epoch"])
+    if lines["epoch"].nunique() < 2:
+        said = "Every trial of the front was measured once, at its last epoch: there are no curves to show."
+        return Section("curves", TITLE, [Text(said)])
+    blocks: list[Block] = [Text(_answer(tables), "answer"), draw(tables, lines), _data(tables, lines)]
+    if len(chosen) < len(trials):
+        blocks.append(
+            Text(f"{len(chosen)} of the {len(trials):,} trials on the front are drawn, evenly along it.")
+        )
+    return Section("curves", TITLE, blocks, {"trials": len(trials), "drawn": len(chosen)})
+
+
+def _answer(tables: Tables) -> str:
+    """How many of the front's points lie before the end of their trial's training."""
+    if tables.manifest["spec"].get("train", {}).get("candidates") == "last":
+        return "Only the end of a training is a point here; the curves say how it came about."
+    trained = tables.trials.set_index("trial")["epochs"]
+    early = int((tables.front["epoch"] < tables.front["trial"].map(trained)).sum())
+    return (
+        f"{early:,} of {text.count(len(tables.front), 'point')} of the front lie before the last epoch their "
+        "trial trained: "
+        + ("the best stopping time is part of the answer." if early else "longer training may gain.")
+    )
+
+
+def _data(tables: Tables, lines: pd.DataFrame) -> Grid:
+    """The curves as numbers, some epochs of each."""
+    some = pd.concat([spaced(line, SHOWN) for _, line in lines.groupby("trial")])
+    shown = pd.concat([some, lines[lines["front"]]]).drop_duplicates(["trial", "epoch"])
+    shown = shown.sort_values(["trial", "epoch"])
+    rows = [
+        (
+            text.whole(point["trial"]),
+            text.weight(point["weight"]),
+            str(point["sharing"]),
+            text.whole(point["epoch"]),
+            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
+            "yes" if point["front"] else "no",
+        )
+        for point in shown.to_dict("records")
+    ]
+    columns = ("trial", "λ", "sharing", "epochs", *(goal.label for goal in tables.goals), "on the front")
+    more = "" if len(shown) == len(lines) else ", some epochs of each trial; all are in tables/points.parquet"
+    return Grid(
+        f"Data of the figure, {tables.split}{more}",
+        columns,
+        rows,
+        numeric=frozenset(columns) - {"sharing", "on the front"},
+        folded=True,
+    )

@@ -1,0 +1,48 @@
+"""What can I get? The front: the figure, and its data as tables."""
+
+import pandas as pd
+
+from analysis import text
+from analysis.figures.front import pareto
+from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.tables import Tables
+
+ROWS = 200
+"""Rows that a table shows at most; the rest is in the study's own tables."""
+
+
+def front(tables: Tables) -> Section:
+    """The figure, the points on the front, and each trial's own point."""
+    points = tables.evaluated
+    blocks: list[Block] = [pareto(tables)]
+    if len(points):
+        blocks.append(_grid(tables, tables.front, f"The front, {tables.split}"))
+        own = points[points["stands"]].sort_values("trial")
+        blocks.append(_grid(tables, own, f"The point each trial stands for, {tables.split}", folded=True))
+        if len(points) > len(own):
+            blocks.append(Text("All points, at every epoch, are in tables/points.parquet."))
+    return Section("front", "What can I get?", blocks)
+
+
+def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = False) -> Grid:
+    """Points with their configuration: what varies in the study, and nothing else."""
+    goals = [goal.label for goal in tables.goals]
+    names = [name.replace("_", " ") for name in tables.varying]
+    columns = ["trial", "λ", "sharing", "epochs", *goals, "beats reference", *names]
+    shown = points.head(ROWS)
+    rows = [
+        [
+            text.whole(point["trial"]),
+            text.weight(point["weight"]),
+            str(point["sharing"]),
+            text.whole(point["epoch"]),
+            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
+            "yes" if beats else "no",
+            *(text.general(point[name]) for name in tables.varying),
+        ]
+        for (_, point), beats in zip(shown.iterrows(), tables.beats_reference(shown), strict=True)
+    ]
+    if len(points) > ROWS:
+        caption += f" (the first {ROWS} of {len(points):,}; the rest in tables/points.parquet)"
+    words = {"sharing", "beats reference"}
+    return Grid(caption, columns, rows, numeric=frozenset(columns) - words, folded=folded)

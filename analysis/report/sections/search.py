@@ -1,0 +1,75 @@
+"""Is the search reliable? Its hypervolume against trials, member-epochs and time."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import text
+from analysis.figures.search import search as draw
+from analysis.figures.style import spaced
+from analysis.questions.hypervolume_history import at_epochs, growth
+from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.tables import Tables
+
+TITLE = "Is the search reliable?"
+
+ENOUGH = 8
+"""Trials from which on the end of the curve is spoken of."""
+
+LEVEL = 0.99
+"""Share of the final hypervolume that three quarters of the work must have given for a search to be level."""
+
+ROWS = 100
+"""Rows of the table at most."""
+
+NOTHING = "The hypervolume stays 0: no point beats both trivial models."
+
+ONE_RUN = (
+    "This is one search. How far another of the same length would come cannot be seen from it: run it with "
+    "other seeds (`--set search.seed=1 --set name=…`) and `study report` them together. The values are those "
+    "that chose the front, so the hypervolume is larger than fresh seeds would give."
+)
+
+
+def search(tables: Tables) -> Section:
+    """Whether the hypervolume still rose at the end, the figure and its data."""
+    grown = growth(tables)
+    if not len(grown):
+        return Section("search", TITLE, [Text("No trial has ended, so there is no progress to show.")])
+    last = float(grown["hypervolume"].iloc[-1])
+    if not last > 0:
+        return Section("search", TITLE, [Text(NOTHING)])
+    spent = float(grown["epochs"].iloc[-1])
+    half, late = (at_epochs(grown, np.array([0.5, 0.75]) * spent) / last).tolist()
+    said = (
+        f"Half of the member-epochs gave {text.percent(half)} of the final hypervolume, {text.volume(last)}; "
+        f"the last quarter added {text.percent(1 - late)} of it"
+    )
+    if len(grown) < ENOUGH:
+        said += f", but {text.count(len(grown), 'trial')} show no trend."
+    else:
+        said += ": it was still rising." if late < LEVEL else ": it had levelled off."
+    blocks: list[Block] = [Text(said, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
+    numbers = {"hypervolume": last, "at_half": half, "at_three_quarters": late}
+    return Section("search", TITLE, blocks, numbers)
+
+
+def _data(grown: pd.DataFrame) -> Grid:
+    """The trials at which the hypervolume rose, and the last."""
+    rose = grown["hypervolume"].diff().fillna(grown["hypervolume"]) > 0
+    rows = spaced(grown[rose | (np.arange(len(grown)) == len(grown) - 1)], ROWS)
+    raised = int(rose.loc[rows.index].sum())
+    columns = ("trial", "trials ended", "member-epochs", "time", "hypervolume")
+    cells = [
+        (
+            text.whole(row["trial"]),
+            text.whole(row["trials"]),
+            text.whole(row["epochs"]),
+            text.duration(row["wall_s"]),
+            text.volume(row["hypervolume"]),
+        )
+        for row in rows.to_dict("records")
+    ]
+    caption = (
+        f"Data of the figure: the hypervolume at {text.count(raised, 'trial')} that raised it, and at the end"
+    )
+    return Grid(caption, columns, cells, numeric=frozenset(columns), folded=True)

@@ -1,0 +1,95 @@
+"""Does sharing help? Paired differences where configurations match, and what each way of sharing attains."""
+
+from analysis import text
+from analysis.figures import sharing as sharing_figure
+from analysis.questions.sharing import NAMED, Attained, attained, matched
+from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.stats import EXPLORATORY_BELOW, Finding, holm
+from analysis.tables import Tables
+
+TITLE = "Does sharing help?"
+
+UNMATCHED = (
+    "No two configurations that differ in sharing alone were trained with two seeds or more, so nothing "
+    "is paired here and what follows describes this search, no more: it tries some ways of sharing more "
+    "often, and with better values, than others. "
+    'Paired differences need a grid (sampler = "grid"), best with six replicates or more.'
+)
+
+
+def sharing(tables: Tables) -> Section:
+    """Matched differences between ways of sharing, or why there are none; then what each attains."""
+    ways = attained(tables)
+    if len(ways) < 2:
+        said = f"every point shares {NAMED[ways[0].sharing]}" if ways else "there is no point"
+        return Section("sharing", TITLE, [Text(f"Sharing is not compared: {said}.")])
+    findings = matched(tables)
+    blocks: list[Block] = _paired(findings) if findings else [Text(UNMATCHED)]
+    figure = sharing_figure.sharing(tables)
+    blocks += [Text(_description(ways), "answer" if not findings else "plain"), figure, _grid(tables, ways)]
+    numbers = {
+        f"{way.sharing} {name}": getattr(way, name) for way in ways for name in ("hypervolume", "equal")
+    }
+    return Section("sharing", TITLE, blocks, numbers)
+
+
+def _paired(findings: list[Finding]) -> list[Block]:
+    """The matched differences, p adjusted over all of them."""
+    adjusted = [float(p) for p in holm([finding.p for finding in findings])]
+    clear = sum(p <= 0.05 for p in adjusted)
+    seeds = min(finding.n for finding in findings)
+    blocks: list[Block] = [
+        Text(
+            f"{clear} of {text.count(len(findings), 'matched comparison')} show a difference at p ≤ 0.05 "
+            f"after Holm over all of them ({text.count(seeds, 'seed')}).",
+            "answer",
+        )
+    ]
+    if seeds < EXPLORATORY_BELOW:
+        blocks.append(
+            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to decide.", "warning")
+        )
+    caption = "Ways of sharing against each other, all else equal: means over runs of the same seed"
+    notes = {"p (Holm)": [text.p_value(p) for p in adjusted]}
+    blocks.append(Findings(caption, findings, notes=notes, folded=len(findings) > 24))
+    return blocks
+
+
+def _description(ways: list[Attained]) -> str:
+    """Which way attains most, at equal numbers of configurations."""
+    ranked = sorted(ways, key=lambda way: -way.equal)
+    if ranked[0].equal == 0:
+        return "Descriptive: no way of sharing attains anything beyond the reference."
+    tries = text.count(ranked[0].tries, "configuration")
+    said = "; ".join(f"{NAMED[way.sharing]} {text.volume(way.equal)}" for way in ranked)
+    return f"Descriptive: the mean hypervolume of {tries} of each, by what is shared: {said}."
+
+
+def _grid(tables: Tables, ways: list[Attained]) -> Grid:
+    """What each way attains, in numbers."""
+    columns = (
+        *("shared", "configurations", "points on the front", "hypervolume"),
+        f"hypervolume of {ways[0].tries}",
+        *("95 % of such choices", *(f"best {goal.label}" for goal in tables.goals)),
+    )
+    rows = [
+        [
+            NAMED[way.sharing],
+            text.whole(way.configurations),
+            text.whole(way.on_front),
+            text.volume(way.hypervolume),
+            text.volume(way.equal),
+            text.Number(
+                f"{text.volume(way.low)} to {text.volume(way.high)}", {"low": way.low, "high": way.high}
+            )
+            if way.tries < way.configurations
+            else "–",
+            *(text.fixed(float(v), g.decimals) for v, g in zip(way.best, tables.goals, strict=True)),
+        ]
+        for way in ways
+    ]
+    caption = (
+        f"What each way of sharing attains on {tables.split}: all its configurations, and as many as there "
+        f"are of the least tried ({ways[0].tries}), taken at random"
+    )
+    return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))

@@ -1,0 +1,179 @@
+"""Several studies on one page: what they reach together, the luck of the seed, how fast, and which."""
+
+from collections.abc import Callable
+
+from analysis import text
+from analysis.figures import comparison as comparison_figures
+from analysis.questions.comparison import Comparison
+from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.report.sections.verdict import NO_VALIDATION, reference
+from analysis.stats import EXPLORATORY_BELOW, Finding, holm
+
+CURSE = (
+    "These are the values of the searches, each front the best of many: together they look better than they "
+    "are. Confirm a front with fresh seeds before relying on it."
+)
+
+METHOD = (
+    "A study's own points are those of the pooled front that it found; equal points count for each. Alone "
+    "is the hypervolume that the pooled front would lose without the study. ε is how far its front must "
+    "move to reach all of the pooled front that beats the reference, IGD+ how far it is away on average, "
+    "both in shares of the way from the best known value to the reference in each objective; 0 is best."
+)
+
+
+def sections(comparison: Comparison) -> list[Section]:
+    """Every section of the page, in order."""
+    made: tuple[Callable[[Comparison], Section], ...] = (_pooled, _attainment, _growth, _studies)
+    return [make(comparison) for make in made]
+
+
+def _pooled(comparison: Comparison) -> Section:
+    """The pooled front, and what each study adds to it."""
+    measures, first = comparison.measures, comparison.studies[0]
+    title = "What do they reach together?"
+    if not len(comparison.pooled):
+        return Section("pooled", title, [Text("No study has a front yet.")])
+    most = measures.sort_values("alone").iloc[-1]
+    numbers = {"points": len(comparison.pooled), "hypervolume": comparison.hypervolume}
+    answer = (
+        f"{text.count(len(comparison.pooled), 'point')} non-dominated among the fronts of {len(measures)} "
+        f"studies, on {first.split}. Hypervolume {text.volume(comparison.hypervolume)} against the reference "
+        f"({reference(first)}). "
+    )
+    if most["alone"] > 0:
+        answer += f"Most would be lost without {most['study']}: {text.volume(most['alone'])}."
+        numbers["lost without the best"] = float(most["alone"])
+    blocks: list[Block] = [Text(answer, "answer"), Text(CURSE, "warning")]
+    if not first.manifest["data"]["has_validation"]:
+        blocks.append(Text(NO_VALIDATION, "warning"))
+    blocks += [comparison_figures.pooled(comparison), _contributions(comparison), Text(METHOD)]
+    return Section("pooled", title, blocks, numbers)
+
+
+def _contributions(comparison: Comparison) -> Grid:
+    """What each study has of the pooled front, and how near it comes."""
+    columns = ("study", "group", "points on the pooled front", "hypervolume", "alone", "ε", "IGD+")
+    rows = [
+        [
+            row["study"],
+            comparison.groups[row["group"]].name,
+            text.whole(row["points"]),
+            text.volume(row["hypervolume"]),
+            text.volume(row["alone"]),
+            text.fixed(row["epsilon"]),
+            text.fixed(row["igd_plus"]),
+        ]
+        for row in comparison.measures.to_dict("records")
+    ]
+    caption = f"Each study beside the pooled front, {comparison.studies[0].split}"
+    return Grid(caption, columns, rows, numeric=frozenset(columns[2:]))
+
+
+def _attainment(comparison: Comparison) -> Section:
+    """What replicates of one search attain."""
+    title = "How far does luck carry?"
+    several = [group for group in comparison.groups if len(group.places) > 1]
+    if not several:
+        said = "No two studies differ in the seed of their search alone, so what luck does is not to be seen."
+        return Section("attainment", title, [Text(said)])
+    up, right = comparison.goals
+    figure = comparison_figures.attainment(comparison)
+    columns = ("group", "studies", "attained by", f"{up.label}", f"{right.label}")
+    words = {"best": "some", "median": "half", "worst": "all"}
+    rows = [
+        [
+            group.name,
+            text.whole(len(group.places)),
+            words[name],
+            text.fixed(up.sign * corner[0], up.decimals),
+            text.fixed(right.sign * corner[1], right.decimals),
+        ]
+        for group in several
+        for name, corners in comparison.surfaces(group).items()
+        for corner in corners[(corners < comparison.reference).all(axis=1)]
+    ]
+    numeric = frozenset(columns) - {"group", "attained by"}
+    said = "; ".join(f"{len(group.places)} studies of {group.name}" for group in several)
+    answer = Text(f"Searches that were run several times, with other seeds: {said}.")
+    return Section(
+        "attainment", title, [answer, figure, Grid(figure.title, columns, rows, numeric, folded=True)]
+    )
+
+
+def _growth(comparison: Comparison) -> Section:
+    """Hypervolume against epochs, and groups against each other at equal epochs."""
+    title = "Which search gets there faster?"
+    if comparison.budget <= 0:
+        return Section("growth", title, [Text("Not every study has a trial that is over yet.")])
+    figure = comparison_figures.grown(comparison)
+    findings = comparison.differences()
+    blocks: list[Block] = _paired(comparison, findings)
+    rows = [
+        [row["study"], comparison.groups[row["group"]].name,
+         *(text.whole(row[name]) for name in ("seed", "trials", "epochs")),
+         *(text.volume(row[name]) for name in ("at_budget", "hypervolume"))]
+        for row in comparison.measures.to_dict("records")
+    ]  # fmt: skip
+    at_budget = f"hypervolume after {comparison.budget:,.0f}"
+    columns = ("study", "group", "seed", "trials", "epochs", at_budget, "hypervolume at the end")
+    blocks += [figure, Grid(figure.title, columns, rows, numeric=frozenset(columns[2:]))]
+    return Section("growth", title, blocks, {"epochs": comparison.budget})
+
+
+def _paired(comparison: Comparison, findings: list[Finding]) -> list[Block]:
+    """Groups against each other, or why they are not paired."""
+    if len(comparison.groups) < 2:
+        return [Text("All studies are of one search, so there is nothing to hold it against.")]
+    if not findings:
+        return [Text("No two searches have a seed in common, so they are not paired.")]
+    adjusted = [float(p) for p in holm([finding.p for finding in findings])]
+    clear, seeds = sum(p <= 0.05 for p in adjusted), max(finding.n for finding in findings)
+    answer = (
+        f"{clear} of {text.count(len(findings), 'comparison')} of two searches show a difference in "
+        f"hypervolume after {comparison.budget:,.0f} epochs at p ≤ 0.05, after Holm over all of them "
+        f"({text.count(seeds, 'seed')} at most)."
+    )
+    blocks: list[Block] = [Text(answer, "answer")]
+    if seeds < EXPLORATORY_BELOW:
+        blocks.append(
+            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to decide.", "warning")
+        )
+    notes = {"p (Holm)": [text.p_value(p) for p in adjusted]}
+    caption = f"Differences in {findings[0].scope}, the most that all have spent; pairs are of one seed"
+    blocks.append(Findings(caption, findings, decimals=5, notes=notes))
+    return blocks
+
+
+def _studies(comparison: Comparison) -> Section:
+    """Which studies these are, and what tells them apart."""
+    columns = ("study", "group", "seed", "fingerprint", "complete", "test set opened", "version")
+    rows = [
+        [
+            row["study"],
+            comparison.groups[row["group"]].name,
+            text.whole(row["seed"]),
+            str(study.manifest["fingerprint"]),
+            "yes" if study.manifest["complete"] else f"no ({study.manifest['reason']})",
+            text.general(study.manifest["test_opened"]),
+            str(study.manifest["version"]),
+        ]
+        for row, study in zip(comparison.measures.to_dict("records"), comparison.studies, strict=True)
+    ]
+    data = comparison.studies[0].manifest["data"]
+    said = (
+        f"All were measured on the {comparison.studies[0].split} part of {data['source']}, split "
+        f"{data['split']}, sha256 {text.general(data['sha256'])}. Studies that differ in nothing but the "
+        "seed of the search make a group; a group is called by what tells it from the others."
+    )
+    twice = comparison.measures[comparison.measures.duplicated(["group", "seed"])]
+    blocks: list[Block] = [Text(said)]
+    if len(twice):
+        blocks.append(
+            Text(
+                f"No replicates, for they repeat a seed of their group: {', '.join(twice['study'])}.",
+                "warning",
+            )
+        )
+    blocks.append(Grid("The studies", columns, rows, numeric=frozenset({"seed"})))
+    return Section("studies", "Which studies are these?", blocks)

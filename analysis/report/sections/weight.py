@@ -1,0 +1,87 @@
+"""How does λ trade? Each goal against λ, by what is shared."""
+
+from analysis import text
+from analysis.figures import weight as trade_figure
+from analysis.questions.sharing import NAMED
+from analysis.questions.weight import BINS, Trend, standing, trends
+from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.stats import BOOTSTRAP_FROM
+from analysis.tables import Tables
+
+TITLE = "How does λ trade?"
+
+ROWS = 200
+"""Configurations that the table shows at most."""
+
+
+def weight(tables: Tables) -> Section:
+    """The goals against λ as a figure, how strongly they go with it, and the figure's data."""
+    points = standing(tables)
+    shared = points[points["sharing"] != "none"]
+    if shared["weight"].nunique() < 2:
+        tried = text.count(shared["weight"].nunique(), "value")
+        said = f"λ is not compared: where tables are shared the study has {tried} of it."
+        return Section("weight", TITLE, [Text(said)])
+    found = trends(tables)
+    if found:
+        answer = Text(_answer(found, tables), "answer")
+    else:
+        needed = f"{BOOTSTRAP_FROM} configurations with {BINS} λ under one way of sharing"
+        answer = Text(f"No trend is told: that needs {needed}.")
+    figure = trade_figure.trade(tables)
+    blocks: list[Block] = [answer, figure]
+    if found:
+        blocks.append(_trends(found, tables))
+    blocks.append(_data(tables, figure.title))
+    numbers = {f"{t.sharing} {t.goal}": t.correlation for t in found}
+    return Section("weight", TITLE, blocks, numbers)
+
+
+def _answer(found: list[Trend], tables: Tables) -> str:
+    """Which way each goal goes with λ, under each way of sharing."""
+    said = []
+    for goal in tables.goals:
+        ways = [t for t in found if t.goal == goal.name]
+        words = ", ".join(f"{text.signed(t.correlation, 2)} sharing {NAMED[t.sharing]}" for t in ways)
+        said.append(f"{goal.label} {words}")
+    return f"Rank correlation with λ over the configurations: {'; '.join(said)}."
+
+
+def _trends(found: list[Trend], tables: Tables) -> Grid:
+    """The correlations with their intervals."""
+    labels = {goal.name: goal.label for goal in tables.goals}
+    columns = ("goal", "shared", "configurations", "rank correlation with λ", "95 % interval")
+    rows = [
+        [
+            labels[t.goal],
+            NAMED[t.sharing],
+            text.whole(t.configurations),
+            text.signed(t.correlation, 2),
+            text.interval(t.low, t.high, 2),
+        ]
+        for t in found
+    ]
+    caption = (
+        f"How the goals go with λ on {tables.split}: Spearman's correlation over the configurations of this "
+        "search, with a bootstrap's interval over them; it describes them and is no effect of λ alone"
+    )
+    return Grid(caption, columns, rows, numeric=frozenset(columns[2:]))
+
+
+def _data(tables: Tables, title: str) -> Grid:
+    """The figure's points."""
+    points = standing(tables).sort_values(["sharing", "weight", "trial"])
+    columns = ("trial", "λ", "shared", "epochs", *(goal.label for goal in tables.goals))
+    rows = [
+        [
+            text.whole(point["trial"]),
+            text.weight(point["weight"]),
+            NAMED[point["sharing"]],
+            text.whole(point["epoch"]),
+            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
+        ]
+        for point in points.head(ROWS).to_dict("records")
+    ]
+    if len(points) > ROWS:
+        title += f" (the first {ROWS} of {len(points):,}; the rest in tables/trials.parquet)"
+    return Grid(title, columns, rows, numeric=frozenset(columns) - {"shared"}, folded=True)

@@ -1,0 +1,111 @@
+"""The `study` command. What can be mended is said on stderr, exit code 2.
+
+Each file is one group of commands, a thin function each. What takes time to import is imported by the command
+that needs it, so that `study --help` answers at once, and `study list` where torch or Ray is absent.
+"""
+
+import atexit
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Annotated, NoReturn
+
+import typer
+
+from analysis.objective import AnalysisError
+from study.cli import backup, inspect, local, report, run, serve, setup
+from study.cli.terminal import complain, first_line, speak_plainly
+from trainable.contract import StudyError
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "run": run.run,
+    "confirm": run.confirm,
+    "submit": run.submit,
+    "stop": run.stop,
+    "delete": backup.delete,
+    "backup": backup.backup,
+    "restore": backup.restore,
+    "list": inspect.list_,
+    "status": inspect.status,
+    "logs": inspect.logs,
+    "front": inspect.front,
+    "pick": inspect.pick,
+    "export": report.export,
+    "report": report.report,
+    "serve": serve.serve,
+    "data": setup.data,
+    "presets": setup.presets,
+    "schema": setup.schema,
+    "doctor": setup.doctor,
+}
+"""Every command in the order of `study --help`; `token` has commands of its own."""
+
+EACH = 100_000
+"""New objects after which Python looks for garbage. What a command imports and reads is kept, and looking
+through it after every 700, as Python does by itself, takes a tenth of `study status`; so does looking through
+it once more at the end, when it goes with the process.
+"""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for name, command in COMMANDS.items():
+    app.command(name, no_args_is_help=name == "run")(command)
+app.add_typer(serve.tokens, name="token")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"study {version('pareto-study')}")
+        raise typer.Exit
+
+
+@app.callback()
+def study(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Pareto studies of two-task recommenders: ranking (MRR) against rating (MSE)."""
+
+
+def main() -> None:
+    """Run the command; a mistake that the user can mend costs one line, not a traceback."""
+    speak_plainly()
+    gc.set_threshold(EACH)
+    atexit.register(gc.freeze)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # TERM ends a command as Ctrl-C does
+    try:
+        app()
+    except (StudyError, AnalysisError) as error:
+        _refuse(f"{type(error).__name__}: {error}")
+    except ImportError as error:
+        _refuse(f"{type(error).__name__}: {error}; `study doctor` shows what is missing here")
+    except MemoryError as error:
+        _refuse(f"MemoryError: {error or 'there is too little memory'}; free some, or raise `ulimit -v`")
+    except OSError as error:
+        where = error.filename or f"{local.STUDIES} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
+        _refuse(f"{type(error).__name__}: {where}: {error.strerror or error}")
+    except Exception as error:  # not SystemExit, in which every command ends
+        if not isinstance(error, _database_errors()):
+            raise
+        _refuse(f"{local.STUDIES}: a study's record cannot be read or written: {first_line(error)}")
+
+
+def _refuse(message: str) -> NoReturn:
+    complain(message)
+    sys.exit(2)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """Asked for only when something was raised: the ledger takes a second to import."""
+    from study.record.optuna_storage import STORAGE_ERRORS
+
+    return STORAGE_ERRORS

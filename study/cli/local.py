@@ -1,0 +1,39 @@
+"""The studies of the folder one is in, by name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainable.contract import StudyError
+
+if TYPE_CHECKING:
+    from study.record.reader import Reader
+
+STUDIES = Path("studies")
+"""Where all commands look for studies, and put them."""
+
+
+def homes(*, every: bool) -> "list[Path]":
+    """The homes, folders that contain `studies`: this one and, with `every`, all noted ones."""
+    if not every:
+        return [Path()]
+    from study.remote.homes import known
+
+    return [Path(), *(home for home in known() if home != Path.cwd())]
+
+
+def folder(name: str) -> Path:
+    """The folder of a study. StudyError, with those that there are, where there is none of this name."""
+    from study.record.location import holds_study, studies
+    from study.spec.study import NAME
+
+    if not NAME.fullmatch(name) or not holds_study(STUDIES / name):
+        known = [found.name for found in studies(STUDIES)]
+        raise StudyError(f"{name!r} is no study here; there are: {', '.join(known) or 'none yet'}")
+    return STUDIES / name
+
+
+def record(name: str) -> "Reader":
+    """The record of a study, to be read."""
+    from study.record.reader import Reader
+
+    return Reader.read(folder(name))

@@ -1,0 +1,101 @@
+"""What is made of a study for others: export, report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study import limits
+from study.cli import completion, local, remote
+from study.cli.arguments import Address, Name
+from study.cli.terminal import say
+from study.printable import printable_lines
+from trainable.contract import StudyError
+from trainable.disk import put
+
+if TYPE_CHECKING:
+    from analysis.report import Report
+
+EXPORTED = ("study.toml", "tables", "front.csv", "manifest.json")
+MOST_NAMED = 3
+
+
+def export(name: Name, address: Address = None) -> None:
+    """Write the study's tables, front.csv and manifest.json."""
+    if address is not None:
+        parts = [f"{local.STUDIES}/{name}/{part}" for part in EXPORTED]
+        remote.ask(address, ["export", name], files=parts, mixed=True).save(Path())
+        return
+    from study.results.export import export
+
+    export(local.record(name), local.folder(name))
+    say(f"{local.folder(name) / 'tables'}, front.csv and manifest.json written")
+
+
+def report(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Studies, as `study list` shows them.", autocompletion=completion.studies),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the page goes; else beside the study.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON, numbers in full, instead.")
+    ] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print it as Markdown, for a pull request, instead.")
+    ] = False,
+    address: Address = None,
+) -> None:
+    """Write the report of a study, or of several on one page: HTML, and its figures as SVG, PDF and PNG."""
+    if [open_, as_json, as_markdown].count(True) > 1:
+        raise StudyError("report: give at most one of --open, --json and --markdown")
+    if as_json or as_markdown:
+        if address is not None:
+            remote.ask(address, ["report", *names, "--markdown" if as_markdown else "--json"])
+            return
+        made = _read(list(map(local.folder, names)))
+        print(printable_lines(made.json() if as_json else made.markdown()))
+        return
+    page = write(list(map(local.folder, names)), out) if address is None else _fetched(names, out, address)
+    if open_:
+        typer.launch(page.as_uri())
+
+
+def write(folders: list[Path], out: Path | None = None) -> Path:
+    """Export the studies and write their report, where nothing is said beside the study or the studies."""
+    page = _read(folders).save(out or _beside([folder.name for folder in folders]), put).absolute()
+    say(f"report: {page}")
+    return page
+
+
+def _beside(names: list[str]) -> Path:
+    """The folder of a report. Of several studies no study can have its name: A+B, or of many A+B+C+5-more."""
+    if len(names) == 1:
+        return local.STUDIES / names[0] / "report"
+    more = [f"{len(names) - MOST_NAMED}-more"] if names[MOST_NAMED:] else []
+    return local.STUDIES / "+".join([*names[:MOST_NAMED], *more])
+
+
+def _fetched(names: list[str], out: Path | None, address: str) -> Path:
+    """The page of a report that a cluster's head has made, fetched with its figures."""
+    folder = _beside(names)
+    answer = remote.ask(address, ["report", *names], files=[folder.as_posix()], quiet=True, mixed=out is None)
+    answer.save(out or folder, below=folder)
+    page = ((out or folder) / "index.html").absolute()
+    say(f"report: {page}")
+    return page
+
+
+def _read(folders: list[Path]) -> "Report":
+    """Export the studies and make their report."""
+    limits.check()
+    from analysis import report
+    from study.record.reader import Reader
+    from study.results.export import export
+
+    for folder in folders:
+        export(Reader.read(folder), folder)
+    return report.read(folders[0]) if len(folders) == 1 else report.read_several(folders)

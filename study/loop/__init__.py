@@ -1,0 +1,1 @@
+"""The study loop: who runs next, who stops, and why."""

@@ -1,0 +1,467 @@
+"""The Referee: who runs next, who stops, and why. A plain class over one durable record; knows no Ray.
+
+Everything it holds, but for whom it suspects, it read from the Ledger or can read again, so it may die
+between any two calls. Its one call, `exchange`, reconciles a lane with the record: what is leased to the lane
+and not held starts again, what is held and no longer leased is dropped. Repeating a call changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from threading import Lock
+
+from study.loop.budget import Spent, out_of_time, spent_out
+from study.loop.events import Event, Notify, unheard
+from study.loop.judge import Judge
+from study.loop.lanes import LEASE_S, Roster, Seen
+from study.loop.plateau import Plateau
+from study.loop.retries import BLAME, STARTS, TAKEN_UP, Running, most, next_tried
+from study.record.front import reference, stands_for
+from study.record.ledger import Ledger
+from study.record.rows import Holder
+from study.search.distinct import Tried
+from study.spec.domains import largest
+from trainable.contract import Answer, Config, Decision, Fault, Held, Lease, Measurement
+
+FRUITLESS_STARTS = 8
+"""Starts of a lane in a row, without a measurement or an epoch that its trials had not come to before, after
+which the study ends.
+"""
+
+PATIENCE_S = 1.0
+"""How long a lane with nothing to train may be kept for asks, beyond its first, that are made ahead else."""
+
+LOOK_S = 0.5
+"""How often the Ledger is asked whether this run still has the study, and whether it is to stop."""
+
+
+class Referee:
+    """Answers the lanes of one run of one study.
+
+    `run` is the open row that `Ledger.claim` gave; `lease_s` bounds how long a silent lane keeps its
+    trials, on `clock`, which must be monotonic. With `ahead` somebody else makes the asks, as long as
+    `wanting`, by `reserve`, `draw` and `begin`; a lane waits for an ask only where it has nothing to train.
+    `notify` hears what happens.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: int,
+        *,
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
+        ahead: bool = False,
+        notify: Notify = unheard,
+    ) -> None:
+        self.ledger = ledger
+        self.spec = ledger.spec
+        self.run = run
+        self._clock = clock
+        self._corner = reference(ledger.baseline, self.spec)
+        self._replicates = self.spec.search.replicates
+        self._roster = Roster(ledger, lease_s, clock)
+        self._ahead = ahead
+        self._notify = notify
+        self._reserved = 0
+        self._nothing_left = False
+        self._drawing = Lock()
+        self._looked = float("-inf")
+        driven = ledger.runs()
+        self._wall_before = sum(r.wall_s for r in driven)
+        clocked = any(r.run == run and r.began is not None for r in driven)
+        self._opened = clock() if clocked else None
+        self.over: str | None = None
+        self._lost = False
+        self._plateau = Plateau.of(ledger)
+        self._resume()
+
+    def _resume(self) -> None:
+        """Take up the record: mend what a kill cut off, count what was spent, see what is left running."""
+        self.ledger.tell_cut_off()
+        records = self.ledger.records()
+        self._begun = len(records)
+        self._trained = sum(r.epochs for r in records) * self._replicates
+        self._running: dict[int, Running] = {}
+        self._tried = Tried()
+        again: dict[int, int] = {}
+        for record in records:
+            config = record.config
+            if record.state == "running":
+                config = config or self.ledger.settle(record.trial)
+                trial = self._running[record.trial] = Running(config, record.attempt, record.holder)
+                trial.faults, trial.retries = dict(record.faults), list(record.retries)
+                trial.losses, trial.alone = trial.lost, "deadly" in trial.faults
+                if trial.losses and (points := self.ledger.points(trial=record.trial)):
+                    trial.reached = points[-1].epoch
+            if config is not None and (earlier := self._try(record.trial, config)) is not None:
+                again[record.trial] = earlier
+        self._judge = Judge(self.ledger, self._corner)
+        for said in self._judge.stopped():
+            if said.decision.trial in self._running:
+                self._end(said.decision, said.epoch)
+        for number in sorted(self._running.keys() & again.keys()):
+            self._repeated(number, again[number])
+
+    # --- the one call ----------------------------------------------------------------------------------
+
+    def exchange(
+        self,
+        lane: str,
+        incarnation: int,
+        held: Sequence[Held],
+        measurements: Sequence[Measurement],
+        free: int,
+    ) -> Answer:
+        """Decisions on what the lane holds, leases for its free slots, or the word to park."""
+        with self._roster.call():
+            seen = self._roster[lane]
+            new = incarnation < 1 and incarnation != seen.token
+            if incarnation > 0 and incarnation != seen.incarnation:
+                return _refusal(incarnation, held, f"incarnation {incarnation} of this lane was replaced")
+            self._look()
+            if self._lost:
+                return _refusal(incarnation, held, "another run has the study")
+            if self._opened is None:  # the first lane of this run
+                self.ledger.start_clock(self.run)
+                self._opened = self._clock()
+            if new:
+                self._welcome(lane, seen, incarnation)
+            self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
+            self._roster.hear(lane, held, further=self._further(lane, held) or bool(measurements))
+            holder = Holder(self.run, lane, seen.incarnation)
+            decisions = [self._settle(holder, h, measurements) for h in held]
+            leases: list[Lease] = []
+            if self.over is None:
+                before = [n for n in self._unheld(lane, held) if self._running[n].holder != holder]
+                self._bereave(lane, before, f"lane {lane} started again")
+                if seen.starts > FRUITLESS_STARTS:
+                    self._end_study(
+                        f"failed: lane {lane} started {seen.starts} times without getting any further"
+                    )
+            if self.over is None:
+                free += sum(
+                    d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True)
+                )
+                leases = self._leases(holder, held, max(free, 0))
+            if not self._running and not self._reserved:
+                self._rest()
+            if new:  # now that it has its answer: a start that the database failed does not count
+                self._roster.note(lane)
+            over = self.over is not None
+            idle = not leases and not any(d.verdict == "go" for d in decisions)
+            return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
+
+    def _rest(self) -> None:
+        """Nothing runs: end the study where its budget is spent.
+
+        A trial that the record has and this referee has not is one that a killed referee was drawing.
+        """
+        words = spent_out(self.spec, self._spent())
+        if words is not None and self.ledger.begun() != self._begun:
+            self._resume()
+        elif words is not None:
+            self._end_study(words)
+
+    def _end_study(self, words: str) -> None:
+        """The study is over, and why; the first word counts."""
+        if self.over is None:
+            self.over = words
+            self._notify(Event(what="over", words=words))
+
+    # --- asks ahead ------------------------------------------------------------------------------------
+
+    @property
+    def wanting(self) -> bool:
+        """Whether to draw a trial now: for a slot that stays empty, or for the next that a lane frees.
+
+        A suspect keeps none from being drawn: it has to wait for its turn.
+        """
+        self._look()
+        if self.over is not None or spent_out(self.spec, self._spent()) is not None:
+            return False
+        waiting = self._reserved + sum(t.holder is None and not t.suspect for t in self._running.values())
+        return waiting < self._roster.unmet + len(self._roster)
+
+    def reserve(self) -> None:
+        """A trial is being drawn: it counts as begun, and as promised all the epochs that it may have."""
+        self._begun += 1
+        self._reserved += 1
+
+    def draw(self) -> tuple[int, Config]:
+        """A new trial's number and values, on record; may go on beside an exchange.
+
+        One is drawn after the other, whoever asks: each depends on all that were drawn before (law 3).
+        """
+        with self._drawing:
+            began = self._clock()
+            number, config = self.ledger.ask()
+        self._notify(Event(what="asked", trial=number, seconds=self._clock() - began))
+        return number, config
+
+    def begin(self, number: int, config: Config) -> None:
+        """The trial that was reserved is drawn; the next lane with a free slot trains it.
+
+        One that repeats another says that no configuration is left, and ends at once.
+        """
+        self._reserved -= 1
+        self._running[number] = Running(config, attempt=0, holder=None)
+        if (earlier := self._try(number, config)) is not None:
+            self._nothing_left = True
+            self._repeated(number, earlier)
+
+    def _try(self, number: int, config: Config) -> int | None:
+        """The earlier trial with this configuration, or None; always None in a confirmation."""
+        return None if self.ledger.plan is not None else self._tried.add(number, config)
+
+    def _repeated(self, number: int, earlier: int) -> None:
+        """End a trial that has the configuration of an earlier one."""
+        reason = f"the same configuration as trial {earlier}; each is trained once"
+        self._end(Decision(number, "stop", reason), 0)
+
+    def close(self) -> None:
+        """Let go of the record."""
+        self.ledger.close()
+
+    # --- lanes -----------------------------------------------------------------------------------------
+
+    def lose(self, lane: str) -> None:
+        """The lane's process has ended. What it held waits `lease_s` for the next, with its checkpoint."""
+        self._roster.lose(lane)
+
+    def _welcome(self, lane: str, seen: Seen, token: int) -> None:
+        """Number a lane that is new or was reborn."""
+        seen.token = token
+        seen.incarnation += 1
+        seen.starts += 1
+        self._notify(Event(what="lane started", lane=lane, incarnation=seen.incarnation))
+
+    def _look(self) -> None:
+        """See now and then whether this run still has the study, and whether it is to stop."""
+        if self._clock() - self._looked < LOOK_S:
+            return
+        self._looked = self._clock()
+        if self.over is not None:
+            return
+        if not self.ledger.owned(self.run):
+            self._lost = True
+            self._end_study("failed: another run of this study took it over")
+        elif self.ledger.stop_requested(self.run):
+            self._end_study("stopped on request")
+
+    def _further(self, lane: str, held: Sequence[Held]) -> bool:
+        """Whether a trial that the lane holds has come further than ever."""
+        further = False
+        for h in held:
+            trial = self._running.get(h.trial)
+            if trial is not None and self._leased(h.trial, lane) and h.epoch > trial.reached:
+                trial.reached, further = h.epoch, True
+        return further
+
+    # --- what is held ----------------------------------------------------------------------------------
+
+    def _settle(self, holder: Holder, held: Held, measurements: Sequence[Measurement]) -> Decision:
+        """What becomes of one held trial; an end is on record before it is answered."""
+        trial = self._running.get(held.trial)
+        if trial is None or not self._leased(held.trial, holder.lane) or trial.attempt != held.attempt:
+            return Decision(held.trial, "drop", "no longer leased to this lane")
+        if held.fault is not None:
+            return self._faulted(held.trial, held.fault)
+        if trial.holder != holder:
+            trial.take_up(held.epoch)
+            if trial.taken > TAKEN_UP:
+                words = f"lane {holder.lane} started again, and again no further than epoch {held.epoch}"
+                return self._faulted(held.trial, Fault("lane", words))
+        elif held.epoch > trial.epoch:
+            self._roster[holder.lane].proven = holder.incarnation
+        trial.epoch = held.epoch
+        now = [m for m in measurements if m.trial == held.trial and m.epoch == held.epoch]
+        late = out_of_time(self.spec, self._spent())
+        decision = self._judge.verdict(held, trial.config, now, late=late)
+        if decision.verdict == "drop":
+            trial.holder = None
+        elif decision.verdict != "go":
+            self._end(decision, held.epoch)
+        elif trial.holder != holder:
+            trial.holder = holder
+            self.ledger.lease(held.trial, trial.config, holder, attempt=trial.attempt)
+        return decision
+
+    def _faulted(self, number: int, fault: Fault) -> Decision:
+        """A trial that has to start again, or fails where that happened too often; on record."""
+        trial = self._running[number]
+        times = trial.faults[fault.kind] = trial.faults.get(fault.kind, 0) + 1
+        reason = f"{BLAME[fault.kind]}, start {times} of {STARTS[fault.kind]} that may end so: {fault.words}"
+        self._take_back(number, reason)
+        if times < STARTS[fault.kind]:
+            return Decision(number, "drop", reason)
+        decision = Decision(number, "fail", reason)
+        self._end(decision, trial.epoch)
+        return decision
+
+    def _take_back(self, number: int, reason: str) -> None:
+        """A trial is nobody's, and why; on record."""
+        trial = self._running[number]
+        lane, trial.holder = trial.lane, None
+        trial.retries.append(reason)
+        self.ledger.take_back(number, trial.faults, trial.retries, attempt=trial.attempt)
+        self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
+
+    def _bereave(self, lane: str, numbers: Sequence[int], words: str) -> None:
+        """The lane was lost, and these trials of it start again.
+
+        It is put down to newcomers, where there are any: the others have shown that they can be trained.
+        """
+        newcomers = [n for n in numbers if self._running[n].newcomer]
+        for number in numbers:
+            trial = self._running[number]
+            if newcomers and number not in newcomers:
+                self._take_back(number, f"its lane was lost with newcomers in it: {words}")
+                continue
+            sound = trial.holder is not None and trial.holder.incarnation == self._roster[lane].proven
+            alone = newcomers == [number] and sound
+            deadly = alone and trial.suspect
+            if trial.newcomer:
+                trial.losses, trial.alone = trial.losses + 1, trial.alone or alone
+            decision = self._faulted(number, Fault("deadly" if deadly else "lane", words))
+            if deadly:
+                self._roster.clear(lane, proven=decision.verdict == "fail")
+
+    def _end(self, decision: Decision, epochs: int) -> None:
+        """Put a trial's end on record, with the point it stands for.
+
+        An earlier attempt may have come further than the `epochs` of this one, and then counts.
+        """
+        points = self.ledger.points(trial=decision.trial)
+        epochs = max([epochs, *(p.epoch for p in points)])
+        points = [] if decision.verdict == "fail" else points
+        if self.spec.train.candidates == "last":
+            points = points[-1:] if decision.verdict == "complete" else []
+        point = stands_for(points, self.spec, self._corner)
+        self.ledger.end(decision.trial, decision.verdict, decision.reason, epochs=epochs, point=point)
+        self._trained += epochs * self._replicates
+        self._plateau.end(points)
+        trial = self._running.pop(decision.trial)
+        self._notify(
+            Event(
+                what="ended",
+                lane=trial.lane,
+                trial=decision.trial,
+                attempt=trial.attempt,
+                epoch=epochs,
+                verdict=decision.verdict,
+                words=decision.reason,
+            )
+        )
+
+    # --- what is leased --------------------------------------------------------------------------------
+
+    def _leased(self, number: int, lane: str) -> bool:
+        trial = self._running.get(number)
+        return trial is not None and trial.holder is not None and trial.holder.lane == lane
+
+    def _unheld(self, lane: str, held: Sequence[Held]) -> list[int]:
+        """What a lane has on lease and does not hold."""
+        names = {(h.trial, h.attempt) for h in held if h.fault is None}
+        return [n for n, t in self._running.items() if t.lane == lane and (n, t.attempt) not in names]
+
+    def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
+        """What the holder is to start: what it has lost, what others have lost, then what is new."""
+        lost = self._unheld(holder.lane, held)
+        self._expire()
+        if out_of_time(self.spec, self._spent()) is not None:
+            for number in lost + [n for n, trial in self._running.items() if trial.holder is None]:
+                self._abandon(number)
+            return []
+        for number in lost[free:]:  # the lane has fewer slots than it had
+            self._running[number].holder = None
+        again = [self._again(number, holder) for number in lost[:free]]
+        return again + self._turns(holder, free - len(again))
+
+    def _turns(self, holder: Holder, free: int) -> list[Lease]:
+        """Up to `free` leases of what nobody trains. Suspects have their first epoch beside no new trial,
+        in a lane that has trained others since it started, as long as there is one: who kills it is known.
+        """
+        seen = self._roster[holder.lane]
+        seen.unmet = 0
+        beside = [trial for trial in self._running.values() if trial.lane == holder.lane]
+        if any(trial.suspect for trial in beside):
+            return []
+        slots, sound = len(beside) + free, self._roster.sound(holder.lane)
+        waiting = {n: trial for n, trial in self._running.items() if trial.holder is None}
+        leases: list[Lease] = []
+        for number in sorted(waiting, key=lambda n: waiting[n].lost):
+            trial = waiting[number]
+            if trial.attempt and not trial.suspect and len(beside) < most(slots, [*beside, trial]):
+                beside.append(trial)
+                leases.append(self._again(number, holder))
+        free = max(most(slots, beside) - len(beside), 0) + len(leases)
+        if sound and not leases and not any(trial.newcomer for trial in beside):
+            tried = next_tried(waiting, free, alone=not beside)
+            if tried:
+                return [self._again(number, holder) for number in tried]
+        suspects = [n for n, trial in waiting.items() if trial.suspect]
+        if suspects and not sound:
+            free = min(free, max(len(leases), not beside))  # one is enough to prove the lane
+        new = [n for n, trial in waiting.items() if not trial.attempt]
+        leases += [self._again(number, holder) for number in new[: free - len(leases)]]
+        self._draw_for(holder, leases, free, busy=bool(beside))
+        if suspects and free and not beside and not leases and not self._roster.any_sound:
+            return [self._again(min(suspects, key=lambda n: waiting[n].losses), holder)]
+        seen.unmet = free - len(leases)
+        return leases
+
+    def _draw_for(self, holder: Holder, leases: list[Lease], free: int, *, busy: bool) -> None:
+        """Add what is drawn now until there are `free`; a `busy` lane waits for no ask that is made ahead."""
+        began = self._clock()
+        while len(leases) < free and spent_out(self.spec, self._spent()) is None:
+            if self._ahead and (busy or (leases and self._clock() - began > PATIENCE_S)):
+                break
+            self.reserve()
+            number, config = self.draw()
+            self.begin(number, config)
+            if number in self._running:
+                leases.append(self._again(number, holder))
+
+    def _again(self, number: int, holder: Holder) -> Lease:
+        """The same lease once more where only the answer was lost, else the trial's next attempt."""
+        trial = self._running[number]
+        trial.begin(holder)
+        self._notify(Event(what="leased", lane=holder.lane, trial=number, attempt=trial.attempt))
+        return self.ledger.lease(number, trial.config, holder, attempt=trial.attempt)
+
+    def _expire(self) -> None:
+        """Take the trials from lanes that fell silent, and from the lanes of an earlier run."""
+        leased: dict[str, list[int]] = {}
+        for number, trial in self._running.items():
+            if trial.holder is not None and trial.holder.run != self.run:
+                trial.holder = None
+            elif trial.holder is not None:
+                leased.setdefault(trial.holder.lane, []).append(number)
+        for lane, numbers in leased.items():
+            silent_s = self._roster.silence(lane)
+            if silent_s is not None:
+                self._bereave(lane, numbers, f"lane {lane} silent for {silent_s:.0f} s")
+
+    def _abandon(self, number: int) -> None:
+        """End a trial that nobody holds and for which no time is left, at the last epoch on record."""
+        points = self.ledger.points(trial=number)
+        why = "its lane was lost" if self._running[number].attempt else "no lane had taken it"
+        reason = f"{out_of_time(self.spec, self._spent()) or 'no time left'}; {why}"
+        self._end(Decision(number, "stop", reason), points[-1].epoch if points else 0)
+
+    def _spent(self) -> Spent:
+        """What is used up, with what the running trials are promised."""
+        promised = sum(t.config.epochs for t in self._running.values())
+        promised = (promised + self._reserved * largest(self.spec.form("epochs"))) * self._replicates
+        wall_s = self._wall_before + (0.0 if self._opened is None else self._clock() - self._opened)
+        spent = Spent(self._begun, self._trained + promised, wall_s, self._plateau.reached)
+        if self.ledger.plan is not None:
+            return spent
+        untried = 0 if self._nothing_left else self._tried.left(self.spec, self._begun) - self._reserved
+        return replace(spent, tried=len(self._tried), untried=untried)
+
+
+def _refusal(incarnation: int, held: Sequence[Held], reason: str) -> Answer:
+    """To a lane that was replaced, or whose run was: let go of everything, and do not ask again."""
+    return Answer(incarnation, tuple(Decision(h.trial, "drop", reason) for h in held), park=True, over=True)

@@ -1,0 +1,28 @@
+"""The rule that stops no trial: every one trains to its end."""
+
+from collections.abc import Sequence
+
+from study.loop.rules.rule import Candidate
+from study.spec.sections import Stopping
+from trainable.contract import Decision
+
+
+class Never:
+    """No rung anywhere."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        pass
+
+    def judges(self, epoch: int) -> bool:  # noqa: ARG002 - what every rule is asked
+        """Whether there is a rung: never."""
+        return False
+
+    def judge(
+        self,
+        reference: tuple[float, ...],  # noqa: ARG002
+        rung: Sequence[Candidate],  # noqa: ARG002
+        own: Sequence[Candidate],  # noqa: ARG002
+        candidate: Candidate,
+    ) -> Decision:
+        """Go on, always."""
+        return Decision(candidate.trial, "go", "the rule never stops a trial")

@@ -1,0 +1,234 @@
+"""Backup of a study, whether it runs or not, in one file; and a study made of such a file.
+
+The file is a ledger as a study's folder has it, with one table more: `backup` says which schema and version
+wrote it, and holds the spec. From SQLite it is an online backup, from PostgreSQL the study's rows, either as
+they are at one moment. Nobody drives the study there: whoever did is put down as gone, and what was trained
+then goes on in the restored study as after a kill.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+
+import sqlalchemy as sa
+
+from study.record.decoded import FAULTS, text
+from study.record.location import FILE, connected, put_spec
+from study.record.optuna_storage import empty, let_go
+from study.record.reader import Reader
+from study.record.sqlite import (
+    NO_CODE,
+    UNREADABLE,
+    AwayError,
+    connection,
+    damaged,
+    full,
+    locked,
+    refuse_code,
+    refuse_network,
+)
+from study.record.tables import CONFIRM, SCHEMA, belonging
+from study.spec import SpecError, StudySpec
+from study.spec.sections import Storage
+from study.spec.study import study_name
+from trainable.contract import StudyError
+
+BATCH = 10_000
+"""Rows of PostgreSQL's that are in memory at a time."""
+
+LEFT = "backed up while it ran"
+
+
+def backup(folder: Path, file: Path) -> None:
+    """Write the record and the spec of the study in `folder`, as they are now, into the one new `file`.
+
+    The file appears when it is whole and was read back. StudyError where there is one already, and where the
+    study's record is damaged: then nothing is written.
+    """
+    if file.exists():
+        raise StudyError(f"{file}: is there already; name another file, or remove it")
+    if not file.absolute().parent.is_dir():
+        raise StudyError(f"{file}: there is no folder {file.parent}; make it, or name another file")
+    with closing(Reader.read(folder)) as record:
+        name = record.spec.name
+    with TemporaryDirectory(prefix=f".{file.name}.", dir=file.absolute().parent) as made:
+        copy = Path(made) / name / FILE
+        copy.parent.mkdir()
+        try:
+            if (folder / FILE).is_file():
+                _copy_file(folder / FILE, copy)
+            else:
+                _copy_rows(folder, copy)
+            _seal(copy, _read_back(copy.parent).as_toml())
+        except (*UNREADABLE, sa.exc.DBAPIError) as error:
+            raise _failed(error, file, name) from error
+        _facts(copy)
+        _sync(copy)
+        copy.rename(file)
+
+
+def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
+    """The folder in `home` of the study that the backup `file` holds, under its own name or under `name`.
+
+    The folder appears when it is whole, its record a SQLite file, wherever the study had it. StudyError where
+    `file` is no backup that this version reads, or the folder is there.
+    """
+    spec = StudySpec.from_text(_facts(file)["spec"], where=str(file))
+    known, called = spec.name, _checked(spec.name if name is None else name)
+    spec = spec.model_copy(update={"name": called, "storage": Storage()})
+    folder = home / spec.name
+    if folder.exists():
+        raise StudyError(f"{folder}: is there already; give the restored study another name with --name")
+    home.mkdir(parents=True, exist_ok=True)
+    refuse_network(folder)
+    with TemporaryDirectory(prefix=".restore-", dir=home) as made:
+        whole = Path(made) / spec.name
+        whole.mkdir()
+        copyfile(file, whole / FILE)
+        try:
+            _begin_again(whole / FILE, known, spec)
+            read = _read_back(whole)
+        except (sqlite3.Error, *FAULTS, StudyError) as error:
+            if full(error):
+                raise
+            raise StudyError(f"{file}: is damaged: {error}; restore another backup") from error
+        put_spec(read, whole)
+        whole.rename(folder)
+    return folder
+
+
+# --- copying ---------------------------------------------------------------------------------------------
+
+
+def _copy_file(source: Path, copy: Path) -> None:
+    """SQLite's own online backup, all pages in one step: a run that writes meanwhile is not waited for."""
+    with (
+        closing(connection(source)) as reading,
+        closing(sqlite3.connect(copy)) as writing,
+    ):
+        reading.backup(writing)
+
+
+def _copy_rows(folder: Path, copy: Path) -> None:
+    """The rows of the study and its confirmation, numbered as they are, from one snapshot of PostgreSQL."""
+    (source, name), target = connected(folder), empty(copy)
+    theirs, ours = sa.MetaData(), sa.MetaData()
+    ours.reflect(target.engine)
+    unchanging = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with (
+        source.connect().execution_options(**unchanging) as reading,
+        target.engine.begin() as writing,
+    ):
+        theirs.reflect(reading, only=list(ours.tables))
+        studies = theirs.tables["studies"].c
+        named = sa.select(studies.study_id).where(studies.study_name.in_([name, name + CONFIRM]))
+        wanted = reading.execute(named).scalars().all()
+        for table in theirs.sorted_tables:
+            if (which := belonging(table, theirs.tables["trials"], wanted)) is not None:
+                rows = sa.select(table).where(which).execution_options(yield_per=BATCH)
+                found = reading.execute(rows).mappings()
+                for batch in found.partitions():
+                    writing.execute(ours.tables[table.name].insert(), [dict(row) for row in batch])
+    source.dispose()
+    let_go(target)
+
+
+# --- the file --------------------------------------------------------------------------------------------
+
+
+def _seal(copy: Path, spec: str) -> None:
+    """Make a backup of a copied record: one file, no owner, and what restoring it needs."""
+    facts = {"schema": str(SCHEMA), "version": version("pareto-study"), "spec": spec}
+    with closing(sqlite3.connect(copy)) as writing:
+        writing.execute("PRAGMA journal_mode=DELETE")
+        with writing:
+            writing.execute("UPDATE runs SET ended = renewed, reason = ? WHERE ended IS NULL", (LEFT,))
+            writing.execute("CREATE TABLE backup (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            writing.executemany("INSERT INTO backup VALUES (?, ?)", facts.items())
+
+
+def _read_back(folder: Path) -> StudySpec:
+    """Read the whole record in `folder`; return its spec. DamagedError where a part cannot be read."""
+    with closing(Reader.read(folder)) as search:
+        for record in filter(None, (search, search.confirmation())):
+            if record.fixed:
+                _ = record.baseline
+            record.records(), record.points(), record.judgements(), record.runs(), record.places()
+            for _ in record.measurements():
+                pass
+            record.by_user()
+        return search.spec
+
+
+def _failed(error: Exception, file: Path, name: str) -> Exception:
+    """The error to raise for a failed copy: the disk is full, the record is damaged, or it is away."""
+    if full(error):
+        said = getattr(error, "orig", error)
+        return StudyError(
+            f"{file}: cannot be written: {said}; make room there, or name a file on another disk"
+        )
+    if locked(error):
+        return AwayError(f"{name}: its record is locked by somebody else; try again")
+    return damaged(name, error) if isinstance(error, UNREADABLE) else error
+
+
+def _sync(path: Path) -> None:
+    """Flush a file to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _facts(file: Path) -> Mapping[str, str]:
+    """What a backup says of itself. StudyError where it is none, is damaged, or has another schema."""
+    if not file.is_file():
+        raise StudyError(f"{file}: there is no such file; name one that `study backup` wrote")
+    try:
+        where = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(where, uri=True)) as reading:
+            refuse_code(file, reading.execute(NO_CODE).fetchall())
+            facts = dict(reading.execute("SELECT key, value FROM backup").fetchall())
+            found = reading.execute("PRAGMA integrity_check").fetchone()
+    except UNREADABLE as error:
+        raise StudyError(f"{file}: is no backup of a study: {error}; name one that is") from error
+    if facts.keys() != {"schema", "version", "spec"} or not all(map(text, facts.values())):
+        raise StudyError(f"{file}: is no backup of a study: it does not say of which; name one that is")
+    if facts["schema"] != str(SCHEMA):
+        raise StudyError(
+            f"{file}: was written with schema {facts['schema']} by pareto-study {facts['version']}, this "
+            f"version reads {SCHEMA}; use the one that wrote it"
+        )
+    if found != ("ok",):
+        raise StudyError(f"{file}: is damaged: {found[0]}; restore another backup")
+    return facts
+
+
+# --- the restored study ----------------------------------------------------------------------------------
+
+
+def _begin_again(record: Path, known: str, spec: StudySpec) -> None:
+    """Turn a backup of the study `known` into the record of the study that `spec` describes."""
+    changed = spec.model_dump(mode="json", include={"name", "storage"})
+    with closing(sqlite3.connect(record)) as writing, writing:
+        writing.execute("DROP TABLE backup")
+        for stage in ("", CONFIRM):
+            names = (spec.name + stage, known + stage)
+            writing.execute("UPDATE studies SET study_name = ? WHERE study_name = ?", names)
+        specs = "SELECT study_user_attribute_id, value_json FROM study_user_attributes WHERE key = 'spec'"
+        for attribute, was in writing.execute(specs).fetchall():
+            writing.execute(
+                "UPDATE study_user_attributes SET value_json = ? WHERE study_user_attribute_id = ?",
+                (json.dumps(json.loads(was) | changed), attribute),
+            )
+
+
+def _checked(name: str) -> str:
+    try:
+        return study_name(name)
+    except ValueError as error:
+        raise SpecError(f"--name: {error}") from None

@@ -1,0 +1,232 @@
+"""Values of a record, checked when read: a file may be damaged, or written by another program.
+
+A check is a predicate of one value. ValueError names the first value that no study writes.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from math import isfinite
+from sys import float_info
+from typing import Any, get_args
+
+from study.record.location import Home
+from study.record.process import Owner
+from study.record.rows import ENDED, Baseline, Judgement, Place, Plan, Run
+from trainable.contract import METRICS, RANKING_LOSSES, SHARINGS, Decision, FaultKind, Verdict
+
+Check = Callable[[Any], bool]
+
+FAULTS = (ValueError, TypeError, LookupError, RecursionError)
+"""Errors that decoding raises for a value that no study writes."""
+
+MOST_WHOLE, MOST_S, MOST_PID = 2**53, 1e11, 2**31
+_MOMENT = re.compile(r"(19[7-9]|20\d|21\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def whole(value: object) -> bool:
+    """A count or a number of something."""
+    return type(value) is int and 0 <= value < MOST_WHOLE
+
+
+def number(value: object) -> bool:
+    """A finite number."""
+    return type(value) in (int, float) and -float_info.max <= value <= float_info.max  # type: ignore[operator]
+
+
+def text(value: object) -> bool:
+    """Text that can be printed as UTF-8."""
+    return type(value) is str and not _SURROGATE.search(value)
+
+
+def moment(value: object) -> bool:
+    """A time as the Ledger writes it: ISO, UTC, and a date that tables can hold."""
+    if type(value) is not str or not _MOMENT.fullmatch(value):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def seconds(value: object) -> bool:
+    """Seconds since 1970, before the year 5000."""
+    return type(value) in (int, float) and 0 <= value < MOST_S  # type: ignore[operator]
+
+
+def pid(value: object) -> bool:
+    """The number of a process."""
+    return type(value) is int and 0 < value < MOST_PID
+
+
+def optional(check: Check) -> Check:
+    """A check that also accepts None."""
+    return lambda value: value is None or check(value)
+
+
+def one_of(values: Collection[object]) -> Check:
+    """One of these texts."""
+    return lambda value: type(value) is str and value in values
+
+
+def texts(value: object) -> bool:
+    """A list of texts."""
+    return type(value) is list and all(map(text, value))
+
+
+_CONFIG: dict[str, Check] = {
+    "weight": optional(number),
+    "sharing": one_of(SHARINGS),
+    "learning_rate": number,
+    "weight_decay": number,
+    "ranking_loss": one_of(RANKING_LOSSES),
+    "batch_size": lambda value: value == "full" or whole(value),
+    "dim": whole,
+    "hidden": whole,
+    "epochs": lambda value: whole(value) and value > 0,
+    "evaluate_every": lambda value: whole(value) and value > 0,
+}
+_LEASE: dict[str, Check] = {"attempt": whole, "at": moment}
+_HELD: dict[str, Check] = {"run": whole, "lane": text, "incarnation": whole}
+_OUTCOME: dict[str, Check] = {
+    "verdict": one_of(ENDED),
+    "reason": text,
+    "epochs": whole,
+    "epoch": optional(whole),
+    "at": moment,
+}
+_PLACE: dict[str, Check] = {
+    "lane": text,
+    "incarnation": whole,
+    "node": text,
+    "address": text,
+    "devices": texts,
+}
+_PLANNED: dict[str, Check] = {"trial": whole, "epoch": whole, "reason": text}
+_RUN: Sequence[Check] = (
+    *(whole, text, text, pid, whole),
+    *(seconds, seconds, lambda value: value in (0, 1), optional(seconds), optional(text)),
+    *(seconds, number),
+)
+_VERDICT = one_of(get_args(Verdict))
+_NAMES: dict[str, Check] = dict.fromkeys(get_args(FaultKind), whole)
+
+
+def decoded(values: Sequence[str]) -> list[Any]:
+    """Decode JSON values in one call."""
+    found = json.loads(f"[{','.join(values)}]")
+    if len(found) != len(values):
+        raise ValueError("a value is not JSON")
+    return list(found)
+
+
+def fields(value: Any, checks: Mapping[str, Check], what: str) -> dict[str, Any]:
+    """A table that has all of these fields, each accepted by its check."""
+    if type(value) is not dict:
+        raise ValueError(f"{what} is {_said(value)}")
+    for name, check in checks.items():
+        if name not in value or not check(value[name]):
+            raise ValueError(f"{what}.{name} is {_said(value.get(name))}")
+    return value
+
+
+def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, Any]:
+    """The facts on record of a trial, checked; its number is below `planned` unless that is None."""
+    what = f"trial {_said(number)}"
+    if not whole(number) or (planned is not None and number >= planned):
+        raise ValueError(f"{what} cannot be")
+    if "config" in noted:
+        fields(noted["config"], _CONFIG, f"{what}: config")
+    lease, outcome = (fields(noted.get(key, {}), {}, f"{what}: {key}") for key in ("lease", "outcome"))
+    if lease:
+        fields(lease, _LEASE | _HELD if "lane" in lease else _LEASE, f"{what}: lease")
+    if outcome:
+        fields(outcome, _OUTCOME, f"{what}: outcome")
+    faults, retries = noted.get("faults", {}), noted.get("retries", [])
+    if type(faults) is not dict or not all(_NAMES.get(k, _never)(v) for k, v in faults.items()):
+        raise ValueError(f"{what}: faults is {_said(faults)}")
+    if not texts(retries):
+        raise ValueError(f"{what}: retries is {_said(retries)}")
+    return noted
+
+
+def baseline(value: Any) -> Baseline:
+    """The baseline, fixed before the first trial."""
+    known = fields(value, {"data": _table, "reference": _table}, "baseline")
+    fields(known["data"], {"sha256": text, "has_validation": lambda v: type(v) is bool}, "baseline.data")
+    fields(known["reference"], dict.fromkeys(METRICS, number), "baseline.reference")
+    return Baseline(known["data"], known["reference"])
+
+
+def plan(value: Any) -> Plan:
+    """The plan of a confirmation."""
+    known = fields(value, {"opened": moment, "points": lambda v: type(v) is list}, "plan")
+    for planned in known["points"]:
+        fields(planned, _PLANNED | {"config": _table}, "plan.points")
+        fields(planned["config"], _CONFIG, "plan.points.config")
+    return Plan.from_dict(known)
+
+
+def place(value: Any) -> Place:
+    """The place of a lane."""
+    return Place(**{name: fields(value, _PLACE, "place")[name] for name in _PLACE})
+
+
+def home(value: Any) -> Home:
+    """The folder that a record belongs to."""
+    known = fields(value, {"host": text, "path": text}, "home")
+    return Home(known["host"], known["path"])
+
+
+def run(row: Sequence[Any]) -> Run:
+    """A run, from its row followed by the present time."""
+    if not all(check(value) for check, value in zip(_RUN, row, strict=True)):
+        raise ValueError(f"runs: a row is {_said(tuple(row))}")
+    number, host, kernel, pid, born, started, renewed, stop, ended, reason, heard, now = row
+    owner = Owner(host, kernel, pid, born)
+    return Run(number, owner, started, renewed, bool(stop), ended, reason, now - heard)
+
+
+def clock(value: Any) -> float | None:
+    """The time at which a run began; None while it waits."""
+    if not optional(seconds)(value):
+        raise ValueError(f"the clock of a run is {_said(value)}")
+    found: float | None = value
+    return found
+
+
+def judgement(row: Sequence[Any]) -> Judgement:
+    """A judgement of the stopping rule: epoch, trial, verdict, reason."""
+    epoch, trial, verdict, reason = row
+    if not (whole(epoch) and whole(trial) and text(reason) and _VERDICT(verdict)):
+        raise ValueError(f"judgements: a row is {_said(tuple(row))}")
+    return Judgement(epoch, Decision(trial, verdict, reason))
+
+
+def columns(rows: Iterable[Sequence[Any]], kinds: Sequence[type], *, trials: int | None) -> None:
+    """ValueError where a column of measurements has the wrong type, or a trial's number is too large."""
+    for place, (column, kind) in enumerate(zip(zip(*rows, strict=True), kinds, strict=False)):
+        if set(map(type, column)) != {kind}:
+            raise ValueError(f"a measurement has {kind.__name__}s and others in column {place}")
+        if kind is float and not all(map(isfinite, column)):
+            raise ValueError(f"a measurement is not finite in column {place}")
+        if kind is int and min(column) < 0:
+            raise ValueError(f"a measurement has {min(column)} in column {place}")
+        if place == 0 and trials is not None and max(column) >= trials:
+            raise ValueError(f"trial {max(column)} is measured, and {trials} were planned")
+
+
+def _table(value: object) -> bool:
+    return type(value) is dict
+
+
+def _never(_value: object) -> bool:
+    return False
+
+
+def _said(value: object) -> str:
+    """A value in a message: short, and printable."""
+    return ascii(value)[:60]

@@ -1,0 +1,109 @@
+"""Delete a study: only the one that the user confirmed, and only while no run drives it."""
+
+import os
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.record.ledger import Ledger
+from study.record.location import FILE, Home, holds_study
+from study.record.optuna_storage import STORAGE_ERRORS
+from study.record.reader import Reader
+from study.record.rows import Run
+from study.record.sqlite import AwayError, DamagedError, locked
+from trainable.contract import StudyError
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A study as it was when the user was asked: fingerprint, runs and trials, or the error of reading it."""
+
+    fingerprint: str = ""
+    runs: tuple[int, ...] = ()
+    begun: int = 0
+    unreadable: str | None = None
+
+
+def look(folder: Path) -> Seen:
+    """The study to delete. StudyError where it runs, its database is away, or `folder` is a link."""
+    if folder.is_symlink():
+        raise StudyError(
+            f"{folder}: is a link to {folder.readlink()}; delete the study there, and remove the link by hand"
+        )
+    try:
+        with closing(Reader.read(folder)) as record:
+            runs, seen = record.runs(), _seen(record)
+    except AwayError:  # its rows would stay behind
+        raise
+    except StudyError as error:
+        return Seen(unreadable=str(error))
+    _refuse_running(folder, runs)
+    return seen
+
+
+def delete(folder: Path, seen: Seen) -> str | None:
+    """Delete the study in `folder`, whole or not at all; return a note on rows left in a database, or None.
+
+    StudyError where it has changed since it was `seen`, or runs by now.
+    """
+    if look(folder) != seen:
+        raise _changed(folder)
+    left = None if seen.unreadable is not None else _erased(folder, seen)
+    gone = folder.with_name(f".{folder.name}.deleted-{os.urandom(4).hex()}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+    return left
+
+
+def _erased(folder: Path, seen: Seen) -> str | None:
+    """Claim the study, so that no other run starts, and erase its rows in a database outside its folder."""
+    in_folder = (folder / FILE).is_file()
+    try:
+        with closing(Ledger.read(folder)) as ledger:
+            run = ledger.claim()
+            try:
+                if _seen(ledger, but=run) != seen:
+                    raise _changed(folder)
+                if in_folder:
+                    return None
+                if (home := ledger.home) is not None and not _belongs(home, folder):
+                    ledger.release(run, "not deleted")
+                    return (
+                        f"its record stays in the database, for it belongs to {home.path} on {home.host}; "
+                        "delete the study there"
+                    )
+                ledger.erase()
+            except BaseException:
+                ledger.release(run, "not deleted")
+                raise
+    except (DamagedError, *STORAGE_ERRORS) as error:
+        if not in_folder or locked(error):
+            raise
+    return None  # a full disk or a damaged record: `look` has seen that no run drives it
+
+
+def _belongs(home: Home, folder: Path) -> bool:
+    """True if a record belongs to this folder; False if the folder is a copy of the record's home."""
+    here = Home.of(folder)
+    if home.path == here.path:
+        return True
+    return home.host == here.host and not holds_study(Path(home.path))  # it was moved
+
+
+def _seen(record: Reader, *, but: int | None = None) -> Seen:
+    runs = tuple(run.run for run in record.runs() if run.run != but)
+    return Seen(record.spec.fingerprint, runs, record.begun())
+
+
+def _refuse_running(folder: Path, runs: list[Run]) -> None:
+    if runs and runs[-1].alive:
+        owner = runs[-1].owner
+        raise StudyError(
+            f"{folder.name}: is being run by process {owner.pid} on {owner.host}; "
+            f"`study stop {folder.name}` first"
+        )
+
+
+def _changed(folder: Path) -> StudyError:
+    return StudyError(f"{folder.name}: has changed since you were asked, so nothing is deleted; ask again")

@@ -1,0 +1,346 @@
+"""The Ledger: one database that holds everything a study knows, and the only door to it.
+
+Two parts share it: Optuna's tables (configurations, states, values, reasons) and ours, `measurements`
+(what was measured, in batches), `by_user` (the same user by user, in a confirmation), `judgements` (what the
+stopping rule said, in order) and `runs` (who drives the study, one open row at most). What is recorded
+is durable before it is acted on, so whatever dies, the next run reads here what there is to do.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import RLock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import optuna
+import sqlalchemy as sa
+from optuna.samplers import RandomSampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy.dialects import postgresql, sqlite
+
+from study.record.location import SPEC, Home, put_spec
+from study.record.optuna_storage import create, erase, opened
+from study.record.process import Owner
+from study.record.reader import CLOCK, Reader
+from study.record.rows import SILENT_RUN_S, Baseline, Holder, Judgement, Place, Plan, Point, Run
+from study.record.tables import (
+    ATTRIBUTES,
+    CONFIRM,
+    MEASURED,
+    by_user,
+    judgements,
+    measurements,
+    runs,
+    study_id,
+)
+from study.search.samplers.keyed import KeyedSampler
+from study.search.space import SearchSpace
+from study.spec import SpecError, StudySpec
+from trainable.contract import Config, FaultKind, Lease, Measurement, StudyError, Verdict
+
+
+class TakenError(StudyError):
+    """Another run, `run`, drives the study."""
+
+    def __init__(self, words: str, run: Run) -> None:
+        super().__init__(words)
+        self.run = run
+
+
+_CLAIMING = RLock()
+_DRIVEN: "WeakKeyDictionary[Ledger, tuple[int, float]]" = WeakKeyDictionary()
+"""What each Ledger of this process drives: a run's number, which other databases have too, and its start."""
+
+
+class Ledger(Reader):
+    """The record of one study: what a Reader reads of it, and all that is written.
+
+    Opened for driving by `open`, for reading by `read`.
+    """
+
+    def __init__(self, storage: RDBStorage, name: str, *, search: int | None = None) -> None:
+        super().__init__(storage.engine, name, search=search)
+        self._storage = storage
+        self._skew = time.time() - time.monotonic()
+        self._space = SearchSpace(self.spec)
+        sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
+        with self._intact():
+            self._optuna = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+
+    # --- opening ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, spec: StudySpec, folder: Path, baseline: Baseline) -> "Ledger":
+        """The study's ledger, made if there is none, else resumed; `folder` gets its study.toml.
+
+        SpecError where one exists under this name with another fingerprint, StudyError where its data
+        changed or its record is elsewhere.
+        """
+        ledger = cls(create(spec, folder, baseline), spec.name)
+        try:
+            ledger.check(spec, baseline)
+        except StudyError:
+            ledger.close()
+            raise
+        ledger.spec = spec
+        if not (folder / SPEC).is_file():
+            put_spec(spec, folder)
+        return ledger
+
+    @classmethod
+    def _in(cls, folder: Path) -> "Ledger":
+        return cls(*opened(folder))
+
+    def _beside(self, name: str) -> "Ledger":
+        return Ledger(self._storage, name, search=self._search)
+
+    def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
+        """SpecError where `spec` asks another question than the study under this name; StudyError where its
+        data are others.
+        """
+        if spec.fingerprint != self.spec.fingerprint:
+            changes = "; ".join(self.spec.differences(spec))
+            raise SpecError(
+                f"name: {spec.name!r} is a study with another spec ({changes}); "
+                "give this one another name, or change it back"
+            )
+        if baseline is not None and self.baseline.data["sha256"] != baseline.data["sha256"]:
+            raise StudyError(
+                f"data.source: the ratings of {spec.data.source!r} are not those that {spec.name!r} began "
+                "with; give the spec another name, or restore the data"
+            )
+
+    def adopt(self, folder: Path) -> None:
+        """Put the spec that this was opened with on record, and in `folder`: a budget may have grown.
+
+        For who drives the study, and nobody else: a run reads its budget there.
+        """
+        self._set(spec=self.spec.model_dump(mode="json"), home=asdict(Home.of(folder)))
+        put_spec(self.spec, folder)
+
+    def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
+        """The record of a confirmation that begins now, with `spec`: the test set is open from here on."""
+        name = self._name + CONFIRM
+        optuna_study = optuna.create_study(
+            storage=self._storage, study_name=name, directions=self._optuna.directions, load_if_exists=True
+        )
+        optuna_study.set_user_attr("spec", spec.model_dump(mode="json"))
+        optuna_study.set_user_attr("plan", plan.as_dict())  # the last: without it nothing has begun
+        return self._beside(name)
+
+    def fix(self, baseline: Baseline) -> None:
+        """Fix what is fixed before the first trial."""
+        self._set(baseline=asdict(baseline))
+
+    # --- trials ----------------------------------------------------------------------------------------
+
+    def ask(self) -> tuple[int, Config]:
+        """A new trial and what is drawn for it, durable; nobody has it on lease yet."""
+        trial = self._optuna.ask()
+        return trial.number, self._settle(trial)
+
+    def settle(self, number: int) -> Config:
+        """The config of a trial whose ask a kill cut off: drawn on from where it was."""
+        return self._settle(optuna.trial.Trial(self._optuna, self._trial_id(number)))
+
+    def _settle(self, trial: optuna.Trial) -> Config:
+        plan = self.plan
+        config = self._space.suggest(trial) if plan is None else plan.points[trial.number].config
+        self._write(trial.number, config=config.as_dict())
+        return config
+
+    def lease(self, number: int, config: Config, holder: Holder, *, attempt: int) -> Lease:
+        """Trial `number` leased to `holder`, durable."""
+        self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": self._now()})
+        return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
+
+    def take_back(
+        self, number: int, faults: Mapping[FaultKind, int], retries: Sequence[str], *, attempt: int
+    ) -> None:
+        """Put on record that nobody trains `number` any more, and what made it start again by now."""
+        lease = {"attempt": attempt, "at": self._now()}
+        self._write(number, retries=list(retries), faults=dict(faults), lease=lease)
+
+    def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
+        """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
+
+        Told to Optuna once, whatever dies in between: COMPLETE with the point's values, PRUNED where it was
+        stopped without a point, FAIL where it failed.
+        """
+        values = None if point is None else [point.metrics[name] for name in self.spec.objectives]
+        outcome = {
+            "verdict": verdict,
+            "reason": reason,
+            "epochs": epochs,
+            "epoch": None if point is None else point.epoch,
+            "values": values,
+            "at": self._now(),
+        }
+        self._write(number, outcome=outcome)
+        self._tell(number, outcome)
+
+    def tell_cut_off(self) -> None:
+        """Tell Optuna the ends that were recorded and, because of a kill, not told."""
+        for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if "outcome" in trial.user_attrs:
+                self._tell(trial.number, trial.user_attrs["outcome"])
+
+    def _tell(self, number: int, outcome: Mapping[str, Any]) -> None:
+        if outcome["verdict"] == "fail":
+            self._optuna.tell(number, state=TrialState.FAIL)
+        elif outcome["values"] is None:
+            self._optuna.tell(number, state=TrialState.PRUNED)
+        else:
+            self._optuna.tell(number, values=outcome["values"], state=TrialState.COMPLETE)
+
+    # --- measurements ----------------------------------------------------------------------------------
+
+    def record(self, batch: Sequence[Measurement]) -> None:
+        """Append measurements, durable. One that is there already stays as it is: the first wins."""
+        named = [{name: getattr(m, name) for name in MEASURED} for m in batch]
+        users = [
+            {"trial": m.trial, "replicate": m.replicate, "epoch": m.epoch, **asdict(user)}
+            for m in batch
+            for user in m.users
+        ]
+        self._append({measurements: named, by_user: users})
+
+    def judge(self, judgement: Judgement) -> None:
+        """Put what the stopping rule said on record, durable, after all it said before: the first wins."""
+        self._append({judgements: [asdict(judgement.decision) | {"epoch": judgement.epoch}]})
+
+    # --- lanes and runs --------------------------------------------------------------------------------
+
+    def note_lane(self, name: str, known: Mapping[str, float]) -> None:
+        """Put what is known of a lane on record."""
+        self._optuna.set_user_attr(f"lane/{name}", dict(known))
+
+    def note_place(self, place: Place) -> None:
+        """Put on record where a lane is in one of its incarnations."""
+        self._set(**{f"place/{place.lane}/{place.incarnation}": asdict(place)})
+
+    def claim(self) -> int:
+        """The number of a run by this process that drives the study from now on. TakenError where another
+        one does.
+        """
+        with _CLAIMING:
+            for run in self.runs():
+                if run.ended is None and (not run.alive or _left_open(run)):
+                    self._bury(run)
+            return self._begin_run()
+
+    def _bury(self, run: Run) -> None:
+        """End a dead run; a run that was renewed since it was read is alive and stays."""
+        self._update_run(run.run, runs.c.renewed == run.renewed, ended=run.renewed, reason="died")
+
+    def _begin_run(self) -> int:
+        row = asdict(Owner.here()) | {
+            "study": self._search,
+            "started": self._time(),
+            "renewed": self._time(),
+            "heard": self._shared_time,
+            "stop": False,
+        }
+        try:
+            with self._engine.begin() as connection:
+                done = connection.execute(sa.insert(runs).values(**row))
+                key = done.inserted_primary_key
+                if key is None:
+                    raise RuntimeError("the database did not number the run")
+                clock = {"study_id": self._search, "key": f"{CLOCK}{key[0]}", "value_json": "null"}
+                connection.execute(sa.insert(ATTRIBUTES).values(**clock))
+        except sa.exc.IntegrityError:
+            run = self.runs()[-1]
+            raise TakenError(self._taken(run), run) from None
+        _DRIVEN[self] = (int(key[0]), row["started"])
+        return int(key[0])
+
+    def start_clock(self, run: int) -> None:
+        """Start a run's wall time at its last renewal; call it when its first lane asks for work."""
+        with self._engine.connect() as connection:
+            renewed = connection.execute(sa.select(runs.c.renewed).where(runs.c.run == run)).scalar_one()
+        self._storage.set_study_user_attr(self._search, f"{CLOCK}{run}", renewed)
+
+    def _taken(self, run: Run) -> str:
+        name, owner = self.spec.name, run.owner
+        words = (
+            f"{name}: already being run by process {owner.pid} on {owner.host}; "
+            f"`study status {name}` shows it, `study stop {name}` ends it"
+        )
+        if owner.running is not None:
+            return words
+        return f"{words}; should it be gone, the study is free {SILENT_RUN_S:.0f} s after its last word"
+
+    def renew(self, run: int) -> bool:
+        """Say that this run is alive; False where it was ended, for somebody took it for dead."""
+        return self._update_run(run, renewed=self._time(), heard=self._shared_time)
+
+    def release(self, run: int, reason: str) -> None:
+        """End a run, with its reason; where that cannot be written, nobody drives it all the same."""
+        try:
+            self._update_run(run, ended=self._time(), reason=reason)
+        finally:
+            with _CLAIMING:
+                _DRIVEN.pop(self, None)
+
+    def request_stop(self, run: int | None = None) -> bool:
+        """Ask whoever drives the study to stop, or nobody but this run; whether somebody was asked."""
+        query = sa.update(runs).where(runs.c.study == self._search, runs.c.ended.is_(None)).values(stop=True)
+        if run is not None:
+            query = query.where(runs.c.run == run)
+        with self._engine.begin() as connection:
+            return connection.execute(query).rowcount > 0
+
+    def erase(self) -> None:
+        """Delete the study, its confirmation and all that was recorded of them, or nothing."""
+        found = (study_id(self._engine, name) for name in (self._name, self._name + CONFIRM))
+        erase(self._storage, [study for study in found if study is not None])
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _append(self, batches: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
+        """Add rows to tables, all or none; what is there already stays as it is."""
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        filled = {table: rows for table, rows in batches.items() if rows}
+        if not filled:
+            return
+        with self._engine.begin() as connection:
+            for table, rows in filled.items():
+                connection.execute(
+                    insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
+                )
+
+    def _update_run(self, run: int, *where: sa.ColumnElement[bool], **values: Any) -> bool:
+        """Whether the run was still open to be written on."""
+        query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None), *where).values(**values)
+        with self._engine.begin() as connection:
+            return connection.execute(query).rowcount > 0
+
+    def _time(self) -> float:
+        """Seconds since 1970 as the clock said when this was opened: it may be set meanwhile."""
+        return self._skew + time.monotonic()
+
+    def _now(self) -> str:
+        """The same as text, for the record."""
+        return datetime.fromtimestamp(self._time(), UTC).isoformat(timespec="milliseconds")
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+    def _write(self, number: int, **attributes: Any) -> None:
+        trial_id = self._trial_id(number)
+        for key, value in attributes.items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
+
+    def _set(self, **attributes: Any) -> None:
+        for key, value in attributes.items():
+            self._optuna.set_user_attr(key, value)
+
+
+def _left_open(run: Run) -> bool:
+    """Whether a run of this very process is driven by nobody in it: its end could not be written."""
+    return run.owner == Owner.here() and (run.run, run.started) not in _DRIVEN.values()

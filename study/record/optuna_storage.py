@@ -1,0 +1,211 @@
+"""How a study's record is made, whole or not at all, and the storage through which Optuna writes into it."""
+
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import BaseModel
+from optuna.study import StudyDirection
+
+from analysis.objective import objectives
+from study.record.location import (
+    DATABASE_ERRORS,
+    FILE,
+    Home,
+    elsewhere,
+    held,
+    holds_study,
+    named,
+    place,
+    taken_up,
+    unknown,
+)
+from study.record.postgres import POSTGRES_OPTIONS, OneConnection, answering, postgres_engine
+from study.record.rows import Baseline
+from study.record.sqlite import SQLITE, DamagedError, options, prepare
+from study.record.tables import SCHEMA, belonging, ours, study_id, tables
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+STORAGE_ERRORS = (*DATABASE_ERRORS, StorageInternalError)
+"""What a database that is damaged, full, locked or away raises from any method of a Ledger."""
+
+LOOK_S = 0.05
+"""Interval between attempts to take a lock that is held."""
+
+_LOCK = 0x5EED
+"""Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
+
+
+def opened(folder: Path) -> tuple[RDBStorage, str]:
+    """The storage of the study in `folder`, and its name there. StudyError where there is none."""
+    if (folder / FILE).is_file():
+        return _from_file(folder / FILE, made=True)
+    url, name = elsewhere(folder)
+    storage = _postgres(url, made=True)
+    with held(storage.engine):
+        if study_id(storage.engine, name) is None:
+            raise unknown(folder, name)
+    return storage, name
+
+
+def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
+    """The storage of a study, made whole or not at all where there is none.
+
+    StudyError where the record of the study in `folder` is elsewhere.
+    """
+    named(folder, spec.name)
+    url = spec.storage.url
+    if holds_study(folder) and url != (there := (place(folder) or (None, ""))[0]):
+        raise StudyError(
+            f"storage.url: the record of {spec.name} is in {there or folder / FILE}; leave it "
+            "there, or give the spec another name"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if url is None:
+        if not (folder / FILE).is_file():
+            _create_file(spec, folder / FILE, baseline)
+        return _from_file(folder / FILE)[0]
+    storage = _postgres(url)
+    with held(storage.engine), _alone(storage.engine):
+        _begin(storage, spec, baseline, home=Home.of(folder))
+    return storage
+
+
+def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
+    """The storage in a SQLite file, and the name of the study there. StudyError where it holds none.
+
+    With `made` Optuna's tables are taken for granted: whoever drives the study has looked at them, which
+    costs three times what reading does.
+    """
+    storage = _sqlite(path, made=made)
+    with held(storage.engine):
+        return storage, taken_up(storage.engine, path)
+
+
+def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
+    """Make a record beside its place and link it there: a kill leaves nothing that looks like a study, and of
+    two that begin the same study at the same moment one finds the other's.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    storage = empty(beside)
+    _begin(storage, spec, baseline)
+    let_go(storage)
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        return
+    finally:
+        beside.unlink()
+
+
+def empty(path: Path) -> RDBStorage:
+    """The storage in a new SQLite file that nobody else knows: all tables, no study, no file beside it."""
+    storage = _sqlite(path, journal="DELETE")
+    tables.create_all(storage.engine)
+    return storage
+
+
+def erase(storage: RDBStorage, studies: Sequence[int]) -> None:
+    """Delete all that Optuna's tables and ours have of these studies, or nothing: one that has lost only its
+    measurements would look complete.
+    """
+    optunas = BaseModel.metadata
+    with storage.engine.begin() as connection:
+        for table in reversed([*optunas.sorted_tables, *tables.sorted_tables]):
+            if (which := belonging(table, optunas.tables["trials"], studies)) is not None:
+                connection.execute(sa.delete(table).where(which))
+
+
+def let_go(storage: RDBStorage) -> None:
+    """Close every connection of a storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline, home: Home | None = None) -> None:
+    """Write down a study with all that is fixed before its first trial, the schema last: it says that all is
+    there.
+    """
+    directions = [
+        StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
+        for o in objectives(spec.objectives)
+    ]
+    try:
+        optuna_study = optuna.create_study(storage=storage, study_name=spec.name, directions=directions)
+    except DuplicatedStudyError:
+        optuna_study = optuna.load_study(study_name=spec.name, storage=storage)
+        if "schema" in optuna_study.user_attrs:
+            return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*set_metric_names", ExperimentalWarning)
+        optuna_study.set_metric_names(list(spec.objectives))
+    facts: dict[str, Any] = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline)}
+    facts |= {"home": asdict(home)} if home is not None else {}
+    facts |= {"schema": SCHEMA}
+    for key, value in facts.items():
+        optuna_study.set_user_attr(key, value)
+
+
+def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStorage:
+    """Optuna's storage on a SQLite file."""
+    prepare(path, journal=journal)
+    return _storage(SQLITE, options(path), made=made)
+
+
+def _postgres(text: str, *, made: bool = False) -> RDBStorage:
+    """Optuna's storage in the PostgreSQL database that a spec's `text` means, all tables there.
+
+    With `made` they are taken for granted where ours are there: they were made last.
+    """
+    engine = postgres_engine(text)
+    with held(engine), answering(engine):
+        url = engine.url.render_as_string(hide_password=False)
+        if not (made and ours(engine)):
+            with _alone(engine):
+                maker = _storage(
+                    url, {**POSTGRES_OPTIONS, "poolclass": OneConnection, "pool_pre_ping": False}
+                )
+                tables.create_all(maker.engine)
+                let_go(maker)
+    engine.dispose()
+    return _storage(url, POSTGRES_OPTIONS, made=True)
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[None]:
+    """Exclude all others from making tables or studies in this PostgreSQL database.
+
+    Waiters hold no connection: PgBouncer may have only two, and the holder of the lock needs both.
+    """
+    asked = sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))
+    while True:
+        with engine.connect() as connection, connection.begin():
+            if connection.execute(asked).scalar():
+                yield
+                return
+        time.sleep(LOOK_S)
+
+
+def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
+    try:
+        return RDBStorage(
+            url, engine_kwargs=dict(options), skip_compatibility_check=made, skip_table_creation=made
+        )
+    except (RuntimeError, AssertionError) as error:
+        said = " ".join(str(error).split())
+        raise DamagedError(
+            f"the record has the tables of another version of Optuna than {optuna.__version__}: {said}; use "
+            "the version that the study began with, or restore a backup here"
+        ) from error

@@ -1,0 +1,358 @@
+"""What a study's record says: all that is read of it, and nothing that changes it.
+
+It is plain SQL over Optuna's tables and ours, and needs no Optuna, which takes longer to import than a study
+of thousands of trials to read; its own `get_trials` takes seconds of one.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from study.record import decoded
+from study.record.location import Home, connected
+from study.record.rows import (
+    ENDED,
+    Baseline,
+    Holder,
+    Judgement,
+    Place,
+    Plan,
+    Point,
+    Record,
+    Run,
+    Stage,
+    Standing,
+)
+from study.record.sqlite import damaged
+from study.record.tables import (
+    ATTRIBUTES,
+    CONFIRM,
+    MEASURED,
+    SCHEMA,
+    by_user,
+    judgements,
+    measurements,
+    runs,
+    study_id,
+)
+from study.spec import StudySpec
+from trainable.contract import METRICS, Config, Measurement, StudyError
+
+_TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
+_TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
+
+NO_TOKEN = 1
+"""In the place of the number that a lane makes up before it is given one: those are below 0."""
+
+CLOCK = "clock/"
+"""Prefix of the key of a run's start time; the value is null while it waits for its first lane."""
+
+_BATCH = 10_000
+"""Rows of measurements in memory at a time."""
+
+_NAMED = 1000
+"""Trials that a query names one by one; of more, all are read."""
+
+
+class Reader:
+    """The record of one study, of its search or of its confirmation, to be read."""
+
+    def __init__(self, engine: sa.Engine, name: str, *, search: int | None = None) -> None:
+        self._engine = engine
+        self._name = name
+        if (found := study_id(engine, name)) is None:
+            raise StudyError(f"{name}: is not in its database any more")
+        self._id = found
+        self._search = found if search is None else search
+        """The number of the search: it is what a run drives, whatever is trained."""
+        facts = self._facts()
+        if search is None and (schema := facts.get("schema")) != SCHEMA:
+            raise StudyError(
+                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
+                "version of pareto-study that wrote it"
+            )
+        with self._intact():
+            self.spec = StudySpec.model_validate(facts["spec"])
+            self.plan: Plan | None = decoded.plan(facts["plan"]) if "plan" in facts else None
+            """The plan of a confirmation; None in a search."""
+            if self.spec.name != name.removesuffix(CONFIRM):
+                raise ValueError(f"its spec is that of {self.spec.name!r}")
+
+    @classmethod
+    def read(cls, folder: Path, *, stage: Stage = "search") -> Self:
+        """The record in `folder`, of the search or of its confirmation. StudyError where there is none."""
+        reader = cls._in(folder)
+        if stage == "search":
+            return reader
+        if (confirmation := reader.confirmation()) is None:
+            name = reader.spec.name
+            raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
+        return confirmation
+
+    @classmethod
+    def _in(cls, folder: Path) -> Self:
+        return cls(*connected(folder))
+
+    @contextmanager
+    def _intact(self) -> Iterator[None]:
+        """DamagedError where the block decodes a value that no study writes."""
+        try:
+            yield
+        except decoded.FAULTS as error:
+            raise damaged(self._name.removesuffix(CONFIRM), error) from error
+
+    @property
+    def stage(self) -> Stage:
+        """Which of the two records this is."""
+        return "search" if self.plan is None else "confirm"
+
+    @property
+    def baseline(self) -> Baseline:
+        """What was fixed before the first trial."""
+        with self._intact():
+            return decoded.baseline(self._facts()["baseline"])
+
+    @property
+    def home(self) -> Home | None:
+        """The folder that a record in a shared database belongs to; None where it is not on record."""
+        facts = self._facts()
+        with self._intact():
+            return decoded.home(facts["home"]) if "home" in facts else None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether its baseline is there: a confirmation gets it after its plan, and a kill may be between."""
+        return "baseline" in self._facts()
+
+    def confirmation(self) -> Self | None:
+        """The record of this search's confirmation; None where the test set was not opened."""
+        name = self._name + CONFIRM
+        found = study_id(self._engine, name)
+        return None if found is None or "plan" not in self._facts(found) else self._beside(name)
+
+    def _beside(self, name: str) -> Self:
+        """Another record in the same database, of the same study."""
+        return type(self)(self._engine, name, search=self._search)
+
+    def _facts(self, study: int | None = None) -> dict[str, Any]:
+        """What is fixed for the study, or for another one, and what is known of its lanes."""
+        attributes = ATTRIBUTES.c
+        query = sa.select(attributes.key, attributes.value_json)
+        query = query.where(attributes.study_id == (self._id if study is None else study))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        with self._intact():
+            keys = [row.key for row in rows]
+            if not all(map(decoded.text, keys)):
+                raise ValueError("a fact has no name")
+            return dict(zip(keys, decoded.decoded([row.value_json for row in rows]), strict=True))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # --- trials ------------------------------------------------------------------------------------------
+
+    def records(self, some: Collection[int] | None = None) -> list[Record]:
+        """Every trial, or those of these numbers, by number."""
+        return [_record(number, entry) for number, entry in self._entries(some=some).items()]
+
+    def standings(self) -> dict[int, Standing]:
+        """How every trial stands, by number: of a long record a fraction of what `records` reads."""
+        return {n: _standing(entry) for n, entry in self._entries("config", "outcome").items()}
+
+    def _entries(self, *keys: str, some: Collection[int] | None = None) -> dict[int, dict[str, Any]]:
+        """What is noted of each trial, or of some, by number: under these keys, or under all."""
+        trials, attribute = _TRIALS.c, _TRIAL_ATTRIBUTES.c
+        noted = attribute.trial_id == trials.trial_id
+        joined = _TRIALS.outerjoin(_TRIAL_ATTRIBUTES, noted & attribute.key.in_(keys) if keys else noted)
+        query = sa.select(trials.number, attribute.key, attribute.value_json).select_from(joined)
+        query = query.where(trials.study_id == self._id).order_by(trials.number)
+        if some is not None and len(some) <= _NAMED:
+            query = query.where(trials.number.in_(some))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        entries: dict[int, dict[str, Any]] = {}
+        with self._intact():
+            values = decoded.decoded(["null" if value is None else value for _, _, value in rows])
+            for (number, key, _), value in zip(rows, values, strict=True):
+                if some is None or number in some:
+                    entries.setdefault(number, {})[key] = (
+                        value  # a trial without facts has one row without a key
+                    )
+            return {number: decoded.entry(number, noted, self._planned) for number, noted in entries.items()}
+
+    @property
+    def _planned(self) -> int | None:
+        """Number of planned trials; None where it is unlimited."""
+        return None if self.plan is None else len(self.plan.points)
+
+    # --- measurements ------------------------------------------------------------------------------------
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Every measurement, by trial, replicate and epoch."""
+        m = measurements.c
+        query = sa.select(*(m[name] for name in MEASURED)).where(m.study == self._id)
+        query = query.order_by(m.trial, m.replicate, m.epoch)
+        with self._engine.connect() as connection:
+            for rows in connection.execute(query).partitions(_BATCH):
+                self._check(rows, (int, int, int, *(float for _ in MEASURED[3:])))
+                yield from (Measurement(*row) for row in rows)
+
+    def by_user(self) -> list[dict[str, Any]]:
+        """The measurements user by user, where they came so: trial, replicate, epoch, and `UserMetrics`."""
+        names = [c for c in by_user.c if c.name != "study"]
+        query = sa.select(*names).where(by_user.c.study == self._id).order_by(*by_user.primary_key.columns)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        kinds: dict[str, type] = dict.fromkeys(("trial", "replicate", "epoch", "ratings"), int) | {
+            "user": str
+        }
+        self._check(rows, [kinds.get(c.name, float) for c in names])
+        return [dict(row._mapping) for row in rows]
+
+    def points(
+        self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
+    ) -> list[Point]:
+        """Every point whose replicates are all in, by trial and epoch; of one trial, at or up to an epoch."""
+        m, replicates = measurements.c, self.spec.search.replicates
+        if replicates == 1:  # the mean of one is itself, and takes twice as long to ask for
+            query = sa.select(m.trial, m.epoch, *(m[name] for name in METRICS))
+        else:
+            query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
+            query = query.add_columns(self._odd(*(m[name] for name in METRICS)))
+            query = query.group_by(m.trial, m.epoch).having(sa.func.count() == replicates)
+        query = query.where(m.study == self._id).order_by(m.trial, m.epoch)
+        if trial is not None:
+            query = query.where(m.trial == trial)
+        if epoch is not None:
+            query = query.where(m.epoch == epoch)
+        if until is not None:
+            query = query.where(m.epoch <= until)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        self._check(rows, (int, int, *(float for _ in METRICS)))
+        if replicates > 1:
+            with self._intact():
+                if any(odd for *_, odd in rows):
+                    raise ValueError("a metric is no number")
+            return [Point(*point) for *point, _ in rows]
+        return [*map(Point._make, rows)]
+
+    def _odd(self, *columns: sa.Column[float]) -> sa.ColumnElement[Any]:
+        """True where a group has a non-numeric value: SQLite averages text as 0. Always 0 in PostgreSQL."""
+        if self._engine.dialect.name != "sqlite":
+            return sa.literal(0)
+        return sa.func.max(sa.or_(*(sa.func.typeof(column) != "real" for column in columns)))
+
+    def _check(self, rows: Sequence[Sequence[Any]], kinds: Sequence[type]) -> None:
+        """DamagedError where columns have other types than `kinds`, or trials were not planned."""
+        with self._intact():
+            decoded.columns(rows, kinds, trials=self._planned)
+
+    def trained(self) -> dict[int, tuple[int, float]]:
+        """By trial, the last measured epoch and the seconds of its measurements."""
+        m = measurements.c
+        query = sa.select(m.trial, sa.func.max(m.epoch), sa.func.sum(m.wall_s))
+        query = query.where(m.study == self._id).group_by(m.trial)
+        with self._engine.connect() as connection:
+            return {trial: (epoch, wall_s) for trial, epoch, wall_s in connection.execute(query)}
+
+    def judgements(self) -> list[Judgement]:
+        """What the stopping rule said, in the order it said it."""
+        j = judgements.c
+        query = sa.select(j.epoch, j.trial, j.verdict, j.reason).where(j.study == self._id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(j.judgement)).all()
+        with self._intact():
+            return [decoded.judgement(row) for row in rows]
+
+    # --- lanes and runs ----------------------------------------------------------------------------------
+
+    def lane(self, name: str) -> dict[str, Any]:
+        """What is known of a lane: its incarnation, its starts since it last got anywhere, the number that it
+        had made up before it was given one, and its longest epoch in seconds.
+        """
+        known: dict[str, Any] = self._facts().get(f"lane/{name}", {})
+        return {"incarnation": 0, "starts": 0, "token": NO_TOKEN, "longest_s": 0.0} | known
+
+    def places(self) -> list[Place]:
+        """Where each lane was in each of its incarnations, as they were noted."""
+        facts = self._facts()
+        with self._intact():
+            found = [decoded.place(value) for key, value in facts.items() if key.startswith("place/")]
+        return sorted(found, key=lambda place: (place.lane, place.incarnation))
+
+    def begun(self) -> int:
+        """How many trials have begun."""
+        query = sa.select(sa.func.count()).select_from(_TRIALS).where(_TRIALS.c.study_id == self._id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
+
+    def owned(self, run: int) -> bool:
+        """Whether this run still has the study; False where it was ended, for somebody took it for dead."""
+        query = sa.select(runs.c.ended).where(runs.c.run == run)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one() is None
+
+    def stop_requested(self, run: int) -> bool:
+        """Whether somebody asked this run to stop."""
+        with self._engine.connect() as connection:
+            return bool(connection.execute(sa.select(runs.c.stop).where(runs.c.run == run)).scalar_one())
+
+    def runs(self) -> list[Run]:
+        """Every run of the study, in order."""
+        r = runs.c
+        owner = (r.host, r.kernel, r.pid, r.born)
+        driven = (r.started, r.renewed, sa.type_coerce(r.stop, sa.Integer), r.ended, r.reason, r.heard)
+        query = sa.select(r.run, *owner, *driven, self._shared_time).order_by(r.run)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.where(r.study == self._search)).all()
+        facts = self._facts(self._search)
+        with self._intact():
+            return [self._clocked(decoded.run(row), facts) for row in rows]
+
+    def _clocked(self, run: Run, facts: Mapping[str, Any]) -> Run:
+        """The run with the start of its wall time; without a clock on record that is the run's start."""
+        return replace(run, began=decoded.clock(facts.get(f"{CLOCK}{run.run}", run.started)))
+
+    @property
+    def _shared_time(self) -> sa.ColumnElement[float]:
+        """Seconds since 1970 by the one clock of all who open this database: its server's, or this
+        machine's.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return sa.literal(time.time())
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
+
+
+def _record(number: int, entry: Mapping[str, Any]) -> Record:
+    lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
+    standing = _standing(entry)
+    return Record(
+        trial=number,
+        config=standing.config,
+        state=standing.state,
+        reason=standing.reason,
+        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
+        attempt=lease.get("attempt", 0),
+        epochs=standing.epochs,
+        epoch=outcome.get("epoch"),
+        started=lease.get("at"),
+        finished=outcome.get("at"),
+        faults=entry.get("faults", {}),
+        retries=tuple(entry.get("retries", ())),
+    )
+
+
+def _standing(entry: Mapping[str, Any]) -> Standing:
+    """The standing of a trial with these facts: it runs while it has no outcome."""
+    config = Config.from_dict(entry["config"]) if "config" in entry else None
+    if (outcome := entry.get("outcome")) is None:
+        return Standing("running", None, 0, config)
+    return Standing(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"], config)

@@ -1,0 +1,182 @@
+"""The nouns of the record, and the four tables that are ours beside Optuna's."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+from study.record.process import Owner
+from trainable.contract import METRICS, Config, Decision, FaultKind
+
+SILENT_RUN_S = 60.0
+"""A run whose process cannot be seen from here, and that has not renewed its row for so long, is dead."""
+
+Stage = Literal["search", "confirm"]
+
+State = Literal["completed", "stopped", "failed", "running"]
+
+ShownState = Literal["completed", "stopped", "failed", "running", "unfinished"]
+"""A trial's state as shown: "unfinished" is a trial without an end in a study that no run drives."""
+
+ENDED: Mapping[str, State] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
+
+
+def shown_state(state: State, *, driven: bool) -> ShownState:
+    """A trial's state as shown; `driven` says that a run drives its study."""
+    return "unfinished" if state == "running" and not driven else state
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is fixed before the first trial: the data as counted, and the reference point.
+
+    `reference` has a value for every metric: MRR of ranking by popularity, MSE of the damped bias model,
+    on the part of the data that the search is measured on.
+    """
+
+    data: Mapping[str, Any]
+    reference: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a trial on lease: a lane of one run, in one of its incarnations."""
+
+    run: int
+    lane: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a lane is in one of its incarnations: the node's id in Ray, its address, its GPUs by number."""
+
+    lane: str
+    incarnation: int
+    node: str
+    address: str
+    devices: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for.
+
+    `faults` counts what made it start again, by kind; `retries` has each in words.
+    """
+
+    trial: int
+    config: Config | None
+    state: State
+    reason: str | None
+    holder: Holder | None
+    attempt: int
+    epochs: int
+    epoch: int | None
+    started: str | None
+    finished: str | None
+    faults: Mapping[FaultKind, int]
+    retries: tuple[str, ...] = ()
+
+
+def held(records: Iterable[Record], run: int) -> Iterator[tuple[Holder, Record]]:
+    """The trials that lanes of this run hold now, each with its lease's holder."""
+    for record in records:
+        if record.state == "running" and record.holder is not None and record.holder.run == run:
+            yield record.holder, record
+
+
+class Standing(NamedTuple):
+    """How a trial stands, and why it ended so; `epochs` were trained, and are not counted while it runs."""
+
+    state: State
+    reason: str | None
+    epochs: int
+    config: Config | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a
+    monotonic clock of the driver.
+
+    `silent_s` is the time since the row was renewed, by the database's clock, which all hosts share.
+    `began` is the time at which the run's first lane asked for work; None until then.
+    """
+
+    run: int
+    owner: Owner
+    started: float
+    renewed: float
+    stop: bool
+    ended: float | None
+    reason: str | None
+    silent_s: float
+    began: float | None = None
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds from its first lane to its end, or to its last renewal; 0 before the first lane."""
+        return 0.0 if self.began is None else (self.ended or self.renewed) - self.began
+
+    @property
+    def alive(self) -> bool:
+        """Whether its driver is there: by its process where that can be seen, else by its last renewal.
+
+        One that was renewed in the future was so before the database's clock was set back.
+        """
+        if self.ended is not None:
+            return False
+        if (running := self.owner.running) is not None:
+            return running
+        return abs(self.silent_s) < SILENT_RUN_S
+
+
+class Point(NamedTuple):
+    """A trial after `epoch` epochs: the means of its replicates' metrics. All replicates are in."""
+
+    trial: int
+    epoch: int
+    mrr: float
+    mrr_all: float
+    mse: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics by name."""
+        return {name: getattr(self, name) for name in METRICS}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A point of the search that is trained again: its trial and epochs, why it was chosen, what to train."""
+
+    trial: int
+    epoch: int
+    reason: str
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a confirmation trains, in order, and when it opened the test set (ISO, UTC)."""
+
+    opened: str
+    points: tuple[Planned, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+        """The inverse of `as_dict`."""
+        points = (Planned(**p | {"config": Config.from_dict(p["config"])}) for p in values["points"])
+        return cls(values["opened"], tuple(points))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a stopping rule said of a trial after `epoch` epochs, and why."""
+
+    epoch: int
+    decision: Decision

@@ -1,0 +1,98 @@
+"""The tables of the record that are ours, those of Optuna's that we read, and what finds a study in them."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+tables = sa.MetaData()
+
+_METRICS = ("ranking_loss", "rating_loss", "joint_loss", "mrr", "mrr_all", "mse", "wall_s")
+
+measurements = sa.Table(
+    "measurements",
+    tables,
+    *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
+    *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
+)
+
+MEASURED = tuple(c.name for c in measurements.c if c.name != "study")
+"""What a row of the record says of a measurement."""
+
+by_user = sa.Table(
+    "by_user",
+    tables,
+    *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
+    sa.Column("user", sa.Text, primary_key=True),
+    *(
+        sa.Column(name, sa.Float(53), nullable=False)
+        for name in ("reciprocal_rank", "reciprocal_rank_all", "squared_error")
+    ),
+    sa.Column("ratings", sa.Integer, nullable=False),
+)
+
+judgements = sa.Table(
+    "judgements",
+    tables,
+    sa.Column("judgement", sa.Integer, primary_key=True),
+    *(sa.Column(key, sa.Integer, nullable=False) for key in ("study", "trial", "epoch")),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.UniqueConstraint("study", "trial", "epoch"),
+)
+
+runs = sa.Table(
+    "runs",
+    tables,
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("study", sa.Integer, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("kernel", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("born", sa.BigInteger, nullable=False),
+    sa.Column("started", sa.Float(53), nullable=False),
+    sa.Column("renewed", sa.Float(53), nullable=False),
+    sa.Column("heard", sa.Float(53), nullable=False),
+    sa.Column("stop", sa.Boolean, nullable=False, default=False),
+    sa.Column("ended", sa.Float(53)),
+    sa.Column("reason", sa.Text),
+)
+sa.event.listen(
+    runs,
+    "after_create",
+    sa.DDL("CREATE UNIQUE INDEX one_open_run ON runs (study) WHERE ended IS NULL"),  # type: ignore[no-untyped-call]
+)
+
+SCHEMA = 3
+"""Version of what is written; a database with another one is refused."""
+
+CONFIRM = "/confirm"
+"""What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
+
+STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
+
+ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
+"""Optuna's tables of studies and of what is fixed for each."""
+
+
+def study_id(engine: sa.Engine, name: str) -> int | None:
+    """The number of a study in its database; None where there is none of this name."""
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+    with engine.connect() as connection:
+        return connection.execute(query).scalar()
+
+
+def ours(engine: sa.Engine) -> bool:
+    """Whether a database has our tables, which were made last."""
+    return set(tables.tables) <= set(sa.inspect(engine).get_table_names())
+
+
+def belonging(table: sa.Table, trials: sa.Table, studies: Sequence[int]) -> sa.ColumnElement[bool] | None:
+    """Which rows of a table, Optuna's or ours, are of these studies; None where it is not about studies."""
+    column = table.c
+    if "study_id" in column:
+        return column.study_id.in_(studies)
+    if "study" in column:
+        return column.study.in_(studies)
+    if "trial_id" in column:
+        return column.trial_id.in_(sa.select(trials.c.trial_id).where(trials.c.study_id.in_(studies)))
+    return None

@@ -1,0 +1,122 @@
+"""Marks: what is another once a study's record has changed, so that nobody need read it again to know.
+
+The mark of a file is its stamps. Of the records in a PostgreSQL database one query tells all: whatever is
+written there is written under a run, or changes the spec, so a study that nobody drives stands as it did
+while its last run and its spec are the same.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+import sqlalchemy as sa
+
+from study.record.location import DATABASE_ERRORS, FILE, place
+from study.record.postgres import answering, postgres_engine
+from study.record.sqlite import AwayError
+from study.record.tables import ATTRIBUTES, STUDIES, runs
+from study.spec import SpecError
+from trainable.contract import StudyError
+
+Mark = tuple[str | int | float | None, ...]
+
+TICK_NS = 2_000_000_000
+"""A file that was written this long ago or more has another stamp when it is written again."""
+
+AWAY_S = 10.0
+"""How long a database that did not answer is left alone."""
+
+AT_ONCE = 16
+"""The most databases that are asked at once: a silent one must not delay the others."""
+
+
+class Marks:
+    """The marks of studies' records. May be asked from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._engines: dict[str, sa.Engine] = {}
+        self._away: dict[str, tuple[float, StudyError]] = {}
+
+    def of(self, folder: Path) -> Mark | None:
+        """The mark of one study, as in `all`. StudyError where its database does not answer."""
+        found = self.all([folder])[folder]
+        if isinstance(found, StudyError):
+            raise found
+        return found
+
+    def all(self, folders: Iterable[Path]) -> Mapping[Path, Mark | StudyError | None]:
+        """The marks of studies, by folder: some microseconds for a file, one query for a database.
+
+        Databases are asked in parallel. None where it is unknown: for a file so new that its next stamp may
+        be the same, and for a study that has not begun. A database that does not answer has its error.
+        """
+        found: dict[Path, Mark | StudyError | None] = {}
+        elsewhere: dict[str, dict[Path, str]] = {}
+        for folder in folders:
+            try:
+                there = place(folder)
+            except SpecError as error:
+                found[folder] = StudyError(str(error))
+                continue
+            if there is None:
+                found[folder] = _of_file(folder)
+            else:
+                elsewhere.setdefault(there[0], {})[folder] = there[1]
+        if elsewhere:
+            with ThreadPoolExecutor(min(len(elsewhere), AT_ONCE), "marks") as pool:
+                for asked in pool.map(self._asked, *zip(*elsewhere.items(), strict=True)):
+                    found |= asked
+        return found
+
+    def close(self) -> None:
+        """Let go of every database."""
+        for engine in self._engines.values():
+            engine.dispose()
+
+    def _asked(self, url: str, names: Mapping[Path, str]) -> Mapping[Path, Mark | StudyError | None]:
+        until, error = self._away.get(url, (0.0, None))
+        if error is not None and time.monotonic() < until:
+            return dict.fromkeys(names, error)
+        try:
+            marks = _of_database(self._engine(url), [*names.values()])
+        except (StudyError, *DATABASE_ERRORS) as failed:
+            kind = AwayError if isinstance(failed, AwayError) else StudyError
+            said = kind(str(failed).partition("\n")[0])
+            self._away[url] = (time.monotonic() + AWAY_S, said)
+            return dict.fromkeys(names, said)
+        return {folder: marks.get(name) for folder, name in names.items()}
+
+    def _engine(self, url: str) -> sa.Engine:
+        with self._lock:
+            if url not in self._engines:
+                self._engines[url] = postgres_engine(url)
+            return self._engines[url]
+
+
+def _of_file(folder: Path) -> Mark | None:
+    stamps: list[str | int] = []
+    newest = 0
+    for name in (FILE, f"{FILE}-wal"):
+        try:
+            found = (folder / name).stat()
+        except FileNotFoundError:
+            continue
+        if found.st_size:  # a reader alone leaves an empty log for as long as it reads
+            stamps += [name, found.st_ino, found.st_size, found.st_mtime_ns]
+            newest = max(newest, found.st_mtime_ns)
+    return tuple(stamps) if stamps and time.time_ns() - newest > TICK_NS else None
+
+
+def _of_database(engine: sa.Engine, names: Sequence[str]) -> Mapping[str, Mark]:
+    """The marks of studies in a PostgreSQL database, by name; not of one that nobody has driven yet."""
+    s, a, r = STUDIES.c, ATTRIBUTES.c, runs.c
+    last = sa.select(r.study, sa.func.max(r.run).label("run")).group_by(r.study).subquery()
+    begun = STUDIES.join(ATTRIBUTES, (a.study_id == s.study_id) & (a.key == "spec"))
+    driven = begun.join(last, last.c.study == s.study_id).join(runs, r.run == last.c.run)
+    query = sa.select(s.study_name, s.study_id, sa.func.md5(a.value_json), r.run, r.ended, r.heard)
+    query = query.select_from(driven).where(s.study_name.in_(names))
+    with answering(engine), engine.connect() as connection:
+        return {name: tuple(mark) for name, *mark in connection.execute(query)}

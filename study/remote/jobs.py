@@ -1,0 +1,345 @@
+"""A cluster's head, reached through Ray's Jobs API: studies are submitted to it, and asked after, over HTTP.
+
+A study runs there as the job NAME-1, NAME-2 …: Ray refuses an id that was used once, so of two that submit
+the same study at the same moment one begins it and the other finds it. Every other command is a short job
+that says its answer into its log (`study.remote.result`). Nothing here needs torch, or a way to the database.
+"""
+
+import shlex
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import distribution
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from study.remote.ray_client import AwayError, RefusedError, connected
+from study.remote.result import Answer, unpacked
+from study.runtime.placement import Node, seats
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+AWAY_S, REQUEST_S, MOST_LOOK_S = 15.0, 7.0, 5.0
+"""While a job is followed: the longest absence of its head, the timeout of a request, and the longest
+interval between two requests. Together they notice a dead head within 30 s.
+"""
+
+UNREAD_S = 120.0
+"""The longest time without a job's log while its head answers: the agent that reads it may still start."""
+
+READY_S = 60.0
+"""How long a head that has just been started may ask us to come back later."""
+
+LOOK_S, COST = 0.5, 5
+"""How often a job is looked at; looking may take one part in so many of the time, however long its log is."""
+
+ENTRY = "Running entrypoint for job "
+"""How Ray begins the line of a job's log after which the job itself speaks."""
+
+PACKAGES = ("study", "trainable", "analysis")
+PYTHON = "python -P -m"
+"""`python` is that of the head's PATH; -P keeps the study's home off its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job that runs a study: begun just now, or found; `same` says whether with the very same spec.
+
+    `at` is when one that was found began, in seconds since 1970 by the head's clock; None where it waits.
+    """
+
+    job: str
+    begun: bool
+    same: bool
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended: SUCCEEDED, FAILED or STOPPED, its command's exit code, and why, in Ray's words."""
+
+    status: str
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last job that ran a study: Ray's word for how it is (as "PENDING"), and Ray's reason."""
+
+    id: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A job as Ray lists it, if it runs a study."""
+
+    id: str
+    number: int
+    started: int
+    live: bool
+    metadata: dict[str, str]
+
+
+class Head:
+    """The head at `address`, as in "http://head:8265"; "auto" where this machine is of the cluster.
+
+    StudyError where nothing answers there, something else does, or it does not let us in.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._client = connected(address)
+
+    # --- the jobs of studies ---------------------------------------------------------------------------
+
+    def submit(self, spec: StudySpec, *, with_package: bool = False) -> Submitted:
+        """The job that runs the study of `spec`: the live one, or one that begins now.
+
+        Only the spec is sent, and `with_package` this machine's pareto-study with it. The study lies in
+        `studies/NAME` of runtime.home there, or of the home folder of Ray's user. StudyError where a
+        job with another question runs under this name, or the cluster has no room for it. A live job that
+        confirms the study is found, too.
+        """
+        seats(spec.runtime, self.nodes())
+        spec = spec.model_copy(update={"runtime": spec.runtime.model_copy(update={"address": "auto"})})
+        metadata = {
+            "study": spec.name,
+            "fingerprint": spec.fingerprint,
+            "spec": sha256(spec.as_toml().encode()).hexdigest(),
+            "home": spec.runtime.home or "",
+            "package": "sent" if with_package else "",
+        }
+        at = _at(metadata["home"])
+        entrypoint = f'spec="$PWD/study.toml" && {at} && exec {PYTHON} study run "$spec"'
+        found = self._begin(entrypoint, metadata, spec)
+        if isinstance(found, str):
+            return Submitted(found, begun=True, same=True)
+        if found.metadata["fingerprint"] != spec.fingerprint:
+            raise StudyError(
+                f"name: {spec.name!r} runs there with another spec, as job {found.id}; give this one another "
+                f"name, or `study stop {spec.name} --address {self.address}` first"
+            )
+        return _found(found, same=found.metadata["spec"] in ("", metadata["spec"]))
+
+    def confirm(self, study: str, *, fingerprint: str, unfinished: bool) -> Submitted:
+        """The job that confirms the study of this name and fingerprint: the live one, or a new one.
+
+        StudyError where a job runs its search.
+        """
+        last = self._jobs(study)[-1:]
+        home, package = (last[0].metadata["home"], last[0].metadata["package"]) if last else ("", "")
+        metadata = {"study": study, "fingerprint": fingerprint, "spec": "", "home": home, "package": package}
+        words = shlex.join([study, "confirm", study, *(["--unfinished"] if unfinished else [])])
+        found = self._begin(f"{_at(home)} && exec {PYTHON} study.remote.homes {words}", metadata)
+        if isinstance(found, str):
+            return Submitted(found, begun=True, same=True)
+        if found.metadata["spec"]:
+            raise StudyError(
+                f"{study}: is being run there, as job {found.id}; wait for its end, or "
+                f"`study stop {study} --address {self.address}` first"
+            )
+        return _found(found, same=True)
+
+    def follow(self, job: str) -> Iterator[str]:
+        """A job's log, in pieces, until the job ends; AwayError or RefusedError where its head stays away."""
+        said, heard, read = 0, time.monotonic(), time.monotonic()
+        while True:
+            began = time.monotonic()
+            over, log = False, ""
+            try:
+                with self._client.answering_within(REQUEST_S):
+                    ended = self._details(job).status.is_terminal()
+                    heard = time.monotonic()
+                    log = str(self._client.get_job_logs(job))
+                over, read = ended, time.monotonic()
+            except (AwayError, RefusedError):
+                now = time.monotonic()
+                if now - heard > AWAY_S or now - read > UNREAD_S:
+                    raise
+            _, entry, rest = log.partition(ENTRY)
+            log = rest.partition("\n")[2] if entry else ""
+            if log[said:]:
+                yield log[said:]
+                said = len(log)
+            if over:
+                return
+            time.sleep(min(max(LOOK_S, COST * (time.monotonic() - began)), MOST_LOOK_S))
+
+    def ended(self, job: str) -> Ended | None:
+        """How a job ended; None while it is live."""
+        details = self._details(job)
+        if not details.status.is_terminal():
+            return None
+        status, code = details.status.value, details.driver_exit_code
+        if code is None:
+            code = 0 if status == "SUCCEEDED" else 1
+        return Ended(status, code, details.message or "")
+
+    def stop(self, study: str) -> Answer:
+        """The answer of `study stop` there; a job that has no record yet to ask through is stopped itself."""
+        answer = self.ask(["stop", study], study=study)
+        if answer.code and (live := self._live(study)) is not None:
+            self._client.stop_job(live.id)
+            return Answer(0, f"{study}: job {live.id} stopped before it had begun\n", "", {})
+        return answer
+
+    def last(self, study: str) -> Last | None:
+        """The last job that was to run a study; None where there was none."""
+        jobs = self._jobs(study)
+        if not jobs:
+            return None
+        details = self._details(jobs[-1].id)
+        return Last(jobs[-1].id, str(details.status.value), details.message or "")
+
+    def cancel(self, study: str) -> bool:
+        """End the live job of a study itself, as a signal would; whether there was one."""
+        live = self._live(study)
+        if live is not None:
+            self._client.stop_job(live.id)
+        return live is not None
+
+    def live(self) -> list[str]:
+        """Running and waiting jobs on the cluster: studies by name, other jobs by id."""
+        jobs = (job for job in self._list() if not job.status.is_terminal())
+        return sorted((job.metadata or {}).get("study") or job.submission_id or job.job_id for job in jobs)
+
+    def nodes(self) -> list[Node]:
+        """The machines of the cluster. Its head is one: where there is none it has just been started."""
+        began = time.monotonic()
+        while not (found := self._alive()) and time.monotonic() - began < READY_S:
+            time.sleep(LOOK_S)
+        return found
+
+    # --- short jobs ------------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        arguments: Sequence[str],
+        *,
+        study: str | None = None,
+        files: Sequence[str] = (),
+        take: Sequence[str] = (),
+        width: int = 80,
+    ) -> Answer:
+        """Run the command `arguments` in the home of `study` there; return its answer with `files`. Those to
+        `take` are removed there.
+        """
+        known = self._jobs(study)[-1:]
+        home = known[0].metadata["home"] if known and study is not None else ""
+        options = [f"--study={study or ''}", *(f"--take={file}" for file in take)]
+        line = shlex.join([*options, *files, "--", *arguments])
+        entrypoint = f"{_at(home)} && COLUMNS={width} exec {PYTHON} study.remote.result {line}"
+        name = f"ask-{uuid.uuid4().hex[:12]}"
+        with TemporaryDirectory() as folder:
+            package = bool(known and known[0].metadata["package"])
+            if package:
+                _stage(Path(folder), None, with_package=True)
+            self._start(name, entrypoint, {"asks": shlex.join(arguments)}, folder if package else None)
+        log = "".join(self.follow(name))
+        ended = self.ended(name)
+        answer = unpacked(log)
+        if answer is None:
+            said = (log.strip() or (ended.message if ended else "")).splitlines() or ["it said nothing"]
+            raise StudyError(
+                f"{self.address}: no pareto-study answered there ({said[-1]}); `python` on the PATH of Ray's "
+                "head must have the version that this machine has"
+            )
+        self._client.delete_job(name)
+        return answer
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _alive(self) -> list[Node]:
+        answer = self._client.get("/api/v0/nodes?limit=10000&detail=1")
+        return [
+            Node(
+                node["node_id"],
+                node["node_ip"],
+                node["resources_total"].get("CPU", 0.0),
+                node["resources_total"].get("GPU", 0.0),
+            )
+            for node in answer["data"]["result"]["result"]
+            if node["state"] == "ALIVE"
+        ]
+
+    def _start(self, name: str, entrypoint: str, metadata: dict[str, str], folder: str | None) -> bool:
+        """Start a job in a copy of `folder`; False where somebody else has its name now."""
+        environment = {} if folder is None else {"working_dir": folder}
+        began = time.monotonic()
+        while True:
+            try:
+                self._client.submit_job(
+                    entrypoint=entrypoint, submission_id=name, metadata=metadata, runtime_env=environment
+                )
+            except RefusedError as error:
+                if any(job.submission_id == name for job in self._list()):
+                    return False
+                if "try again later" not in str(error) or time.monotonic() - began > READY_S:
+                    raise
+                time.sleep(LOOK_S)
+            else:
+                return True
+
+    def _begin(
+        self, entrypoint: str, metadata: dict[str, str], spec: StudySpec | None = None
+    ) -> "str | _Job":
+        """Start a job of the study and return its name, or return the live job."""
+        study, package = metadata["study"], bool(metadata["package"])
+        while (live := self._live(study)) is None:
+            name = f"{study}-{max((job.number for job in self._jobs(study)), default=0) + 1}"
+            with TemporaryDirectory() as folder:
+                _stage(Path(folder), spec, with_package=package)
+                if self._start(name, entrypoint, metadata, folder if package or spec else None):
+                    return name
+        return live
+
+    def _live(self, study: str) -> _Job | None:
+        return next((job for job in self._jobs(study) if job.live), None)
+
+    def _jobs(self, study: str | None) -> list[_Job]:
+        """The jobs that run this study, or any, the oldest first."""
+        found = []
+        for job in self._list():
+            metadata = job.metadata or {}
+            if "fingerprint" in metadata and study in (metadata["study"], None):
+                number = int(job.submission_id.rpartition("-")[2])
+                live = not job.status.is_terminal()
+                found.append(_Job(job.submission_id, number, job.start_time or 0, live, metadata))
+        return sorted(found, key=lambda job: (job.started, job.number))
+
+    def _list(self) -> list[Any]:
+        return list(self._client.list_jobs())
+
+    def _details(self, job: str) -> Any:
+        return self._client.get_job_info(job)
+
+
+def _found(live: _Job, *, same: bool) -> Submitted:
+    return Submitted(live.id, begun=False, same=same, at=live.started / 1e3 if live.started else None)
+
+
+def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:
+    """Put what a job needs into `folder`: the spec, and this machine's package where it is asked for."""
+    if spec is not None:
+        (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
+    if not with_package:
+        return
+    here = Path(__file__).parents[2]
+    for name in PACKAGES:
+        shutil.copytree(here / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    package = distribution("pareto-study")
+    facts = folder / f"pareto_study-{package.version}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(package.read_text("METADATA") or "", encoding="utf-8")
+
+
+def _at(home: str) -> str:
+    """Shell words that go to the folder in which `studies/` lies."""
+    return f"mkdir -p {shlex.quote(home)} && cd {shlex.quote(home)}" if home else "cd"

@@ -1,0 +1,175 @@
+"""A Ray on this machine; while jobs run on it, it outlives the process that started it.
+
+It runs as a process of its own, with a dashboard on loopback and a token that only its user can read. A file
+beside the studies says where it is, so that a later process finds it; the last that uses it ends it, if no
+job runs.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+from urllib.request import ProxyHandler, Request, build_opener
+
+from study.record.process import Owner
+from study.runtime.private_ray import HERE, LOOPBACK, folder
+from trainable.contract import StudyError
+
+FILE, TOKEN, LOG = ".ray.json", ".ray.token", ".ray.log"
+LOCK, USERS = ".ray.lock", ".ray.users"
+"""Lock files: one is held while Ray is started or ended, the other shared by each process that uses it."""
+
+STARTS_S, ENDS_S = 60.0, 120.0
+LOOK_S = 0.2
+
+
+@contextmanager
+def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
+    """The dashboard's URL of the Ray for the studies in `home`; starts that Ray unless it runs.
+
+    This process has access from here on. When the block ends, that Ray ends, unless a job runs on it or
+    another process uses it: then `said` gets the command that ends it. StudyError where Ray does not start.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / USERS).open("w") as users:
+        with _locked(home):
+            os.environ.update(_entry(home))
+            os.environ.pop("RAY_AUTH_TOKEN", None)  # Ray would prefer it
+            url, _ = _known(home)
+            if not url or not _answers(url, home):
+                url = _started(home)
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            yield url
+        finally:
+            with _locked(home):
+                said(_left(home, users, said) or "the Ray of these studies has ended")
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """Hold the lock for starting and ending the Ray of `home`."""
+    with (home / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _known(home: Path) -> tuple[str, int]:
+    """The URL and pid on file; an empty URL and 0 where there are none."""
+    try:
+        known = json.loads((home / FILE).read_text(encoding="utf-8"))
+        return str(known["url"]), int(known["pid"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none yet, or torn: it is written anew
+        return "", 0
+
+
+def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
+    """End the Ray for `home` if nothing uses it; else return why it runs on and how to end it."""
+    url, pid = _known(home)
+    if not url or not _answers(url, home):
+        return ""
+    how = f"`kill {pid}` ends it"
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return f"another service uses the Ray of these studies, which goes on; {how}"
+    try:
+        live = _live(url)
+    except StudyError as error:
+        return f"the Ray of these studies goes on, for it cannot be asked what it runs ({error}); {how}"
+    if live:
+        return f"still running on the Ray of these studies: {', '.join(live)}; {how}, and them"
+    said("ending the Ray of these studies …")
+    process = Owner.of(pid)
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + ENDS_S
+    while process.running and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    if process.running:
+        return f"the Ray of these studies does not end; `kill -9 {pid}` ends it"
+    (home / FILE).unlink(missing_ok=True)
+    return ""
+
+
+def _live(url: str) -> list[str]:
+    """Running and waiting jobs on a Ray, by name."""
+    from study.remote.jobs import Head  # Ray reads its token when it is imported
+
+    return Head(url).live()
+
+
+def _started(home: Path) -> str:
+    port = _free_port()
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
+        *(f"--node-ip-address={HERE}", f"--port={_free_port()}", f"--dashboard-host={HERE}"),
+        *(f"--dashboard-port={port}", f"--dashboard-agent-listen-port={_free_port()}"),
+        f"--temp-dir={folder() / 'ray'}",  # jobs go to the last Ray that was started in theirs
+    ]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    with (home / LOG).open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(  # noqa: S603 - the words are ours
+            command,
+            env=os.environ | LOOPBACK | {"PATH": path},  # jobs are started with its `python`
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    url = f"http://{HERE}:{port}"
+    try:
+        _await(process, url, home)
+    except BaseException:  # an interrupt too: without its file no process would find this Ray
+        process.terminate()
+        process.wait()
+        raise
+    (home / FILE).write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
+    return url
+
+
+def _await(process: "subprocess.Popen[bytes]", url: str, home: Path) -> None:
+    """Return when the Ray of this process answers. StudyError where it ends before, or takes too long."""
+    deadline = time.monotonic() + STARTS_S
+    while not _answers(url, home):
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = (home / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise StudyError(
+                f"Ray does not start here ({said[-1] if said else 'it said nothing'}); see {home / LOG}"
+            )
+        time.sleep(LOOK_S)
+
+
+def _entry(home: Path) -> Mapping[str, str]:
+    """The environment of whoever is let in; the token is made where there is none."""
+    path = home / TOKEN
+    if not path.is_file():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32), encoding="utf-8")
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path)}
+
+
+def _answers(url: str, home: Path) -> bool:
+    """Whether a Ray answers there that knows our token."""
+    token = (home / TOKEN).read_text(encoding="utf-8").strip()
+    request = Request(f"{url}/api/version", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=5) as answer:
+            return "ray_version" in json.loads(answer.read())
+    except (OSError, HTTPException, ValueError, TypeError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind((HERE, 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,298 @@
+"""Ledger → tables, the front as CSV, the manifest: all that a reader of the study needs, as plain files."""
+
+import json
+import os
+import platform
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from study.record.front import Key, candidates, front, reference, repeated
+from study.record.reader import Reader
+from study.record.rows import Point, Record, Run, shown_state
+from study.record.tables import MEASURED
+from study.record.tested import confirmed, tested
+from study.status.snapshot import Snapshot, snapshot
+from trainable.contract import METRICS, UserMetrics
+from trainable.disk import put
+
+SCHEMA = 1
+SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
+CONFIG = ("weight", "sharing", "learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden")
+TRIAL = (
+    *("trial", "state", "reason", *CONFIG, "max_epochs", "epochs", "epoch"),
+    *("started", "finished", "lane", "attempt"),
+)
+KEYS = ("trial", "replicate", "epoch")
+PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of a study, the records behind them, and the hypervolume of their front. `beats_trivial`
+    says, by trial and epoch, which points of the front beat both trivial models.
+    """
+
+    trials: pd.DataFrame
+    points: pd.DataFrame
+    measurements: pd.DataFrame
+    records: Mapping[int, Record]
+    hypervolume: float
+    beats_trivial: Mapping[Key, bool]
+    same: Mapping[Key, Key]
+
+
+def tables(ledger: Reader) -> Tables:
+    """The tables as the Ledger has them now."""
+    records = {r.trial: r for r in ledger.records()}
+    measurements = _numbers(map(attrgetter(*MEASURED), ledger.measurements()), MEASURED)
+    points = [p for p in ledger.points() if p.trial in records]
+    chosen = candidates(points, records, ledger.spec)
+    best = front(chosen, ledger.spec, reference(ledger.baseline, ledger.spec))
+    table = _points(points, measurements, ledger.spec.search.replicates)
+    for name, some in (("candidate", chosen), ("front", best.points)):
+        keys = {(p.trial, p.epoch) for p in some}
+        table[name] = pd.Series([(p.trial, p.epoch) in keys for p in points], dtype=bool)
+    beats = dict(zip([(p.trial, p.epoch) for p in best.points], best.beats_trivial, strict=True))
+    driven = any(run.alive for run in ledger.runs())
+    trials = _trials(records, table, measurements, driven=driven)
+    same = repeated(points, records, chosen)
+    table = table[[(p.trial, p.epoch) not in same for p in points]].reset_index(drop=True)
+    return Tables(trials, table, measurements, records, best.hypervolume, beats, same)
+
+
+def export(ledger: Reader, folder: Path) -> None:
+    """Write `tables/`, `front.csv` and `manifest.json` into `folder`, as the Ledger has them now.
+
+    Each file is replaced whole: a reader never sees half of one.
+    """
+    made = tables(ledger)
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    for name in ("measurements", "points", "trials"):
+        put(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
+    if (confirmation := confirmed(ledger, made.same)) is not None and confirmation.fixed:
+        for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
+            put(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
+    else:  # an earlier record was restored
+        for name in ("confirmed", "users"):
+            (folder / "tables" / f"{name}.parquet").unlink(missing_ok=True)
+    put(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
+    said = manifest(ledger, made.records.values(), made.hypervolume, made.same)
+    text = json.dumps(said, indent=2, ensure_ascii=False)
+    put(folder / "manifest.json", text.encode())
+
+
+def _front(made: Tables, ledger: Reader) -> pd.DataFrame:
+    """The front with its configurations, and the test values of its confirmed points."""
+    rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
+    keys = [*zip(rows["trial"], rows["epoch"], strict=True)]
+    rows["beats_trivial"] = [made.beats_trivial[key] for key in keys]
+    known = {key: test.as_dict() for key, test in tested(confirmed(ledger, made.same)).items()}
+    columns = [*METRICS, *SPREADS, "replicates"]
+    test = pd.DataFrame([known.get(key, {}) for key in keys], columns=columns, index=rows.index)
+    test = test.astype({"replicates": "Int64"}).add_prefix("test_")
+    return rows[["trial", "epoch", *CONFIG, *columns, "beats_trivial"]].join(test)
+
+
+def manifest(
+    ledger: Reader,
+    records: Collection[Record],
+    hypervolume: float,
+    same: Mapping[Key, Key] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
+    spec, baseline, runs, seen = ledger.spec, ledger.baseline, ledger.runs(), snapshot(ledger)
+    confirmation = confirmed(ledger, same)
+    return {
+        "schema": SCHEMA,
+        "name": spec.name,
+        "fingerprint": spec.fingerprint,
+        "version": version("pareto-study"),
+        "objectives": list(spec.objectives),
+        "spec": spec.model_dump(mode="json", exclude_none=True),
+        "data": dict(baseline.data),
+        "trivial": {
+            "popularity": {name: baseline.reference[name] for name in ("mrr", "mrr_all")},
+            "bias": {"mse": baseline.reference["mse"]},
+        },
+        "reference": {name: baseline.reference[name] for name in spec.objectives},
+        "split": "validation" if baseline.data["has_validation"] else "test",
+        "counts": dict(seen.counts),
+        "member_epochs": sum(r.epochs for r in records) * spec.search.replicates,
+        "wall_s": sum(run.wall_s for run in runs),
+        "stages": _stages(ledger, confirmation, records),
+        "started": _iso(runs[0].started) if runs else None,
+        "finished": _iso(runs[-1].ended) if runs and runs[-1].ended else None,
+        "complete": seen.stage is None,
+        "state": seen.state,
+        "reason": seen.stage.words if seen.state == "running" and seen.stage is not None else seen.reason,
+        "hypervolume": hypervolume,
+        "test_opened": confirmation.plan.opened if confirmation and confirmation.plan else None,
+        "confirmation": _confirmation(confirmation, seen),
+        "lanes": [
+            {"stage": record.stage, **asdict(place)}
+            for record in (ledger, confirmation)
+            if record is not None
+            for place in record.places()
+        ],
+        "environment": _environment(),
+    }
+
+
+def _environment() -> dict[str, Any]:
+    """Versions of Python and packages, and the machine, that wrote the tables."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _stages(ledger: Reader, confirmation: Reader | None, records: Iterable[Record]) -> list[dict[str, Any]]:
+    """The work and the time of the search and, once the test set was opened, of the confirmation."""
+    runs = ledger.runs()
+    if confirmation is None or confirmation.plan is None:
+        return [_stage(ledger, sum(run.wall_s for run in runs))]
+    ends = [datetime.fromisoformat(r.finished).timestamp() for r in records if r.finished]
+    opened = datetime.fromisoformat(confirmation.plan.opened).timestamp()
+    confirm_s = sum(_confirming(run, opened, ends) for run in runs)
+    search_s = sum(run.wall_s for run in runs) - confirm_s
+    return [_stage(ledger, search_s), _stage(confirmation, confirm_s)]
+
+
+def _confirming(run: Run, opened: float, ends: Iterable[float]) -> float:
+    """The seconds of a run after the last of the search's `ends` in it, counted at most from the opening of
+    the test set.
+    """
+    if run.began is None:
+        return 0.0
+    began, ended = run.began, run.ended or run.renewed
+    return max(0.0, ended - max(began, opened, *(end for end in ends if began <= end <= ended)))
+
+
+def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
+    """The work of a search or a confirmation; measured epochs of running trials count. `wall_s` is the time
+    of its runs, `trained_s` the lanes' time for epochs and measurements, summed over lanes.
+    """
+    standings, trained = record.standings(), record.trained()
+    epochs = sum(max(s.epochs, trained.get(n, (0, 0.0))[0]) for n, s in standings.items())
+    return {
+        "stage": record.stage,
+        "configurations": len(standings),
+        "member_epochs": epochs * record.spec.search.replicates,
+        "wall_s": wall_s,
+        "trained_s": sum(seconds for _, seconds in trained.values()),
+    }
+
+
+def _confirmed(confirmation: Reader) -> pd.DataFrame:
+    """A row a fresh seed of each point that is confirmed; trial and epoch are those of the search."""
+    points = () if confirmation.plan is None else confirmation.plan.points
+    rows = pd.DataFrame(
+        [
+            {
+                "trial": points[m.trial].trial,
+                "replicate": m.replicate,
+                "split": "test",
+                "epoch": points[m.trial].epoch,
+                **{name: getattr(m, name) for name in METRICS},
+            }
+            for m in confirmation.measurements()
+        ],
+        columns=["trial", "replicate", "split", "epoch", *METRICS],
+    )
+    return rows.drop_duplicates(["trial", "epoch", "replicate"], ignore_index=True)
+
+
+def _users(confirmation: Reader) -> pd.DataFrame:
+    """The same user by user: a row for each that has test items; empty where the record does not have it."""
+    points = () if confirmation.plan is None else confirmation.plan.points
+    names = [f.name for f in fields(UserMetrics)]
+    table = pd.DataFrame(confirmation.by_user(), columns=["trial", "replicate", "epoch", *names])
+    table = table.assign(trial=table["trial"].map({n: p.trial for n, p in enumerate(points)}))
+    return table.drop_duplicates(["trial", "epoch", "replicate", "user"], ignore_index=True)
+
+
+def _confirmation(confirmation: Reader | None, seen: Snapshot) -> dict[str, Any] | None:
+    """What was to be confirmed and why, how each of it ended, and the trivial models on the test set."""
+    if confirmation is None or confirmation.plan is None or not confirmation.fixed:
+        return None
+    records = {r.trial: r for r in confirmation.records()}
+    numbers: dict[Key, int] = {}
+    for number, p in enumerate(confirmation.plan.points):
+        numbers.setdefault((p.trial, p.epoch), number)
+    return {
+        "replicates": confirmation.spec.search.replicates,
+        "points": [
+            {
+                "trial": trial,
+                "epoch": epoch,
+                "why": confirmation.plan.points[number].reason,
+                "state": shown_state(records[number].state, driven=seen.state == "running")
+                if number in records
+                else "not begun",
+            }
+            for (trial, epoch), number in numbers.items()
+        ],
+        "found_later": 0 if seen.confirmation is None else seen.confirmation.found_later,
+        "reference": dict(confirmation.baseline.reference),
+    }
+
+
+def _numbers(rows: Iterable[Sequence[float]], columns: Sequence[str]) -> pd.DataFrame:
+    """A table of numbers; one without rows has the types of one with some."""
+    types = {name: "int64" if name in KEYS else "float64" for name in columns}
+    return pd.DataFrame(list(rows), columns=list(columns)).astype(types)
+
+
+def _points(points: Sequence[Point], measurements: pd.DataFrame, replicates: int) -> pd.DataFrame:
+    """Every point, with the spread over its replicates."""
+    rows = _numbers(points, Point._fields)
+    spread = measurements.groupby(["trial", "epoch"])[list(METRICS)].std().add_suffix("_sd")
+    return rows.merge(spread, on=["trial", "epoch"], how="left").assign(replicates=replicates)
+
+
+def _trials(
+    records: Mapping[int, Record], points: pd.DataFrame, measurements: pd.DataFrame, *, driven: bool
+) -> pd.DataFrame:
+    """A row a trial: its configuration, how it ended and why, and the point it stands for."""
+    rows = pd.DataFrame([_trial(r, driven=driven) for r in records.values()], columns=list(TRIAL))
+    rows["epoch"] = rows["epoch"].astype("Int64")
+    for name in ("started", "finished"):
+        rows[name] = pd.to_datetime(rows[name], utc=True)
+    means = points[["trial", "epoch", *METRICS, *SPREADS]].astype({"epoch": "Int64"})
+    rows = rows.merge(means, on=["trial", "epoch"], how="left")
+    rows["front"] = rows["trial"].isin(points.loc[points["front"], "trial"])
+    rows["wall_s"] = rows["trial"].map(measurements.groupby("trial")["wall_s"].sum()).fillna(0.0)
+    return rows
+
+
+def _trial(record: Record, *, driven: bool) -> dict[str, Any]:
+    config = {} if record.config is None else record.config.as_dict()
+    return {
+        **{name: config.get(name) for name in CONFIG},
+        **{name: getattr(record, name) for name in TRIAL if hasattr(record, name)},
+        "state": shown_state(record.state, driven=driven),
+        "batch_size": str(config.get("batch_size")),
+        "max_epochs": config.get("epochs"),
+        "lane": None if record.holder is None else record.holder.lane,
+    }
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,181 @@
+"""One point of the front, chosen by the study's own values, and the model that goes with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+from analysis import front as fronts
+from analysis.objective import OBJECTIVES, written
+from study.record.front import candidates, front, losses, reference
+from study.record.location import MODELS
+from study.record.reader import Reader
+from study.record.rows import Point
+from study.results import retrain
+from study.spec import StudySpec
+from trainable.artifact import Model
+from trainable.contract import METRICS, Config, StudyError
+
+RANKING = ("mrr", "mrr_all")
+TIMES = ("epochs", "evaluate_every")
+"""Values of a configuration that say how long it trains, not how; a point has its own epochs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A point of the front, by values on `part` of the data, and its model in `folder`.
+
+    `spread` is the sample sd of each metric over its `replicates` seeds, None of one. The model is that of
+    its first seed, a fresh one where it was confirmed; `recorded` has that one's metrics as on record.
+    """
+
+    point: Point
+    part: str
+    replicates: int
+    spread: Mapping[str, float | None]
+    recorded: Mapping[str, float]
+    model: Model
+    folder: Path
+
+
+def pick(
+    ledger: Reader,
+    folder: Path,
+    *,
+    knee: bool = False,
+    max_mse: float | None = None,
+    min_mrr: float | None = None,
+    watch: retrain.Watch = iter,
+) -> Picked:
+    """The point that `choose` chooses of the study in `folder`, its model saved in `folder`/models."""
+    spec = ledger.spec
+    records = {r.trial: r for r in ledger.records()}
+    best = front(candidates(ledger.points(), records, spec), spec, reference(ledger.baseline, spec))
+    point = choose(best.points, spec, knee=knee, max_mse=max_mse, min_mrr=min_mrr)
+    record, number = retrain.source(ledger, point)
+    card = retrain.card_of(record, number, point.epoch)
+    place = folder / MODELS / f"{point.trial}-{point.epoch}"
+    model = retrain.exported(
+        card, place, lambda: retrain.fold_of(record), engine=spec.runtime.engine, watch=watch
+    )
+    seeds = [m for m in ledger.measurements() if (m.trial, m.epoch) == (point.trial, point.epoch)]
+    spread = {n: stdev(getattr(m, n) for m in seeds) if len(seeds) > 1 else None for n in METRICS}
+    part = "validation" if ledger.baseline.data["has_validation"] else "test"
+    return Picked(point, part, len(seeds), spread, card.metrics, model, place)
+
+
+def choose(
+    points: Sequence[Point],
+    spec: StudySpec,
+    *,
+    knee: bool = False,
+    max_mse: float | None = None,
+    min_mrr: float | None = None,
+) -> Point:
+    """The point of a front that is its knee, or the best of those within a bound; the first of equals.
+
+    `max_mse` bounds MSE from above. `min_mrr` bounds the study's ranking objective from below: `mrr`, or
+    `mrr_all` where the study has no other. The best is so by the study's other objective. StudyError unless
+    exactly one is given and fits the study, and where no point is so good.
+    """
+    if [knee, max_mse is not None, min_mrr is not None].count(True) != 1:
+        raise StudyError("pick: give exactly one of --knee, --max-mse X and --min-mrr X")
+    if not points:
+        raise StudyError(f"{spec.name}: the front is empty, nothing is measured yet; run the study first")
+    if max_mse is not None:
+        return _within(points, spec, "--max-mse", "mse", max_mse)
+    if min_mrr is not None:
+        name = next(name for name in RANKING if name in spec.objectives)
+        return _within(points, spec, "--min-mrr", name, min_mrr)
+    row = fronts.knee(losses(points, spec))
+    if row is None:
+        raise StudyError(
+            f"--knee: the front of {spec.name} has none: of its {len(points)} points, none lies below the "
+            "line between the two ends; use --max-mse X or --min-mrr X"
+        )
+    return points[row]
+
+
+def _within(points: Sequence[Point], spec: StudySpec, option: str, name: str, bound: float) -> Point:
+    """The best point by the other objective among those whose `name` is at least as good as `bound`."""
+    if name not in spec.objectives:
+        given = " and ".join(spec.objectives)
+        raise StudyError(f"{option}: {spec.name} has the objectives {given}; use --knee or --min-mrr X")
+    if not isfinite(bound):
+        raise StudyError(f"{option}: {bound} is no bound; use a finite number")
+    column, array = spec.objectives.index(name), losses(points, spec)
+    rows = [i for i in range(len(points)) if array[i, column] <= OBJECTIVES[name].sign * bound]
+    if not rows:
+        nearest = points[int(array[:, column].argmin())].metrics[name]
+        raise StudyError(
+            f"{option}: no point of the front of {spec.name} has {name} of {bound:g} or better; "
+            f"the best there is has {nearest!r}"
+        )
+    return points[min(rows, key=lambda i: float(array[i, 1 - column]))]
+
+
+# --- in words --------------------------------------------------------------------------------------------
+
+
+def lines(picked: Picked) -> list[str]:
+    """What was picked, for people: the point, its model, and three lines of Python that use it."""
+    card, point = picked.model.card, picked.point
+    seeds = f" (mean ± sd of {picked.replicates} seeds)" if picked.replicates > 1 else ""
+    words = [
+        f"trial {point.trial} after {point.epoch} epochs: {_values(card.config)}",
+        f"{picked.part}: {', '.join(_value(picked, name) for name in METRICS)}{seeds}",
+        f"model: {picked.folder}, trained on {card.trained_on}; {card.measured_on}: {_metrics(card.metrics)}",
+    ]
+    if card.metrics != picked.recorded:
+        words.append(f"on record it has {_metrics(picked.recorded)}: the difference is rounding")
+    return [*words, "", *example(picked)]
+
+
+def example(picked: Picked) -> list[str]:
+    """Three lines of Python that load the model and recommend for one of its users."""
+    return [
+        "from study import load_model",
+        f"model = load_model({str(picked.folder)!r})",
+        f"print(model.recommend({_somebody(picked.model)!r}))",
+    ]
+
+
+def as_dict(picked: Picked) -> dict[str, Any]:
+    """What was picked, for a machine: JSON-ready."""
+    point = picked.point
+    return {
+        "trial": point.trial,
+        "epoch": point.epoch,
+        **point.metrics,
+        **{f"{name}_sd": sd for name, sd in picked.spread.items()},
+        "replicates": picked.replicates,
+        "split": picked.part,
+        "config": picked.model.card.config.as_dict(),
+        "folder": str(picked.folder),
+        "model": asdict(picked.model.card),
+        "example": example(picked),
+    }
+
+
+def _values(config: Config) -> str:
+    """The values that decide what is learned, by the names a spec has for them."""
+    values = {n: v for n, v in config.as_dict().items() if n not in TIMES and v is not None}
+    return ", ".join(f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in values.items())
+
+
+def _value(picked: Picked, name: str) -> str:
+    spread = picked.spread[name]
+    return f"{name} {written(picked.point.metrics[name])}" + (
+        "" if spread is None else f" ± {written(spread)}"
+    )
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {written(metrics[name])}" for name in METRICS)
+
+
+def _somebody(model: Model) -> str:
+    """The first user who has rated something that the model was trained on."""
+    return next(user for user in model.users if model.seen(user))

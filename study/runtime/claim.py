@@ -1,0 +1,46 @@
+"""Claim a study whose last driver cannot be seen from here: it may be dead, or slow.
+
+Its process is in another container or on another host. Only a minute of silence shows that it is dead.
+"""
+
+import logging
+import time
+
+from study.record.ledger import Ledger, TakenError
+from study.record.rows import SILENT_RUN_S
+
+LOOK_S = 1.0
+"""Interval between looks at the record: a live driver renews its run once a second."""
+
+PATIENCE_S = 10.0
+"""Silence of a driver after which the log says that the claim waits for it."""
+
+log = logging.getLogger("study.runtime")
+
+
+def claimed(ledger: Ledger) -> int:
+    """Claim the study for this process; return the number of the new run.
+
+    Waits while a driver that cannot be seen from here is silent, until the silence has lasted
+    `SILENT_RUN_S`. TakenError where that driver renews its run, or is seen to run.
+    """
+    heard: tuple[int, float] | None = None
+    told = False
+    while True:
+        try:
+            return ledger.claim()
+        except TakenError as taken:
+            run = taken.run
+            if run.owner.running is not None or heard not in (None, (run.run, run.renewed)):
+                raise
+        heard = run.run, run.renewed
+        if not told and run.silent_s > PATIENCE_S:
+            told = True
+            log.warning(
+                "%s: waiting for up to %.0f s; process %d on %s ran it and may be gone",
+                ledger.spec.name,
+                SILENT_RUN_S - run.silent_s,
+                run.owner.pid,
+                run.owner.host,
+            )
+        time.sleep(LOOK_S)

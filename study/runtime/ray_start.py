@@ -1,0 +1,102 @@
+"""Start and end Ray. Neither needs Ray Tune, which takes longer to import."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from tempfile import TemporaryDirectory
+from threading import current_thread, main_thread
+from typing import Any
+
+import ray
+
+from study.runtime import private_ray
+from study.runtime.placement import Node
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # with it, fit() returns on Ctrl-C as if nothing had happened
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # lanes have nothing to log; trials are in the Ledger
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@contextmanager
+def connected(spec: StudySpec) -> Iterator[bool]:
+    """Connect to Ray: the present connection, a private Ray on this machine, or the cluster. Yields True for
+    a private Ray.
+
+    Ray puts the working folder first on its workers' path, and below `uv run` it may read every file in it.
+    The driver works from an empty folder: a user's `analysis.py` must not replace our package, and a record
+    that is opened and closed as a plain file loses its locks (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    os.environ.update(ENVIRONMENT)
+    if ray.is_initialized():
+        yield False
+        return
+    address = spec.runtime.address
+    with (
+        TemporaryDirectory(prefix="study-") as empty,
+        chdir(empty),
+        _term_kept(),
+        _private(address) as private,
+    ):
+        try:
+            _init(address, private)
+            if address == "local":
+                private_ray.check_private([node.address for node in nodes()])
+            yield address == "local"
+        finally:
+            ray.shutdown()
+
+
+def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
+    """More arguments of `ray.init`: those that keep others out of a private Ray."""
+    return private_ray.private() if address == "local" else nullcontext({})
+
+
+def _init(address: str, more: Mapping[str, Any]) -> None:
+    """Call `ray.init`. StudyError for any error of Ray: it does not start, or is not there."""
+    try:
+        ray.init(
+            address=address,  # "local" starts a new Ray, even where a cluster runs on this machine
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level="CRITICAL",  # we report the end of a run; Ray would print it for each lane
+            **more,
+        )
+    except StudyError:
+        raise
+    except Exception as error:
+        said = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        raise StudyError(
+            f"runtime.address: {address!r}: Ray does not start, or is not there ({said}); `study doctor` "
+            'shows what is missing, and address = "inline" needs no Ray'
+        ) from error
+
+
+@contextmanager
+def _term_kept() -> Iterator[None]:
+    """Restore the handler of TERM: that of Ray ends the process without a message."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if current_thread() is main_thread() and before is not None:  # None: a handler that was set in C
+            signal.signal(signal.SIGTERM, before)
+
+
+def nodes() -> list[Node]:
+    """The machines of the Ray that this process is connected to."""
+    return [
+        Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["Resources"].get("CPU", 0.0),
+            node["Resources"].get("GPU", 0.0),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]

@@ -1,0 +1,222 @@
+"""One run of a study, from its spec to the end of its budget: in this process, or on Ray."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from study import limits
+from study.loop.budget import complete, done
+from study.loop.confirmation import begin
+from study.record.ledger import Ledger
+from study.record.location import holds_study
+from study.record.rows import Baseline
+from study.runtime import claim, inline
+from study.runtime.background import beside
+from study.runtime.heartbeat import beating, passed_on
+from study.runtime.placement import trains_on_this_cpu
+from study.signals import Interrupt
+from study.spec import StudySpec
+from study.spec.sections import Confirm
+from trainable.data.description import describe
+from trainable.data.interactions import Fold, Split
+from trainable.data.registry import load
+from trainable.engines.registry import prepare
+from trainable.job import Job
+from trainable.models.trivial import trivial, unbeatable
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a run: the study's folder, and the reason.
+
+    `complete` speaks of the study; `trained` says whether this run had anything to do, `interrupted`
+    whether a signal ended it. `report` is the page that was written, None where none was asked for.
+    """
+
+    folder: Path
+    reason: str
+    complete: bool
+    trained: bool
+    interrupted: bool = False
+    report: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Output that is written while Ray ends. `write` takes the study's folder and returns the report's page
+    or None; `ahead` imports its modules while Ray starts; `words` describe it to the user.
+    """
+
+    words: str
+    write: Callable[[Path], Path | None]
+    ahead: Callable[[], object]
+
+
+NOTHING = Finish("", write=lambda _folder: None, ahead=lambda: None)
+COMPILING = "compiling the training kernel, once per machine: about 10 s"
+
+Drive = Callable[[Ledger, int, Job, Path, Interrupt], str]
+"""Trains what a record has left, as a run, and returns why it ended."""
+
+Tell = Callable[[str], None]
+"""What says a line to the user."""
+
+Watch = Callable[[Path, Interrupt], AbstractContextManager[Tell]]
+"""Shows the study in a folder while it runs, and says what befalls it; a command's sets the farewell, too."""
+
+
+def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Tell]:
+    """A watch that shows and says nothing."""
+    return nullcontext(lambda _line: None)
+
+
+def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
+    """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
+
+    With `[confirm]` in the spec its front is then confirmed; a confirmation that has begun always resumes.
+    StudyError for a usage error: another spec under this name, data that cannot be had, a
+    second run of the same study, lanes that fit nowhere.
+
+    In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
+    """
+    limits.check(ray=spec.runtime.address == "local")
+    folder = (Path(home) / spec.name).absolute()
+    if holds_study(folder):
+        with closing(Ledger.read(folder)) as ledger:
+            ledger.check(spec)
+    split = _split(spec)
+    with closing(Ledger.open(spec, folder, baseline(spec, split, split.search))) as ledger:
+        return _claimed(ledger, split, folder, spec.confirm, watch=watch, finish=finish, search=True)
+
+
+def confirm(folder: Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
+    """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
+    with closing(Ledger.read(folder)) as ledger:
+        limits.check(ray=ledger.spec.runtime.address == "local")
+        asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
+        ledger.check(ledger.spec, baseline(ledger.spec, split, split.search))
+        return _claimed(ledger, split, folder.absolute(), asked, watch=watch, finish=finish, search=False)
+
+
+def _split(spec: StudySpec) -> Split:
+    return load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
+
+
+def _claimed(
+    ledger: Ledger,
+    split: Split,
+    folder: Path,
+    asked: Confirm | None,
+    *,
+    watch: Watch,
+    finish: Finish,
+    search: bool,
+) -> Outcome:
+    """Drive what is left of the search, and of the confirmation that is asked for, as its one owner."""
+    if (enough := _done(ledger, asked, search=search)) is not None:
+        return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
+    if asked is None and ledger.confirmation() is not None:
+        asked = Confirm()  # planned already: it resumes
+    number = claim.claimed(ledger)
+    interrupt, reason = Interrupt(), "failed"
+    try:
+        ledger.adopt(folder)
+        with (
+            watch(folder, interrupt) as tell,
+            beating(ledger, number, tell),
+            passed_on(interrupt, ledger, number, tell),
+        ):
+            with _place(ledger, number, interrupt, tell, finish.ahead) as drive:
+
+                def train(record: Ledger, work: Job) -> str:
+                    return drive(record, number, work, folder, interrupt)
+
+                reason = _trained(ledger, split, asked, train, search=search)
+                ledger.release(number, reason)  # the files written below name its end and reason
+                if finish.words:
+                    tell(finish.words)
+                written = beside(partial(finish.write, folder))
+            report = written.result()
+    except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
+        reason = "interrupted"
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        reason = f"failed: {error}"
+        raise
+    finally:
+        ledger.release(number, reason)
+    return Outcome(
+        folder,
+        reason,
+        complete=_done(ledger, asked, search=search) is not None,
+        trained=True,
+        interrupted=interrupt.asked,
+        report=report,
+    )
+
+
+def _trained(
+    ledger: Ledger, split: Split, asked: Confirm | None, train: Callable[[Ledger, Job], str], *, search: bool
+) -> str:
+    """Train the rest of the search and of the confirmation asked for; return the reason of the last end."""
+    reason = "nothing was left to train"
+    if search and complete(ledger) is None:
+        reason = train(ledger, job(ledger.spec, split.search))
+    if asked is not None and (not search or complete(ledger) is not None):
+        confirmation = begin(ledger, asked)
+        confirmation.fix(baseline(confirmation.spec, split, split.final))
+        if complete(confirmation) is None:
+            again = replace(job(confirmation.spec, split.final), by_user=True)
+            reason = train(confirmation, again)
+    return reason
+
+
+def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
+    """The reason that a study is complete, or None; without `search` only its confirmation counts."""
+    enough = complete(ledger) if search else "the front"
+    return done(enough, ledger.confirmation(), asked=asked is not None)
+
+
+def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
+    """The data as counted, and the trivial models on the part that `fold` is measured on."""
+    reference = trivial(fold)
+    data = asdict(describe(split)) | {"source": spec.data.source, "has_validation": split.has_validation}
+    data["warnings"] = [*data["warnings"], *unbeatable(reference, fold)]
+    return Baseline(data=data, reference=asdict(reference))
+
+
+def job(spec: StudySpec, fold: Fold) -> Job:
+    """What every lane trains."""
+    return Job(
+        fold=fold, seed=spec.search.seed, engine=spec.runtime.engine, slots=spec.runtime.slots_on("cpu")
+    )
+
+
+@contextmanager
+def _place(
+    ledger: Ledger, number: int, interrupt: Interrupt, tell: Tell, ahead: Callable[[], object]
+) -> Iterator[Drive]:
+    """The function that drives a record: in this process, or on one Ray for the search and its confirmation.
+
+    While Ray starts, threads compile the kernel for lanes on this machine's CPUs and call `ahead`.
+    """
+    runtime = ledger.spec.runtime
+    compile_kernel = partial(prepare, runtime.engine, partial(tell, COMPILING))
+    if runtime.address == "inline":
+        compile_kernel()
+        yield inline.drive
+        return
+    from study.runtime import ray_head, ray_start  # Ray takes a second to import, and may be absent
+
+    here = runtime.address == "local" and trains_on_this_cpu(runtime)
+    compiled = beside(compile_kernel if here else lambda: None)
+    beside(lambda: (compiled.exception(), ahead()))  # after it: two threads must not import SciPy at once
+    with ExitStack() as stack:
+        if stack.enter_context(ray_start.connected(ledger.spec)):
+            stack.enter_context(ray_head.attended(ray_head.addresses(), ledger, number, interrupt))
+        from study.runtime import tune
+
+        compiled.result()
+        yield tune.drive

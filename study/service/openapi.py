@@ -1,0 +1,156 @@
+"""The OpenAPI document: what the routes' types do not say by themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from study.service.schemas import (
+    Config,
+    Counts,
+    FrontPoint,
+    Growth,
+    Held,
+    Lane,
+    Measured,
+    Measurements,
+    News,
+    Point,
+    Problem,
+    StageProgress,
+    Study,
+    Summaries,
+    Summary,
+    Trial,
+    Trials,
+)
+from study.spec import StudySpec
+
+SPEC = {
+    "name": "mine",
+    "data": {"source": "ml-100k"},
+    "space": {"weight": {"logit": [0.5, 0.9997]}, "sharing": ["none", "both"]},
+    "budget": {"trials": 40},
+}
+
+SPEC_TOML = """name = "mine"
+
+[data]
+source = "ml-100k"
+
+[space]
+weight = { logit = [0.5, 0.9997] }
+sharing = ["none", "both"]
+
+[budget]
+trials = 40
+"""
+
+_SPEC = StudySpec.model_validate(SPEC)
+
+_BEGAN, _ENDED = "2026-01-31T12:00:00.000+00:00", "2026-01-31T12:00:09.500+00:00"
+
+_POINT = {"mrr": 0.412, "mrr_all": 0.081, "mse": 0.861}
+
+_CONFIG = Config(
+    weight=0.985, sharing="both", learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid",
+    batch_size=256, dim=32, hidden=64, epochs=20, evaluate_every=1,
+)  # fmt: skip
+
+_SUMMARY = Summary(
+    name="mine", fingerprint=_SPEC.fingerprint, state="running", reason="by process 4711 on head",
+    stage=StageProgress(
+        name="searching", done=1, planned=40, unit="trials", words="searching 1 of 40 trials"
+    ),
+    counts=Counts(completed=1, running=1), member_epochs=27, share=0.034, wall_s=12.5, left_s=355.0,
+    front=1, hypervolume=0.00364,
+)  # fmt: skip
+
+_STUDY = Study(
+    summary=_SUMMARY,
+    sampler="tpe",
+    objectives=("mrr", "mse"),
+    reference={"mrr": 0.302, "mrr_all": 0.057, "mse": 0.894},
+    front=[FrontPoint(trial=0, epoch=20, beats_trivial=True, test=None, config=_CONFIG, **_POINT)],
+    growth=[Growth(trial=0, at_s=9.5, hypervolume=0.00364)],
+    lanes=[Lane(lane="1.0", trials=[Held(trial=1, epoch=7, of=20)])],
+    confirmation=None,
+    job=None,
+    cursor="1_1.7",
+    spec=_SPEC.model_dump(mode="json", exclude_none=True),
+)
+
+_TRIAL = Trial(
+    trial=0, state="completed", reason="trained its 20 epochs", weight=0.985, sharing="both",
+    learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid", batch_size="256", dim=32,
+    hidden=64, max_epochs=20, epochs=20, epoch=20, started=_BEGAN, finished=_ENDED, lane="1.0", attempt=0,
+    mrr_sd=None, mrr_all_sd=None, mse_sd=None, front=True, wall_s=9.5, **_POINT,
+)  # fmt: skip
+
+_MEASURED = Measured(
+    trial=0, replicate=0, epoch=20, ranking_loss=0.262, rating_loss=0.803, joint_loss=0.27, wall_s=0.47,
+    **_POINT,
+)  # fmt: skip
+
+ANSWERS = {
+    "/studies": Summaries(total=1, offset=0, limit=1000, studies=[_SUMMARY]),
+    "/studies/{name}": _STUDY,
+    "/studies/{name}/trials": Trials(total=1, offset=0, limit=1000, rows=[_TRIAL]),
+    "/studies/{name}/measurements": Measurements(total=1, offset=0, limit=1000, rows=[_MEASURED]),
+}
+"""What a GET of each route answers as JSON."""
+
+EVENT = {
+    "event": "news",
+    "id": "1_1.7",
+    "data": News(points=[Point(trial=1, epoch=7, **_POINT)], trials=[]).model_dump_json(),
+}
+
+SPEC_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/StudySpec"},
+                "examples": {"mine": {"summary": "MovieLens-100K, 40 configurations", "value": SPEC}},
+            },
+            "application/toml": {
+                "schema": {"type": "string"},
+                "examples": {"mine": {"summary": "the same as TOML", "value": SPEC_TOML}},
+            },
+        },
+    }
+}
+
+SAID = {
+    400: "The request is not for this service, or is not HTTP as it should be.",
+    401: "A token is needed, and this is none, or one that has expired.",
+    403: "The token may not do this, or a browser sent it for another site.",
+    404: "There is no such study.",
+    406: "No form of the answer that was asked for.",
+    408: "The body did not come in time.",
+    409: "The study under this name asks another question, or is complete.",
+    413: "The body is too long.",
+    415: "The body is neither application/json nor application/toml.",
+    422: "Something in the request is not valid; a line for each mistake.",
+    503: "The record or what runs studies cannot be reached now.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What else a route may answer, for its description."""
+    return {status: {"model": Problem, "description": SAID[status]} for status in statuses}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the spec's own schema in it, and an example of each answer."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    made = FastAPI.openapi(app)
+    schema = StudySpec.model_json_schema(ref_template="#/components/schemas/{model}")
+    made["components"]["schemas"] |= {**schema.pop("$defs"), "StudySpec": schema}
+    for path, answer in ANSWERS.items():
+        told = made["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+        told["example"] = answer.model_dump(mode="json")
+    streamed = made["paths"]["/studies/{name}/events"]["get"]["responses"]["200"]["content"]
+    streamed["text/event-stream"]["example"] = EVENT
+    return made

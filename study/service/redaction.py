@@ -1,0 +1,34 @@
+"""Redact failures for read tokens: they see that something failed, not the reason.
+
+Reasons come from exceptions and job logs. They name paths, variables and hosts of the machine that runs the
+study, which only write tokens may see.
+"""
+
+from study.service.schemas import Job, JobState, Study, Summary
+
+ASK = "a token that may write shows why"
+JOB_SAID: dict[JobState, str] = {"failed": f"it failed; {ASK}", "unknown": f"not known now; {ASK}"}
+STATE_SAID = {
+    "failed": f"failed: {ASK}",
+    "unreadable": f"its record cannot be read; {ASK}",
+}
+PROBLEM = f"this cannot be answered now; {ASK}"
+
+
+def study(told: Study) -> Study:
+    """The study without the reason of a failure; itself where it has none."""
+    changes = {"summary": summary(told.summary), "job": None if told.job is None else job(told.job)}
+    same = changes["summary"] is told.summary and changes["job"] is told.job
+    return told if same else told.model_copy(update=changes)
+
+
+def summary(told: Summary) -> Summary:
+    """A line of the list without the reason of a failure."""
+    said = STATE_SAID.get(told.state)
+    return told if said is None else told.model_copy(update={"reason": said})
+
+
+def job(told: Job) -> Job:
+    """A job without words from its log or from Ray."""
+    said = JOB_SAID.get(told.state, "")
+    return told if told.said == said else told.model_copy(update={"said": said})

@@ -1,0 +1,144 @@
+"""A snapshot of a record as the answers of the service."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import numpy as np
+
+from analysis.front import hypervolume, non_dominated
+from analysis.objective import objectives, to_losses
+from study.record.front import candidates, losses
+from study.record.rows import Point, Record
+from study.service.cursor import Cursor
+from study.service.schemas import (
+    Config,
+    Confirmation,
+    Counts,
+    FrontPoint,
+    Growth,
+    Held,
+    Lane,
+    StageProgress,
+    Study,
+    Summary,
+    Tested,
+)
+from study.spec import StudySpec
+from study.status.snapshot import Snapshot
+
+MOST_GROWTH = 400
+"""Steps of the hypervolume that are told; more could not be told apart on a screen."""
+
+
+def summary_of(spec: StudySpec, seen: Snapshot | None) -> Summary:
+    """What a list shows of a study; `seen` is None where it was posted and has no record yet."""
+    if seen is None:
+        reason = "posted; no run has begun its record yet"
+        return Summary(
+            name=spec.name, fingerprint=spec.fingerprint, state="not begun", reason=reason, stage=None
+        )
+    return Summary(
+        name=spec.name,
+        fingerprint=spec.fingerprint,
+        state=seen.state,
+        reason=seen.reason,
+        stage=None if seen.stage is None else StageProgress(**asdict(seen.stage)),
+        counts=Counts.model_validate(seen.counts),
+        member_epochs=seen.member_epochs,
+        share=seen.share,
+        wall_s=seen.wall_s,
+        left_s=seen.left_s,
+        front=len(seen.front.points),
+        hypervolume=seen.front.hypervolume,
+    )
+
+
+def unreadable(name: str, reason: str) -> Summary:
+    """A study whose record cannot be read, and why."""
+    return Summary(name=name, fingerprint=None, state="unreadable", reason=reason, stage=None)
+
+
+def unread(name: str) -> Summary:
+    """A study whose record was not read yet."""
+    reason = "not read yet; ask again in a moment"
+    return Summary(name=name, fingerprint=None, state="unread", reason=reason, stage=None)
+
+
+def study_of(
+    spec: StudySpec,
+    seen: Snapshot | None,
+    summary: Summary,
+    records: Mapping[int, Record],
+    cursor: Cursor,
+) -> Study:
+    """The study as the service shows it, without its job."""
+    confirmation = None if seen is None else seen.confirmation
+    return Study(
+        summary=summary,
+        sampler=spec.search.sampler,
+        objectives=spec.objectives,
+        reference=None if seen is None else dict(seen.reference),
+        front=[] if seen is None else list(_front(seen)),
+        growth=[] if seen is None else growth(seen, records),
+        lanes=[] if seen is None else _lanes(seen),
+        confirmation=None if confirmation is None else Confirmation(**asdict(confirmation)),
+        job=None,
+        cursor=str(cursor),
+        spec=spec.model_dump(mode="json", exclude_none=True),
+    )
+
+
+def growth(seen: Snapshot, records: Mapping[int, Record]) -> list[Growth]:
+    """The hypervolume after each trial that ended, in the order in which they did, thinned to MOST_GROWTH.
+
+    Only what beats the reference can raise it, so only that is looked at.
+    """
+    spec, goals = seen.spec, objectives(seen.spec.objectives)
+    corner = to_losses([seen.reference[name] for name in spec.objectives], goals)
+    inside: dict[int, list[Point]] = {}
+    chosen = candidates(seen.points, seen.trials, spec)
+    for at in np.flatnonzero((losses(chosen, spec) < corner).all(axis=1)).tolist():
+        inside.setdefault(chosen[at].trial, []).append(chosen[at])
+    ended = sorted(
+        (r for r in records.values() if r.finished is not None),
+        key=lambda r: (r.finished or "", r.trial),
+    )
+    began = _earliest(r.started for r in records.values())
+    best, volume, steps = np.empty((0, 2)), 0.0, []
+    for record in ended:
+        if more := inside.get(record.trial):
+            both = np.vstack([best, losses(more, spec)])
+            best = both[non_dominated(both)]
+            volume = hypervolume(best, corner)
+        at_s = max(0.0, (datetime.fromisoformat(record.finished or "") - began).total_seconds())
+        steps.append(Growth(trial=record.trial, at_s=at_s, hypervolume=volume))
+    kept = np.unique(np.linspace(0, len(steps) - 1, min(MOST_GROWTH, len(steps))).round().astype(int))
+    return [steps[at] for at in kept]
+
+
+def _earliest(moments: Iterable[str | None]) -> datetime:
+    return min((datetime.fromisoformat(at) for at in moments if at), default=datetime.now(UTC))
+
+
+def _front(seen: Snapshot) -> Iterable[FrontPoint]:
+    for point, beats in zip(seen.front.points, seen.front.beats_trivial, strict=True):
+        config, test = seen.configs.get(point.trial), seen.tested.get((point.trial, point.epoch))
+        if config is not None:
+            yield FrontPoint(
+                trial=point.trial,
+                epoch=point.epoch,
+                **point.metrics,
+                beats_trivial=beats,
+                test=None if test is None else Tested.model_validate(test.as_dict()),
+                config=Config(**config.as_dict()),
+            )
+
+
+def _lanes(seen: Snapshot) -> list[Lane]:
+    """The lanes that train right now, and what each holds."""
+    held: dict[str, list[Held]] = {}
+    for occupant in seen.occupants:
+        trial = Held(trial=occupant.trial, epoch=occupant.epoch, of=occupant.of)
+        held.setdefault(occupant.lane, []).append(trial)
+    return [Lane(lane=lane, trials=trials) for lane, trials in sorted(held.items())]

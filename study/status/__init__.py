@@ -1,0 +1,1 @@
+"""How a study stands: snapshots, text, the live view, logs."""

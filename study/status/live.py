@@ -1,0 +1,107 @@
+"""A study while it runs: the live view in a terminal or a notebook, a log line elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+
+from rich.console import Console
+from rich.live import Live
+
+from study.printable import printable_lines
+from study.record.location import DATABASE_ERRORS
+from study.record.reader import Reader
+from study.signals import Interrupt
+from study.status.notebook import Cell
+from study.status.snapshot import Snapshot, snapshot
+from study.status.text import line, view
+from trainable.contract import StudyError
+
+LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
+COST = 20
+"""Looking at the record may take one part in so many of the time, however large it grows."""
+
+Show = Callable[[Snapshot], None]
+
+UNHEARD = (OSError, SystemExit)
+"""What printing raises where nobody reads stdout any more: Rich makes a SystemExit of a broken pipe."""
+
+
+@contextmanager
+def watch(
+    folder: Path, interrupt: Interrupt, *, console: Console, command: bool = True
+) -> Iterator[Callable[[str], None]]:
+    """Show the study in `folder` while the body runs it, for as long as there is somebody to show it to.
+
+    Yields a function that prints a line beside it. A second signal may end the process of a `command`.
+    """
+    ended = Event()
+    tell = partial(_tell, console)
+    live = Live(console=console, auto_refresh=False, transient=True)
+    every_s, show = _showing(console, live)
+    thread = Thread(target=_watch, args=(folder, ended, every_s, show, console.is_jupyter), name="progress")
+    if not console.is_jupyter:
+        live.start()
+    thread.start()
+    if command:
+        interrupt.farewell = partial(_farewell, live, tell)
+    try:
+        yield tell
+    finally:
+        ended.set()
+        thread.join()
+        with suppress(*UNHEARD):
+            live.stop()
+
+
+def _showing(console: Console, live: Live) -> tuple[float, Show]:
+    """The interval in seconds between updates, and the function that shows a study."""
+    if console.is_jupyter:
+        cell = Cell()
+        return LIVE_EVERY_S, lambda seen: cell.show(view(seen))
+    if console.is_terminal:
+        return LIVE_EVERY_S, lambda seen: live.update(view(seen), refresh=True)
+    return LOG_EVERY_S, lambda seen: _print(console, line(seen))
+
+
+def _print(console: Console, words: str) -> None:
+    console.print(printable_lines(words), soft_wrap=True, highlight=False, markup=False)
+
+
+def _tell(console: Console, words: str) -> None:
+    """Say a line, if anybody hears it: who says it has more to do."""
+    with suppress(*UNHEARD):
+        _print(console, words)
+
+
+def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
+    """Give the terminal back as it was, with the last words."""
+    with suppress(*UNHEARD):
+        live.stop()
+    tell(words)
+
+
+def _watch(folder: Path, ended: Event, every_s: float, show: Show, stays: bool) -> None:
+    """Show the study every `every_s` seconds until it has `ended`, or the output is closed.
+
+    An output that `stays` shows the end as well.
+    """
+    ledger, wait_s, over = None, every_s, False
+    with ExitStack() as stack:
+        while not over:
+            over = ended.wait(wait_s)
+            if over and not stays:
+                return
+            began = time.monotonic()
+            try:
+                ledger = ledger or stack.enter_context(closing(Reader.read(folder)))
+                seen = snapshot(ledger)
+            except (StudyError, *DATABASE_ERRORS):  # it is away, which whoever runs the study says
+                continue
+            try:
+                show(seen)
+            except UNHEARD:
+                return
+            wait_s = max(every_s, COST * (time.monotonic() - began))

@@ -1,0 +1,231 @@
+"""What fresh seeds say of the front, on points whose answers are known, and as the page shows it."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from scipy import stats
+
+from analysis.figures.confirmation import confirmed as draw
+from analysis.questions.confirmation import confirmation, outcomes
+from analysis.report.html import page
+from analysis.report.sections.confirmed import confirmed as section
+from analysis.report.sections.reproduce import reproduce
+from analysis.report.sections.verdict import verdict
+from analysis.tables import Tables
+
+SEARCH = {0: (0.30, 0.80), 1: (0.35, 0.85), 2: (0.40, 0.95), 3: (0.34, 0.86)}
+"""Trial → MRR and MSE in the search, after 5 epochs."""
+
+NOISE = np.array([-0.002, 0.001, 0.0, -0.001, 0.002])
+
+
+@pytest.fixture
+def confirmed(study):
+    """Writes a study of four points and their fresh seeds at `means`, with common noise and a wobble."""
+
+    def made(means, *, seeds=5, wobble=1e-4, **changes):
+        trials = [{"trial": t, "weight": 0.9 + t / 100} for t in SEARCH]
+        searched = [
+            {"trial": t, "replicate": 0, "epoch": 5, "mrr": mrr, "mse": mse}
+            for t, (mrr, mse) in SEARCH.items()
+        ]
+        again = [
+            {"trial": t, "replicate": r, "epoch": 5, "mrr": mrr + NOISE[r] + wobble * (-1) ** (r + t),
+             "mse": mse - NOISE[r] + wobble * (-1) ** (r // 2 + t)}
+            for t, (mrr, mse) in means.items() for r in range(seeds)
+        ]  # fmt: skip
+        return study(trials, searched, again, **changes)
+
+    return made
+
+
+def said(folder, section=section):
+    tables = Tables.load(folder)
+    (main,) = ElementTree.fromstring(page("made-up", [section(tables)])).iter("main")
+    return " ".join(" ".join(main.itertext()).split())
+
+
+def test_means_and_intervals_are_students(confirmed):
+    found = confirmation(Tables.load(confirmed(SEARCH)))
+    assert found.points["trial"].tolist() == [2, 1, 3, 0]
+    for values, mean, half in zip(found.values, found.means, found.halves, strict=True):
+        for i in range(2):
+            low, high = stats.ttest_1samp(values[:, i], 0).confidence_interval()
+            assert (mean[i] - half[i], mean[i] + half[i]) == pytest.approx((low, high))
+
+
+def test_what_differs_beyond_the_noise_is_decided(confirmed):
+    found = confirmation(Tables.load(confirmed(SEARCH)))
+    assert found.outcomes == ["stays", "stays", "dominated", "stays"]
+    assert found.non_dominated.tolist() == [True, True, False, True]
+    assert found.times.tolist() == [5, 5, 0, 5]
+
+
+def test_pairing_by_seed_decides_what_single_intervals_do_not(confirmed):
+    """Neighbours differ by less than the seeds' noise, which they share."""
+    near = {0: (0.340, 0.850), 1: (0.341, 0.851), 2: (0.342, 0.852), 3: (0.339, 0.853)}
+    found = confirmation(Tables.load(confirmed(near)))
+    assert (found.halves > 0.0015).all()
+    assert dict(zip(found.points["trial"], found.outcomes, strict=True)) == {
+        0: "stays", 1: "stays", 2: "stays", 3: "dominated"
+    }  # fmt: skip
+
+
+def test_what_noise_hides_is_undecided(confirmed):
+    found = confirmation(Tables.load(confirmed(dict.fromkeys(SEARCH, (0.34, 0.85)), wobble=0.003)))
+    assert found.outcomes == ["undecided"] * 4
+
+
+def test_the_p_values_behind_an_outcome_are_those_of_paired_t_tests():
+    """Turns as the larger p of the two objectives, times the two other points, crosses 5 %."""
+    rng = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(300):
+        losses = rng.normal(size=(3, 5, 2)) + np.array([1.1, 1.1]) * np.arange(3)[:, None, None]
+        tests = [[stats.ttest_rel(losses[i], losses[j]) for j in range(3) if j != i] for i in range(3)]
+        for i, outcome in enumerate(outcomes(losses)):
+            above = [np.where(t.statistic > 0, t.pvalue / 2, 1 - t.pvalue / 2) for t in tests[i]]
+            lost = 2 * min(p.max() for p in above)
+            stay = max(2 * (1 - p).min() for p in above)
+            wrong += outcome != ("stays" if stay <= 0.05 else "dominated" if lost <= 0.05 else "undecided")
+    assert wrong == 0
+
+
+def test_equal_points_do_not_hold_one_another_back(confirmed):
+    twice = SEARCH | {3: SEARCH[1]}
+    found = confirmation(Tables.load(confirmed(twice, wobble=0.0)))
+    assert found.outcomes == ["stays"] * 4
+
+
+def test_one_point_stays_and_one_seed_decides_nothing():
+    assert outcomes(np.array([[[1.0, 2.0]]])) == ["stays"]
+    assert outcomes(np.array([[[1.0, 2.0]], [[2.0, 3.0]]])) == ["undecided"] * 2
+
+
+def test_missing_seeds_leave_the_others(confirmed):
+    folder = confirmed(SEARCH | {1: (np.nan, 0.85)})
+    found = confirmation(Tables.load(folder))
+    assert found.points["trial"].tolist() == [2, 3, 0]
+    partial = np.array([[[0.0, 1.0]] * 3, [[0.9, 2.0], [1.0, 2.1], [np.nan, np.nan]]])
+    assert outcomes(partial) == ["stays", "dominated"]
+
+
+def test_points_without_a_common_seed_are_undecided():
+    nothing = [np.nan, np.nan]
+    apart = np.array([[[0.0, 1.0], [0.1, 1.1], nothing, nothing], [nothing, nothing, [5.0, 6.0], [5.1, 6.1]]])
+    assert outcomes(apart) == ["undecided"] * 2
+
+
+def test_shifts_are_means_over_points_seed_by_seed(confirmed):
+    moved = {t: (mrr + 0.02, mse + 0.01) for t, (mrr, mse) in SEARCH.items()}
+    mrr, mse = confirmation(Tables.load(confirmed(moved))).shifts
+    assert (mrr.effect, mse.effect) == (pytest.approx(0.02), pytest.approx(0.01))
+    assert mrr.high - mrr.effect == pytest.approx(stats.t.ppf(0.975, 4) * NOISE.std(ddof=1) / np.sqrt(5))
+    assert (mrr.n, mrr.scope) == (5, "4 points, validation to test")
+
+
+def test_the_page_says_what_stays_what_moved_and_against_what(confirmed):
+    moved = {t: (mrr + 0.02, mse + 0.01) for t, (mrr, mse) in SEARCH.items()}
+    words = said(confirmed(moved))
+    assert "Trained again with 5 fresh seeds, 3 of 4 points are non-dominated on test by the means." in words
+    assert "noise of the seeds: 3 non-dominated, 1 dominated, 0 too near" in words
+    assert "The test set was opened 2025-02-03T04:05:06+00:00, once." in words
+    assert "MRR (first hit) got better by +0.020 [+0.018, +0.022] and MSE got worse by +0.010" in words
+    assert "The trivial models moved by +0.016 in MRR (first hit) and +0.019 in MSE" in words
+    assert "the points moved by +0.004 in MRR (first hit) and −0.009 in MSE" in words
+    assert "0.420 [0.418, 0.422]" in words
+    assert "exploratory: fewer than 6 seeds" in words
+
+
+def test_the_verdict_speaks_of_the_confirmed_points(confirmed):
+    words = said(confirmed(SEARCH), verdict)
+    assert "Trained again with 5 fresh seeds" in words
+    assert "One seed per configuration" not in words
+
+
+def test_a_split_without_validation_says_so(confirmed):
+    data = {"source": "ml-100k", "split": "ps1", "sha256": "0", "users": 1, "items": 1, "train": 1,
+            "validation": 0, "test": 1, "has_validation": False, "warnings": []}  # fmt: skip
+    words = said(confirmed(SEARCH, data=data, split="test"))
+    assert "no validation part: the points were chosen on the test set" in words
+    assert "From the search to test" in words
+    assert "trivial models moved" not in words
+
+
+def test_one_seed_has_no_interval(confirmed):
+    words = said(confirmed(SEARCH, seeds=1))
+    assert "One seed gives no interval and decides nothing." in words
+    assert "none from one seed" in words
+    assert "∞" not in words
+
+
+def test_what_was_planned_and_lacks_a_value_is_counted(confirmed):
+    folder = confirmed(SEARCH)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["confirmation"]["points"] += [
+        {"trial": 3, "epoch": 4, "why": "on the front", "state": "failed"},
+        {"trial": 2, "epoch": 4, "why": "on the front", "state": "not begun"},
+    ]
+    manifest["confirmation"]["replicates"] = 6
+    path.write_text(json.dumps(manifest))
+    words = said(folder)
+    assert "2 of 6 points lack a value (1 failed, 1 not begun)." in words
+    assert "4 of 6 planned points have test values. Trained again with" in words
+    assert "Not every point has all 6 seeds" in words
+
+
+def test_what_was_found_after_the_test_set_was_opened_is_not_confirmed(confirmed):
+    folder = confirmed(SEARCH)
+    assert "Not confirmed" not in said(folder)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["confirmation"]["found_later"] = 2
+    path.write_text(json.dumps(manifest))
+    assert "found after the test set was opened, which is once a study. A study under another" in said(folder)
+
+
+def test_a_study_not_confirmed_names_the_command(search):
+    assert "Not confirmed yet: study confirm made-up" in said(search)
+
+
+def test_an_opened_test_set_without_values_is_said(search):
+    path = search / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_opened": "2025-02-03T04:05:06+00:00"}))
+    assert "opened 2025-02-03T04:05:06+00:00; no point has been measured on it yet" in said(search)
+
+
+def test_the_figure_shows_every_mean_with_its_bars_and_where_it_came_from(confirmed):
+    tables = Tables.load(confirmed(SEARCH))
+    found = confirmation(tables)
+    axes = draw(tables, found).figure.axes[0]
+    bars = [path for c in axes.collections if isinstance(c, LineCollection) for path in c.get_segments()]
+    for mean, half, (_, point) in zip(found.means, found.halves, found.points.iterrows(), strict=True):
+        (y, x), (up, right) = mean, half
+        for path in (
+            ([x - right, y], [x + right, y]),
+            ([x, y - up], [x, y + up]),
+            ([point["mse"], point["mrr"]], [x, y]),
+        ):
+            assert any(np.allclose(path, bar) for bar in bars)
+    assert axes.get_xlabel() == "← better    MSE, test (rating steps²)"
+
+
+def test_the_figure_is_the_same_twice_and_draws_one_point_of_one_seed(confirmed):
+    tables = Tables.load(confirmed({1: (0.35, 0.85)}, seeds=1))
+    drawing = draw(tables, confirmation(tables))
+    assert drawing.svg() == draw(tables, confirmation(tables)).svg()
+    assert "Bars" not in drawing.caption
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_commands_confirm_where_a_run_does_not(confirmed_search, asked):
+    path = confirmed_search / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"spec": {"confirm": {"points": 2}} if asked else {}}))
+    commands = reproduce(Tables.load(confirmed_search)).blocks[0].text.splitlines()
+    assert commands[0].startswith("study run ")
+    assert ("study confirm made-up" in commands) != asked

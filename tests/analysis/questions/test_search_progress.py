@@ -1,0 +1,119 @@
+"""How a search came to its hypervolume, against hypervolumes taken anew; and curves that fit their frame."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from analysis import text
+from analysis.front import hypervolume
+from analysis.objective import to_losses
+from analysis.questions.hypervolume_history import growth
+from analysis.report.sections.curves import curves
+from analysis.report.sections.search import search as section
+from analysis.tables import Tables
+
+BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def searched(study, *, trials=20, **changes):
+    """A study whose trials ended in another order than they began, a minute apart, with 1 to 3 epochs."""
+    rng = np.random.default_rng(3)
+    order = rng.permutation(trials)
+    rows = [
+        {
+            "trial": t,
+            "started": BEGAN.isoformat(),
+            "finished": (BEGAN + timedelta(minutes=int(order[t]) + 1)).isoformat(),
+        }
+        for t in range(trials)
+    ]
+    measured = [
+        {
+            "trial": t,
+            "replicate": 0,
+            "epoch": e,
+            "mrr": 0.2 + 0.3 * rng.random(),
+            "mse": 0.7 + 0.3 * rng.random(),
+        }
+        for t in range(trials)
+        for e in range(1, 2 + t % 3)
+    ]
+    epochs = sum(1 + t % 3 for t in range(trials))
+    return Tables.load(study(rows, measured, **{"member_epochs": 2 * epochs} | changes)), order
+
+
+def test_hypervolume_is_that_of_all_trials_that_had_ended(study):
+    tables, order = searched(study)
+    grown = growth(tables)
+    corner = to_losses(tables.reference, tables.goals)
+    for at, value in zip(grown["trials"], grown["hypervolume"], strict=True):
+        rows = tables.evaluated[order[tables.evaluated["trial"].astype(int)] < at]
+        assert value == pytest.approx(hypervolume(tables.losses(rows), corner))
+    assert grown["hypervolume"].iloc[-1] == pytest.approx(tables.hypervolume)
+    assert grown["wall_s"].tolist() == [60.0 * at for at in range(1, 21)]
+
+
+def test_the_section_says_what_the_growth_gives(study):
+    tables, _ = searched(study)
+    grown, made = growth(tables), section(tables)
+    half, end = grown["epochs"].iloc[-1] / 2, grown["hypervolume"].iloc[-1]
+    before = grown.loc[grown["epochs"] <= half, "hypervolume"].iloc[-1]
+    assert made.numbers["at_half"] == pytest.approx(before / end)
+    assert f"gave {text.percent(before / end)} of the final hypervolume, {end:.5f}" in made.blocks[0].text
+
+
+def test_the_data_name_the_trials_that_raised_the_hypervolume(study):
+    """One raised it, and the end, which did not, is shown too."""
+    trials = [
+        {"trial": t, "finished": (BEGAN + timedelta(minutes=t)).isoformat(), "started": BEGAN.isoformat()}
+        for t in range(3)
+    ]
+    measured = [
+        {"trial": t, "replicate": 0, "epoch": 1, "mrr": 0.4 - t / 100, "mse": 0.8 + t / 100} for t in range(3)
+    ]
+    grid = section(Tables.load(study(trials, measured))).blocks[2]
+    assert [row[0] for row in grid.rows] == ["0", "2"]
+    assert "at 1 trial that raised it, and at the end" in grid.caption
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"),
+    [(0, "No trial has ended"), (2, "2 trials show no trend"), (20, "of the final hypervolume")],
+)  # fmt: skip
+def test_what_is_said_of_it(study, trials, said):
+    if trials:
+        tables, _ = searched(study, trials=trials, reference={"mrr": 0.1, "mse": 1.2})
+    else:
+        tables = Tables.load(study([], []))
+    assert said in section(tables).blocks[0].text
+
+
+def test_nothing_better_than_the_trivial_models_is_no_progress(study):
+    tables, _ = searched(study, reference={"mrr": 0.9, "mse": 0.1})
+    assert "stays 0" in section(tables).blocks[0].text
+
+
+def test_trials_that_run_have_no_end_yet(study):
+    rows = [{"trial": 0, "state": "running", "finished": None}]
+    tables = Tables.load(study(rows, [{"trial": 0, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}]))
+    assert not len(growth(tables))
+
+
+def test_curves_of_the_front_lie_in_the_frame_where_they_matter(search):
+    tables = Tables.load(search)
+    drawing = next(block for block in curves(tables).blocks if block.form == "drawing")
+    for axes, goal, reference in zip(drawing.figure.axes, tables.goals, tables.reference, strict=True):
+        low, high = axes.get_ylim()
+        assert low < reference < high
+        for line in axes.lines[1:]:
+            assert low < line.get_ydata()[-1] < high
+        drawn = {tuple(at) for marks in axes.collections for at in marks.get_offsets().tolist()}
+        assert drawn <= set(zip(tables.front["epoch"], tables.front[goal.name], strict=True))
+
+
+def test_one_epoch_has_no_curves(study):
+    tables = Tables.load(
+        study([{"trial": 0}], [{"trial": 0, "replicate": 0, "epoch": 7, "mrr": 0.3, "mse": 0.8}])
+    )
+    assert "no curves to show" in curves(tables).blocks[0].text

@@ -1,0 +1,118 @@
+"""Unusual input files and places: byte order marks, pipes, long paths, silent servers."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from command import study as command
+from formula import BASELINE, SPEC
+from silent import silent
+
+from study.client import Client
+from study.record.ledger import Ledger
+from study.record.sqlite import LONGEST_PATH, AwayError
+from study.record.version_tokens import Marks
+from study.service.submission import JSON, TOML, parsed
+from study.spec import SpecError, StudySpec
+from trainable.contract import StudyError
+from trainable.data.registry import load
+
+BOM = b"\xef\xbb\xbf"
+
+
+def test_a_byte_order_mark_before_a_spec_is_no_part_of_it(tmp_path: Path):
+    """As editors on Windows write one. Catches: "is not valid TOML", and lines that are counted wrong."""
+    path = tmp_path / "formula.toml"
+    path.write_bytes(BOM + SPEC.encode())
+    spec = StudySpec.load(path)
+    assert spec == parsed(BOM + SPEC.encode(), TOML, data=None) == StudySpec.from_text(SPEC, where="x")
+    text = spec.model_dump_json(exclude_none=True).encode()
+    assert parsed(BOM + text, JSON, data=None) == spec
+    assert StudySpec.from_json((BOM + text).decode(), where="x") == spec
+    path.write_bytes(BOM + b"nmae = 'x'\n" + SPEC.encode())
+    with pytest.raises(SpecError, match=r"^nmae: unknown key; .*formula.toml:1"):
+        StudySpec.load(path)
+
+
+@pytest.mark.timeout(60)  # for code that waits
+@pytest.mark.parametrize("name", ["pipe", "folder"])
+def test_what_is_no_file_is_never_read(name: str, tmp_path: Path):
+    """A named pipe without a writer. Catches: a command, or a service, that hangs."""
+    for suffix in (".toml", ".csv", ".parquet"):
+        path = tmp_path / f"{name}{suffix}"
+        os.mkfifo(path) if name == "pipe" else path.mkdir()
+    said = {"pipe": "it is a named pipe; give a", "folder": "it is a folder; give a"}[name]
+    for suffix in (".csv", ".parquet"):
+        with pytest.raises(StudyError, match=said):
+            load(str(tmp_path / f"{name}{suffix}"), split="per-user", split_seed=0)
+    with pytest.raises(SpecError, match=said):
+        StudySpec.load(tmp_path / f"{name}.toml")
+    with pytest.raises(SpecError, match=said):
+        Client("http://127.0.0.1:1").post(tmp_path / f"{name}.toml")
+
+
+def test_a_pipe_of_a_shell_is_read(tmp_path: Path):
+    """As in `study run <(sed … study.toml)`."""
+    ours, theirs = os.pipe()
+    os.write(theirs, SPEC.encode())
+    os.close(theirs)
+    try:
+        assert StudySpec.load(f"/dev/fd/{ours}").name == "formula"
+    finally:
+        os.close(ours)
+
+
+def deep(home: Path, size: int) -> Path:
+    """A folder for the study "formula" below `home` whose full path has this many bytes."""
+    while (left := size - len(os.fsencode(home / "formula"))) > 0:
+        home /= "d" * (left - 1 if left < 200 else 150)
+    (home / "formula").mkdir(parents=True)
+    return home / "formula"
+
+
+def test_a_path_that_sqlite_cannot_open_is_said_to_be_too_long(tmp_path: Path):
+    """Catches: "its disk fails", and a run that waits for the disk."""
+    spec = StudySpec.from_text(SPEC, where="test")
+    room = LONGEST_PATH - len("/.ledger.db.1234567")
+    Ledger.open(spec, deep(tmp_path / "fits", room), BASELINE).close()
+    with pytest.raises(StudyError, match=rf"has \d+ bytes, and SQLite .* {LONGEST_PATH};"):
+        Ledger.open(spec, deep(tmp_path / "not", LONGEST_PATH), BASELINE)
+
+
+def elsewhere(home: Path, name: str, port: int) -> Path:
+    """The folder of a study whose record is in a PostgreSQL at that port."""
+    folder = home / name
+    folder.mkdir(parents=True)
+    url = f"postgresql://nobody@127.0.0.1:{port}/none"
+    (folder / "study.toml").write_text(f'{SPEC.replace("formula", name)}\n[storage]\nurl = "{url}"\n')
+    return folder
+
+
+def test_a_list_asks_a_silent_server_once(tmp_path: Path):
+    """Catches: ten seconds for each of its studies."""
+    with silent() as server:
+        for name in "abcd":
+            elsewhere(tmp_path / "studies", name, server.port)
+        ended = command("list", cwd=tmp_path)
+        assert len(server.callers) == 1
+    assert ended.code == 0, ended
+    lines = ended.err.splitlines()
+    assert [line[:3] for line in lines] == ["a: ", "b: ", "c: ", "d: "]
+    assert all("the PostgreSQL server at 127.0.0.1, database none does not answer" in line for line in lines)
+
+
+def test_databases_are_asked_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Catches: one that is asked only when another has been given up."""
+    together = Barrier(2, timeout=30)
+
+    def silent_until_both_are_asked(*_: object) -> None:
+        together.wait()
+        raise AwayError("it does not answer")
+
+    monkeypatch.setattr("study.record.version_tokens._of_database", silent_until_both_are_asked)
+    folders = [elsewhere(tmp_path, name, port) for name, port in (("a", 1), ("b", 2))]
+    with closing(Marks()) as marks:
+        found = marks.all(folders)
+    assert [str(found[folder]) for folder in folders] == ["it does not answer"] * 2

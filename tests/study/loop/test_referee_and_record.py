@@ -1,0 +1,865 @@
+"""Law 5: kill anything at any moment; the Ledger ends with exactly the budgeted trials."""
+
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import sqlalchemy as sa
+from formula import FormulaLane, measure
+from law5 import judged_again
+
+from study.loop.budget import complete
+from study.loop.referee import FRUITLESS_STARTS, Referee
+from study.loop.retries import STARTS
+from study.record.front import candidates
+from study.record.ledger import Ledger
+from study.record.tables import ATTRIBUTES, runs
+from study.status.snapshot import snapshot
+from trainable.contract import Fault, Held, StudyError
+
+
+class Clock:
+    """A monotonic clock that goes when it is told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 0.001
+        return self.now
+
+
+def drive(referee, lanes, most=500):
+    """Let the lanes take turns until the study is over; fails the test where it never is."""
+    for turn in range(most):
+        lanes[turn % len(lanes)].advance(referee.exchange)
+        if referee.over is not None:
+            return referee.over
+    pytest.fail(f"not over after {most} turns")
+
+
+def check(ledger: Ledger):
+    """The record as law 5 wants it: every budgeted trial once, ended, and measured as if alone."""
+    records = ledger.records()
+    spec = ledger.spec
+    assert [r.trial for r in records] == list(range(spec.budget.trials))
+    stopped = {said.decision.trial: said for said in ledger.judgements() if said.decision.verdict == "stop"}
+    for r in records:
+        if r.trial in stopped:
+            said = stopped[r.trial]
+            assert (r.state, r.epochs, r.reason) == ("stopped", said.epoch, said.decision.reason)
+        else:
+            assert (r.state, r.epochs) == ("completed", r.config.epochs)
+    expected = {
+        (r.trial, replicate, epoch): measure(r.config, r.trial, replicate, epoch)
+        for r in records
+        for replicate in range(spec.search.replicates)
+        for epoch in range(1, r.epochs + 1)
+        if r.config.measured_at(epoch)
+    }
+    found = list(ledger.measurements())
+    assert {(m.trial, m.replicate, m.epoch): m for m in found} == expected
+    assert len(found) == len(expected)
+    assert {len(t.values) for t in ledger._optuna.trials} == {2}
+    assert complete(ledger) is not None
+
+
+@pytest.mark.parametrize(
+    "overrides", [(), ("search.replicates=3", "train.evaluate_every=3"), ("search.sampler=tpe",)]
+)
+@pytest.mark.parametrize(("lanes", "slots"), [(1, 1), (3, 2)])
+def test_an_undisturbed_study_ends_complete(open_ledger, overrides, lanes, slots):
+    """Catches: an end that is not recorded, a budget that is not met."""
+    ledger = open_ledger(*overrides)
+    run = ledger.claim()
+    over = drive(Referee(ledger, run), [FormulaLane(f"{run}.{i}", slots) for i in range(lanes)])
+    assert over == "trials: 6 of 6"
+    check(ledger)
+
+
+class Storm:
+    """A study in which lanes, answers, the referee and whole runs are lost at random."""
+
+    EVENTS: ClassVar = {
+        "advance": 60,
+        "kill": 4,
+        "lose": 4,
+        "repeat": 8,
+        "referee": 4,
+        "silence": 2,
+        "begin": 1,
+    }
+
+    def __init__(self, open_ledger, seed, *overrides):
+        self.open_ledger = partial(open_ledger, "search.replicates=2", *overrides)
+        self.chance, self.clock, self.said = random.Random(seed), Clock(), []
+        self.ledger = self.open_ledger()
+        self.begin()
+
+    def begin(self):
+        """A new run, the last one having left as a killed one does."""
+        for run in self.ledger.runs():
+            self.ledger.release(run.run, "killed")
+        self.ledger.close()
+        self.ledger = self.open_ledger()
+        self.run = self.ledger.claim()
+        self.lanes = [FormulaLane(f"{self.run}.{i}", slots=2) for i in range(3)]
+        self.referee()
+
+    def referee(self):
+        self.judge = Referee(self.ledger, self.run, clock=self.clock)
+
+    def advance(self):
+        self.chance.choice(self.lanes).advance(self.judge.exchange)
+
+    def kill(self):
+        i = self.chance.randrange(len(self.lanes))
+        self.lanes[i] = self.lanes[i].reborn()
+
+    def lose(self):
+        """A lane dies with the answer on its way."""
+        i = self.chance.randrange(len(self.lanes))
+        self.lanes[i].call(self.judge.exchange)
+        self.lanes[i] = self.lanes[i].reborn()
+
+    def repeat(self):
+        """Ray makes a call again."""
+        lane = self.chance.choice(self.lanes)
+        lane.call(self.judge.exchange)
+        lane.advance(self.judge.exchange)
+
+    def silence(self):
+        self.clock.now += 61
+
+    def rage(self, events):
+        for name in self.chance.choices(list(self.EVENTS), list(self.EVENTS.values()), k=events):
+            getattr(self, name)()
+            before, self.said = self.said, self.ledger.judgements()
+            assert self.said[: len(before)] == before
+            if (self.judge.over or "").startswith("failed"):
+                self.begin()
+        if self.judge.over is None:
+            self.silence()
+            drive(self.judge, self.lanes)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_killed_the_record_ends_as_budgeted(open_ledger, seed):
+    """Catches: a lost trial not leased again, a repeated call counted twice, a silent lane waited for."""
+    storm = Storm(open_ledger, seed)
+    storm.rage(events=150)
+    check(storm.ledger)
+
+
+HALVING = (
+    "stopping.rule=pareto-asha",
+    "stopping.min_epochs=1",
+    "stopping.reduction_factor=2",
+    "budget.trials=10",
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_killed_what_the_rule_said_stands(open_ledger, seed):
+    """Catches: a trial judged twice, a rung rebuilt in another order, a stop that a resumed run forgot."""
+    storm = Storm(open_ledger, seed, *HALVING)
+    storm.rage(events=150)
+    check(storm.ledger)
+    said = [judgement.decision for judgement in storm.ledger.judgements()]
+    assert len({(j.epoch, j.decision.trial) for j in storm.ledger.judgements()}) == len(said)
+    assert {decision.verdict for decision in said} == {"go", "stop"}
+    assert list(judged_again(storm.ledger)) == said
+
+
+def test_a_repeated_call_changes_nothing(open_ledger):
+    """Catches: an attempt or a trial counted per call instead of per lease."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=2)
+    lane.advance(referee.exchange)
+    first = lane.call(referee.exchange)
+    before = ledger.records()
+    assert lane.call(referee.exchange) == first
+    assert ledger.records() == before
+
+
+def test_an_answer_that_was_lost_is_given_again(open_ledger):
+    """Catches: a new attempt for a lane that has only missed the answer, and the old one for a new lane."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    lane.leases.clear(), lane.epochs.clear(), lane.unsent.clear()
+    leases = lane.call(referee.exchange).leases
+    assert [(lease.trial, lease.attempt) for lease in leases] == [(0, 1)]
+    reborn = lane.reborn()
+    leases = reborn.call(referee.exchange).leases
+    assert [(lease.trial, lease.attempt) for lease in leases] == [(0, 2)]
+
+
+def test_a_lane_with_fewer_slots_gives_up_what_it_cannot_hold(open_ledger):
+    """Catches trials that stay leased to a lane whose memory ran out, and leases to slots that are gone."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=4)
+    assert len(lane.advance(referee.exchange).leases) == 4
+    lane.leases.clear(), lane.epochs.clear(), lane.unsent.clear()
+    lane.slots = 1
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [0]
+    other = FormulaLane(f"{run}.1", slots=4)
+    assert [lease.trial for lease in other.advance(referee.exchange).leases] == [1, 2, 3, 4]
+
+
+def test_a_replaced_incarnation_is_refused(open_ledger):
+    """Catches: a lane that was cut off and comes back while its successor trains the same trial."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
+    old.advance(referee.exchange)
+    new = old.reborn()
+    new.advance(referee.exchange)
+    answer = old.call(referee.exchange)
+    assert answer.over
+    assert [d.verdict for d in answer.decisions] == ["drop"]
+    assert list(ledger.measurements()) == []
+
+
+def test_an_attempt_that_was_given_up_is_dropped(open_ledger):
+    """A lane that is restored from a checkpoint older than the record. Catches: two attempts mixed in one."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
+    old.advance(referee.exchange)
+    new = old.reborn()
+    assert [lease.attempt for lease in new.advance(referee.exchange).leases] == [2]
+    old.incarnation = FormulaLane("another").incarnation
+    answer = old.call(referee.exchange)
+    assert [d.verdict for d in answer.decisions] == ["drop"]
+    assert [(lease.trial, lease.attempt) for lease in answer.leases] == [(0, 3)]
+
+
+def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
+    """Catches: a lease that never expires, and two lanes that train one trial."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    silent, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
+    silent.advance(referee.exchange), silent.advance(referee.exchange)
+    clock.now += 61
+    (lease,) = other.advance(referee.exchange).leases
+    assert (lease.trial, lease.attempt) == (0, 2)
+    (decision,) = silent.advance(referee.exchange).decisions
+    assert (decision.verdict, decision.reason) == ("drop", "no longer leased to this lane")
+
+
+def test_a_trial_whose_lane_is_lost_again_and_again_fails_with_its_reason(open_ledger):
+    """A trial that kills whoever trains it. Catches: a poisoned trial that is handed on for ever."""
+    ledger = open_ledger("budget.trials=1")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    for _ in range(STARTS["lane"]):
+        assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [0]
+        lane.advance(referee.exchange)  # a measurement: it is not the lane that fails
+        lane = lane.reborn()
+    lane.advance(referee.exchange)
+    assert referee.over == "trials: 1 of 1"
+    (record,) = ledger.records()
+    assert (record.state, record.faults) == ("failed", {"lane": STARTS["lane"]})
+    assert record.reason.startswith(f"its lane was lost, start {STARTS['lane']} of {STARTS['lane']} that may")
+    assert candidates(ledger.points(), {0: record}, ledger.spec) == []
+
+
+@pytest.mark.parametrize("kind", ["memory", "error"])
+def test_a_fault_is_tried_again_counted_and_capped(open_ledger, kind):
+    """Across a new run too. Catches: a count that is kept in memory only."""
+    ledger = open_ledger("budget.trials=1")
+    run = ledger.claim()
+    lane, starts = FormulaLane(f"{run}.0"), []
+    for start in range(STARTS[kind]):
+        referee = Referee(ledger, run)
+        (lease,) = lane.advance(referee.exchange).leases
+        starts.append((lease.trial, lease.attempt))
+        fault = Held(lease.trial, lease.attempt, 1, Fault(kind, "Boom: too much"))
+        answer = Referee(ledger, run).exchange(lane.name, lane.incarnation, (fault,), (), 0)
+        (decision,) = answer.decisions
+        assert decision.verdict == ("fail" if start + 1 == STARTS[kind] else "drop")
+        assert decision.reason.endswith(": Boom: too much")
+        lane.leases.clear()
+    assert starts == [(0, attempt) for attempt in range(1, STARTS[kind] + 1)]
+    (record,) = ledger.records()
+    assert (record.state, record.reason) == ("failed", decision.reason)
+    assert complete(ledger) == "trials: 1 of 1"
+
+
+def test_a_faulty_trial_frees_no_second_slot(open_ledger):
+    """Catches: a lane with one slot that is leased two trials after a fault."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    (lease,) = lane.advance(referee.exchange).leases
+    fault = Held(lease.trial, lease.attempt, 1, Fault("error", "Boom"))
+    answer = referee.exchange(lane.name, lane.incarnation, (fault,), (), 1)
+    assert [(x.trial, x.attempt) for x in answer.leases] == [(0, 2)]
+
+
+def test_slow_epochs_stretch_the_lease(open_ledger):
+    """Catches: a lease as long for an epoch of a minute as for one of a moment."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    slow, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
+    slow.epoch_s = 20.0
+    slow.advance(referee.exchange), slow.advance(referee.exchange)
+    clock.now += 150
+    other.advance(referee.exchange)
+    assert [d.verdict for d in slow.advance(referee.exchange).decisions] == ["go"]
+
+
+def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
+    """Catches: a lane that is started for ever."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    for _ in range(FRUITLESS_STARTS):
+        lane.advance(referee.exchange)
+        lane = lane.reborn()
+    assert referee.over is None
+    lane.advance(referee.exchange)
+    assert referee.over == f"failed: lane {run}.0 started 9 times without getting any further"
+
+
+class DyingLane(FormulaLane):
+    """One that dies of each trial in `kills`, after the epoch that is named there, and of more than `room`
+    trials at once; with `saves` it goes on where it was.
+    """
+
+    def __init__(self, name, slots, kills, *, room=100, saves=False):
+        super().__init__(name, slots)
+        self._kills, self._room, self._saves = kills, room, saves
+
+    def advance(self, exchange):
+        answer = self.call(exchange)
+        trains = {d.trial: self.epochs[d.trial] for d in answer.decisions if d.verdict == "go"}
+        trains |= {lease.trial: 0 for lease in answer.leases}
+        if len(trains) > self._room or any(self._kills.get(n) == epoch for n, epoch in trains.items()):
+            self.incarnation = self.reborn().incarnation
+            if not self._saves:
+                self.leases, self.epochs, self.unsent = {}, {}, []
+        else:
+            self.obey(answer)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("lanes", "slots", "killers"),
+    [
+        (1, 1, {0}),
+        (1, 1, {3, 4}),
+        (1, 2, {0, 1}),
+        (1, 4, {2, 3, 7}),
+        (1, 12, {11}),
+        (2, 4, {6}),
+        (3, 2, {2, 5, 7}),
+    ],
+)
+def test_a_trial_that_kills_its_lane_at_once_fails_and_takes_no_other_with_it(
+    open_ledger, lanes, slots, killers
+):
+    """One too large for the machine, say. Catches: neighbours that fail with it, and a run that ends."""
+    ledger = open_ledger("budget.trials=16" if slots < 12 else "budget.trials=12")
+    run = ledger.claim()
+    dying = [DyingLane(f"{run}.{i}", slots, dict.fromkeys(killers, 0)) for i in range(lanes)]
+    assert drive(Referee(ledger, run), dying) == complete(ledger)
+    failed = [r for r in ledger.records() if r.trial in killers]
+    assert {(r.state, r.faults["deadly"], r.epochs) for r in failed} == {("failed", STARTS["deadly"], 0)}
+    assert all(r.reason.startswith("it killed its lane, start 3 of 3 that may end so") for r in failed)
+    others = [r for r in ledger.records() if r.trial not in killers]
+    assert {(r.state, "deadly" in r.faults) for r in others} == {("completed", False)}
+    assert max(r.faults.get("lane", 0) for r in others) < STARTS["lane"] / 2
+    assert {(m.trial, m.epoch) for m in ledger.measurements()} == {
+        (r.trial, epoch) for r in others for epoch in range(1, r.epochs + 1)
+    }
+
+
+@pytest.mark.parametrize("saves", [False, True])
+@pytest.mark.parametrize(("lanes", "slots"), [(1, 1), (1, 6), (2, 3)])
+def test_a_trial_that_kills_its_lane_on_the_way_fails_and_takes_no_other_with_it(
+    open_ledger, lanes, slots, saves
+):
+    """Catches: a lane that is restored for ever, and what started with it that fails with it."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    dying = [DyingLane(f"{run}.{i}", slots, {1: 2}, saves=saves) for i in range(lanes)]
+    assert drive(Referee(ledger, run), dying, most=2000) == "trials: 6 of 6"
+    failed, others = ledger.records()[1], [r for r in ledger.records() if r.trial != 1]
+    assert (failed.state, failed.faults, failed.epochs) == ("failed", {"lane": STARTS["lane"]}, 2)
+    assert {r.state for r in others} == {"completed"}
+
+
+@pytest.mark.parametrize("room", [1, 5])
+def test_a_lane_with_more_slots_than_it_has_room_for_trains_all_the_same(open_ledger, room):
+    """The host's memory, say. Catches: trials that are taken for killers one after the other."""
+    ledger = open_ledger("budget.trials=20")
+    run = ledger.claim()
+    assert drive(Referee(ledger, run), [DyingLane(f"{run}.0", 8, {}, room=room)], most=2000) == complete(
+        ledger
+    )
+    assert {r.state for r in ledger.records()} == {"completed"}
+
+
+def test_killers_at_once_and_on_the_way_are_told_from_one_another(open_ledger):
+    """Catches: newcomers that answer for what dies beside them."""
+    ledger = open_ledger("budget.trials=8")
+    run = ledger.claim()
+    drive(Referee(ledger, run), [DyingLane(f"{run}.0", 8, {7: 0, 0: 1})], most=2000)
+    assert complete(ledger) == "trials: 8 of 8"
+    assert [r.state for r in ledger.records()] == ["failed", *["completed"] * 6, "failed"]
+
+
+def test_killers_that_nothing_proves_end_the_run_and_fail_in_the_next(open_ledger):
+    """The last two of a lane of one slot. Catches: a study that never completes."""
+    ledger, ends = open_ledger("budget.trials=6"), []
+    while ends[-1:] != ["trials: 6 of 6"]:
+        run = ledger.claim()
+        ends.append(drive(Referee(ledger, run), [DyingLane(f"{run}.0", 1, {4: 0, 5: 0})]))
+        ledger.release(run, ends[-1])
+        assert [r.state for r in ledger.records()][:4] == ["completed"] * 4
+    assert all(end.startswith("failed: lane ") for end in ends[:-1])
+    assert len(ends) <= 3
+    assert [r.state for r in ledger.records()][4:] == ["failed"] * 2
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_a_lane_that_whatever_it_trains_kills_is_to_blame_itself(open_ledger, slots):
+    """Catches: a broken machine that fails one trial after the other."""
+    ledger = open_ledger("budget.trials=12")
+    run = ledger.claim()
+    over = drive(Referee(ledger, run), [DyingLane(f"{run}.0", slots, dict.fromkeys(range(12), 0))])
+    assert over == f"failed: lane {run}.0 started 9 times without getting any further"
+    assert {r.state for r in ledger.records()} == {"running"}
+
+
+def test_a_lane_that_breaks_is_not_what_it_trains(open_ledger):
+    """One that has trained well before. Catches: a machine that dies and takes what was left with it."""
+    ledger = open_ledger("budget.trials=3")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    while 2 not in lane.leases:
+        lane.advance(referee.exchange)
+    over = drive(referee, [DyingLane(lane.name, 1, {2: 0})])
+    assert over == f"failed: lane {run}.0 started 9 times without getting any further"
+    assert [r.state for r in ledger.records()] == ["completed", "completed", "running"]
+
+
+def test_a_suspect_has_its_first_epoch_beside_none_and_keeps_none_from_being_drawn(open_ledger):
+    """By the next referee too. Catches: one that is tried for ever, or that nothing is drawn beside."""
+    ledger = open_ledger("budget.trials=9")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
+    for _ in range(2):
+        assert [lease.trial for lease in lane.call(referee.exchange).leases] == [0, 1]
+        lane = lane.reborn()
+    referee = Referee(ledger, run, ahead=True)
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [2]  # proves the lane
+    assert referee.wanting
+    lane.slots = 4
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [0]
+    assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [1]
+    assert drive(Referee(ledger, run), [lane]) == "trials: 9 of 9"
+    assert {r.state for r in ledger.records()} == {"completed"}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_fails_its_trial_alone(open_ledger, bad):
+    """Catches: NaN on record, a neighbour that fails with it, a diverged trial on the front."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=2)
+    lane.advance(referee.exchange)
+    lane.unsent = [replace(m, mse=bad) if m.trial == 0 else m for m in lane.unsent]
+    decisions = {d.trial: d for d in lane.advance(referee.exchange).decisions}
+    assert (decisions[0].verdict, decisions[0].reason) == ("fail", "mse not finite (epoch 1, replicate 0)")
+    assert decisions[1].verdict == "go"
+    drive(referee, [lane])
+    states = {r.trial: r.state for r in ledger.records()}
+    assert states == {0: "failed"} | dict.fromkeys(range(1, 6), "completed")
+    assert 0 not in {
+        p.trial for p in candidates(ledger.points(), {r.trial: r for r in ledger.records()}, ledger.spec)
+    }
+
+
+def test_a_stop_is_heard_and_the_next_run_goes_on(open_ledger):
+    """Catches: a stop that is forgotten, and one that the next run still hears."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run, clock=clock), FormulaLane(f"{run}.0")
+    for _ in range(7):
+        lane.advance(referee.exchange)
+    assert ledger.request_stop()
+    clock.now += 1
+    assert lane.advance(referee.exchange).over
+    ledger.release(run, referee.over)
+    assert complete(ledger) is None
+    run = ledger.claim()
+    drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    check(ledger)
+
+
+def test_an_end_that_a_kill_cut_off_is_told_by_the_next_run(open_ledger, monkeypatch):
+    """Catches: a trial that has its outcome on record and runs for ever in Optuna's tables."""
+    ledger = open_ledger()
+    run = ledger.claim()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "_tell", killed)
+    with pytest.raises(KeyboardInterrupt):
+        drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    monkeypatch.undo()
+    ledger.release(run, "killed")
+    run = ledger.claim()
+    drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    check(ledger)
+
+
+def test_a_second_run_of_a_study_is_refused(open_ledger):
+    """Catches: two drivers of one study, and an owner row that outlives its run."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    with pytest.raises(StudyError, match="already being run by process"):
+        open_ledger().claim()
+    ledger.release(run, "done")
+    assert open_ledger().claim() == run + 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_driver_that_was_killed_and_not_reaped_is_dead(open_ledger):
+    """As where a container's first process reaps nobody. Catches: an owner row that no run can take over."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    born = int(Path(f"/proc/{driver.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    with ledger._engine.begin() as connection:
+        connection.execute(sa.update(runs).where(runs.c.run == run).values(pid=driver.pid, born=born))
+    assert ledger.runs()[-1].alive
+    driver.kill()
+    os.waitid(os.P_PID, driver.pid, os.WEXITED | os.WNOWAIT)
+    assert not ledger.runs()[-1].alive
+    driver.communicate()
+
+
+def test_a_budget_that_grew_goes_on(open_ledger):
+    """Catches: an end that is kept where it should be counted."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
+    ledger.release(run, "trials")
+    ledger = open_ledger("budget.trials=9")
+    assert complete(ledger) is None
+    run = ledger.claim()
+    assert drive(Referee(ledger, run), [FormulaLane(f"{run}.0")]) == "trials: 9 of 9"
+    check(ledger)
+
+
+def test_member_epochs_are_promised_before_they_are_trained(open_ledger):
+    """Three lanes ask at once; together they stay within one trial of the budget.
+
+    Catches: epochs that are counted when they are trained.
+    """
+    ledger = open_ledger("budget.member_epochs=10", "budget.trials=100")
+    run = ledger.claim()
+    over = drive(Referee(ledger, run), [FormulaLane(f"{run}.{i}") for i in range(3)])
+    assert over == "member-epochs: 12 of 10"
+    assert len(ledger.records()) == 3
+
+
+def test_spent_wall_time_ends_the_running_trials_where_they_are(open_ledger):
+    """Catches: trials left running when the time is up, whether a lane holds them or nobody does."""
+    ledger = open_ledger("train.epochs=1000", "budget.wall_time_s=0.3")
+    run = ledger.claim()
+    referee, clock = None, Clock()
+    referee = Referee(ledger, run, clock=clock)
+    lost = FormulaLane(f"{run}.9")
+    lost.advance(referee.exchange), lost.advance(referee.exchange)
+    clock.now += 61
+    over = drive(referee, [FormulaLane(f"{run}.{i}") for i in range(2)], most=5000)
+    assert over.startswith("wall time: ")
+    states = {r.state for r in ledger.records()}
+    assert states == {"stopped"}
+    assert all(r.reason.startswith("wall time") for r in ledger.records())
+
+
+def test_waiting_for_a_lane_spends_no_wall_time(open_ledger):
+    """Another study has all CPUs. Catches: a budget that is spent in a queue, or by a run that ends there."""
+    ledger, clock = open_ledger("budget.wall_time_s=600"), Clock()
+    for _ in range(2):
+        run = ledger.claim()
+        referee = Referee(ledger, run, clock=clock)
+        ledger._skew += 3600
+        clock.now += 3600
+        ledger.renew(run)
+        assert snapshot(ledger).wall_s == 0
+        if run == 1:
+            ledger.release(run, "interrupted")
+    assert drive(referee, [FormulaLane(f"{run}.0")]) == "trials: 6 of 6"
+    ledger._skew += 60
+    ledger.release(run, "trials")
+    assert 60 <= sum(r.wall_s for r in ledger.runs()) < 600
+
+
+def test_a_referee_that_is_replaced_goes_on_with_the_clock(open_ledger):
+    """Catches: a run whose wall time restarts with each referee."""
+    ledger, clock = open_ledger("budget.wall_time_s=600", "train.epochs=1000"), Clock()
+    run = ledger.claim()
+    lane = FormulaLane(f"{run}.0")
+    lane.advance(Referee(ledger, run, clock=clock).exchange)
+    ledger._skew += 700
+    ledger.renew(run)
+    assert drive(Referee(ledger, run, clock=clock), [lane]).startswith("wall time: 7")
+
+
+def test_a_run_of_an_earlier_version_began_at_its_start(open_ledger):
+    """Its record has no clock. Catches: a record whose wall time is lost."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    with ledger._engine.begin() as connection:
+        connection.execute(sa.delete(ATTRIBUTES).where(ATTRIBUTES.c.key == f"clock/{run}"))
+    ledger._skew += 60
+    ledger.release(run, "trials")
+    assert 60 <= ledger.runs()[0].wall_s < 600
+
+
+def test_another_spec_under_the_same_name_is_refused(open_ledger):
+    """Catches: trials of two questions in one record."""
+    open_ledger()
+    with pytest.raises(StudyError, match=r"train\.epochs: 4 → 5"):
+        open_ledger("train.epochs=5")
+
+
+def test_a_trial_held_without_its_measurements_starts_again(open_ledger):
+    """Catches: a trial that ends with an epoch missing from its record."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    answer = referee.exchange(lane.name, lane.incarnation, [Held(0, 1, 1)], (), 0)
+    assert [d.verdict for d in answer.decisions] == ["drop"]
+    assert [(lease.trial, lease.attempt) for lease in answer.leases] == [(0, 2)]
+
+
+def test_a_first_call_that_is_repeated_is_one_start(open_ledger):
+    """As when a lane gives up waiting while its call stays queued; across a new referee too.
+
+    Catches: a study that ends because one lane's first answer was late.
+    """
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    first = lane.call(referee.exchange)
+    for _ in range(2 * FRUITLESS_STARTS):
+        assert lane.call(referee.exchange) == first
+    assert lane.call(Referee(ledger, run).exchange) == first
+    assert ledger.lane(lane.name)["starts"] == 1
+    assert [(r.attempt, r.faults) for r in ledger.records()] == [(1, {})]
+
+
+def test_a_lane_whose_epochs_nobody_has_timed_keeps_its_trials_for_longer(open_ledger):
+    """A first epoch is long, nothing is measured for epochs. Catches: one that is lost in each attempt."""
+    ledger, clock = open_ledger("train.evaluate_every=4", "budget.trials=2"), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lanes = [FormulaLane(f"{run}.{i}", epoch_s=300.0) for i in range(2)]
+    while referee.over is None:
+        for lane in lanes:
+            lane.advance(referee.exchange)
+            clock.now += 150
+    assert [(r.state, r.attempt) for r in ledger.records()] == [("completed", 1)] * 2
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_lane_whose_process_is_gone_loses_its_trials_soon(open_ledger, epochs):
+    """However long its epochs are. Catches: hours of waiting for a lane that died with its node."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lost, other = FormulaLane(f"{run}.0", epoch_s=1000.0), FormulaLane(f"{run}.1", slots=3)
+    for _ in range(1 + 2 * epochs):
+        lost.advance(referee.exchange)
+    referee.lose(lost.name)
+    clock.now += 59
+    assert [lease.trial for lease in other.call(referee.exchange).leases] == [1, 2, 3]
+    clock.now += 2
+    assert [lease.trial for lease in other.call(referee.exchange).leases] == [1, 2, 3]
+    other.slots = 4
+    assert [lease.trial for lease in other.call(referee.exchange).leases] == [1, 2, 3, 0]
+
+
+def test_a_lane_that_is_back_is_as_patiently_waited_for_as_before(open_ledger):
+    """Catches: a lane that lost its process once and loses its trials at every long epoch since."""
+    ledger, clock = open_ledger("budget.trials=1"), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lane, other = FormulaLane(f"{run}.0", epoch_s=300.0), FormulaLane(f"{run}.1")
+    lane.advance(referee.exchange)
+    referee.lose(lane.name)
+    lane = lane.reborn()
+    lane.epoch_s = 300.0
+    while referee.over is None:
+        lane.advance(referee.exchange)
+        clock.now += 150
+        other.advance(referee.exchange)
+    assert [(r.state, r.attempt) for r in ledger.records()] == [("completed", 2)]
+
+
+def test_how_long_a_lane_may_be_silent_is_on_record(open_ledger):
+    """Catches: a referee that is started again and takes a lane with long epochs for a lost one."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    slow, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
+    slow.advance(referee.exchange), slow.advance(referee.exchange)
+    slow.epoch_s = 1000.0
+    slow.advance(referee.exchange)
+    referee = Referee(ledger, run, clock=clock)
+    other.advance(referee.exchange)
+    clock.now += 1000
+    other.advance(referee.exchange)
+    assert [d.verdict for d in slow.advance(referee.exchange).decisions] == ["go"]
+
+
+def test_a_referee_that_was_busy_takes_nobody_for_silent(open_ledger, monkeypatch):
+    """As while a database is slow. Catches: trials that are taken from lanes whose calls were waiting."""
+    ledger, clock = open_ledger(), Clock()
+    run = ledger.claim()
+    referee = Referee(ledger, run, clock=clock)
+    lanes = [FormulaLane(f"{run}.{i}") for i in range(3)]
+    for lane in [*lanes, *lanes]:
+        lane.advance(referee.exchange)
+    record = ledger.record
+
+    def slowly(batch):
+        clock.now += 100
+        record(batch)
+
+    monkeypatch.setattr(ledger, "record", slowly)
+    lanes[0].advance(referee.exchange)
+    monkeypatch.undo()
+    for lane in lanes:
+        assert [d.verdict for d in lane.advance(referee.exchange).decisions] == ["go"]
+    assert {r.attempt for r in ledger.records()} == {1}
+
+
+def test_a_lane_that_gets_further_each_time_is_no_lost_one(open_ledger):
+    """A long trial that is measured at its end only, whose lane is killed and goes on from its checkpoint.
+
+    Catches: a study that ends though its lanes get somewhere; and one that never ends where they do not.
+    """
+    ledger = open_ledger("train.epochs=20", "train.evaluate_every=20")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    for _ in range(2 * FRUITLESS_STARTS):
+        lane.advance(referee.exchange)
+        restored = lane.reborn()
+        restored.leases, restored.epochs = lane.leases, lane.epochs
+        lane = restored
+    assert referee.over is None
+    assert ledger.records()[0].attempt == 1
+    for _ in range(FRUITLESS_STARTS + 1):
+        lane = lane.reborn()
+        lane.advance(referee.exchange)
+    assert referee.over.startswith("failed: lane ")
+
+
+def test_what_a_restored_lane_took_up_is_its_own(open_ledger):
+    """Catches: an answer that a restored lane has missed, and that costs its trial a start."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
+    old.advance(referee.exchange), old.advance(referee.exchange)
+    restored = old.reborn()
+    restored.leases, restored.epochs, restored.unsent = dict(old.leases), dict(old.epochs), old.unsent
+    assert [d.verdict for d in restored.advance(referee.exchange).decisions] == ["go"]
+    restored.leases.clear(), restored.epochs.clear(), restored.unsent.clear()
+    assert [(x.trial, x.attempt) for x in restored.call(referee.exchange).leases] == [(0, 1)]
+    assert ledger.records()[0].faults == {}
+
+
+def test_a_run_that_has_lost_the_study_writes_nothing(open_ledger):
+    """As one that was paused for minutes. Catches: a measurement, an end or a draw beside the other's."""
+    ledger, clock = open_ledger("budget.trials=2"), Clock()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run, clock=clock), FormulaLane(f"{run}.0", slots=2)
+    for _ in range(3):
+        lane.advance(referee.exchange)
+    ledger.release(run, "died")
+    other = open_ledger("budget.trials=2")
+    other.claim()
+    kept = other.records(), list(other.measurements())
+    clock.now += 1
+    answer = lane.call(referee.exchange)
+    assert (answer.over, {d.verdict for d in answer.decisions}) == (True, {"drop"})
+    assert referee.over == "failed: another run of this study took it over"
+    assert not referee.wanting
+    assert (other.records(), list(other.measurements())) == kept
+
+
+def test_a_trial_that_a_killed_referee_was_drawing_is_trained(open_ledger):
+    """Its ask came to be on record when the next referee had read. Catches: one that is left running."""
+    ledger = open_ledger("budget.trials=3")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    lane.advance(referee.exchange)
+    ledger.ask()
+    drive(referee, [lane])
+    assert {r.state for r in ledger.records()} == {"completed"}
+    assert complete(ledger) is not None
+
+
+def test_slots_that_were_given_up_are_not_filled_again(open_ledger):
+    """Catches: a lane that holds as many as before, for each that ends makes room for another."""
+    ledger = open_ledger("budget.trials=20")
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=4)
+    lane.advance(referee.exchange)
+    lane.slots = 2
+    for _ in range(10):
+        lane.advance(referee.exchange)
+    assert len(lane.leases) == 2
+
+
+def test_each_start_that_failed_has_its_reason_on_record(open_ledger):
+    """Catches: reasons that are only counted."""
+    ledger = open_ledger()
+    run = ledger.claim()
+    referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
+    (lease,) = lane.advance(referee.exchange).leases
+    fault = Held(lease.trial, lease.attempt, 1, Fault("error", "Boom: too much"))
+    referee.exchange(lane.name, lane.incarnation, (fault,), (), 0)
+    lane.leases.clear(), lane.epochs.clear(), lane.unsent.clear()
+    lane.advance(Referee(ledger, run).exchange)
+    lane.reborn().advance(Referee(ledger, run).exchange)
+    (record,) = open_ledger().records()
+    assert record.retries == (
+        "its training raised an error, start 1 of 3 that may end so: Boom: too much",
+        f"its lane was lost, start 1 of 10 that may end so: lane {run}.0 started again",
+    )
+
+
+def test_a_run_that_is_refused_changes_nothing_of_the_one_there_is(open_ledger, tmp_path):
+    """Catches: a budget that ends somebody else's run."""
+    ledger = open_ledger("budget.trials=40")
+    ledger.claim()
+    ledger.adopt(tmp_path / "formula")
+    other = open_ledger("budget.trials=3")
+    with pytest.raises(StudyError, match="already being run"):
+        other.claim()
+    assert Ledger.read(tmp_path / "formula").spec.budget.trials == 40
+    assert "trials = 40" in (tmp_path / "formula" / "study.toml").read_text(encoding="utf-8")

@@ -1,0 +1,81 @@
+"""A study whose beginning a kill cut off, at whatever statement, is begun by the next run (law 5)."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+from cut import CutError, counted
+from formula import BASELINE, SPEC
+
+from study.record import sqlite
+from study.record.ledger import Ledger
+from study.record.reader import Reader
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+
+def begin(folder):
+    return Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)
+
+
+def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
+    """Catches: a record that looks like a study before it is one."""
+    with counted(None) as sent:
+        begin(tmp_path / "whole/formula").close()
+    assert sent[0] > 50
+    for most in range(0, sent[0], 7):
+        folder = tmp_path / str(most) / "formula"
+        with pytest.raises(CutError), counted(most):
+            begin(folder)
+        ledger = begin(folder)
+        assert ledger.records() == []
+        assert ledger.baseline == BASELINE
+        ledger.close()
+
+
+def test_a_record_lies_in_its_folder_whatever_that_is_called(tmp_path):
+    """Catches: a sign of a URL's in a folder's name that puts the record elsewhere, or two in one place."""
+    folders = [tmp_path / name / "formula" for name in ("a?b", "a?c", "a", "a%41", "aA", "a#b", "ä ö", "{a}")]
+    for folder in folders:
+        ledger = begin(folder)
+        ledger.ask()
+        assert [path.name for path in folder.parent.iterdir()] == ["formula"]
+        ledger.close()
+        assert {path.name for path in folder.iterdir()} == {"ledger.db", "study.toml"}
+    for folder in folders:
+        for read in (Reader.read(folder), Ledger.read(folder)):
+            assert len(read.records()) == 1
+            read.close()
+    assert {path.name for path in tmp_path.iterdir()} == {folder.parent.name for folder in folders}
+
+
+def test_two_that_begin_one_study_at_the_same_moment_share_its_record(tmp_path):
+    """Catches: a second beginning that stumbles over the first one's tables, or takes its place."""
+    start = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    with start as pool:
+        found = [
+            f.result() for f in [pool.submit(fingerprint_and_claim, tmp_path / "formula") for _ in range(2)]
+        ]
+    assert sorted(found) == ["already being run", "claimed"]
+
+
+def fingerprint_and_claim(folder):
+    """What comes of beginning the study and claiming it, in a process that lives on for the other's try."""
+    ledger = begin(folder)
+    try:
+        ledger.claim()
+    except StudyError as error:
+        return "already being run" if "already being run" in str(error) else str(error)
+    return "claimed"
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "cifs"])
+def test_no_record_is_begun_on_a_network_file_system(kind, tmp_path, monkeypatch):
+    """SQLite's locks do not hold there. Catches: one that is noticed after trials were lost."""
+    folder, mounts = tmp_path / "shared" / "formula", tmp_path / "mounts"
+    mounts.write_text(f"/dev/root / ext4 rw 0 0\nserver:/home {tmp_path / 'shared'} {kind} rw 0 0\n")
+    monkeypatch.setattr(sqlite.file_system, "__defaults__", (mounts,))
+    with pytest.raises(StudyError, match=rf"network file system \({kind}\).* storage\.url"):
+        begin(folder)
+    assert not list(folder.rglob("*.db"))
+    begin(tmp_path / "local/formula").close()

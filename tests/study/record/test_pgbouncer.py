@@ -1,0 +1,73 @@
+"""Records in PostgreSQL by way of PgBouncer: two connections for all, each for a transaction at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from formula import BASELINE, SPEC, FormulaLane
+from pgbouncer import bouncing
+
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
+from study.record.postgres import POSTGRES_OPTIONS, postgres_engine
+from study.spec import StudySpec
+from study.status.snapshot import snapshot
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def bounced(postgres, monkeypatch: pytest.MonkeyPatch):
+    """The URL of a new database by way of PgBouncer, which the variable STUDY_BOUNCED holds too."""
+    with bouncing(postgres, postgres.database()) as url:
+        monkeypatch.setenv("STUDY_BOUNCED", url)
+        yield url
+
+
+def driven(home: Path, name: str) -> int:
+    """Begin a study and drive it to its end; return its trials."""
+    spec = StudySpec.from_text(
+        SPEC, where="test", overrides=[f"name={name}", "storage.url=env:STUDY_BOUNCED"]
+    )
+    with closing(Ledger.open(spec, home / name, BASELINE)) as ledger:
+        run = ledger.claim()
+        ledger.adopt(home / name)
+        referee, lane = Referee(ledger, run), FormulaLane("a", slots=2)
+        while referee.over is None:
+            lane.advance(referee.exchange)
+        ledger.release(run, referee.over)
+        return len(snapshot(ledger).trials)
+
+
+@pytest.mark.timeout(120)  # for a deadlock
+def test_studies_are_begun_and_driven_at_the_same_time(bounced: str, tmp_path: Path):
+    """Catches: a deadlock of two processes that hold a connection each; prepared statements that are missing
+    or belong to another client.
+    """
+    names = [f"mine-{n}" for n in range(4)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(lambda name: driven(tmp_path, name), names)) == [6] * len(names)
+
+
+@pytest.mark.timeout(120)
+def test_nothing_is_left_on_a_connection_that_others_have_next(bounced: str, tmp_path: Path):
+    """Catches: our `lock_timeout`, and our prepared statements, in the sessions of others."""
+    driven(tmp_path, "mine")
+    for _ in range(4):
+        with psycopg.connect(bounced, prepare_threshold=None) as other:
+            assert other.execute("SHOW lock_timeout").fetchone() == ("0",)
+            assert other.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
+def test_a_transaction_waits_for_a_lock_no_longer_than_before(bounced: str):
+    """Catches: a limit that is lost with the session."""
+    engine = postgres_engine("env:STUDY_BOUNCED")
+    try:
+        for _ in range(2):
+            with engine.connect() as connection:
+                assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "30s"
+    finally:
+        engine.dispose()
+    assert POSTGRES_OPTIONS["connect_args"]["prepare_threshold"] is None

@@ -1,0 +1,119 @@
+"""A mark is another once a record has changed, wherever it is; what is not sure of that has none."""
+
+import os
+import time
+from contextlib import ExitStack, closing
+
+import postgres as support
+import pytest
+from formula import BASELINE, SPEC
+from serving import done, driven
+
+from study.record.ledger import Ledger
+from study.record.version_tokens import Marks
+from study.service.cache import Shelf
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+ELSEWHERE = "storage.url=env:STUDY_MARKS"
+
+
+@pytest.fixture
+def elsewhere(postgres, monkeypatch):
+    """A PostgreSQL database that the variable names."""
+    monkeypatch.setenv("STUDY_MARKS", postgres.database())
+
+
+@pytest.fixture
+def marked():
+    """Makes marks that are let go of when the test has ended."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(Marks()))
+
+
+@pytest.fixture
+def shelved():
+    """Makes shelves that are let go of when the test has ended."""
+    with ExitStack() as stack:
+        yield lambda home: stack.enter_context(closing(Shelf(home)))
+
+
+def test_each_thing_that_is_done_to_a_study_in_postgresql_gives_it_another_mark(tmp_path, elsewhere, marked):
+    marks, other, folder = marked(), marked(), tmp_path / "mine"
+    driven_ = driven(tmp_path, "mine", ELSEWHERE)
+    seen = [marks.of(folder)]
+    driven_.finish()
+    seen.append(marks.of(folder))  # ended
+    assert marks.of(folder) == other.of(folder) == seen[-1]  # and the same for everybody
+
+    more = StudySpec.from_text(SPEC, where="test", overrides=["name=mine", ELSEWHERE, "budget.trials=7"])
+    ledger = Ledger.open(more, folder, BASELINE)
+    ledger.adopt(folder)  # another budget
+    seen.append(marks.of(folder))
+    run = ledger.claim()  # another run
+    seen.append(marks.of(folder))
+    ledger.renew(run)  # it lives
+    seen.append(marks.of(folder))
+    ledger.release(run, "interrupted")
+    seen.append(marks.of(folder))
+    ledger.erase()
+    ledger.close()
+    seen.append(marks.of(folder))  # deleted
+    assert seen[-1] is None
+    assert len(set(seen)) == len(seen)
+
+
+def test_one_database_is_asked_once_and_one_that_is_away_costs_only_its_own(
+    tmp_path, postgres, monkeypatch, marked, shelved
+):
+    """One query a database; one that is away is said of its studies only, and is not asked at each list."""
+    monkeypatch.setenv("STUDY_MARKS", postgres.database())
+    monkeypatch.setenv("STUDY_OTHER", postgres.database())
+    folders = {
+        "a": done(tmp_path, "a", ELSEWHERE, "budget.trials=1"),
+        "b": done(tmp_path, "b", ELSEWHERE, "budget.trials=1"),
+        "c": done(tmp_path, "c", "storage.url=env:STUDY_OTHER", "budget.trials=1"),
+        "file": done(tmp_path, "file", "budget.trials=1"),
+    }
+    then = time.time() - 60
+    os.utime(folders["file"] / "ledger.db", (then, then))
+    found = marked().all(folders.values())
+    assert [type(mark) for mark in found.values()] == [tuple] * 4
+    assert len(set(found.values())) == 4
+
+    monkeypatch.setenv("STUDY_OTHER", "postgresql://tester@127.0.0.1:1/none")
+    marks = marked()
+    again = marks.all(folders.values())
+    assert [again[folders[name]] for name in ("a", "b", "file")] == [
+        found[folders[name]] for name in ("a", "b", "file")
+    ]
+    assert isinstance(again[folders["c"]], StudyError)
+    assert "does not answer" in str(again[folders["c"]])
+    assert marks.all(folders.values())[folders["c"]] is again[folders["c"]]
+    with pytest.raises(StudyError, match="does not answer"):
+        marks.of(folders["c"])
+    states = {summary.name: summary.state for summary in shelved(tmp_path).summaries(["a", "c"], within_s=60)}
+    assert states == {"a": "complete", "c": "unreadable"}
+    assert support.PASSWORD not in str(again)
+
+
+def test_a_study_in_postgresql_is_read_again_when_and_only_when_it_changed(
+    tmp_path, elsewhere, monkeypatch, shelved
+):
+    """By every instance, whoever changed it; what one has noted a later one need not read."""
+    from study.service import cache
+
+    reads, real = [], cache._read
+    monkeypatch.setattr(cache, "_read", lambda folder: reads.append(folder.name) or real(folder))
+    monkeypatch.setattr(cache, "FRESH_S", 0.0)
+    monkeypatch.setattr(cache, "LOOKING", 0)
+    done(tmp_path, "mine", ELSEWHERE)
+    here, there = shelved(tmp_path), shelved(tmp_path)
+    first = here.look("mine")
+    assert here.look("mine") is first
+    assert there.summaries(["mine"]) == [first.summary]
+    assert reads == ["mine"]
+    driven(tmp_path, "mine", ELSEWHERE, "budget.trials=8").finish()
+    assert here.look("mine").summary.counts.completed == 8
+    assert there.summaries(["mine"], within_s=60)[0].counts.completed == 8
+    assert len(reads) == 2  # the second read a note

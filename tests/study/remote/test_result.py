@@ -1,0 +1,132 @@
+"""What a command said travels through a log whole, or not at all."""
+
+from base64 import b64encode
+from hashlib import sha256
+from io import BytesIO
+from types import SimpleNamespace
+from zipfile import ZipFile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.cli import report
+from study.remote import commands
+from study.remote.result import BEGIN, END, Answer, answered, packed, unpacked
+from trainable.contract import StudyError
+
+names = st.text("abc/.", min_size=1, max_size=9)
+answers = st.builds(
+    Answer, st.integers(0, 255), st.text(), st.text(), st.dictionaries(names, st.binary(), max_size=3)
+)
+
+
+@given(answers, st.text(), st.text())
+def test_it_is_found_in_any_log(answer, before, after):
+    """Catches: an encoding that a log's other lines, or a line's length, would break."""
+    assert unpacked(f"{before}\n{packed(answer)}{after}") == answer
+
+
+@given(answers, st.data())
+def test_a_log_that_is_cut_holds_none(answer, data):
+    text = packed(answer)
+    cut = data.draw(st.integers(0, len(text) - 2))
+    assert unpacked(text[:cut]) is None
+
+
+def test_a_log_in_which_a_line_is_missing_holds_none():
+    first, *lines = packed(Answer(0, "word" * 99, "", {})).splitlines(keepends=True)
+    assert len(lines) > 2
+    assert unpacked("".join([first, *lines[1:]])) is None
+
+
+def test_the_command_answers_with_what_it_said_and_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "left" / "deep").mkdir(parents=True)
+    (tmp_path / "left" / "deep" / "file").write_bytes(b"\0\1")
+    answer = answered(["status", "nobody"], ["left", "nothing"])
+    assert answer.code == 2
+    assert "'nobody' is no study here" in answer.err
+    assert answer.files == {"left/deep/file": b"\0\1"}
+    answer.save(tmp_path / "here", below=tmp_path.relative_to(tmp_path) / "left")
+    assert (tmp_path / "here" / "deep" / "file").read_bytes() == b"\0\1"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../out", "left/../../out"])
+def test_no_file_leaves_the_folder(tmp_path, name):
+    with pytest.raises(StudyError, match="outside"):
+        Answer(0, "", "", {name: b""}).save(tmp_path / "here")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "parts", [{}, {"code": "none", "out": "", "err": ""}, {"code": "0", "out": b"\xff", "err": ""}, None]
+)
+def test_what_is_no_answer_is_none_whatever_its_mark_says(parts):
+    """Catches: a traceback that another machine causes."""
+    file = BytesIO(b"no archive")
+    if parts is not None:
+        with ZipFile(file, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+    mark = sha256(file.getvalue()).hexdigest()
+    assert unpacked(f"{BEGIN} {mark}\n{b64encode(file.getvalue()).decode()}\n{END} {mark}\n") is None
+    assert unpacked(f"{BEGIN} {mark}\nno base 64!\n{END} {mark}\n") is None
+
+
+def test_an_answer_that_would_fill_the_memory_is_none(monkeypatch):
+    monkeypatch.setattr("study.remote.result.MOST_BYTES", 1000)
+    assert unpacked(packed(Answer(0, "x" * 900, "", {}))) is not None
+    assert unpacked(packed(Answer(0, "x" * 1001, "", {}))) is None
+
+
+ASKED = ["studies/mine/study.toml", "studies/mine/tables", "studies/mine/front.csv"]
+
+
+def test_only_the_files_that_were_asked_for_are_kept():
+    """Catches: a head that writes a hook, a configuration, or a file of another study."""
+    wanted = {"studies/mine/front.csv", "studies/mine/study.toml", "studies/mine/tables/trials.parquet"}
+    others = {
+        *(".git/hooks/post-checkout", "pyproject.toml", "studies/mine/ledger.db", "studies/other/front.csv"),
+        *("studies/mine/tables/.mark", "studies/mine/tables/run.py", "studies/mine/tables/a/b.csv"),
+        *(
+            "studies/mine/tables/../../x.csv",
+            "studies/mine/front.csv/x",
+            "/studies/mine/front.csv",
+            "front.csv",
+        ),
+        *(
+            "studies/mine/tables/a\nb.csv",
+            "studies/mine/tables/",
+            "studies/mine/tables/x.csv\n",
+            "",
+            "tables",
+        ),
+    }
+    answer = Answer(0, "", "", dict.fromkeys(wanted | others, b"1"))
+    assert set(answer.only(ASKED).files) == wanted
+    assert answer.only([]).files == {}
+
+
+@pytest.mark.parametrize("link", ["studies", "studies/mine", "studies/mine/tables", "studies/mine/front.csv"])
+def test_no_file_goes_through_a_symbolic_link(tmp_path, link):
+    """Catches: a file of another study, or outside, that is written in the name of this one."""
+    elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
+    elsewhere.mkdir()
+    (here / link).parent.mkdir(parents=True)
+    (here / link).symlink_to(elsewhere)
+    files = {"studies/mine/tables/trials.parquet": b"1", "studies/mine/front.csv": b"2"}
+    with pytest.raises(StudyError, match="is a symbolic link"):
+        Answer(0, "", "", files).save(here)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_command_keeps_what_it_asked_for(monkeypatch, tmp_path):
+    """Catches: a command that writes every file that the head sends."""
+    monkeypatch.chdir(tmp_path)
+    files = {".git/hooks/post-checkout": b"#!", "studies/mine/front.csv": b"trial", "studies/mine/x.csv": b""}
+    head = SimpleNamespace(ask=lambda *_, **__: Answer(0, "", "", files))
+    monkeypatch.setattr(commands, "_head", lambda _: head)
+    report.export("mine", address="http://head:8265")
+    written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert written == ["studies/mine/front.csv"]

@@ -1,0 +1,103 @@
+"""Which point of a front is picked: against brute force, and in words where there is none."""
+
+import numpy as np
+import pytest
+from formula import SPEC
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.record.front import front
+from study.record.rows import Point
+from study.results.pick import choose
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+VALUES = [(0.2, 0.04, 0.80), (0.3, 0.06, 0.82), (0.4, 0.02, 0.95), (0.1, 0.09, 0.99)]
+"""(mrr, mrr_all, mse) of points that are on the front of some two of these, and dominated in others."""
+
+
+def spec(*objectives: str) -> StudySpec:
+    return StudySpec.from_text(SPEC, where="test", overrides=[f"objectives={list(objectives)}"])
+
+
+def front_of(values, spec) -> tuple[Point, ...]:
+    """The front of points with these values, numbered as they come."""
+    points = [Point(trial, 1, *row) for trial, row in enumerate(values)]
+    return front(points, spec, np.zeros(2)).points
+
+
+def chosen(values, objectives, **asked) -> Point:
+    asks = spec(*objectives)
+    return choose(front_of(values, asks), asks, **asked)
+
+
+tenths = st.integers(1, 9).map(lambda n: n / 10)
+points = st.lists(st.tuples(tenths, tenths, tenths), min_size=1, max_size=12)
+
+
+@given(points, tenths)
+def test_below_a_bound_on_mse_the_best_ranking_is_picked(values, bound):
+    within = [mrr for mrr, _, mse in values if mse <= bound]
+    if within:
+        found = chosen(values, ("mrr", "mse"), max_mse=bound).metrics
+        assert (found["mrr"], found["mse"] <= bound) == (max(within), True)
+    else:
+        with pytest.raises(StudyError, match=f"the best there is has {min(mse for _, _, mse in values)}"):
+            chosen(values, ("mrr", "mse"), max_mse=bound)
+
+
+@given(points, tenths)
+def test_above_a_bound_on_mrr_the_smallest_mse_is_picked(values, bound):
+    within = [mse for mrr, _, mse in values if mrr >= bound]
+    if within:
+        found = chosen(values, ("mrr", "mse"), min_mrr=bound).metrics
+        assert (found["mse"], found["mrr"] >= bound) == (min(within), True)
+    else:
+        with pytest.raises(StudyError, match=f"the best there is has {max(mrr for mrr, _, _ in values)}"):
+            chosen(values, ("mrr", "mse"), min_mrr=bound)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "asked", "trial"),
+    [
+        (("mrr", "mse"), {"knee": True}, 1),
+        (("mse", "mrr"), {"min_mrr": 0.31}, 2),
+        (("mrr_all", "mse"), {"min_mrr": 0.05}, 1),
+        (("mrr_all", "mse"), {"max_mse": 2.0}, 3),
+        (("mrr", "mrr_all"), {"min_mrr": 0.2}, 1),
+        (("mrr_all", "mrr"), {"min_mrr": 0.35}, 2),
+    ],
+)
+def test_options_speak_of_the_objectives_of_the_study(objectives, asked, trial):
+    """Catches `--min-mrr` that looks at `mrr` in a study of `mrr_all`, and a direction turned round."""
+    assert chosen(VALUES, objectives, **asked).trial == trial
+
+
+def test_of_equal_points_the_first_is_picked():
+    twice = [VALUES[2], VALUES[1], VALUES[1], VALUES[0]]
+    for asked in ({"knee": True}, {"max_mse": 0.82}, {"min_mrr": 0.3}):
+        assert chosen(twice, ("mrr", "mse"), **asked).trial == 1
+
+
+@pytest.mark.parametrize(
+    ("objectives", "asked", "message"),
+    [
+        (("mrr", "mse"), {}, "exactly one of --knee, --max-mse X and --min-mrr X"),
+        (("mrr", "mse"), {"knee": True, "min_mrr": 0.1}, "exactly one of"),
+        (("mrr", "mse"), {"max_mse": 0.0, "min_mrr": 0.0}, "exactly one of"),
+        (("mrr", "mrr_all"), {"max_mse": 1.0}, "has the objectives mrr and mrr_all; use --knee or --min-mrr"),
+        (("mrr", "mse"), {"max_mse": float("nan")}, "--max-mse: nan is no bound; use a finite number"),
+        (("mrr", "mse"), {"max_mse": 0.5}, "--max-mse: .* mse of 0.5 or better; the best there is has 0.8$"),
+        (("mrr_all", "mse"), {"min_mrr": 0.5}, "--min-mrr: .* mrr_all of 0.5 or better; .* has 0.09$"),
+    ],
+)
+def test_what_cannot_be_picked_is_told(objectives, asked, message):
+    with pytest.raises(StudyError, match=message):
+        chosen(VALUES, objectives, **asked)
+
+
+def test_a_front_without_a_knee_is_told_and_an_empty_one():
+    with pytest.raises(StudyError, match=r"none: of its 2 points, none lies below the line .* use --max-mse"):
+        chosen([VALUES[0], VALUES[2]], ("mrr", "mse"), knee=True)
+    with pytest.raises(StudyError, match="the front is empty, nothing is measured yet"):
+        chosen([], ("mrr", "mse"), knee=True)

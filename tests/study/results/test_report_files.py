@@ -1,0 +1,34 @@
+"""The files of a report are replaced atomically: neither a reader nor a kill sees half a file."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from os import fstat
+from os.path import samestat
+from pathlib import Path
+
+import pytest
+
+from study.cli import report
+from study.runtime.run import run
+from study.service import reports
+from study.spec import StudySpec
+
+
+def by_command(folder: Path) -> None:
+    report.write([folder], folder / "report")
+
+
+@pytest.mark.parametrize("write", [by_command, reports.write])
+def test_who_has_a_file_open_reads_all_of_it(tmp_path: Path, write: Callable[[Path], None]):
+    """Catches: a file that is truncated and rewritten, which a reader sees empty."""
+    spec = StudySpec.preset("smoke", ["runtime.address=inline", "budget.trials=2", "train.epochs=2"])
+    folder = run(spec, tmp_path).folder
+    write(folder)
+    before = {path: path.read_bytes() for path in (folder / "report").iterdir()}
+    assert {path.suffix for path in before} == {".html", ".svg", ".pdf", ".png"}
+    with ExitStack() as stack:
+        held = {path: stack.enter_context(path.open("rb")) for path in before}
+        write(folder)
+        assert {path: file.read() for path, file in held.items()} == before
+        same = [path for path, file in held.items() if samestat(path.stat(), fstat(file.fileno()))]
+    assert same == []

@@ -1,0 +1,125 @@
+"""A private Ray is closed to other users of the machine: its ports, its token, its files."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import ray
+
+from study.remote import local_ray
+from study.runtime import private_ray, ray_start
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+MINE = StudySpec.preset("smoke", ["name=mine"])
+
+
+def below(root: int) -> list[int]:
+    """The process `root` and all that it has started."""
+    found, parents = [root], {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def listening(pids: Iterable[int]) -> set[str]:
+    """The addresses, as the kernel writes them, on which these processes listen for TCP."""
+    held = set()
+    for pid in pids:
+        with suppress(OSError):
+            held |= {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()
+    ]
+    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held}
+
+
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+"""127.0.0.1, ::1 and ::ffff:127.0.0.1 in /proc/net."""
+
+
+def private(folder: Path) -> bool:
+    """True if only its user may enter the folder."""
+    return stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.ray
+def test_a_run_has_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
+    """Ray was imported before. Catches: open ports, a readable token, a writable or forgotten folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    before = dict(os.environ)
+    with ray_start.connected(MINE):
+        secret = ray.get(ray.remote(lambda: os.environ["RAY_AUTH_TOKEN"]).remote())
+        session = Path(ray._private.worker._global_node.get_session_dir_path())
+        found = listening(below(os.getpid()))
+        assert found
+        assert found <= LOOPBACK
+        assert len(secret) == 64
+        assert private(session.parents[1])
+    assert not session.parents[1].exists()
+    assert not (tmp_path / ".ray").exists()
+    after = {name: value for name, value in os.environ.items() if name not in ray_start.ENVIRONMENT}
+    assert {n: v for n, v in after.items() if "AUTH" in n} == {n: v for n, v in before.items() if "AUTH" in n}
+
+
+@pytest.mark.long
+@pytest.mark.ray
+def test_the_ray_of_a_service_is_closed_to_others(tmp_path, monkeypatch):
+    """Catches: a folder in which another user can replace a job's code."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")
+    made, begun, popen = private_ray.folder(), [], subprocess.Popen
+    monkeypatch.setattr(local_ray, "folder", lambda: made)
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *words, **how: begun.append(popen(*words, **how)) or begun[-1]
+    )
+    home = tmp_path / "studies"
+    try:
+        with local_ray.dashboard(home, print):
+            found = listening(below(begun[-1].pid))
+            assert found
+            assert found <= LOOPBACK
+            assert private(made)
+            assert stat.S_IMODE((home / local_ray.TOKEN).stat().st_mode) == 0o600
+            assert not (tmp_path / ".ray").exists()
+    finally:
+        for process in begun:
+            process.terminate()
+            process.wait(60)
+        shutil.rmtree(made)
+
+
+def test_a_folder_is_made_where_sockets_fit(tmp_path, monkeypatch, caplog):
+    """A socket's path has 107 bytes at most. Catches: a Ray that cannot start, and says "AF_UNIX"."""
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    monkeypatch.setattr(private_ray, "gettempdir", lambda: str(deep))
+    monkeypatch.setattr(private_ray, "SHARED", "/dev/shm")
+    made = private_ray.folder()
+    assert made.parent == Path("/dev/shm")
+    assert private(made)
+    made.rmdir()
+    assert f"{deep} is too long a path for Ray's sockets; Ray uses /dev/shm" in caplog.text
+    monkeypatch.setattr(private_ray, "SHARED", str(deep))
+    with pytest.raises(StudyError, match=r"TMPDIR: .* is too long a path"):
+        private_ray.folder()
+
+
+def test_a_ray_that_others_reach_is_refused():
+    private_ray.check_private(["127.0.0.1", "::1"])
+    with pytest.raises(StudyError, match=r"listens on 10\.0\.0\.7, open to others"):
+        private_ray.check_private(["127.0.0.1", "10.0.0.7"])

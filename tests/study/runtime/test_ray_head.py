@@ -1,0 +1,171 @@
+"""A run ends with the head of its own Ray, in words and at once, whatever Ray would wait for."""
+
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from threading import Event
+
+import pytest
+from command import until
+from formula import SPEC
+from ray.exceptions import RaySystemError
+from ray.tune import TuneError
+
+from study.record.reader import Reader
+from study.runtime.ray_head import attended, gone
+from study.runtime.run import run as run_study
+from study.signals import Interrupt
+from study.spec import StudySpec
+from trainable.contract import StudyError
+
+DEAF = """
+import ctypes, sys
+from pathlib import Path
+from threading import Timer
+from study.signals import Interrupt
+from study.record.ledger import Ledger
+from study.runtime.ray_head import attended
+
+place, folder = sys.argv[1:]
+ledger = Ledger.read(Path(folder))
+calls, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+calls.pthread_mutex_init(mutex, None)
+calls.pthread_mutex_lock(mutex)
+with Interrupt() as interrupt, attended([place], ledger, ledger.claim(), interrupt, gone_s=0.0):
+    interrupt.farewell = lambda words: print(words, flush=True)
+    Timer(0.5, print, ["deaf"], {"flush": True}).start()
+    calls.pthread_mutex_lock(mutex)
+"""
+"""A driver whose main thread never comes back to Python, as from a call of Ray's that waits for its head."""
+
+
+class Left(Interrupt):
+    """An interrupt that notes how the process would end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ways: list[tuple[int, str]] = []
+
+    def leave(self, code: int, words: str = "") -> None:
+        self.ways.append((code, words))
+
+
+@pytest.fixture
+def head():
+    """Somebody who listens, as Ray's head does, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def place(listening: socket.socket) -> str:
+    return "{}:{}".format(*listening.getsockname())
+
+
+def test_who_does_not_listen_is_gone_and_who_does_not_answer_is_not(head):
+    where = place(head)
+    assert not gone(where)
+    head.close()
+    assert gone(where)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "reason"), [(True, 130, "interrupted"), (False, 1, "failed: the head of")]
+)
+def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, reason):
+    """Catches: a driver that waits for a Ray that is gone; a row that stays open."""
+    ledger, interrupt = open_ledger(), Left()
+    run = ledger.claim()
+    with attended([place(head)], ledger, run, interrupt, gone_s=0.0):
+        if asked:
+            interrupt.ask()
+        assert interrupt.ways == []
+        head.close()
+        until(lambda: interrupt.ways, "the end of the run")
+    ((found, words),) = interrupt.ways
+    assert found == code
+    assert words.startswith(reason)
+    assert words.endswith("; the same command goes on from here")
+    (ended,) = ledger.runs()
+    assert ended.ended is not None
+    assert words.startswith(ended.reason)
+
+
+def test_a_signal_that_the_main_thread_cannot_hear_has_interrupted_the_run(open_ledger, head, tmp_path):
+    """`timeout` ends the head with it. Catches: a run that is put down as failed where TERM ended it."""
+    folder = tmp_path / open_ledger().spec.name
+    driver = [sys.executable, "-c", DEAF, place(head), folder]
+    with subprocess.Popen(driver, stdout=subprocess.PIPE, text=True) as deaf:
+        try:
+            assert deaf.stdout is not None
+            assert deaf.stdout.readline() == "deaf\n"
+            deaf.send_signal(signal.SIGTERM)
+            head.close()
+            out, _ = deaf.communicate(timeout=60)
+        finally:
+            deaf.kill()
+    assert (deaf.returncode, out) == (130, "interrupted; the same command goes on from here\n")
+    with closing(Reader.read(folder)) as reader:
+        assert [run.reason for run in reader.runs()] == ["interrupted"]
+
+
+@pytest.mark.long
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("asked", "raised", "error", "reason"),
+    [
+        (True, RaySystemError("no raylet"), KeyboardInterrupt, "interrupted"),
+        (True, TuneError("no raylet"), KeyboardInterrupt, "interrupted"),
+        (True, None, KeyboardInterrupt, "interrupted"),
+        (
+            False,
+            RaySystemError("no raylet"),
+            StudyError,
+            "failed: Ray ended the run (System error: no raylet)",
+        ),
+    ],
+    ids=["ray", "tune", "none", "unasked"],
+)
+def test_an_error_of_rays_is_said_in_words_or_comes_of_the_signal(
+    tmp_path, monkeypatch, asked, raised, error, reason
+):
+    """Catches: a run that is put down as failed where TERM ended its Ray with it."""
+
+    @contextmanager
+    def watch(_folder, interrupt):
+        if asked:
+            interrupt.ask()
+        yield lambda _line: None
+
+    def fit(*_, **__):
+        if raised is not None:
+            raise raised
+
+    monkeypatch.setattr("study.runtime.tune._fit", fit)
+    monkeypatch.setattr("study.runtime.tune._end_on_record", lambda *_: None)
+    spec = StudySpec.from_text(SPEC, where="test", overrides=["runtime.address=local", "runtime.lanes=1"])
+    with pytest.raises(error):
+        run_study(spec, tmp_path, watch=watch)
+    with closing(Reader.read(tmp_path / spec.name)) as reader:
+        assert [run.reason.partition(";")[0] for run in reader.runs()] == [reason]
+
+
+def test_one_that_comes_back_in_time_is_waited_for(open_ledger, head, monkeypatch):
+    """Catches: a run that ends at the first refusal."""
+    ledger, interrupt = open_ledger(), Left()
+    where, looks, again = place(head), [True, True, False], Event()
+
+    def look(asked: str) -> bool:
+        assert asked == where
+        if looks:
+            return looks.pop(0)
+        again.set()
+        return False
+
+    monkeypatch.setattr("study.runtime.ray_head.gone", look)
+    monkeypatch.setattr("study.runtime.ray_head.LOOK_S", 0.01)
+    with attended([where], ledger, ledger.claim(), interrupt, gone_s=60.0):
+        assert again.wait(60)
+    assert interrupt.ways == []
+    assert ledger.runs()[-1].ended is None

@@ -1,0 +1,1 @@
+"""What is trained, and the trivial models that it has to beat."""

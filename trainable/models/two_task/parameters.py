@@ -1,0 +1,94 @@
+"""The model's parameters by name: their shapes, their initial values, and a member's state around them.
+
+The same in every engine. Names are those of `TwoTaskNet.named_parameters()`. Where a table is shared,
+`ranking.users` (or `ranking.items`) serves both tasks and `rating.users` (`rating.items`) does not exist.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.contract import Config
+from trainable.streams import stream
+
+Values = Mapping[str, NDArray[np.floating]]
+
+
+def shapes(config: Config, n_users: int, n_items: int) -> dict[str, tuple[int, ...]]:
+    """Shape of each parameter by name.
+
+    Embeddings (users or items, dim) and biases (users,), (items,) of the ranking score
+    u·q + a + b; then Linear(3 dim, hidden)–ReLU–Linear(hidden, 1) on [u, q, u∗q] for the rating.
+    """
+    dim, hidden = config.dim, config.hidden
+    found: dict[str, tuple[int, ...]] = {
+        "ranking.users": (n_users, dim),
+        "ranking.items": (n_items, dim),
+        "rating.users": (n_users, dim),
+        "rating.items": (n_items, dim),
+        "user_bias": (n_users,),
+        "item_bias": (n_items,),
+        "hidden.weight": (hidden, 3 * dim),
+        "hidden.bias": (hidden,),
+        "output.weight": (1, hidden),
+        "output.bias": (1,),
+    }
+    if config.shares_users:
+        del found["rating.users"]
+    if config.shares_items:
+        del found["rating.items"]
+    return found
+
+
+def initial(
+    config: Config, n_users: int, n_items: int, *, seed: int, replicate: int
+) -> dict[str, NDArray[np.float64]]:
+    """Initial values by name: embeddings N(0, 1/dim²), biases 0, linear layers U(±1/√inputs).
+
+    One stream a name, keyed by (seed, replicate): trials of one dim and hidden start at the same values
+    whatever their λ or sharing, so comparisons are paired. The linear layers start as PyTorch's do.
+    """
+    start: dict[str, NDArray[np.float64]] = {}
+    for name, shape in shapes(config, n_users, n_items).items():
+        draw = stream(seed, use=f"initial {name}", replicate=replicate)
+        match name.split(".")[0]:
+            case "ranking" | "rating":
+                start[name] = draw.normal(0.0, 1.0 / config.dim, shape)
+            case "hidden":
+                start[name] = _uniform(draw, 3 * config.dim, shape)
+            case "output":
+                start[name] = _uniform(draw, config.hidden, shape)
+            case _:
+                start[name] = np.zeros(shape)
+    return start
+
+
+def fresh(values: Values) -> dict[str, NDArray[np.generic]]:
+    """The state of a member that starts at `values` (see `trainable.engines.engine.State`).
+
+    Beside each parameter NAME its Adam moments `m.NAME` and `v.NAME`, all zero; and the counts `step`
+    (updates made) and `epoch` (epochs behind it), 0.
+    """
+    moments = {f"{moment}.{name}": np.zeros_like(value) for moment in "mv" for name, value in values.items()}
+    return {**values, **moments, "step": np.zeros((), np.int64), "epoch": np.zeros((), np.int64)}
+
+
+def layout(
+    config: Config, n_users: int, n_items: int, dtype: str
+) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+    """Shape and dtype by name of each array of a member's state, where its numbers are of `dtype`.
+
+    The names are those of `fresh`.
+    """
+    parts = {
+        f"{kind}{name}": (shape, np.dtype(dtype))
+        for name, shape in shapes(config, n_users, n_items).items()
+        for kind in ("", "m.", "v.")
+    }
+    return parts | dict.fromkeys(("step", "epoch"), ((), np.dtype(np.int64)))
+
+
+def _uniform(draw: np.random.Generator, inputs: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    bound = inputs**-0.5
+    return draw.uniform(-bound, bound, shape)
