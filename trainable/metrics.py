@@ -29,15 +29,13 @@ class Ranking:
 
     `users` (u,) have at least one target item, `items` (t,) are their target items user by user, and
     `starts` (u + 1,) bounds each user's part; `masked` and `masked_starts` do so for their train items.
-    `excluded` counts the catalogue's other users: no metric knows them. StudyError where there are no
-    target items at all.
+    Users without a target item are in no metric. StudyError where there are no target items at all.
     """
 
     def __init__(self, fold: Fold) -> None:
         if not len(fold.target):
             raise StudyError(f"data: the {fold.name} part has no rows; there must be at least one to rank")
         self.users = np.unique(fold.target.users).astype(np.int64)
-        self.excluded = fold.target.n_users - len(self.users)
         self.starts, self.items = _by_user(fold.target, self.users)
         self.masked_starts, self.masked = _by_user(fold.train, self.users)
 

@@ -105,9 +105,9 @@ def test_each_user_has_its_own_ranks_and_errors():
     )
 
 
-def test_users_without_target_items_are_excluded_and_counted():
+def test_users_without_target_items_are_excluded():
     ranking = Ranking(make_fold([(0, 0), (2, 1)], [(1, 0)], 4, 3))
-    assert (ranking.users.tolist(), ranking.excluded) == ([1], 3)
+    assert ranking.users.tolist() == [1]
 
 
 def test_scores_are_left_as_they_were():
