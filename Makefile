@@ -10,7 +10,7 @@ SEED ?= 0
 # where they can be: a record waits for the disk at each commit.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: study ps1 check test long fuzz chaos mutants bench gallery
+.PHONY: study ps1 check site test long fuzz chaos mutants bench gallery
 
 study: $(VENV)/.installed
 	$(BIN)/study run ml100k $(ARGS)
@@ -23,6 +23,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/contracts/test_layers.py
+
+site: $(VENV)/.installed-dev
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 
 test: $(VENV)/.installed-dev
 	@folder=$$(mktemp -d -p /dev/shm 2> /dev/null || mktemp -d); \

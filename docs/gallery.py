@@ -14,11 +14,11 @@ PRESETS = ("ml100k", "ps1", "smoke")
 
 OPENING = """# What a report shows
 
-The figures of `study report` for the three presets, in the report's order, and how to read each. They are
-drawn by `make gallery`, which runs the presets that have not run here. A report has more: an answer to each
-question in a sentence, every number behind the figures in tables, and under the pointer or the arrow keys
-what lies behind a mark; it follows the reader's light or dark. `--markdown` gives it for a pull request,
-`--json` for programs."""
+The figures of `study report` for the three presets, in the report's order, with a sentence on how to read
+each. `make gallery` draws them; it runs the presets that have not run here. The report itself has more: an
+answer to each question in a sentence, the numbers behind the figures as tables, and details of each mark
+under the pointer or the arrow keys. It follows the reader's light or dark theme. `--markdown` prints the
+report for a pull request, `--json` for programs."""
 
 
 def gallery(reports: list[Report], docs: Path) -> None:

@@ -233,7 +233,7 @@ and the same with `curves-adam.toml` record them, each 320 configurations × 81 
 idle cores); then `python tests/benchmarks replays` in the same folder fills this section."""
 
 ABOUT = f"""Searches on recorded learning curves of 320 random configurations × 81 epochs (MovieLens-100K, per
-user, [one spec each](../tests/benchmarks/specs)): two lanes, one epoch a unit of time, the real samplers,
+user, one spec each in `tests/benchmarks/specs`): two lanes, one epoch a unit of time, the real samplers,
 rules and fronts; every measured epoch is a candidate. Under `random` a replay takes the configurations in
 another order; other samplers propose, and the nearest configuration of the same sharing that was not used
 yet is trained and told. The target is {SHARE:.0%} of the hypervolume that {FULL} of them reach when all are

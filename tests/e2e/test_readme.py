@@ -1,4 +1,4 @@
-"""The README does what it says: its commands run, its spec is the default, its columns are the tables'."""
+"""README.md and docs/ are true: their code runs, the spec is the default, the columns are those of tables."""
 
 import json
 import os
@@ -6,12 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import pandas as pd
 import pytest
+from documents import DOCS, ROOT, Block, blocks, first_column, links, page, section
 from pandas.testing import assert_frame_equal
 from typer.main import get_command
 
@@ -22,37 +22,33 @@ from study.cli.app import app
 from study.spec import StudySpec
 from study.spec.sections import Budget, Data
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-HIDDEN_AND_MADE = shutil.ignore_patterns(".*", "__pycache__", "studies", "build", "dist")
+HIDDEN_AND_MADE = shutil.ignore_patterns(".*", "__pycache__", "studies", "build", "dist", "_build")
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md")))
+RUN = ("README.md", "docs/commands.md", "docs/tables.md", "docs/python.md")
+"""The pages whose blocks run here, one after the other: a later page uses the studies of an earlier one."""
 
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: the words after its fence, as in "sh slow", and its text."""
-
-    kind: str
-    text: str
-
-
-BLOCKS = [Block(*found) for found in re.findall(r"^```(.+?)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
-QUICK = [block for block in BLOCKS if block.kind in ("sh", "python")]
-SLOW = [block for block in BLOCKS if block.kind == "sh slow"]
-CLUSTER = [block for block in BLOCKS if block.kind == "sh cluster"]
-"""What `test_submit.py` runs, on a cluster."""
-SERVICE = [block for block in BLOCKS if block.kind in ("sh service", "python service")]
-"""What `test_service.py` runs."""
-(SPEC,) = (block.text for block in BLOCKS if block.kind == "toml")
+QUICK = [block for name in RUN for block in blocks(name, "sh", "python")]
+SLOW = blocks("README.md", "sh slow")
+CLUSTER = blocks("docs/cluster.md", "sh cluster")
+"""`test_submit.py` runs them, on a cluster."""
+SERVICE = blocks("docs/service.md", "sh service", "python service")
+"""`test_service.py` runs them."""
+NOT_RUN = [*blocks("docs/cluster.md", "sh"), *blocks("CONTRIBUTING.md", "sh")]
+"""Commands for Docker, AWS, Kubernetes and SSH, of which `test_manifests.py` checks those of `study`; and the
+targets that run these tests.
+"""
+(SPEC,) = (block.text for block in blocks("docs/spec.md", "toml"))
+TABLES = ("trials", "points", "measurements", "confirmed", "users")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the README's commands run one after the other: a folder that is empty at first."""
+    """An empty folder in which the commands run one after the other."""
     return tmp_path_factory.mktemp("reader")
 
 
 def run(block: Block, folder: Path, home: Path) -> str:
-    """What a block prints to stdout, run in `folder` with the `study` and `python` of these tests."""
+    """Run a block in `folder` with the `study` and `python` of these tests; return what it prints."""
     program = ["bash", "-euo", "pipefail"] if block.kind.startswith("sh") else ["python"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "HOME": str(home)}
@@ -74,13 +70,12 @@ def test_a_block_runs(block: Block, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.ray
 def test_the_columns_are_those_of_the_tables(folder: Path) -> None:
-    written = re.findall(
-        r"^\| (trials|points|measurements|confirmed|users) \| (.+) \|$", README, re.MULTILINE
-    )
-    tables = {path.stem: path for path in (folder / "studies" / "smoke" / "tables").iterdir()}
-    assert {name: columns.split(", ") for name, columns in written} == {
-        name: list(pd.read_parquet(path).columns) for name, path in tables.items()
+    study = folder / "studies" / "smoke"
+    documented = {name: first_column(section("docs/tables.md", f"`{name}`")) for name in TABLES}
+    assert documented == {
+        path.stem: list(pd.read_parquet(path).columns) for path in (study / "tables").iterdir()
     }
+    assert first_column(section("docs/tables.md", "`front.csv`")) == list(pd.read_csv(study / "front.csv"))
 
 
 @pytest.mark.long
@@ -126,7 +121,7 @@ def the_course_is_reproduced(folder: Path) -> None:
 
 
 def test_the_spec_is_the_default() -> None:
-    spec = StudySpec.from_text(SPEC, where="README.md")
+    spec = StudySpec.from_text(SPEC, where="docs/spec.md")
     assert spec == StudySpec(name="mine", data=Data(source="ml-100k"), budget=Budget(trials=40))
 
 
@@ -150,8 +145,19 @@ def test_every_command_has_its_line() -> None:
     assert lines == set(get_command(app).commands)
 
 
-def test_what_it_points_to_is_there() -> None:
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
-    (targets,) = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(re.findall(r"`make (\w+)`", README)) <= set(targets.split())
+def test_every_block_of_code_is_run() -> None:
+    """Catches: a page with commands that no test runs."""
+    code = {b for name in PAGES for b in blocks(name) if b.kind.split()[0] in ("sh", "python", "toml")}
+    assert code == {*QUICK, *SLOW, *CLUSTER, *SERVICE, *NOT_RUN, Block("toml", SPEC)}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_points_to_is_there(name: str) -> None:
+    for target in links(name):
+        assert target.exists(), target
+    (targets,) = re.findall(r"^\.PHONY: (.+)$", page("Makefile"), re.MULTILINE)
+    assert set(re.findall(r"`make (\w+)", page(name))) <= set(targets.split())
+
+
+def test_the_readme_is_short() -> None:
+    assert len(page("README.md").splitlines()) <= 200

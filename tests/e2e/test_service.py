@@ -13,6 +13,7 @@ from random import Random
 import pytest
 from browser import browser
 from command import DEADLINE_S, measured, started, study, until, with_pid
+from documents import blocks
 from heads import free_port
 from serving import done
 
@@ -23,7 +24,7 @@ from study.service.schemas import News
 from study.service.serve import serve
 from trainable.contract import StudyError
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = "docs/service.md"
 
 
 @pytest.mark.long
@@ -32,10 +33,11 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 @pytest.mark.timeout(900)
 def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path):
     """Post a smoke study, watch it finish live, open the report; the service dies three times meanwhile. A
-    larger budget, posted to two services at once, goes on with it in one job. Then the README's way.
+    larger budget, posted to two services at once, goes on with it in one job. Then the page's example.
     """
     port, chance = free_port(), Random(8)
-    (create,) = re.findall(r"^study (token create .+?) +#", README, re.MULTILINE)
+    (shown,) = blocks(PAGE, "sh service")
+    (create,) = re.findall(r"^study (token create .+?) +#", shown.text, re.MULTILINE)
     token = study(*create.split(), cwd=tmp_path).out.strip()
     client = Client(f"http://127.0.0.1:{port}", token)
     serving = ("serve", "--port", str(port))
@@ -93,8 +95,8 @@ def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path
         assert rest[-1].summary.reason == "trials: 10 of 10"
         assert client.post(larger).summary.state == "complete"
 
-        (python,) = re.findall(r"^```python service\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-        exec(compile(python, "README.md", "exec"), {"url": f"http://127.0.0.1:{port}", "token": token})
+        (python,) = blocks(PAGE, "python service")
+        exec(compile(python.text, PAGE, "exec"), {"url": f"http://127.0.0.1:{port}", "token": token})
         assert client.study("smoke").summary.state == "complete"
         assert [s.name for s in client.studies()] == ["smoke", "watched"]
 

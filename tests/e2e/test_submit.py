@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from command import DEADLINE_S, Ended, prepare, rows, started, until
+from documents import blocks
 from heads import Head, head
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-(COMMANDS,) = re.findall(r"^```sh cluster\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+(COMMANDS,) = (block.text for block in blocks("docs/cluster.md", "sh cluster"))
 LONG = ("--set", "name=long", "--set", "train.epochs=1000000", "--set", "runtime.engine=plain")
 
 
@@ -40,7 +39,7 @@ def there(cluster: Head, laptop: Path, *arguments: str) -> Ended:
         return running.wait(2 * DEADLINE_S)
 
 
-def test_the_commands_of_the_readme(cluster: Head, laptop: Path):
+def test_the_commands_of_the_page_on_clusters(cluster: Head, laptop: Path):
     """Catches: a study in the job's own folder, a file that changes on its way."""
     for line in COMMANDS.replace("http://head:8265", cluster.address).splitlines():
         _, *words = line.partition(" #")[0].split()

@@ -2,12 +2,12 @@
 
 import csv
 import json
-import re
 from io import StringIO
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from documents import first_column, section
 from formula import BASELINE, FormulaLane
 from rich.console import Console
 from serving import served
@@ -158,14 +158,14 @@ def test_confirmed_points_have_their_test_values_everywhere(searched, tmp_path):
         assert client.get("/studies/formula").json()["front"] == front
 
 
-def test_the_readme_names_the_columns_of_the_front(searched, tmp_path):
+def test_the_page_on_tables_names_every_column(searched, tmp_path):
+    confirm(searched)
     export(searched, tmp_path)
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (named,) = re.findall(
-        r"^`front\.csv` has the points of the front: (.+?)\.", readme, re.MULTILINE | re.DOTALL
-    )
+    for path in (tmp_path / "tables").iterdir():
+        documented = first_column(section("docs/tables.md", f"`{path.stem}`"))
+        assert documented == list(pd.read_parquet(path).columns), path.stem
     with (tmp_path / "front.csv").open(newline="") as file:
-        assert next(csv.reader(file)) == named.replace("\n", " ").split(", ")
+        assert next(csv.reader(file)) == first_column(section("docs/tables.md", "`front.csv`"))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
