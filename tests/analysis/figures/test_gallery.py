@@ -11,7 +11,7 @@ from analysis.figures.drawing import Drawing
 from analysis.report import read
 from study.spec import presets
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 IMAGE = re.compile(r"^!\[(.+)\]\((gallery/.+\.svg)\)$", re.MULTILINE)
 MOST = 300_000
 """Bytes of a figure."""

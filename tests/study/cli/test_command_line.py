@@ -45,7 +45,7 @@ def test_run_without_a_spec_prints_its_help_and_starts_nothing(tmp_path: Path):
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path):
-    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    project = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.+)"$', project, re.MULTILINE)[1]
     ended = study("--version", cwd=tmp_path)
     assert (ended.code, ended.out, ended.err) == (0, f"study {version}\n", "")
