@@ -57,6 +57,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("report", "tiny"),
     ("report", "tiny", "--markdown"),
     ("export", "tiny"),
+    ("confirm", "tiny"),
     ("pick", "tiny", "--knee"),
     ("backup", "tiny", "tiny.backup"),
     ("presets",),

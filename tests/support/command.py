@@ -144,7 +144,7 @@ def title(pid: int) -> str:
 
 def _content(file: IO[bytes]) -> str:
     """All that is in a file that somebody else may be writing: its one position is left alone."""
-    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
 
 
 @contextmanager
