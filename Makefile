@@ -33,7 +33,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/pytest $(PARALLEL) --basetemp=$$folder; status=$$?; rm -rf $$folder; exit $$status
 
 long: $(VENV)/.installed-dev
-	$(BIN)/pytest $(PARALLEL) -m long
+	$(BIN)/pytest $(PARALLEL) -m 'long or hypothesis' --hypothesis-profile=more
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/pytest -m fuzz --hypothesis-profile=long --timeout=3600

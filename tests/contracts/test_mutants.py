@@ -29,6 +29,10 @@ LAWS = (
 )
 """Where the laws are stated; every test there says what it catches."""
 
+SAME = ("-p", "no:cacheprovider", "--hypothesis-profile=more")
+PYTEST = (sys.executable, "-m", "pytest", "-x", "-m", "", *SAME)
+"""pytest as `make long` runs it, for tests of any mark; the first failure ends it."""
+
 each = pytest.mark.parametrize("mutant", MUTANTS, ids=[f"{m['promise']}: {m['why']}" for m in MUTANTS])
 
 
@@ -79,9 +83,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_in(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    """What pytest says of these tests in that tree; the first failure ends it."""
+    """What pytest says of these tests in that tree."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *names],
+        [*PYTEST, *names],
         cwd=tree,
         env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""},
         capture_output=True,
