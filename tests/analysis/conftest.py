@@ -146,6 +146,12 @@ def confirmed_search(study: Write) -> Path:
 
 
 @pytest.fixture(scope="module")
+def unchanged_search(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The search for tests that only read it."""
+    return searched(partial(write, tmp_path_factory.mktemp("searched") / "study"))
+
+
+@pytest.fixture(scope="module")
 def confirmed_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a search and its confirmation; drawing it takes seconds."""
     made = confirmed(partial(write, tmp_path_factory.mktemp("confirmed") / "study"))

@@ -14,6 +14,14 @@ from playwright.sync_api import Browser, sync_playwright
 
 AXE = "4.14.1"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+LONG = pytest.mark.long
+LOOKS = (
+    (1280, "light"),
+    (390, "dark"),
+    pytest.param(1280, "dark", marks=LONG),
+    pytest.param(390, "light", marks=LONG),
+)
+"""Window widths and colour schemes: `make test` has each of them once, `make long` the other two pairs."""
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),

@@ -1,18 +1,16 @@
 """The page in a real Chromium, from disk and without a network: read, operated, and printed."""
 
 import json
-from itertools import product
 from pathlib import Path
 
 import pytest
-from browser import axe, browser
+from browser import LOOKS, axe, browser
 
 from analysis.report import write
 
 pytestmark = pytest.mark.browser
 
 WIDTHS = (1280, 390)
-SCHEMES = ("light", "dark")
 
 CUT = """() => {
   const cut = [];
@@ -106,39 +104,31 @@ def serious(page, source):
     ]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [*product(WIDTHS, SCHEMES)])
-def test_a_page_can_be_read_by_everybody(confirmed_page, opened, axe_source, tmp_path, width, scheme):
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_a_page_can_be_read_by_everybody(confirmed_page, opened, axe_source, width, scheme):
     page = opened(confirmed_page, width=width, scheme=scheme)
-    page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
     page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
-    page.screenshot(path=tmp_path / f"{scheme}-{width}-unfolded.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
 
 
-def test_a_telephone_shows_the_objectives_and_what_marks_mean(
-    confirmed_page, page_of_several, opened, tmp_path
-):
+def test_a_telephone_shows_the_objectives_and_what_marks_mean(confirmed_page, page_of_several, opened):
     """Catches: an MSE column and legends that appear only after scrolling sideways."""
-    for name, file, legends in (("one", confirmed_page, 5), ("several", page_of_several, 3)):
+    for file, legends in ((confirmed_page, 5), (page_of_several, 3)):
         page = opened(file, width=390)
         page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
-        page.screenshot(path=tmp_path / f"telephone-{name}.png", full_page=True)
         assert page.evaluate(HIDDEN) == []
         assert page.locator(".key:visible").count() >= legends
         page.set_viewport_size({"width": 1280, "height": 900})
         assert page.locator(".key:visible").count() == 0
 
 
-@pytest.mark.parametrize(("width", "scheme"), [*product(WIDTHS, SCHEMES)])
-def test_several_studies_can_be_read_on_one_page(
-    page_of_several, opened, axe_source, tmp_path, width, scheme
-):
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_several_studies_can_be_read_on_one_page(page_of_several, opened, axe_source, width, scheme):
     page = opened(page_of_several, width=width, scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")
-    page.screenshot(path=tmp_path / f"{scheme}-{width}-together.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
 
@@ -158,14 +148,13 @@ def test_what_keeps_people_out_is_found(confirmed_page, opened, axe_source):
     assert len(page.evaluate(CUT)) == 2
 
 
-def test_a_page_without_points_can_be_read(study, opened, axe_source, tmp_path):
+def test_a_page_without_points_can_be_read(study, opened, axe_source):
     page = opened(write(study([], []), Path.write_bytes), width=390)
-    page.screenshot(path=tmp_path / "empty.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
 
 
-def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_page, opened, tmp_path):
+def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_page, opened):
     page = opened(confirmed_page)
     figure = page.locator("figure", has=page.locator("a[href='front.svg']"))
     card, buttons = figure.locator(".card"), figure.locator(".spots button")
@@ -182,7 +171,6 @@ def test_points_tell_more_by_pointer_and_by_keyboard(confirmed_page, opened, tmp
     assert spots[-1]["title"] in card.inner_text()
     page.keyboard.press("ArrowLeft")
     assert spots[-2]["title"] in card.inner_text()
-    page.screenshot(path=tmp_path / "pointed.png")
     assert [button.get_attribute("tabindex") for button in buttons.all()].count("0") == 1
 
 

@@ -33,6 +33,18 @@ def page(folder):
     return html, ElementTree.fromstring(html)
 
 
+@pytest.fixture(scope="module")
+def html(unchanged_search):
+    """The page of a search; drawing it takes a second."""
+    return read(unchanged_search).html()
+
+
+@pytest.fixture
+def tree(html):
+    """The elements of the same page."""
+    return ElementTree.fromstring(html)
+
+
 def words(tree):
     for script in tree.iter("script"):
         script.text = ""
@@ -75,12 +87,11 @@ def test_the_claims_have_a_section_only_in_a_study_that_can_judge_them(request, 
     assert ("claims" in json.loads(forms[2])["sections"]) == there
 
 
-def test_the_page_is_the_same_twice(search):
-    assert page(search)[0] == page(search)[0]
+def test_the_page_is_the_same_twice(unchanged_search, html):
+    assert read(unchanged_search).html() == html
 
 
-def test_the_page_needs_nothing_beside_it(search):
-    html, _ = page(search)
+def test_the_page_needs_nothing_beside_it(html):
     elements = Elements(html).seen
     assert not {tag for tag, _ in elements} & {"link", "img", "iframe", "object"}
     links = [
@@ -92,8 +103,7 @@ def test_the_page_needs_nothing_beside_it(search):
     assert "url(http" not in html
 
 
-def test_the_policy_lets_our_script_run_and_nothing_else(search):
-    _, tree = page(search)
+def test_the_policy_lets_our_script_run_and_nothing_else(tree):
     assert runnable(tree) == [OURS]
     (policy,) = (m.get("content") for m in tree.iter("meta") if m.get("http-equiv"))
     digest = b64encode(sha256(OURS.encode()).digest()).decode()
@@ -104,15 +114,13 @@ def test_the_policy_lets_our_script_run_and_nothing_else(search):
     assert not {"fetch(", "XMLHttpRequest", "innerHTML", "eval("} & set(re.findall(r"\w+\(?", OURS))
 
 
-def test_ids_are_unique_and_references_resolve(search):
-    html, _ = page(search)
+def test_ids_are_unique_and_references_resolve(html):
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]*)"', html) + re.findall(r"url\(#([^)]*)\)", html)) <= set(ids)
 
 
-def test_every_figure_has_a_name_a_description_and_its_data(search):
-    _, tree = page(search)
+def test_every_figure_has_a_name_a_description_and_its_data(tree):
     for svg in tree.iter(f"{SVG}svg"):
         named = svg.get("aria-labelledby").split()
         assert [element.get("id") for element in (svg.find(f"{SVG}title"), svg.find(f"{SVG}desc"))] == named
@@ -134,9 +142,8 @@ def test_the_words_of_every_figure_follow_the_page_in_the_dark(search):
                 assert to_hex(note.get_color()) in allowed, (drawing.name, note.get_text())
 
 
-def test_text_and_tables_say_the_same_numbers(search):
-    tables = Tables.load(search)
-    _, tree = page(search)
+def test_text_and_tables_say_the_same_numbers(unchanged_search, tree):
+    tables = Tables.load(unchanged_search)
     said = words(tree)
     assert f"{len(tables.front)} points non-dominated among the 36 evaluated (12 configurations)" in said
     assert (
