@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command import TINY, Ended, prepare, record, study
+from command import TINY, Ended, prepare, record
 from formula import BASELINE
+from warm import study
 
 from study.record.ledger import Ledger
 from study.spec import StudySpec
@@ -101,7 +101,7 @@ def holds(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> list[Seen]:
-    """Every case, in a folder of its own; as many at a time as there are cores."""
+    """Every case, in a folder of its own."""
 
     def see(arguments: Sequence[str], files: Mapping[str, str], _: str) -> Seen:
         here = prepare(tmp_path_factory.mktemp("case") / "here")
@@ -110,8 +110,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> list[Seen]:
         before = holds(here)
         return Seen(study(*arguments, cwd=here), before, holds(here))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(see, *zip(*CASES, strict=True)))
+    return [see(*case) for case in CASES]
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[case[-1][:40] for case in CASES])

@@ -2,19 +2,18 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from socket import gethostname
 
 import pytest
-from command import ENDLESS, answer, measured, prepare, record, started, study, until
+from command import ENDLESS, answer, measured, prepare, record, started, until
 from jsonschema import Draft202012Validator
+from warm import study
 
 from study.spec import presets
 from trainable.contract import METRICS
@@ -27,7 +26,8 @@ TRIALS, EPOCHS = 4, 3
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the study "tiny" has been run to its end."""
     folder = prepare(tmp_path_factory.mktemp("commands"))
-    ended = study("run", "tiny.toml", cwd=folder)
+    with started("run", "tiny.toml", cwd=folder) as run:
+        ended = run.wait()
     assert ended.code == 0, ended
     assert ended.out.splitlines()[-1] == f"report: {folder}/studies/tiny/report/index.html"
     return folder
@@ -82,10 +82,8 @@ def test_who_looks_does_not_wait_for_what_trains(here: Path, words: str):
 
 @pytest.fixture(scope="module")
 def shown(here: Path) -> dict[str, str]:
-    """What every command that looks at studies says; as many at a time as there are cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ended = pool.map(lambda words: study(*words.split(), cwd=here), LOOKS)
-        said = dict(zip(LOOKS, ended, strict=True))
+    """What every command that looks at studies says."""
+    said = {words: study(*words.split(), cwd=here) for words in LOOKS}
     assert [(e.code, e.err) for e in said.values()] == [(0, "")] * len(LOOKS)
     return {words: e.out for words, e in said.items()}
 
