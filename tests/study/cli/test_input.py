@@ -6,12 +6,14 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from command import study as command
 from formula import BASELINE, SPEC
 from silent import silent
+from typer.testing import CliRunner
 
+from study.cli.app import app
 from study.client import Client
 from study.record.ledger import Ledger
+from study.record.postgres import POSTGRES_OPTIONS
 from study.record.sqlite import LONGEST_PATH, AwayError
 from study.record.version_tokens import Marks
 from study.service.submission import JSON, TOML, parsed
@@ -90,15 +92,17 @@ def elsewhere(home: Path, name: str, port: int) -> Path:
     return folder
 
 
-def test_a_list_asks_a_silent_server_once(tmp_path: Path):
+def test_a_list_asks_a_silent_server_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches: ten seconds for each of its studies."""
+    monkeypatch.setitem(POSTGRES_OPTIONS["connect_args"], "connect_timeout", 2)  # libpq waits no shorter
+    monkeypatch.setattr(local, "STUDIES", tmp_path / "studies")
     with silent() as server:
         for name in "abcd":
             elsewhere(tmp_path / "studies", name, server.port)
-        ended = command("list", cwd=tmp_path)
+        ended = CliRunner().invoke(app, ["list"])
         assert len(server.callers) == 1
-    assert ended.code == 0, ended
-    lines = ended.err.splitlines()
+    assert ended.exit_code == 0, ended.output
+    lines = ended.stderr.splitlines()
     assert [line[:3] for line in lines] == ["a: ", "b: ", "c: ", "d: "]
     assert all("the PostgreSQL server at 127.0.0.1, database none does not answer" in line for line in lines)
 

@@ -2,13 +2,15 @@
 
 import csv
 import json
+import shutil
+from contextlib import closing
 from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
 from documents import first_column, section
-from formula import BASELINE, FormulaLane
+from formula import BASELINE, SPEC, FormulaLane
 from rich.console import Console
 from serving import served
 from typer.testing import CliRunner
@@ -17,7 +19,9 @@ from study.cli import local
 from study.cli.app import app
 from study.loop.confirmation import begin
 from study.loop.referee import Referee
+from study.record.ledger import Ledger
 from study.results.export import export
+from study.spec import StudySpec
 from study.spec.sections import Confirm
 from study.status.front_table import FrontTable
 from study.status.snapshot import as_dict, snapshot
@@ -43,13 +47,33 @@ def confirm(ledger, *, points=4, replicates=3):
     return confirmation
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of a complete search whose front has more points than a command shows."""
+    folder = tmp_path_factory.mktemp("front") / "formula"
+    overrides = ("budget.trials=80", "train.epochs=12", *SEARCHED)
+    spec = StudySpec.from_text(SPEC, where="test", overrides=overrides)
+    with closing(Ledger.open(spec, folder, BASELINE)) as ledger:
+        drive(ledger)
+        assert len(snapshot(ledger).front.points) > 30
+    return folder
+
+
 @pytest.fixture
-def searched(open_ledger):
-    """A complete search whose front has more points than a command shows."""
-    ledger = open_ledger("budget.trials=80", "train.epochs=12", *SEARCHED)
-    drive(ledger)
-    assert len(snapshot(ledger).front.points) > 30
-    return ledger
+def searched(made, tmp_path):
+    """The search, in a copy of its folder."""
+    with closing(Ledger.read(shutil.copytree(made, tmp_path / "formula"))) as ledger:
+        yield ledger
+
+
+@pytest.fixture(scope="module")
+def confirmed(made, tmp_path_factory):
+    """A snapshot of the search once it is confirmed."""
+    with closing(
+        Ledger.read(shutil.copytree(made, tmp_path_factory.mktemp("confirmed") / "formula"))
+    ) as ledger:
+        confirm(ledger)
+        return snapshot(ledger)
 
 
 def shown(seen, *, width=120, most=None):
@@ -169,10 +193,9 @@ def test_the_page_on_tables_names_every_column(searched, tmp_path):
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
-def test_the_table_fits_the_terminal(searched, width):
+def test_the_table_fits_the_terminal(confirmed, width):
     """Catches: cells that are cut to "0.4…"; in a narrow terminal columns are left out, and named."""
-    confirm(searched)
-    lines = shown(snapshot(searched), width=width, most=8)
+    lines = shown(confirmed, width=width, most=8)
     assert max(map(len, lines)) <= width
     header = next(line.split() for line in lines if "trial" in line.split())
     assert ("lr" in header) == ("too wide to show: lr, decay; --json has all" not in lines)
