@@ -49,21 +49,15 @@ def a_ray():
     ray.shutdown()
 
 
-@pytest.fixture(scope="module", params=["inline", pytest.param("local", marks=pytest.mark.ray)])
+@pytest.fixture(
+    scope="module",
+    params=["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.long])],
+)
 def runtime(request):
-    """Where the study runs."""
+    """Where the study runs: `make test` holds the laws inline, `make long` on Ray too."""
     if request.param == "local":
         request.getfixturevalue("a_ray")
     return request.param
-
-
-own_study = pytest.mark.parametrize(
-    "runtime",
-    ["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.long])],
-    indirect=True,
-    scope="module",
-)
-"""For a law that trains a study of its own: `make test` holds it inline, `make long` on Ray too."""
 
 
 def spec(*overrides):
@@ -120,7 +114,6 @@ def brute_front(points):
     return [key for key, mrr, mse in rows if not dominated(mrr, mse)]
 
 
-@own_study
 def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
     """Catches: an epoch on the way that passes for a trial's end."""
     overrides = (f"runtime.address={runtime}", "train.candidates=last", "budget.trials=3")
@@ -214,7 +207,6 @@ def test_law_8_search_never_sees_the_test_set(runtime, tmp_path):
     assert complete(clean) == complete(poisoned)
 
 
-@own_study
 def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
     """Each point on fresh seeds, for its epochs, learned from train and validation, measured on test.
 

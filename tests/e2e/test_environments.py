@@ -47,13 +47,14 @@ ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
         "-u", "NUMBA_CACHE_DIR", f"NUMBA_CACHE_LOCATOR_CLASSES={CACHES}.UserProvidedCacheLocator"
     ),
 }
+RUN = ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("list",),
     ("status", "tiny"),
     ("front", "tiny"),
     ("logs", "tiny"),
     ("doctor", "tiny.toml"),
-    ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1"),
+    RUN,
     ("report", "tiny"),
     ("report", "tiny", "--markdown"),
     ("export", "tiny"),
@@ -69,11 +70,13 @@ SELECTED = (
     ("a backend that is none", ("report", "tiny")),
     ("LaTeX that is not there", ("report", "tiny")),
     ("settings that are broken", ("report", "tiny")),
-    ("no home", ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")),
+    ("no home", RUN),
     ("200 MB of address space", ("report", "tiny")),
-    ("32 open files", ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")),
-    ("numba has no cache", ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")),
+    ("32 open files", RUN),
+    ("numba has no cache", RUN),
 )
+SLOW = ("LaTeX that is not there", "a backend that is none", "numba has no cache")
+"""Those that `make long` has: two like "settings that are broken", and one that compiles all kernels."""
 CODES = (0, 2)
 """The README's exit codes, without those of a signal or a failed study."""
 
@@ -105,7 +108,13 @@ def check(environment: str, command: Sequence[str], there: Path, tmp_path: Path)
     return ended
 
 
-@pytest.mark.parametrize(("environment", "command"), SELECTED, ids=[f"{e}: {c[0]}" for e, c in SELECTED])
+@pytest.mark.parametrize(
+    ("environment", "command"),
+    [
+        pytest.param(e, c, id=f"{e}: {c[0]}", marks=[pytest.mark.long] if e in SLOW else [])
+        for e, c in SELECTED
+    ],
+)
 def test_a_command_works_or_says_what_is_missing(
     environment: str, command: tuple[str, ...], study_there: Path, tmp_path: Path
 ):

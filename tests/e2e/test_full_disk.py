@@ -135,7 +135,9 @@ os._exit(9)
 """Leaves commits in the log beside the file, as a killed run does."""
 
 
-@pytest.mark.parametrize("between", ["", CUT_OFF], ids=["ended", "cut off"])
+@pytest.mark.parametrize(
+    "between", [pytest.param("", id="ended", marks=pytest.mark.long), pytest.param(CUT_OFF, id="cut off")]
+)
 def test_on_a_full_disk_studies_are_read_and_deleted(here: Path, between: str):
     """Catches: a full disk that cannot be cleared, because reading a record takes room."""
     command = [*small_disk(here / "studies", "32m"), "sh", "-ec", FULL.replace("BETWEEN", between)]

@@ -99,8 +99,12 @@ def goes_on(here: Path, *more: str) -> None:
     assert before <= set(rows(folder, "SELECT * FROM measurements"))
 
 
-def test_a_run_goes_on_after_every_way_of_ending(here: Path):
-    for number in (signal.SIGINT, signal.SIGTERM):
+@pytest.mark.parametrize(
+    "polite", [(signal.SIGINT,), pytest.param((signal.SIGINT, signal.SIGTERM), marks=pytest.mark.long)]
+)
+def test_a_run_goes_on_after_every_way_of_ending(here: Path, polite: tuple[signal.Signals, ...]):
+    """`make test` has TERM in the test below of a run that nobody reads."""
+    for number in polite:
         with training(here) as run:
             run.send(number)
             ends_gracefully(run, here)

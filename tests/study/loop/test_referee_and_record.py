@@ -24,6 +24,11 @@ from study.status.snapshot import snapshot
 from trainable.contract import Fault, Held, StudyError
 
 
+def some(few, all_):
+    """Seeds: `make test` has the first few of them, `make long` the others."""
+    return [*range(few), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(few, all_))]
+
+
 class Clock:
     """A monotonic clock that goes when it is told to."""
 
@@ -149,7 +154,7 @@ class Storm:
             drive(self.judge, self.lanes)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(4, 12))
 def test_whatever_is_killed_the_record_ends_as_budgeted(open_ledger, seed):
     """Catches: a lost trial not leased again, a repeated call counted twice, a silent lane waited for."""
     storm = Storm(open_ledger, seed)
@@ -165,7 +170,7 @@ HALVING = (
 )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", some(2, 4))
 def test_whatever_is_killed_what_the_rule_said_stands(open_ledger, seed):
     """Catches: a trial judged twice, a rung rebuilt in another order, a stop that a resumed run forgot."""
     storm = Storm(open_ledger, seed, *HALVING)
@@ -359,12 +364,12 @@ class DyingLane(FormulaLane):
 @pytest.mark.parametrize(
     ("lanes", "slots", "killers"),
     [
-        (1, 1, {0}),
+        pytest.param(1, 1, {0}, marks=pytest.mark.long),
         (1, 1, {3, 4}),
-        (1, 2, {0, 1}),
+        pytest.param(1, 2, {0, 1}, marks=pytest.mark.long),
         (1, 4, {2, 3, 7}),
         (1, 12, {11}),
-        (2, 4, {6}),
+        pytest.param(2, 4, {6}, marks=pytest.mark.long),
         (3, 2, {2, 5, 7}),
     ],
 )
@@ -402,7 +407,7 @@ def test_a_trial_that_kills_its_lane_on_the_way_fails_and_takes_no_other_with_it
     assert {r.state for r in others} == {"completed"}
 
 
-@pytest.mark.parametrize("room", [1, 5])
+@pytest.mark.parametrize("room", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_a_lane_with_more_slots_than_it_has_room_for_trains_all_the_same(open_ledger, room):
     """The host's memory, say. Catches: trials that are taken for killers one after the other."""
     ledger = open_ledger("budget.trials=20")
