@@ -1,15 +1,14 @@
 """From a study to recommendations: run from Python, pick from the command line, load without torch."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from command import Ended, study
+from command import Ended
+from warm import study
 
 from analysis.front import knee
 from study import StudySpec, load_model, run
@@ -33,10 +32,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def said(here: Path) -> dict[str, Ended]:
-    """What every way to pick says; as many at a time as there are cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ended = pool.map(lambda words: study("pick", "smoke", *words.split(), cwd=here), PICKS)
-        return dict(zip(PICKS, ended, strict=True))
+    """What every way to pick says."""
+    return {words: study("pick", "smoke", *words.split(), cwd=here) for words in PICKS}
 
 
 @pytest.fixture(scope="module")
