@@ -16,7 +16,7 @@ from command import Ended
 
 FORKING = """
 import json, os, sys
-import analysis.report, study.ledger, study.runtime
+import analysis.report, study.record.ledger, study.runtime.run
 from study.cli import main
 
 for line in sys.stdin:

@@ -10,6 +10,7 @@ from formula import BASELINE, SPEC
 from silent import silent
 from typer.testing import CliRunner
 
+from study.cli import local
 from study.cli.app import app
 from study.client import Client
 from study.record.ledger import Ledger
