@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from study.runtime import private_ray
+from study.runtime.lean import lean
 from study.runtime.placement import Node
 from study.spec import StudySpec
 from trainable.contract import StudyError
@@ -60,13 +61,14 @@ def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
 def _init(address: str, more: Mapping[str, Any]) -> None:
     """Call `ray.init`. StudyError for any error of Ray: it does not start, or is not there."""
     try:
-        ray.init(
-            address=address,  # "local" starts a new Ray, even where a cluster runs on this machine
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level="CRITICAL",  # we report the end of a run; Ray would print it for each lane
-            **more,
-        )
+        with lean() if address == "local" else nullcontext():
+            ray.init(
+                address=address,  # "local" starts a new Ray, even where a cluster runs on this machine
+                include_dashboard=False if address == "local" else None,
+                log_to_driver=False,
+                logging_level="CRITICAL",  # we report the end of a run; Ray would print it for each lane
+                **more,
+            )
     except StudyError:
         raise
     except Exception as error:
