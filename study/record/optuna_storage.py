@@ -72,9 +72,9 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
         )
     folder.mkdir(parents=True, exist_ok=True)
     if url is None:
-        if not (folder / FILE).is_file():
+        if new := not (folder / FILE).is_file():
             _create_file(spec, folder / FILE, baseline)
-        return _from_file(folder / FILE)[0]
+        return _from_file(folder / FILE, made=new)[0]
     storage = _postgres(url)
     with held(storage.engine), _alone(storage.engine):
         _begin(storage, spec, baseline, home=Home.of(folder))
