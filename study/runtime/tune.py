@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError
+from ray.tune.execution import class_cache
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.loop.budget import complete
 from study.loop.lanes import LEASE_S
 from study.record.ledger import Ledger
-from study.runtime import preflight
-from study.runtime.actor import RayExchange, RefereeActor
+from study.runtime import actor, preflight
+from study.runtime.lean import replaced
 from study.runtime.placement import Seat, Share, seats
 from study.runtime.prometheus import shown
 from study.runtime.ray_start import connected, nodes
@@ -32,6 +34,7 @@ from study.runtime.tune_callback import Watch
 from study.signals import Interrupt
 from study.spec.sections import Runtime
 from trainable.contract import StudyError
+from trainable.exchange import RayExchange, RefereeActor
 from trainable.job import Job
 from trainable.tune import Lane
 
@@ -89,13 +92,14 @@ def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
     It has no name: who needs it is given it, and two studies of one question run on one Ray.
     """
     here = NodeAffinitySchedulingStrategy(_this_node(), soft=False)
-    actor = ray.remote(RefereeActor).options(
+    open_ = partial(actor.referee, folder, ledger.stage, run, lease_s, meters=ledger.spec.runtime.meters)
+    appointed = ray.remote(RefereeActor).options(
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=-1,
         scheduling_strategy=here,
     )
-    return actor.remote(folder, ledger.stage, run, lease_s, meters=ledger.spec.runtime.meters)
+    return appointed.remote(open_)
 
 
 def _storage(shared: str | None, name: str, folder: Path) -> Path:
@@ -118,9 +122,10 @@ def _fit(
 ) -> None:
     """Run the lanes until the referee is done, or they cannot start."""
     jobs = {lane: _for(job, runtime, seat.share) for lane, seat in lanes.items()}
+    bundles = {lane: _bundle(seat) for lane, seat in lanes.items()}
     lane = tune.with_parameters(Lane, exchange=RayExchange(referee), jobs=jobs)
     tuner = tune.Tuner(
-        tune.with_resources(lane, lambda config: _bundle(lanes[config["lane"]])),
+        tune.with_resources(lane, lambda config: bundles[config["lane"]]),
         param_space={"lane": tune.grid_search(list(lanes))},
         tune_config=TuneConfig(reuse_actors=False),
         run_config=RunConfig(
@@ -135,7 +140,8 @@ def _fit(
             verbose=0,
         ),
     )
-    tuner.fit()
+    with replaced(class_cache, "DEFAULT_ENV_VARS", {}):  # with any, Ray reuses no idle worker
+        tuner.fit()
 
 
 def _for(job: Job, runtime: Runtime, share: Share) -> Job:

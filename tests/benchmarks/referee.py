@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -18,13 +19,14 @@ from timing import milliseconds, number, table
 from study.loop.lanes import LEASE_S
 from study.loop.referee import Referee
 from study.record.ledger import Ledger
-from study.runtime.actor import RefereeActor
+from study.runtime import actor
 from study.search.samplers.keyed import KeyedSampler
 from study.search.space import SearchSpace
 from study.spec import StudySpec
 from trainable.data.interactions import Fold
 from trainable.engines.engine import Member
 from trainable.engines.registry import engine
+from trainable.exchange import RefereeActor
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))
 from formula import BASELINE, FormulaLane
@@ -186,7 +188,8 @@ def _hop(folder: Path, calls: int) -> str:
         run = ledger.claim()
         ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="CRITICAL")
         try:
-            referee = ray.remote(RefereeActor).options(num_cpus=0).remote(folder, "search", run, LEASE_S)
+            open_ = partial(actor.referee, folder, "search", run, LEASE_S, meters=False)
+            referee = ray.remote(RefereeActor).options(num_cpus=0).remote(open_)
             first = ray.get(referee.exchange.remote("lane", 0, (), (), 0))
             call = ("lane", first.incarnation, (), (), 0)
             alone = []

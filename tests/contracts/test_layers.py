@@ -23,6 +23,7 @@ ORDER = {
         disk ← artifact
         models ← engines ← job, slots
         disk, slots, typed ← checkpoint ← session
+        contract ← exchange
         job, session ← tune
     """,
     "trainable.data": """
@@ -120,7 +121,7 @@ ORDER = {
     "study.runtime": """
         __init__
         prefetch ← reconnect ← heartbeat, inline
-        placement, private_ray ← ray_start
+        lean, placement, private_ray ← ray_start
         prometheus, reconnect ← actor
         actor, preflight, ray_start, tune_callback ← tune
         background, claim, heartbeat, inline, ray_head, tune ← run
@@ -186,6 +187,7 @@ ABROAD = {
     "study.search.samplers": ("trainable.streams",),
     "study.runtime": (
         "trainable.engines",
+        "trainable.exchange",
         "trainable.job",
         "trainable.session",
         "trainable.models.trivial",
@@ -215,7 +217,7 @@ OUTSIDE = {
     "pyarrow": ("trainable.data",),
     "pydantic": ("study.spec", "study.service.schemas", "study.service.summary_file", "study.client"),
     "pydantic_core": ("study.spec.toml_errors",),
-    "ray": ("trainable.tune", "study.runtime", "study.remote"),
+    "ray": ("trainable.exchange", "trainable.tune", "study.runtime", "study.remote"),
     "rich": ("study.status", "study.remote.commands", "study.runs", "study.cli", "trainable.data.fetch"),
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (

@@ -16,7 +16,6 @@ from study.record.ledger import Ledger
 from study.record.reader import Reader
 from study.record.sqlite import AwayError
 from study.runtime import actor, prometheus, tune
-from study.runtime.actor import RefereeActor
 from study.runtime.prometheus import Heard
 from study.runtime.run import run
 from study.spec import StudySpec
@@ -103,7 +102,7 @@ def test_a_study_is_metered_where_its_spec_asks_for_it(tmp_path: Path, monkeypat
     overrides = ["runtime.address=inline", *(["runtime.meters=true"] if asked else [])]
     folder = run(StudySpec.from_text(SPEC, where="test", overrides=overrides), tmp_path).folder
     with closing(Ledger.read(folder)) as ledger, tune._metered(ledger, folder):
-        RefereeActor(folder, "search", 1, 60.0, meters=ledger.spec.runtime.meters)
+        actor.referee(folder, "search", 1, 60.0, meters=ledger.spec.runtime.meters)
     assert made == (["gauges", "counts"] if asked else [])
 
 

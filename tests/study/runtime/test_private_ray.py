@@ -1,20 +1,29 @@
-"""A private Ray is closed to other users of the machine: its ports, its token, its files."""
+"""A private Ray is closed to other users of the machine: its ports, its token, its files. It is small."""
 
 import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 import ray
+from ray._private.node import Node
+from ray.tune.execution import class_cache
 
 from study.remote import local_ray
-from study.runtime import private_ray, ray_start
+from study.runtime import actor, lean, private_ray, ray_start, tune
+from study.runtime.placement import Seat, Share
+from study.runtime.run import job
+from study.runtime.tune_callback import Watch
 from study.spec import StudySpec
 from trainable.contract import StudyError
+from trainable.data.registry import load
+from trainable.exchange import RayExchange, RefereeActor
 
 MINE = StudySpec.preset("smoke", ["name=mine"])
 
@@ -123,3 +132,72 @@ def test_a_ray_that_others_reach_is_refused():
     private_ray.check_private(["127.0.0.1", "::1"])
     with pytest.raises(StudyError, match=r"listens on 10\.0\.0\.7, open to others"):
         private_ray.check_private(["127.0.0.1", "10.0.0.7"])
+
+
+def commands(pids: list[int]) -> str:
+    """The command lines of processes."""
+    return "\n".join(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in pids)
+
+
+class Kept:
+    """In the place of a Tuner: keeps the trainable, and the actor class that Tune would make of it."""
+
+    def __init__(self, trainable, **_):
+        self.trainable = trainable
+        Kept.last = self
+
+    def fit(self):
+        self.actor = class_cache._ActorClassCache().get(self.trainable)
+
+
+HEAVY = {"study", "optuna", "sqlalchemy"}
+"""What a driver needs and a lane does not."""
+
+
+@pytest.mark.ray
+def test_lanes_start_on_a_small_ray_in_its_idle_workers_without_the_driver_s_modules(tmp_path, monkeypatch):
+    monkeypatch.setattr(tune.tune, "Tuner", Kept)
+
+    def loaded(*_):
+        return set(sys.modules)
+
+    before, work = Node.start_api_server, job(MINE, load("synthetic", split="per-user", split_seed=0).search)
+    with ray_start.connected(MINE):
+        running = commands([pid for pid in below(os.getpid()) if Path(f"/proc/{pid}").exists()])
+        assert "/raylet" in running
+        for unused in ("dashboard.py", "monitor.py"):  # the second is log_monitor.py, too
+            assert unused not in running
+        open_ = partial(actor.referee, tmp_path, "search", 1, 60.0, meters=False)
+        referee = ray.remote(RefereeActor).options(num_cpus=0).remote(open_)
+        assert ray.get(referee.over.remote()) is None
+        modules = ray.get(ray.remote(loaded).remote(RayExchange(referee)))
+        assert "ray.tune" not in modules  # the referee needs none of it
+        tune._fit(
+            Watch(tmp_path, "search", referee),
+            referee,
+            work,
+            MINE.runtime,
+            {"1.0": Seat(Share(1.0, 0.0), None)},
+            name="run-1",
+            storage=tmp_path,
+        )
+        lane = Kept.last
+        assert lane.trainable.default_resource_request({"lane": "1.0"}).required_resources == {"CPU": 1.0}
+        modules = ray.get(ray.remote(loaded).remote(lane.trainable, RayExchange(referee), work))
+        assert "trainable.tune" in modules
+        assert not HEAVY & modules
+    assert not lane.actor._default_options.get("runtime_env")  # with one, Ray reuses no idle worker
+    assert class_cache.DEFAULT_ENV_VARS
+    assert Node.start_api_server is before
+
+
+def test_an_attribute_that_another_version_lacks_is_left_out():
+    """Catches: a Ray that cannot start because one of its internal names has changed."""
+
+    class Other:
+        name = 1
+
+    with lean.replaced(Other, "name", 2), lean.replaced(Other, "missing", 2):
+        assert Other.name == 2
+        assert not hasattr(Other, "missing")
+    assert Other.name == 1
