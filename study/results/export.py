@@ -64,7 +64,8 @@ def tables(ledger: Reader) -> Tables:
     driven = any(run.alive for run in ledger.runs())
     trials = _trials(records, table, measurements, driven=driven)
     same = repeated(points, records, chosen)
-    table = table[[(p.trial, p.epoch) not in same for p in points]].reset_index(drop=True)
+    once = pd.Series([(p.trial, p.epoch) not in same for p in points], dtype=bool)  # a list may be empty
+    table = table[once].reset_index(drop=True)
     return Tables(trials, table, measurements, records, best.hypervolume, beats, same)
 
 

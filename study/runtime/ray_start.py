@@ -1,5 +1,6 @@
 """Start and end Ray. Neither needs Ray Tune, which takes longer to import."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -50,7 +51,23 @@ def connected(spec: StudySpec) -> Iterator[bool]:
                 private_ray.check_private([node.address for node in nodes()])
             yield address == "local"
         finally:
-            ray.shutdown()
+            with _uncollected():
+                ray.shutdown()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Collect garbage now, and not again before the body ends.
+
+    A report is written while Ray ends. If its thread collected one of Ray's references, Ray would end the
+    process.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:

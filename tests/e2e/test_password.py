@@ -23,14 +23,16 @@ def test_a_study_on_ray_leaves_its_password_nowhere(
     monkeypatch.setenv(VARIABLE, postgres.database())
     here, checkpoints = prepare(tmp_path / "here"), tmp_path / "checkpoints"
     with TemporaryDirectory() as ray:  # a socket's path is short, and pytest's folder is not
-        monkeypatch.setenv("RAY_TMPDIR", ray)
+        monkeypatch.setenv("TMPDIR", ray)
         overrides = [*RUN, f"runtime.storage_path={checkpoints}", "train.epochs=2000", "budget.trials=2"]
         words = [word for override in overrides for word in ("--set", override)]
         with started("run", "tiny.toml", *words, cwd=here) as run:
             until(lambda: pickled(checkpoints) or not run.running, "a lane's checkpoint, and Tune's state")
-            pickles = written(checkpoints)
+            pickles, logs = written(checkpoints), written(Path(ray))
+            until(
+                lambda: logs.update(written(Path(ray))) or not run.running, "the end"
+            )  # a run removes its logs
             ended = [run.wait()]
-        logs = written(Path(ray))
     ended += [study(command, "tiny", cwd=here) for command in ("status", "export", "report", "logs")]
     ended += [study("backup", "tiny", "tiny.backup", cwd=here)]
     assert [e.code for e in ended] == [0] * len(ended), ended

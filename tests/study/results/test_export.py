@@ -1,0 +1,34 @@
+"""The tables have the same columns whatever a record holds."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+from formula import BASELINE, SPEC, FormulaLane
+
+from study.loop.referee import Referee
+from study.record.ledger import Ledger
+from study.results.export import export
+from study.spec import StudySpec
+
+
+def columns(folder: Path) -> dict[str, dict[str, str]]:
+    """Column names and types of the tables in a folder."""
+    found = {path.stem: pd.read_parquet(path) for path in (folder / "tables").iterdir()}
+    return {name: dict(table.dtypes.astype(str)) for name, table in found.items()}
+
+
+def test_a_record_without_a_measurement_has_the_columns_of_one_with_some(tmp_path: Path):
+    """Catches: a run that is stopped in its first epoch, and ends in a KeyError."""
+    folder = tmp_path / "formula"
+    with closing(Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)) as ledger:
+        referee, lane = Referee(ledger, ledger.claim()), FormulaLane("1.0", 2)
+        lane.call(referee.exchange)
+        export(ledger, folder)
+        early = columns(folder)
+        assert pd.read_csv(folder / "front.csv").empty
+        for _ in range(3):
+            lane.advance(referee.exchange)
+        export(ledger, folder)
+    assert not pd.read_parquet(folder / "tables" / "points.parquet").empty
+    assert columns(folder) == early
