@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,18 @@ def test_the_files_that_a_page_names_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_methods_that_a_page_names_exist(name: str) -> None:
-    members = {(owner, member) for owner, member in defined()}
+    members = defined()
     owners = {owner for owner, _ in members}
     missing = [f"{a}.{b}" for a, b in CALL.findall(page(name)) if a in owners and (a, b) not in members]
     assert missing == []
 
 
-def defined() -> Iterator[tuple[str, str]]:
+@cache
+def defined() -> frozenset[tuple[str, str]]:
+    return frozenset(_defined())
+
+
+def _defined() -> Iterator[tuple[str, str]]:
     """Each class of the packages with each of its methods and attributes, and those of its parents here."""
     bases: dict[str, set[str]] = {}
     own: dict[str, set[str]] = {}

@@ -18,11 +18,16 @@ def by_command(folder: Path) -> None:
     report.write([folder], folder / "report")
 
 
-@pytest.mark.parametrize("write", [by_command, reports.write])
-def test_who_has_a_file_open_reads_all_of_it(tmp_path: Path, write: Callable[[Path], None]):
-    """Catches: a file that is truncated and rewritten, which a reader sees empty."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study."""
     spec = StudySpec.preset("smoke", ["runtime.address=inline", "budget.trials=2", "train.epochs=2"])
-    folder = run(spec, tmp_path).folder
+    return run(spec, tmp_path_factory.mktemp("files")).folder
+
+
+@pytest.mark.parametrize("write", [by_command, reports.write])
+def test_who_has_a_file_open_reads_all_of_it(folder: Path, write: Callable[[Path], None]):
+    """Catches: a file that is truncated and rewritten, which a reader sees empty."""
     write(folder)
     before = {path: path.read_bytes() for path in (folder / "report").iterdir()}
     assert {path.suffix for path in before} == {".html", ".svg", ".pdf", ".png"}

@@ -154,6 +154,7 @@ HEAVY = {"study", "optuna", "sqlalchemy"}
 """What a driver needs and a lane does not."""
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_lanes_start_on_a_small_ray_in_its_idle_workers_without_the_driver_s_modules(tmp_path, monkeypatch):
     monkeypatch.setattr(tune.tune, "Tuner", Kept)

@@ -127,7 +127,9 @@ def test_what_is_left_is_what_no_trial_has(choices: dict[str, list[object]], dat
 
 @settings(max_examples=12, deadline=None)
 @given(small(), st.integers(0, 99), st.data())
-@every_sampler
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(name, marks=pytest.mark.long if name == "gp" else ()) for name in SAMPLERS]
+)
 def test_a_finite_space_is_drawn_once_whatever_is_killed(
     sampler: str, choices: dict[str, list[object]], seed: int, data: st.DataObject
 ) -> None:

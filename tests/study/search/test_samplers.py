@@ -36,7 +36,12 @@ TAKES = dict.fromkeys(SAMPLERS, tuple(SPACES)) | {
 }
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
 every_space = pytest.mark.parametrize(
-    ("sampler", "space"), [(name, space) for name, spaces in TAKES.items() for space in spaces]
+    ("sampler", "space"),
+    [
+        pytest.param(name, space, marks=pytest.mark.long if (name, space) == ("gp", "mixed") else ())
+        for name, spaces in TAKES.items()
+        for space in spaces
+    ],
 )
 
 
