@@ -1,4 +1,4 @@
-"""The user's commands on a cluster's head: a study is submitted and followed, others are answered there."""
+"""Commands with `--address`: a study is submitted and followed, other commands run on the cluster's head."""
 
 import json
 import shutil
@@ -32,12 +32,12 @@ SHELLS_SIGNAL = 128
 
 
 def submit(spec: StudySpec, address: str, say: Say, *, with_package: bool, detach: bool) -> int:
-    """The exit code of the study's run at `address`, followed to its end; 0 where the user detaches."""
+    """Submit a study to `address` and follow its run; return the run's exit code, 0 if the user detaches."""
     head = _head(address)
     submitted = head.submit(spec, with_package=with_package)
     _announce(spec.name, spec.fingerprint, submitted, say)
     if not submitted.same:
-        say("it keeps the spec it was submitted with, whose budget or runtime is another; stop it first")
+        say("the job keeps its own spec, with another budget or runtime; stop it first to change them")
     again = f"`study submit {spec.name} --address {address}` with the same spec"
     if detach:
         say(_back(spec.name, address, again))
@@ -46,7 +46,7 @@ def submit(spec: StudySpec, address: str, say: Say, *, with_package: bool, detac
 
 
 def confirm(name: str, address: str, say: Say, *, unfinished: bool) -> int:
-    """The exit code of the confirmation of a study at `address`, followed as a submitted study is."""
+    """Confirm a study at `address` and follow it as a submitted study; return its exit code."""
     head = _head(address)
     answer = head.ask(["status", name, "--json"], study=name)
     if answer.code:
@@ -64,9 +64,9 @@ def _announce(name: str, fingerprint: str, submitted: "Submitted", say: Say) -> 
 
 
 def _followed(head: "Head", name: str, job: str, again: str, say: Say) -> int:
-    """The exit code of a job, followed to its end; `again` is the command that resumes the study.
+    """Follow a job to its end; return its exit code. `again` is the command that resumes the study.
 
-    StudyError where its head stays away.
+    StudyError if its head stays away.
     """
     from study.remote.ray_client import AwayError, RefusedError
 
@@ -74,7 +74,7 @@ def _followed(head: "Head", name: str, job: str, again: str, say: Say) -> int:
         _show(head.follow(job), Console())
         ended = head.ended(job)
     except KeyboardInterrupt:
-        say(f"\ndetached; the study goes on. {_back(name, head.address, again)}")
+        say(f"\ndetached; the study continues. {_back(name, head.address, again)}")
         return 0
     except (AwayError, RefusedError) as error:
         raise StudyError(f"{error}; once it answers again, {again} resumes or follows the study") from error
@@ -82,7 +82,7 @@ def _followed(head: "Head", name: str, job: str, again: str, say: Say) -> int:
 
 
 def _show(pieces: Iterable[str], console: Console) -> None:
-    """Print what a job says, as it comes; in a terminal how far it is stays in place, below all else."""
+    """Print a job's output as it comes; in a terminal its progress stays in place, below all else."""
     if not console.is_terminal:
         for piece in pieces:
             print(printable_lines(piece), end="", flush=True)
@@ -113,7 +113,7 @@ def _ending(name: str, address: str, ended: "Ended", again: str, say: Say) -> in
         say(f"its job was stopped; {again} resumes it")
         return INTERRUPTED
     if ended.code in COMMANDS_CODES:
-        if ended.code == 1:  # Ray's reason; the log has that of a command that ran
+        if ended.code == 1:  # Ray's reason; a command's own is in the log
             say(ended.message.strip().partition("\n")[0])
         return ended.code
     number = -ended.code if ended.code < 0 else ended.code - SHELLS_SIGNAL
@@ -121,15 +121,15 @@ def _ending(name: str, address: str, ended: "Ended", again: str, say: Say) -> in
         say(f"{signal.Signals(number).name} ended its process; {again} resumes it")
         return INTERRUPTED
     if number == signal.SIGKILL:
-        say(f"SIGKILL ended its process, as it does where memory runs out; {again} resumes it")
+        say(f"SIGKILL ended its process, probably because memory ran out; {again} resumes it")
     else:
-        say(f"its process ended with code {ended.code}, without a word; {again} resumes it")
+        say(f"its process ended with code {ended.code} and no message; {again} resumes it")
     return 1
 
 
 def _back(name: str, address: str, again: str) -> str:
     return (
-        f"`study status {name} --address {address}` shows how it stands, `study stop` stops it, and {again} "
+        f"`study status {name} --address {address}` shows its progress, `study stop` stops it, and {again} "
         "follows it again"
     )
 
@@ -143,24 +143,24 @@ def ask(
     take: Sequence[str] = (),
     quiet: bool = False,
 ) -> Answer:
-    """What the head answers to the command `arguments`; said here too, where it failed or is not `quiet`."""
+    """Run the command `arguments` on the head; return its answer, printed unless `quiet` and successful."""
     width = shutil.get_terminal_size().columns
     answer = _head(address).ask(arguments, study=study, files=files, take=take, width=width)
     return _said(answer.only([*files, *take]), quiet=quiet)
 
 
 def stop(name: str, address: str) -> Answer:
-    """What the head answers to `study stop NAME`."""
+    """Run `study stop NAME` on the head; return and print its answer."""
     return _said(_head(address).stop(name))
 
 
 def refuse_mixing(names: Sequence[str], here: Path) -> None:
-    """StudyError where what comes from a cluster would be mixed with a study of this machine."""
+    """Raise StudyError if files from a cluster would mix with a study of this machine."""
     for name in names:
         if holds_study(here / name):
             raise StudyError(
-                f"{here / name}: is a study of this machine, and what the cluster has of {name!r} would be "
-                "mixed with it; call the command in another folder"
+                f"{here / name}: is a study of this machine, and the cluster's files of {name!r} would mix "
+                "with it; run the command in another folder"
             )
 
 

@@ -19,5 +19,5 @@ def _loopback(host: str) -> bool:
         return True
     try:
         return ip_address(host).is_loopback
-    except ValueError:  # it is a name
+    except ValueError:  # a name
         return False

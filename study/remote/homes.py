@@ -14,10 +14,10 @@ from platformdirs import user_state_path
 from trainable import disk
 
 STUDIES = "studies"
-"""The folder in a home that its studies lie in."""
+"""The folder in a home that contains its studies."""
 
 NOTES = "homes"
-"""The folder of the notes: one file for each home holds its path, so that two may be noted at once."""
+"""The folder of the notes: one file for each home contains its path, so that two can be noted at once."""
 
 
 def note(home: Path) -> None:

@@ -1,8 +1,8 @@
-"""A cluster's head, reached through Ray's Jobs API: studies are submitted to it, and asked after, over HTTP.
+"""Client of a cluster's head: submits studies, follows them and runs commands there, over Ray's Jobs API.
 
-A study runs there as the job NAME-1, NAME-2 …: Ray refuses an id that was used once, so of two that submit
-the same study at the same moment one begins it and the other finds it. Every other command is a short job
-that says its answer into its log (`study.remote.result`). Nothing here needs torch, or a way to the database.
+A study runs there as the job NAME-1, NAME-2 …: Ray refuses an id that was used once, so if two clients submit
+the same study at the same moment, one starts it and the other finds it. Every other command is a short job
+that prints its answer into its log (`study.remote.result`). It needs neither torch nor the database.
 """
 
 import shlex
@@ -32,13 +32,13 @@ UNREAD_S = 120.0
 """The longest time without a job's log while its head answers: the agent that reads it may still start."""
 
 READY_S = 60.0
-"""How long a head that has just been started may ask us to come back later."""
+"""Longest time for which a head that has just started may answer "try again later"."""
 
 LOOK_S, COST = 0.5, 5
-"""How often a job is looked at; looking may take one part in so many of the time, however long its log is."""
+"""Shortest pause between two looks at a job: in seconds, and as a multiple of the time that a look takes."""
 
 ENTRY = "Running entrypoint for job "
-"""How Ray begins the line of a job's log after which the job itself speaks."""
+"""Start of the line in a job's log that precedes the job's own output."""
 
 PACKAGES = ("study", "trainable", "analysis")
 PYTHON = "python -P -m"
@@ -47,9 +47,9 @@ PYTHON = "python -P -m"
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job that runs a study: begun just now, or found; `same` says whether with the very same spec.
+    """The job that runs a study: begun just now, or found; `same` is True if it has exactly the same spec.
 
-    `at` is when one that was found began, in seconds since 1970 by the head's clock; None where it waits.
+    `at` is the start of a found job in seconds since 1970, by the head's clock; None while it waits.
     """
 
     job: str
@@ -60,7 +60,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a job ended: SUCCEEDED, FAILED or STOPPED, its command's exit code, and why, in Ray's words."""
+    """The end of a job: SUCCEEDED, FAILED or STOPPED, its command's exit code, and Ray's message."""
 
     status: str
     code: int
@@ -69,7 +69,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """The last job that ran a study: Ray's word for how it is (as "PENDING"), and Ray's reason."""
+    """The last job that ran a study: its status in Ray (as "PENDING"), and Ray's message."""
 
     id: str
     status: str
@@ -88,9 +88,9 @@ class _Job:
 
 
 class Head:
-    """The head at `address`, as in "http://head:8265"; "auto" where this machine is of the cluster.
+    """The head at `address`, as "http://head:8265"; "auto" on a machine of the cluster.
 
-    StudyError where nothing answers there, something else does, or it does not let us in.
+    StudyError if nothing answers there, something else does, or it refuses access.
     """
 
     def __init__(self, address: str) -> None:
@@ -103,9 +103,9 @@ class Head:
         """The job that runs the study of `spec`: the live one, or one that begins now.
 
         Only the spec is sent, and `with_package` this machine's pareto-study with it. The study lies in
-        `studies/NAME` of runtime.home there, or of the home folder of Ray's user. StudyError where a
-        job with another question runs under this name, or the cluster has no room for it. A live job that
-        confirms the study is found, too.
+        `studies/NAME` of runtime.home there, or of the home folder of Ray's user. A live job that confirms
+        the study is found, too. StudyError if a job with another question runs under this name, or no lane
+        fits on the cluster.
         """
         seats(spec.runtime, self.nodes())
         spec = spec.model_copy(update={"runtime": spec.runtime.model_copy(update={"address": "auto"})})
@@ -131,7 +131,7 @@ class Head:
     def confirm(self, study: str, *, fingerprint: str, unfinished: bool) -> Submitted:
         """The job that confirms the study of this name and fingerprint: the live one, or a new one.
 
-        StudyError where a job runs its search.
+        StudyError while a job runs its search.
         """
         last = self._jobs(study)[-1:]
         home, package = (last[0].metadata["home"], last[0].metadata["package"]) if last else ("", "")
@@ -142,13 +142,13 @@ class Head:
             return Submitted(found, begun=True, same=True)
         if found.metadata["spec"]:
             raise StudyError(
-                f"{study}: is being run there, as job {found.id}; wait for its end, or "
+                f"{study}: job {found.id} runs its search; wait for its end, or "
                 f"`study stop {study} --address {self.address}` first"
             )
         return _found(found, same=True)
 
     def follow(self, job: str) -> Iterator[str]:
-        """A job's log, in pieces, until the job ends; AwayError or RefusedError where its head stays away."""
+        """A job's log, in pieces, until the job ends; AwayError or RefusedError if its head stays away."""
         said, heard, read = 0, time.monotonic(), time.monotonic()
         while True:
             began = time.monotonic()
@@ -173,7 +173,7 @@ class Head:
             time.sleep(min(max(LOOK_S, COST * (time.monotonic() - began)), MOST_LOOK_S))
 
     def ended(self, job: str) -> Ended | None:
-        """How a job ended; None while it is live."""
+        """The end of a job; None while it is live."""
         details = self._details(job)
         if not details.status.is_terminal():
             return None
@@ -183,15 +183,15 @@ class Head:
         return Ended(status, code, details.message or "")
 
     def stop(self, study: str) -> Answer:
-        """The answer of `study stop` there; a job that has no record yet to ask through is stopped itself."""
+        """Run `study stop` there and return its answer; a job without a record yet is stopped through Ray."""
         answer = self.ask(["stop", study], study=study)
         if answer.code and (live := self._live(study)) is not None:
             self._client.stop_job(live.id)
-            return Answer(0, f"{study}: job {live.id} stopped before it had begun\n", "", {})
+            return Answer(0, f"{study}: job {live.id} stopped before it began\n", "", {})
         return answer
 
     def last(self, study: str) -> Last | None:
-        """The last job that was to run a study; None where there was none."""
+        """The last job of a study; None if it had none."""
         jobs = self._jobs(study)
         if not jobs:
             return None
@@ -199,7 +199,7 @@ class Head:
         return Last(jobs[-1].id, str(details.status.value), details.message or "")
 
     def cancel(self, study: str) -> bool:
-        """End the live job of a study itself, as a signal would; whether there was one."""
+        """End the live job of a study, as a signal would; return False if there is none."""
         live = self._live(study)
         if live is not None:
             self._client.stop_job(live.id)
@@ -211,7 +211,7 @@ class Head:
         return sorted((job.metadata or {}).get("study") or job.submission_id or job.job_id for job in jobs)
 
     def nodes(self) -> list[Node]:
-        """The machines of the cluster. Its head is one: where there is none it has just been started."""
+        """The nodes of the cluster. Its head is one: a cluster without nodes has just started."""
         began = time.monotonic()
         while not (found := self._alive()) and time.monotonic() - began < READY_S:
             time.sleep(LOOK_S)
@@ -246,10 +246,10 @@ class Head:
         ended = self.ended(name)
         answer = unpacked(log)
         if answer is None:
-            said = (log.strip() or (ended.message if ended else "")).splitlines() or ["it said nothing"]
+            said = (log.strip() or (ended.message if ended else "")).splitlines() or ["no output"]
             raise StudyError(
                 f"{self.address}: no pareto-study answered there ({said[-1]}); `python` on the PATH of Ray's "
-                "head must have the version that this machine has"
+                "head must have this machine's version of it"
             )
         self._client.delete_job(name)
         return answer
@@ -270,7 +270,7 @@ class Head:
         ]
 
     def _start(self, name: str, entrypoint: str, metadata: dict[str, str], folder: str | None) -> bool:
-        """Start a job in a copy of `folder`; False where somebody else has its name now."""
+        """Start a job in a copy of `folder`; return False if its name is taken."""
         environment = {} if folder is None else {"working_dir": folder}
         began = time.monotonic()
         while True:
@@ -304,7 +304,7 @@ class Head:
         return next((job for job in self._jobs(study) if job.live), None)
 
     def _jobs(self, study: str | None) -> list[_Job]:
-        """The jobs that run this study, or any, the oldest first."""
+        """The jobs that run this study (None: any study), the oldest first."""
         found = []
         for job in self._list():
             metadata = job.metadata or {}
@@ -326,7 +326,7 @@ def _found(live: _Job, *, same: bool) -> Submitted:
 
 
 def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:
-    """Put what a job needs into `folder`: the spec, and this machine's package where it is asked for."""
+    """Put a job's files into `folder`: the spec, and this machine's package if asked for."""
     if spec is not None:
         (folder / "study.toml").write_text(spec.as_toml(), encoding="utf-8")
     if not with_package:
@@ -341,5 +341,5 @@ def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:
 
 
 def _at(home: str) -> str:
-    """Shell words that go to the folder in which `studies/` lies."""
+    """Shell words that change to the folder that contains `studies/`."""
     return f"mkdir -p {shlex.quote(home)} && cd {shlex.quote(home)}" if home else "cd"

@@ -1,8 +1,8 @@
 """A Ray on this machine; while jobs run on it, it outlives the process that started it.
 
-It runs as a process of its own, with a dashboard on loopback and a token that only its user can read. A file
-beside the studies says where it is, so that a later process finds it; the last that uses it ends it, if no
-job runs.
+It is a separate process, with a dashboard on loopback and a token that only its user can read. A file beside
+the studies has its address, so that later processes find it. The last process that uses it ends it, if no job
+runs.
 """
 
 import fcntl
@@ -35,10 +35,10 @@ LOOK_S = 0.2
 
 @contextmanager
 def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
-    """The dashboard's URL of the Ray for the studies in `home`; starts that Ray unless it runs.
+    """Start the Ray for the studies in `home` unless it runs; yield the URL of its dashboard.
 
-    This process has access from here on. When the block ends, that Ray ends, unless a job runs on it or
-    another process uses it: then `said` gets the command that ends it. StudyError where Ray does not start.
+    This process keeps access to it. When the block ends, that Ray ends, unless a job runs on it or another
+    process uses it: then `said` gets the command that ends it. StudyError if Ray does not start.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / USERS).open("w") as users:
@@ -69,12 +69,12 @@ def _known(home: Path) -> tuple[str, int]:
     try:
         known = json.loads((home / FILE).read_text(encoding="utf-8"))
         return str(known["url"]), int(known["pid"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # none yet, or torn: it is written anew
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # missing or incomplete: it is written again
         return "", 0
 
 
 def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
-    """End the Ray for `home` if nothing uses it; else return why it runs on and how to end it."""
+    """End the Ray for `home` if nothing uses it; else return why it keeps running, and how to end it."""
     url, pid = _known(home)
     if not url or not _answers(url, home):
         return ""
@@ -82,13 +82,13 @@ def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return f"another service uses the Ray of these studies, which goes on; {how}"
+        return f"the Ray of these studies keeps running: another service uses it; {how}"
     try:
         live = _live(url)
     except StudyError as error:
-        return f"the Ray of these studies goes on, for it cannot be asked what it runs ({error}); {how}"
+        return f"the Ray of these studies keeps running: its jobs cannot be listed ({error}); {how}"
     if live:
-        return f"still running on the Ray of these studies: {', '.join(live)}; {how}, and them"
+        return f"the Ray of these studies keeps running: jobs run on it ({', '.join(live)}); {how}, and them"
     said("ending the Ray of these studies …")
     process = Owner.of(pid)
     os.kill(pid, signal.SIGTERM)
@@ -114,11 +114,11 @@ def _started(home: Path) -> str:
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
         *(f"--node-ip-address={HERE}", f"--port={_free_port()}", f"--dashboard-host={HERE}"),
         *(f"--dashboard-port={port}", f"--dashboard-agent-listen-port={_free_port()}"),
-        f"--temp-dir={folder() / 'ray'}",  # jobs go to the last Ray that was started in theirs
+        f"--temp-dir={folder() / 'ray'}",  # in the default one, jobs go to the Ray that was started last
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     with (home / LOG).open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(  # noqa: S603 - the words are ours
+        process = subprocess.Popen(  # noqa: S603 - no words of a user
             command,
             env=os.environ | LOOPBACK | {"PATH": path},  # jobs are started with its `python`
             stdin=subprocess.DEVNULL,
@@ -129,7 +129,7 @@ def _started(home: Path) -> str:
     url = f"http://{HERE}:{port}"
     try:
         _await(process, url, home)
-    except BaseException:  # an interrupt too: without its file no process would find this Ray
+    except BaseException:  # also for an interrupt: without its file no process would find this Ray
         process.terminate()
         process.wait()
         raise
@@ -138,19 +138,19 @@ def _started(home: Path) -> str:
 
 
 def _await(process: "subprocess.Popen[bytes]", url: str, home: Path) -> None:
-    """Return when the Ray of this process answers. StudyError where it ends before, or takes too long."""
+    """Wait until the Ray of this process answers. StudyError if it ends before, or takes too long."""
     deadline = time.monotonic() + STARTS_S
     while not _answers(url, home):
         if process.poll() is not None or time.monotonic() > deadline:
             said = (home / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise StudyError(
-                f"Ray does not start here ({said[-1] if said else 'it said nothing'}); see {home / LOG}"
+                f"Ray does not start here ({said[-1] if said else 'no output'}); see {home / LOG}"
             )
         time.sleep(LOOK_S)
 
 
 def _entry(home: Path) -> Mapping[str, str]:
-    """The environment of whoever is let in; the token is made where there is none."""
+    """Environment variables that give access; makes the token if there is none."""
     path = home / TOKEN
     if not path.is_file():
         path.touch(mode=0o600)
@@ -159,7 +159,7 @@ def _entry(home: Path) -> Mapping[str, str]:
 
 
 def _answers(url: str, home: Path) -> bool:
-    """Whether a Ray answers there that knows our token."""
+    """True if a Ray that accepts our token answers at `url`."""
     token = (home / TOKEN).read_text(encoding="utf-8").strip()
     request = Request(f"{url}/api/version", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
     try:

@@ -1,4 +1,4 @@
-"""Ray's own client for jobs, with an end to its waiting, and each of its errors in one line."""
+"""Ray's own client for jobs, with timeouts, and each of its errors in one line."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ from study.remote.direct import direct
 from trainable.contract import StudyError
 
 RESPONSE_S = 30.0
-"""How long a head may take to answer one request."""
+"""Timeout of one request to a head."""
 
 OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
-"""Environment variables that Ray's client puts in the place of the address it is given."""
+"""Environment variables that Ray's client prefers to the address it is given."""
 
 PAST = {"http": None, "https": None, "all": None}
 """The `proxies` argument of `requests` that overrides the environment: no proxy."""
@@ -28,21 +28,21 @@ NEEDS = (
 
 
 class AwayError(StudyError):
-    """A head that does not answer, now."""
+    """The head does not answer at present."""
 
 
 class RefusedError(StudyError):
-    """A head that answers, and does not do what it is asked."""
+    """The head answers, and refuses the request."""
 
 
 class Client(JobSubmissionClient):
-    """Ray's client; all its requests go through the one method, all their errors through the other."""
+    """Ray's client; one method sends all its requests, another raises all their errors."""
 
     _response_s: float | None = None
 
     @contextmanager
     def answering_within(self, seconds: float) -> Iterator[None]:
-        """In this block, a head that takes longer than `seconds` to answer a request is away."""
+        """Set the timeout of the requests in this block."""
         self._response_s = seconds
         try:
             yield
@@ -61,7 +61,7 @@ class Client(JobSubmissionClient):
             raise AwayError(f"{self._address}: no Ray answers there: {_cause(error)}") from error
 
     def get(self, endpoint: str) -> Any:
-        """What the head answers there, read as JSON; RefusedError where it does not."""
+        """The head's answer at `endpoint`, parsed as JSON; RefusedError if its status is not 200."""
         response = self._do_request("GET", endpoint)
         if response.status_code != 200:
             self._raise_error(response)
@@ -73,22 +73,22 @@ class Client(JobSubmissionClient):
 
 
 def connected(address: str) -> Client:
-    """The client of the head at `address`, which has answered, and runs the Ray that this machine has.
+    """The client of the head at `address`, which has answered, and runs this machine's version of Ray.
 
-    StudyError where nothing answers there, something else does, or it does not let us in.
+    StudyError if nothing answers there, something else does, or it refuses access.
     """
     if address != "auto" and not address.startswith(("http://", "https://")):
         raise StudyError(
-            f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265, "
+            f"--address: {address!r} is not the URL of a Ray dashboard; use a URL like http://head:8265, "
             "or 'auto' on a machine of the cluster"
         )
     for variable in OVERRIDING:
         if os.environ.get(variable, address) != address and address != "auto":
             raise StudyError(
-                f"--address: Ray would go to {os.environ[variable]} instead of {address}, for {variable} "
-                "is set; unset it"
+                f"--address: {variable} is set, so Ray would connect to {os.environ[variable]} instead of "
+                f"{address}; unset it"
             )
-    for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they would tell of each upload
+    for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they would log each upload
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         with _token():
@@ -96,19 +96,19 @@ def connected(address: str) -> Client:
     except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise StudyError(
             f"--address: {address} is not the dashboard of a Ray ({_first_line(error)}); "
-            "its port is 8265 where nobody chose another"
+            "its default port is 8265"
         ) from error
     there = client._server_ray_version
     if there.split(".")[:2] != ray.__version__.split(".")[:2]:
         raise StudyError(
-            f"--address: {address} runs Ray {there}, this machine {ray.__version__}; use one of them"
+            f"--address: {address} runs Ray {there}, this machine {ray.__version__}; use the same on both"
         )
     return client
 
 
 @contextmanager
 def _token() -> Iterator[None]:
-    """Ray's word for a token that is refused, or missing, and what to do about it."""
+    """Turn Ray's error for a refused or missing token into a StudyError with the remedy."""
     try:
         yield
     except AuthenticationError as error:
@@ -116,7 +116,7 @@ def _token() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason of an error that others wrap."""
+    """First line of an error's innermost cause."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return _first_line(error)

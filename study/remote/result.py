@@ -1,8 +1,8 @@
 """A command's output and files on another machine, packed as text that survives a log.
 
 There, `python -m study.remote.result --study=NAME --take=FILE FILE … -- COMMAND …` runs `study COMMAND …`
-in the home of the study NAME and prints its answer packed, with the named files and folders; those to take
-are removed there. Here `unpacked` finds the answer in the log, whatever else is in it.
+in the home of the study NAME and prints its packed answer with the named files and folders; it removes the
+files of `--take`. Here `unpacked` finds the answer in the log, between any other lines.
 """
 
 import os
@@ -33,7 +33,7 @@ BEGIN, END = "--- a study's answer begins", "--- a study's answer ends"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended, what it said, and the files it left, by their path from where it ran."""
+    """A command's exit code, its output, and the files it left, by path relative to where it ran."""
 
     code: int
     out: str
@@ -41,9 +41,9 @@ class Answer:
     files: Mapping[str, bytes]
 
     def only(self, asked: Collection[str]) -> "Answer":
-        """The answer with the `asked` files alone, and those in one that is a folder.
+        """The answer with only the `asked` files, and the tables, figures and pages of `asked` folders.
 
-        The files of a folder are tables, figures and pages; hidden and executable files are dropped.
+        Hidden, executable and other files of a folder are dropped.
         """
 
         def wanted(name: str) -> bool:
@@ -55,19 +55,19 @@ class Answer:
     def save(self, folder: Path, *, below: Path = Path()) -> None:
         """Write the files that lay in `below` there into `folder`, each whole.
 
-        StudyError for any that would lie elsewhere, also by a symbolic link.
+        StudyError, before any is written, if one would lie elsewhere, also through a symbolic link.
         """
         places = {}
         for name, content in self.files.items():
             inside = PurePosixPath(name)
             if inside.is_absolute() or ".." in inside.parts or not inside.is_relative_to(below.as_posix()):
                 raise StudyError(
-                    f"{name!r}: a cluster sent a file for a place outside {folder}; none is kept"
+                    f"{name!r}: the cluster sent a file for a path outside {folder}; no file was saved"
                 )
             inside = inside.relative_to(below.as_posix())
             for link in (folder / step for step in (inside, *inside.parents)):
                 if link != folder and link.is_symlink():
-                    raise StudyError(f"{link}: is a symbolic link, and a cluster's file goes through none")
+                    raise StudyError(f"{link}: is a symbolic link; a cluster's files are not written there")
             places[folder / inside] = content
         for place, content in places.items():
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Answer:
 
 
 def packed(answer: Answer) -> str:
-    """The answer between two lines that hold its sha256."""
+    """The answer as text, between two lines with its sha256."""
     file = BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:
         archive.writestr("code", str(answer.code))
@@ -88,7 +88,7 @@ def packed(answer: Answer) -> str:
 
 
 def unpacked(log: str) -> Answer | None:
-    """The answer in a log; None where there is none, not whole, or not as `packed` makes one."""
+    """The answer in a log; None if there is none, or it is incomplete or malformed."""
     _, begin, rest = log.partition(f"{BEGIN} ")
     mark, _, rest = rest.partition("\n")
     text, end, _ = rest.partition(f"{END} {mark}")
@@ -115,7 +115,7 @@ def unpacked(log: str) -> Answer | None:
 
 
 def answered(arguments: Iterable[str], files: Iterable[str]) -> Answer:
-    """The answer of `study` with `arguments`, run here, and of `files` what is there then."""
+    """Run `study` with `arguments` here; return its answer, with those of `files` that exist then."""
     command = [sys.executable, "-P", "-m", "study", *arguments]
     done = subprocess.run(  # noqa: S603  (no shell)
         command, capture_output=True, encoding="utf-8", errors="replace", check=False
@@ -132,7 +132,7 @@ def _contents(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def main(words: Sequence[str]) -> None:
-    """Print the packed answer of a command, as the module's first lines say."""
+    """Run a command and print its packed answer: see the module's docstring."""
     parser, split = ArgumentParser(), words.index("--")
     parser.add_argument("--study", default="")
     parser.add_argument("--take", action="append", default=[])

@@ -1,1 +1,1 @@
-"""What is made of a study for others: tables, and models trained again."""
+"""Results of a study: exported tables, and models trained again."""

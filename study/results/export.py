@@ -1,4 +1,4 @@
-"""Ledger → tables, the front as CSV, the manifest: all that a reader of the study needs, as plain files."""
+"""Export of a study as plain files: tables, the front as CSV, the manifest."""
 
 import json
 import os
@@ -50,7 +50,7 @@ class Tables:
 
 
 def tables(ledger: Reader) -> Tables:
-    """The tables as the Ledger has them now."""
+    """The tables of the present record."""
     records = {r.trial: r for r in ledger.records()}
     measurements = _numbers(map(attrgetter(*MEASURED), ledger.measurements()), MEASURED)
     points = [p for p in ledger.points() if p.trial in records]
@@ -70,7 +70,7 @@ def tables(ledger: Reader) -> Tables:
 
 
 def export(ledger: Reader, folder: Path) -> None:
-    """Write `tables/`, `front.csv` and `manifest.json` into `folder`, as the Ledger has them now.
+    """Write `tables/`, `front.csv` and `manifest.json` of the present record into `folder`.
 
     Each file is replaced whole: a reader never sees half of one.
     """
@@ -108,7 +108,7 @@ def manifest(
     hypervolume: float,
     same: Mapping[Key, Key] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """What the tables do not say: the question, the data, the reference, how the study went, and on what."""
+    """The content of `manifest.json`: what the tables lack, such as the question, the data and the runs."""
     spec, baseline, runs, seen = ledger.spec, ledger.baseline, ledger.runs(), snapshot(ledger)
     confirmation = confirmed(ledger, same)
     return {
@@ -170,9 +170,7 @@ def _stages(ledger: Reader, confirmation: Reader | None, records: Iterable[Recor
 
 
 def _confirming(run: Run, opened: float, ends: Iterable[float]) -> float:
-    """The seconds of a run after the last of the search's `ends` in it, counted at most from the opening of
-    the test set.
-    """
+    """Seconds of a run after the test set was opened and after the last of the search's `ends` in it."""
     if run.began is None:
         return 0.0
     began, ended = run.began, run.ended or run.renewed
@@ -195,7 +193,7 @@ def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
 
 
 def _confirmed(confirmation: Reader) -> pd.DataFrame:
-    """A row a fresh seed of each point that is confirmed; trial and epoch are those of the search."""
+    """A row for each fresh seed of a confirmed point; trial and epoch are those of the search."""
     points = () if confirmation.plan is None else confirmation.plan.points
     rows = pd.DataFrame(
         [
@@ -214,7 +212,7 @@ def _confirmed(confirmation: Reader) -> pd.DataFrame:
 
 
 def _users(confirmation: Reader) -> pd.DataFrame:
-    """The same user by user: a row for each that has test items; empty where the record does not have it."""
+    """The same by user: a row for each user with test items; empty if the record has none."""
     points = () if confirmation.plan is None else confirmation.plan.points
     names = [f.name for f in fields(UserMetrics)]
     table = pd.DataFrame(confirmation.by_user(), columns=["trial", "replicate", "epoch", *names])
@@ -223,7 +221,7 @@ def _users(confirmation: Reader) -> pd.DataFrame:
 
 
 def _confirmation(confirmation: Reader | None, seen: Snapshot) -> dict[str, Any] | None:
-    """What was to be confirmed and why, how each of it ended, and the trivial models on the test set."""
+    """The planned points with reason and state, and the trivial models' scores on the test set."""
     if confirmation is None or confirmation.plan is None or not confirmation.fixed:
         return None
     records = {r.trial: r for r in confirmation.records()}
@@ -249,7 +247,7 @@ def _confirmation(confirmation: Reader | None, seen: Snapshot) -> dict[str, Any]
 
 
 def _numbers(rows: Iterable[Sequence[float]], columns: Sequence[str]) -> pd.DataFrame:
-    """A table of numbers; one without rows has the types of one with some."""
+    """A table of numbers; the types of its columns do not depend on its rows."""
     types = {name: "int64" if name in KEYS else "float64" for name in columns}
     return pd.DataFrame(list(rows), columns=list(columns)).astype(types)
 
@@ -264,7 +262,7 @@ def _points(points: Sequence[Point], measurements: pd.DataFrame, replicates: int
 def _trials(
     records: Mapping[int, Record], points: pd.DataFrame, measurements: pd.DataFrame, *, driven: bool
 ) -> pd.DataFrame:
-    """A row a trial: its configuration, how it ended and why, and the point it stands for."""
+    """A row for each trial: its configuration, its state and reason, and the point that stands for it."""
     rows = pd.DataFrame([_trial(r, driven=driven) for r in records.values()], columns=list(TRIAL))
     rows["epoch"] = rows["epoch"].astype("Int64")
     for name in ("started", "finished"):

@@ -1,4 +1,4 @@
-"""One point of the front, chosen by the study's own values, and the model that goes with it."""
+"""Pick a point of the front by the study's own values, and train its model again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,8 +27,8 @@ TIMES = ("epochs", "evaluate_every")
 class Picked:
     """A point of the front, by values on `part` of the data, and its model in `folder`.
 
-    `spread` is the sample sd of each metric over its `replicates` seeds, None of one. The model is that of
-    its first seed, a fresh one where it was confirmed; `recorded` has that one's metrics as on record.
+    `spread` is the sample sd of each metric over its `replicates` seeds, None with one seed. The model is
+    that of the first seed, a fresh one if the point was confirmed; `recorded` has its metrics on record.
     """
 
     point: Point
@@ -49,7 +49,7 @@ def pick(
     min_mrr: float | None = None,
     watch: retrain.Watch = iter,
 ) -> Picked:
-    """The point that `choose` chooses of the study in `folder`, its model saved in `folder`/models."""
+    """Choose a point of the study in `folder` as `choose` does; save its model in `folder`/models."""
     spec = ledger.spec
     records = {r.trial: r for r in ledger.records()}
     best = front(candidates(ledger.points(), records, spec), spec, reference(ledger.baseline, spec))
@@ -74,11 +74,11 @@ def choose(
     max_mse: float | None = None,
     min_mrr: float | None = None,
 ) -> Point:
-    """The point of a front that is its knee, or the best of those within a bound; the first of equals.
+    """The knee of a front, or the best point within a bound by the other objective; the first of equals.
 
     `max_mse` bounds MSE from above. `min_mrr` bounds the study's ranking objective from below: `mrr`, or
-    `mrr_all` where the study has no other. The best is so by the study's other objective. StudyError unless
-    exactly one is given and fits the study, and where no point is so good.
+    `mrr_all` if the study has no other. StudyError unless exactly one of the three is given and fits the
+    study, or if no point qualifies.
     """
     if [knee, max_mse is not None, min_mrr is not None].count(True) != 1:
         raise StudyError("pick: give exactly one of --knee, --max-mse X and --min-mrr X")
@@ -92,8 +92,8 @@ def choose(
     row = fronts.knee(losses(points, spec))
     if row is None:
         raise StudyError(
-            f"--knee: the front of {spec.name} has none: of its {len(points)} points, none lies below the "
-            "line between the two ends; use --max-mse X or --min-mrr X"
+            f"--knee: the front of {spec.name} has no knee: none of its {len(points)} points lies below the "
+            "line between its two ends; use --max-mse X or --min-mrr X"
         )
     return points[row]
 
@@ -104,14 +104,14 @@ def _within(points: Sequence[Point], spec: StudySpec, option: str, name: str, bo
         given = " and ".join(spec.objectives)
         raise StudyError(f"{option}: {spec.name} has the objectives {given}; use --knee or --min-mrr X")
     if not isfinite(bound):
-        raise StudyError(f"{option}: {bound} is no bound; use a finite number")
+        raise StudyError(f"{option}: {bound} is not a bound; use a finite number")
     column, array = spec.objectives.index(name), losses(points, spec)
     rows = [i for i in range(len(points)) if array[i, column] <= OBJECTIVES[name].sign * bound]
     if not rows:
         nearest = points[int(array[:, column].argmin())].metrics[name]
         raise StudyError(
             f"{option}: no point of the front of {spec.name} has {name} of {bound:g} or better; "
-            f"the best there is has {nearest!r}"
+            f"the best has {nearest!r}"
         )
     return points[min(rows, key=lambda i: float(array[i, 1 - column]))]
 
@@ -120,7 +120,7 @@ def _within(points: Sequence[Point], spec: StudySpec, option: str, name: str, bo
 
 
 def lines(picked: Picked) -> list[str]:
-    """What was picked, for people: the point, its model, and three lines of Python that use it."""
+    """Lines on the picked point: its values, its model, and three lines of Python that use the model."""
     card, point = picked.model.card, picked.point
     seeds = f" (mean ± sd of {picked.replicates} seeds)" if picked.replicates > 1 else ""
     words = [
@@ -129,7 +129,7 @@ def lines(picked: Picked) -> list[str]:
         f"model: {picked.folder}, trained on {card.trained_on}; {card.measured_on}: {_metrics(card.metrics)}",
     ]
     if card.metrics != picked.recorded:
-        words.append(f"on record it has {_metrics(picked.recorded)}: the difference is rounding")
+        words.append(f"recorded: {_metrics(picked.recorded)}; the difference is rounding")
     return [*words, "", *example(picked)]
 
 
@@ -143,7 +143,7 @@ def example(picked: Picked) -> list[str]:
 
 
 def as_dict(picked: Picked) -> dict[str, Any]:
-    """What was picked, for a machine: JSON-ready."""
+    """The picked point, JSON-ready."""
     point = picked.point
     return {
         "trial": point.trial,
@@ -160,7 +160,7 @@ def as_dict(picked: Picked) -> dict[str, Any]:
 
 
 def _values(config: Config) -> str:
-    """The values that decide what is learned, by the names a spec has for them."""
+    """The values that decide what is learned, by their names in a spec."""
     values = {n: v for n, v in config.as_dict().items() if n not in TIMES and v is not None}
     return ", ".join(f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in values.items())
 
@@ -177,5 +177,5 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 
 def _somebody(model: Model) -> str:
-    """The first user who has rated something that the model was trained on."""
+    """The first user with a rating in the model's training data."""
     return next(user for user in model.users if model.seen(user))

@@ -1,7 +1,7 @@
-"""A model of a study: trained again from its key, held against the record, and saved.
+"""Models of a study: trained again from their keys, compared with the record, and saved.
 
 Models never travel from lanes. A replicate is fixed by its configuration, its seed and its epochs (laws 1 and
-3), so it can be had again at any time, on any machine.
+3), so it can be trained again at any time, on any machine.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,21 +24,21 @@ from trainable.job import Job
 from trainable.models.two_task.parameters import shapes
 
 ROUNDING = 0.05
-"""Share of a recorded metric by which training again may miss it.
+"""Relative tolerance of a recorded metric when its model is trained again.
 
-One engine on one machine is met bit for bit. Elsewhere sums round differently, and float32 lets that grow: on
-MovieLens-100K, where the initial values were moved by 1e-7 of themselves, 6 configurations came to differ by
-1.3 % at most in MSE and by 0.3 % in MRR within 30 epochs. What misses by more was made by something else.
+The same engine on the same machine repeats it bit for bit. Elsewhere sums round differently, and float32 lets
+that grow: on MovieLens-100K, with initial values changed by 1e-7 of their size, 6 configurations differed by
+at most 1.3 % in MSE and 0.3 % in MRR within 30 epochs. A larger difference has another cause.
 """
 
 Watch = Callable[[range], Iterable[int]]
-"""What shows how far the training is: it yields the epochs of a range, as `rich.progress.track` does."""
+"""Shows the progress of a training: yields the epochs of a range, as `rich.progress.track` does."""
 
 
 def source(ledger: Reader, point: Point) -> tuple[Reader, int]:
     """The record of a point's model, and its trial's number there.
 
-    That is the study's confirmation where the point was confirmed to its end, else the search.
+    That is the study's confirmation if the point was confirmed to its end, else the search.
     """
     confirmation = ledger.confirmation()
     if confirmation is not None and confirmation.plan is not None:
@@ -50,7 +50,7 @@ def source(ledger: Reader, point: Point) -> tuple[Reader, int]:
 
 
 def card_of(record: Reader, number: int, epoch: int, *, replicate: int = 0) -> Card:
-    """The card of a replicate of trial `number` in a search or a confirmation, with what is on record."""
+    """The card of a replicate of trial `number` in a search or a confirmation, with its recorded metrics."""
     config, both = record.records()[number].config, record.baseline.data["has_validation"]
     measured = next(
         m for m in record.measurements() if (m.trial, m.replicate, m.epoch) == (number, replicate, epoch)
@@ -75,13 +75,13 @@ def card_of(record: Reader, number: int, epoch: int, *, replicate: int = 0) -> C
 
 
 def fold_of(record: Reader) -> Fold:
-    """What a record is trained and measured on; StudyError where the ratings are not those it began with."""
+    """The fold of a record. StudyError if the ratings have changed since the record began."""
     data = record.spec.data
     split = load(data.source, split=data.split, split_seed=data.split_seed)
     if describe(split).sha256 != record.baseline.data["sha256"]:
         raise StudyError(
             f"data.source: the ratings of {data.source!r} are not those that {record.spec.name} began with; "
-            "restore them to have a model of it"
+            "restore them to train its model again"
         )
     return split.search if record.stage == "search" else split.final
 
@@ -89,9 +89,9 @@ def fold_of(record: Reader) -> Fold:
 def exported(
     card: Card, folder: Path, fold: Callable[[], Fold], *, engine: str = "auto", watch: Watch = iter
 ) -> Model:
-    """The model of a card, in `folder`: the one that is there already, or else trained again and saved.
+    """The model of a card in `folder`: the saved one if it fits, else trained again and saved.
 
-    Errors as in `trained`, of which nothing is saved then.
+    Errors as in `trained`; then nothing is saved.
     """
     there = _there(folder)
     if there is not None and _is_of(there, card):
@@ -102,9 +102,9 @@ def exported(
 
 
 def trained(card: Card, fold: Fold, *, engine: str = "auto", watch: Watch = iter) -> Model:
-    """The model of a card, trained on a fold for exactly its epochs; its metrics are its own.
+    """The model of a card, trained on a fold for exactly its epochs, with the metrics of this training.
 
-    StudyError where they miss the card's by more than rounding explains.
+    StudyError if they differ from the card's by more than rounding explains.
     """
     running = Job(fold=fold, seed=card.seed, engine=engine).build()
     member = Member(card.trial, card.replicate, card.config)
@@ -114,9 +114,9 @@ def trained(card: Card, fold: Fold, *, engine: str = "auto", watch: Watch = iter
         metrics = running.epoch({member} if epoch == card.epochs else ())[member].metrics or {}
     if not _agree(metrics, card.metrics):
         raise StudyError(
-            f"trial {card.trial} after {card.epochs} epochs: trained again here it has {_words(metrics)}, "
-            f"on record is {_words(card.metrics)}; rounding explains {ROUNDING:.0%} at most, so nothing was "
-            "saved: use the version of pareto-study and the runtime.engine that the study ran with"
+            f"trial {card.trial} after {card.epochs} epochs: trained again it has {_words(metrics)}; "
+            f"recorded is {_words(card.metrics)}. Rounding explains at most {ROUNDING:.0%}, so nothing was "
+            "saved; use the version of pareto-study and the runtime.engine that the study ran with"
         )
     state, train = running.state(member), fold.train
     return Model(
@@ -131,18 +131,18 @@ def trained(card: Card, fold: Fold, *, engine: str = "auto", watch: Watch = iter
 def _there(folder: Path) -> Model | None:
     try:
         return load_model(folder)
-    except StudyError:  # there is none, or none that can be read: it is made anew
+    except StudyError:  # missing or unreadable: it is trained again
         return None
 
 
 def _is_of(model: Model, card: Card) -> bool:
-    """Whether this is the card's model, by whatever version it was trained."""
+    """True if this is the card's model; the version that trained it may differ."""
     same = replace(model.card, metrics=card.metrics, version=card.version) == card
     return same and _agree(model.card.metrics, card.metrics)
 
 
 def _agree(metrics: Mapping[str, float], recorded: Mapping[str, float]) -> bool:
-    """Whether all metrics are within rounding of the recorded ones; NaN is not."""
+    """True if all metrics are within rounding of the recorded ones; NaN never is."""
     return all(abs(metrics[n] - recorded[n]) <= ROUNDING * abs(recorded[n]) for n in METRICS)
 
 

@@ -1,4 +1,4 @@
-"""Where a study runs: in this process, or on Ray."""
+"""Runtimes of a study: in this process, or on Ray."""
 
 import os
 

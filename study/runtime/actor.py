@@ -1,4 +1,4 @@
-"""The Referee of a run as its actor holds it: with asks ahead, a log, and patience with the database."""
+"""The Referee of a run inside its actor: it prefetches trials, keeps a log, and waits for the database."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from study.runtime.reconnect import Steady
 
 
 def referee(folder: Path, stage: Stage, run: int, lease_s: float, *, meters: bool) -> Steady:
-    """The Referee of a run, opened on the record by its first exchange, wherever this process is."""
+    """The Referee of a run; its first exchange opens the record."""
     listeners: list[Callable[[Event], None]] = [Log(folder, stage=stage, run=run)]
     if meters:
         listeners.append(Heard(folder.name, stage))

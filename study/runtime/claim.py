@@ -10,7 +10,7 @@ from study.record.ledger import Ledger, TakenError
 from study.record.rows import SILENT_RUN_S
 
 LOOK_S = 1.0
-"""Interval between looks at the record: a live driver renews its run once a second."""
+"""Interval between checks of the record: a live driver renews its run once a second."""
 
 PATIENCE_S = 10.0
 """Silence of a driver after which the log says that the claim waits for it."""

@@ -1,6 +1,6 @@
-"""A run's sign of life: its row is renewed for as long as its driver lives, whatever its lanes are doing.
+"""Heartbeat of a run: its row is renewed as long as its driver lives, whatever its lanes do.
 
-What writes every second is the first to know that the record cannot be written, and says so.
+It writes every second, so it is the first to notice that the record cannot be written, and reports it.
 """
 
 import time
@@ -14,18 +14,18 @@ from study.runtime.reconnect import AWAY_S
 from study.signals import Interrupt
 
 LOOK_S = 0.25
-"""How often the interrupt is looked at: who sees nothing come of a signal sends the second."""
+"""Interval between checks of the interrupt: a user who sees no reaction to a signal sends a second one."""
 
 BEAT_S = 1.0
-"""From one renewal to the next: what the wall time of a killed run may lack; far less than silence is."""
+"""Interval between renewals, far below the silence of a dead run. A killed run's wall time may lack it."""
 
 
 @contextmanager
 def beating(
     ledger: Ledger, run: int, tell: Callable[[str], None], *, every_s: float = BEAT_S
 ) -> Iterator[None]:
-    """While this is entered, `run` is renewed, in a thread. A database that is away, full or locked is tried
-    again; `tell` hears of it once, and when it is back.
+    """Renew `run` in a thread while the body runs. A database that is away, full or locked is tried again;
+    `tell` gets a line when it goes, and one when it is back.
     """
     over = Event()
 
@@ -34,15 +34,15 @@ def beating(
         while not over.wait(every_s):
             try:
                 if not ledger.renew(run):
-                    return  # somebody took it for dead, which the referee sees as well and says
-            except STORAGE_ERRORS as error:  # a referee has patience with them, and ends the run at its end
+                    return  # another driver took it for dead; the referee notices and reports it
+            except STORAGE_ERRORS as error:  # the referee waits as well, and ends the run after AWAY_S
                 if away_since is None:
                     away_since = time.monotonic()
                     why = str(error).partition("\n")[0]
-                    tell(f"the record cannot be written: {why}; lanes wait, for {AWAY_S:.0f} s at most")
+                    tell(f"the record cannot be written: {why}; lanes wait for at most {AWAY_S:.0f} s")
                 continue
             if away_since is not None:
-                tell(f"the record is written again, after {time.monotonic() - away_since:.0f} s")
+                tell(f"the record can be written again, after {time.monotonic() - away_since:.0f} s")
                 away_since = None
 
     heart = Thread(target=beat, name="heartbeat", daemon=True)
@@ -56,8 +56,9 @@ def beating(
 
 @contextmanager
 def passed_on(interrupt: Interrupt, ledger: Ledger, run: int, tell: Callable[[str], None]) -> Iterator[None]:
-    """While this is entered, an interrupt asks `run` to stop, and no other, in a thread; `tell` hears of it
-    once. A database that is away is tried again.
+    """Ask `run`, and no other, to stop when the interrupt is set, in a thread while the body runs.
+
+    `tell` gets one line. A database that is away is tried again.
     """
     over = Event()
 
@@ -69,7 +70,7 @@ def passed_on(interrupt: Interrupt, ledger: Ledger, run: int, tell: Callable[[st
             if not told:
                 tell("stopping; a second signal ends the run at once")
                 told = True
-            with suppress(*STORAGE_ERRORS):  # the heartbeat says so
+            with suppress(*STORAGE_ERRORS):  # the heartbeat reports them
                 ledger.request_stop(run)
                 return
 

@@ -13,11 +13,11 @@ from trainable.job import Job
 from trainable.session import Session
 
 PARKED_S = 0.5
-"""How long lanes wait that have nothing to do, the database being away say."""
+"""Wait while no lane has work, for example because the database is away."""
 
 
 def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt) -> str:
-    """Why the run ended; trains what the study has left."""
+    """Train the rest of the study in this process; return why the run ended."""
     lanes = ledger.spec.runtime.lanes
     log = Log(folder, stage=ledger.stage, run=run)
     referee = Steady(lambda: Referee(ledger, run, notify=log), notify=log)

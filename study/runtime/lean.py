@@ -13,12 +13,12 @@ from ray._private import ray_constants
 from ray._private.node import Node
 
 NO_DASHBOARD = b"127.0.0.1:0"
-"""The address on record of the API server: without one, Ray's agent logs an error every second."""
+"""Recorded as the address of the API server: without one, Ray's agent logs an error every second."""
 
 
 @contextmanager
 def lean() -> Iterator[None]:
-    """While this is entered, `ray.init` starts no API server, no autoscaler and no log monitor."""
+    """Keep `ray.init` from starting the API server, the autoscaler and the log monitor."""
     with ExitStack() as restored:
         for name, instead in (
             ("start_api_server", _without_dashboard),

@@ -1,7 +1,6 @@
-"""Where lanes go: what a cluster offers, and what a spec gets of it. Knows no Ray.
+"""Placement of lanes on the nodes of a cluster. Imports no Ray.
 
-A lane asks for a share of one node. Its seat names a node, softly: where that has no room or is gone, Ray
-takes another.
+A lane asks for a share of one node. Its seat prefers a node: if that is full or gone, Ray takes another.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +12,12 @@ from trainable.contract import StudyError
 
 ROUNDING = 1e-9
 CPU_ENGINES = ("numba",)
-"""Engines that know no GPU."""
+"""Engines that train on CPUs only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine of the cluster: its id in Ray, its address, and what it offers."""
+    """A machine of the cluster: its id in Ray, its address, its CPUs and GPUs."""
 
     id: str
     address: str
@@ -31,7 +30,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one lane has of a node."""
+    """The CPUs and GPUs that one lane has of a node."""
 
     cpus: float
     gpus: float
@@ -42,7 +41,7 @@ class Share:
         return "gpu" if self.gpus else "cpu"
 
     def fits(self, node: Node) -> int:
-        """How many such lanes a node has room for: fractions of one GPU never lie on two."""
+        """Number of such lanes that fit on a node; a fraction of a GPU lies on one GPU."""
         fit = int(node.cpus / self.cpus + ROUNDING)
         if self.gpus >= 1:
             return min(fit, int(node.gpus / self.gpus))
@@ -54,14 +53,14 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One lane: its share, and the node it should lie on (None: it waits for one to join)."""
+    """A lane's share and preferred node (None: it waits for one to join)."""
 
     share: Share
     node: Node | None
 
 
 def seats(runtime: Runtime, nodes: Sequence[Node]) -> tuple[Seat, ...]:
-    """A seat for every lane that the spec gets on these nodes. StudyError where it can get none at all."""
+    """A seat for every lane that the spec gets on these nodes. StudyError if it can never get one."""
     main = Share(runtime.cpus_per_lane, _gpus(runtime, nodes))
     rooms = {node: main.fits(node) for node in nodes}
     beside: dict[Node, int] = {}
@@ -80,12 +79,12 @@ def seats(runtime: Runtime, nodes: Sequence[Node]) -> tuple[Seat, ...]:
 
 
 def _gpus(runtime: Runtime, nodes: Iterable[Node]) -> float:
-    """GPUs of a lane; with "auto" one where there is one and the engine can use it."""
+    """GPUs of a lane; with "auto" one, if a node has one and the engine can use it."""
     if runtime.gpus_per_lane != "auto":
         if runtime.gpus_per_lane and runtime.engine in CPU_ENGINES:
             raise StudyError(
                 f"runtime.gpus_per_lane: {runtime.gpus_per_lane:g} is of no use to the engine "
-                f"{runtime.engine!r}, which knows no GPU; use 0, or the engine torch"
+                f"{runtime.engine!r}, which trains on CPUs only; use 0, or the engine torch"
             )
         return runtime.gpus_per_lane
     return 1.0 if runtime.engine not in CPU_ENGINES and any(node.gpus >= 1 for node in nodes) else 0.0
@@ -99,7 +98,7 @@ def trains_on_this_cpu(runtime: Runtime) -> bool:
 
 
 def _nowhere(share: Share, nodes: Sequence[Node]) -> str:
-    """Why no lane can ever be placed on these nodes."""
+    """The error for nodes on which no lane can ever be placed."""
     largest = max(nodes, key=lambda node: (node.gpus, node.cpus), default=None)
     has = "there is no node" if largest is None else f"the largest is {largest}"
     return (
@@ -109,7 +108,7 @@ def _nowhere(share: Share, nodes: Sequence[Node]) -> str:
 
 
 def _dealt(rooms: dict[Node, int], placement: str) -> Iterator[Node]:
-    """Each node once for every lane it has room for: in turns, or the roomiest full before the next."""
+    """Each node once for every lane that fits on it: in turns, or the largest filled before the next."""
     order = sorted(rooms, key=lambda node: -rooms[node])
     if placement == "pack":
         for node in order:
@@ -120,7 +119,7 @@ def _dealt(rooms: dict[Node, int], placement: str) -> Iterator[Node]:
 
 
 def summary(found: Sequence[Seat]) -> Iterator[str]:
-    """What a spec gets, in words: lanes by share, and how many of them wait."""
+    """Lines on the lanes that a spec gets: their number by share, and the number that waits for nodes."""
     for share in dict.fromkeys(seat.share for seat in found):
         here = [seat for seat in found if seat.share == share]
         placed = [seat.node for seat in here if seat.node is not None]

@@ -1,4 +1,4 @@
-"""Asks ahead: the next trials are drawn in a thread while lanes train, so that none waits for an ask.
+"""Prefetch of trials: a thread draws the next ones while lanes train, so that no lane waits for an ask.
 
 An ask costs little at first and grows with the trials on record: seconds with TPE after thousands
 (docs/benchmarks.md, "What an ask costs").
@@ -12,14 +12,14 @@ from trainable.contract import Answer, Held, Measurement
 
 
 class Ahead:
-    """Answers as `referee` does, which must have been made with `ahead`, and makes its asks between answers.
+    """Answers as `referee` does, which must have been made with `ahead`, and draws its trials in a thread.
 
-    What the database refuses the thread is raised by the next exchange.
+    The next exchange raises an error of the thread.
     """
 
     def __init__(self, referee: Referee) -> None:
         self._referee = referee
-        self._turn = Condition()  # the referee's state is changed by one thread at a time
+        self._turn = Condition()  # one thread at a time changes the referee's state
         self._failed: Exception | None = None
         self._closed = False
         self._asks = Thread(target=self._ask, name="asks", daemon=True)
@@ -27,7 +27,7 @@ class Ahead:
 
     @property
     def over(self) -> str | None:
-        """Why the study is over, or None."""
+        """The reason that the study is over, or None."""
         return self._referee.over
 
     def exchange(
@@ -38,7 +38,7 @@ class Ahead:
         measurements: Sequence[Measurement],
         free: int,
     ) -> Answer:
-        """What the Referee answers."""
+        """The Referee's answer."""
         with self._turn:
             if self._failed is not None:
                 raise self._failed
@@ -47,12 +47,12 @@ class Ahead:
         return answer
 
     def lose(self, lane: str) -> None:
-        """The lane's process has ended."""
+        """Report that the lane's process has ended."""
         with self._turn:
             self._referee.lose(lane)
 
     def close(self) -> None:
-        """Wait for an ask that is being made, make no further one, and let go of the record."""
+        """Wait for the present ask, make no further one, and close the record."""
         with self._turn:
             self._closed = True
             self._turn.notify()
@@ -60,17 +60,17 @@ class Ahead:
         self._referee.close()
 
     def _ask(self) -> None:
-        """Draw what is wanted, as long as something is."""
+        """Draw a trial whenever one is wanted, until this is closed."""
         try:
             while self._reserved():
                 number, config = self._referee.draw()
                 with self._turn:
                     self._referee.begin(number, config)
-        except Exception as error:  # noqa: BLE001 - the next exchange raises it, where somebody hears it
+        except Exception as error:  # noqa: BLE001 - the next exchange raises it
             self._failed = error
 
     def _reserved(self) -> bool:
-        """Wait until a trial is wanted and reserve it; False once this is closed."""
+        """Wait until a trial is wanted and reserve it; return False once this is closed."""
         with self._turn:
             self._turn.wait_for(lambda: self._closed or self._referee.wanting)
             if not self._closed:

@@ -1,4 +1,4 @@
-"""Before lanes start, every node is asked whether it can run them; what fails names its node."""
+"""Checks of every node of a cluster before lanes start; each error names its node."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,13 +14,13 @@ from trainable.contract import StudyError
 from trainable.job import Origin
 
 ANSWER_S = 120.0
-"""How long the nodes may take together; the first worker of a node has to import what lanes need."""
+"""Time that all nodes together have to answer; the first worker of a node imports all that lanes need."""
 
 
 def check(addresses: dict[str, str], marker: Path, *, shared: bool) -> None:
-    """Every node, by id and address, runs the driver's Python and code, and sees `marker` where `shared`.
+    """Check that every node runs the driver's Python and code, and sees `marker` if `shared`.
 
-    StudyError with a node's address where one does not, or cannot be asked.
+    `addresses` has the nodes' addresses by id. StudyError names a node that fails or does not answer.
     """
     asked = {_on(node, _look).remote(Origin.here(), marker): node for node in addresses}
     answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
@@ -35,9 +35,9 @@ def check(addresses: dict[str, str], marker: Path, *, shared: bool) -> None:
 
 
 def check_record(node: str, address: str, folder: Path, stage: Stage) -> None:
-    """Workers of this node, where the referee will be, can open the record; StudyError where not.
+    """Check that workers of the referee's node can open the record; StudyError if not.
 
-    They have the environment of Ray, not that of the driver, and so perhaps no URL of the database.
+    They have the environment of Ray, not that of the driver, and may lack the URL of the database.
     """
     fault = _answer(_on(node, _open).remote(folder, stage), f"node {address}")
     if fault is not None:
@@ -45,7 +45,7 @@ def check_record(node: str, address: str, folder: Path, stage: Stage) -> None:
 
 
 def _on(node: str, task: Any) -> Any:
-    """A task that runs on this node or not at all."""
+    """A task that runs only on this node."""
     there = NodeAffinitySchedulingStrategy(node, soft=False)
     return ray.remote(task).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
 
@@ -59,7 +59,7 @@ def _answer(task: Any, where: str) -> Any:
 
 
 def _look(origin: Origin, marker: Path) -> tuple[str | None, bool]:
-    """What is wrong with this node's code, or None; whether it sees the marker."""
+    """The fault of this node's code, or None; and True if the node sees the marker."""
     try:
         origin.check()
     except StudyError as error:
@@ -68,7 +68,7 @@ def _look(origin: Origin, marker: Path) -> tuple[str | None, bool]:
 
 
 def _open(folder: Path, stage: Stage) -> str | None:
-    """Why the record cannot be opened here, or None."""
+    """The error of opening the record here, or None."""
     try:
         with closing(Ledger.read(folder, stage=stage)):
             return None

@@ -24,9 +24,9 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Keeps other machines from joining this Ray, on any system. Otherwise Ray replaces 127.0.0.1."""
 
 PREFIX = "study-"
-SHARED = "/tmp"  # noqa: S108 - a folder of our own is made in it
+SHARED = "/tmp"  # noqa: S108 - we make our own folder in it
 LONGEST_SOCKET = 107
-"""The most bytes of a Unix socket's path on Linux."""
+"""Largest length of a Unix socket's path on Linux, in bytes."""
 
 BELOW = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 """The longest path of a socket that Ray makes inside our folder."""
@@ -37,8 +37,7 @@ log = logging.getLogger("study.runtime")
 def folder() -> Path:
     """Make a folder for Ray's files that only this user may enter; its path is short enough for sockets.
 
-    It lies in the folder for temporary files, or in /tmp where that path is too long for Ray's sockets.
-    StudyError where neither works.
+    It is in the folder for temporary files, or in /tmp if that path is too long. StudyError if neither works.
     """
     places = list(dict.fromkeys((gettempdir(), SHARED)))
     short = [place for place in places if _fits(place)]
@@ -63,7 +62,7 @@ def _fits(place: str) -> bool:
 def private() -> Iterator[Mapping[str, Any]]:
     """The arguments of `ray.init` for a Ray that only this user reaches. Restores the environment.
 
-    Ray reads the environment when it is imported; this makes it read it again, here and at the end.
+    Ray reads the environment when it is imported; this function makes Ray read it again, here and at the end.
     """
     from ray._private import ray_constants
 
@@ -84,7 +83,7 @@ def private() -> Iterator[Mapping[str, Any]]:
 
 
 def check_private(addresses: list[str]) -> None:
-    """StudyError where a node of a private Ray listens beyond loopback."""
+    """Raise StudyError if a node of a private Ray listens beyond loopback."""
     for address in addresses:
         if not ip_address(address).is_loopback:
             raise StudyError(
@@ -95,7 +94,7 @@ def check_private(addresses: list[str]) -> None:
 
 def _authentication_read() -> None:
     raylet = import_module("ray._raylet")  # compiled, without types
-    raylet.Config.initialize("")  # first: a thread of Ray that still ends may need the token
+    raylet.Config.initialize("")  # first: a thread of Ray may still need the token
     raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 

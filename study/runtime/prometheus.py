@@ -1,7 +1,7 @@
 """Prometheus gauges of a study with `runtime.meters`, at Ray's metrics endpoint on the driver's node.
 
-Gauges say what the record says, so they are right after any restart; counts and latencies come from the
-referee as they happen. Every series has the study's name and its stage, search or confirm, as labels.
+Gauges are read from the record, so they are right after any restart; counts and latencies come from the
+referee's events. Every series has the study's name and its stage, search or confirm, as labels.
 """
 
 import time
@@ -24,14 +24,14 @@ from trainable.contract import StudyError
 LABELS = ("study", "stage")
 EVERY_S = 5.0
 COST = 20
-"""Reading the record may take one part in so many of the time, however large it grows."""
+"""Shortest pause between reads of the record, as a multiple of the time that a read takes."""
 
 SECONDS = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
 """Upper bounds of the buckets of an ask: milliseconds with a young record, seconds with an old one."""
 
 
 class Heard:
-    """A listener that counts the lanes that started again and times the asks."""
+    """A listener that counts restarts of lanes and times asks."""
 
     def __init__(self, study: str, stage: Stage) -> None:
         labels = {"study": study, "stage": stage}
@@ -43,7 +43,7 @@ class Heard:
         self._restarts.set_default_tags(labels)
 
     def __call__(self, event: Event) -> None:
-        """Count it, if it is counted."""
+        """Count a restart, or record the time of an ask; ignore other events."""
         if event.what == "asked" and event.seconds is not None:
             self._asks.observe(event.seconds)
         elif event.what == "lane started" and (event.incarnation or 0) > 1:
@@ -51,7 +51,7 @@ class Heard:
 
 
 class Recorded:
-    """What the record says: trials by state, member-epochs, hypervolume."""
+    """Gauges of the record: trials by state, member-epochs, hypervolume."""
 
     def __init__(self, study: str, stage: Stage) -> None:
         labels = {"study": study, "stage": stage}
@@ -62,7 +62,7 @@ class Recorded:
             meter.set_default_tags(labels)
 
     def show(self, ledger: Reader) -> None:
-        """Set the gauges to what the record says now."""
+        """Set the gauges from the present record."""
         spec, points = ledger.spec, ledger.points()
         trials = ledger.standings()
         reached = {point.trial: point.epoch for point in points}
@@ -76,7 +76,7 @@ class Recorded:
 
 @contextmanager
 def shown(folder: Path, stage: Stage) -> Iterator[None]:
-    """The gauges of the record in `folder`, set every few seconds while the body runs, and at its end."""
+    """Set the gauges from the record in `folder` every few seconds while the body runs, and at its end."""
     ended = Flag()
     thread = Thread(target=_show, args=(folder, Recorded(folder.name, stage), stage, ended), name="meters")
     thread.start()
@@ -88,7 +88,7 @@ def shown(folder: Path, stage: Stage) -> Iterator[None]:
 
 
 def _show(folder: Path, recorded: Recorded, stage: Stage, ended: Flag) -> None:
-    """Show the record now and then; one that is away, at first or for a moment, is shown when it is back."""
+    """Set the gauges until the run has ended; while the record is away they stay as they are."""
     ledger, last = None, False
     with ExitStack() as stack:
         while not last:

@@ -1,8 +1,8 @@
-"""The head of a Ray of one's own. Where it is gone nothing of the run can go on, but Ray waits for it.
+"""End a run when the head of its private Ray is gone. Nothing can continue then, but Ray waits for the head.
 
-After a minute Ray ends the driver in the middle of a word, exit code 1; at once, where the driver asks for an
-object of a raylet that is gone. A signal to the whole process group (`timeout`, a service manager) ends both
-with all the rest, and only the driver is left to say so: before Ray does, as a rule.
+After a minute Ray ends the driver in the middle of a word, with exit code 1; at once if the driver needs an
+object from a lost raylet. A signal to the whole process group (`timeout`, a service manager) ends Ray and the
+lanes as well. Then only the driver can report the end, usually before Ray ends it.
 """
 
 import socket
@@ -18,23 +18,23 @@ from study.record.optuna_storage import STORAGE_ERRORS
 from study.signals import INTERRUPTED, RESUMES, Interrupt
 
 LOOK_S = 1.0
-"""From one look to the next."""
+"""Interval between checks of the head."""
 
 HASTE_S = 0.02
-"""The same once a signal has come, which may have ended the head as well."""
+"""The same after a signal, which may have ended the head as well."""
 
 GONE_S = 5.0
-"""How long it has been gone when a run ends that no signal has: what Ray notices by itself it says itself."""
+"""Absence of the head that ends a run without a signal. Within it Ray can report its own errors."""
 
 
 def addresses() -> list[str]:
-    """Where the head of the Ray that this process is connected to listens, and its raylet: "host:port"."""
+    """Addresses of the connected Ray's head and raylets, as "host:port"."""
     raylets = [f"{n['NodeManagerAddress']}:{n['NodeManagerPort']}" for n in ray.nodes() if n["Alive"]]
     return [str(ray.get_runtime_context().gcs_address), *raylets]
 
 
 def gone(place: str) -> bool:
-    """Whether nobody listens at `place`, "host:port", any more; one that is slow to answer is there."""
+    """True if no process listens at `place` ("host:port"); one that is slow to answer still listens."""
     host, _, port = place.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=LOOK_S):
@@ -49,10 +49,10 @@ def gone(place: str) -> bool:
 def attended(
     places: Sequence[str], ledger: Ledger, run: int, interrupt: Interrupt, *, gone_s: float = GONE_S
 ) -> Iterator[None]:
-    """While this is entered, `run` and its process end once one of `places` has been gone for `gone_s`, or at
-    all since a signal came.
+    """While the body runs, end `run` and its process once one of `places` has been gone for `gone_s`, or as
+    soon as it is gone after a signal.
 
-    In a thread: Ray's calls that wait for the head hear no signal and raise nothing.
+    A thread checks this, for Ray's calls that wait for the head ignore signals and raise nothing.
     """
     over = Event()
 
@@ -75,7 +75,7 @@ def attended(
 
 
 def _lost(places: Sequence[str], over: Event, interrupt: Interrupt, gone_s: float) -> bool:
-    """Wait until nobody has listened at one of `places` for long enough; False once this is `over`."""
+    """Wait until one of `places` has been gone for long enough; return False once this is `over`."""
     there = looked = time.monotonic()
     while not over.wait(HASTE_S):
         asked, now = interrupt.asked, time.monotonic()

@@ -76,7 +76,7 @@ def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
 
 
 def _init(address: str, more: Mapping[str, Any]) -> None:
-    """Call `ray.init`. StudyError for any error of Ray: it does not start, or is not there."""
+    """Call `ray.init`. StudyError if Ray does not start or does not answer."""
     try:
         with lean() if address == "local" else nullcontext():
             ray.init(
@@ -91,7 +91,7 @@ def _init(address: str, more: Mapping[str, Any]) -> None:
     except Exception as error:
         said = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise StudyError(
-            f"runtime.address: {address!r}: Ray does not start, or is not there ({said}); `study doctor` "
+            f"runtime.address: {address!r}: Ray does not start or does not answer ({said}); `study doctor` "
             'shows what is missing, and address = "inline" needs no Ray'
         ) from error
 
@@ -108,7 +108,7 @@ def _term_kept() -> Iterator[None]:
 
 
 def nodes() -> list[Node]:
-    """The machines of the Ray that this process is connected to."""
+    """The nodes of the Ray that this process is connected to."""
     return [
         Node(
             node["NodeID"],

@@ -1,4 +1,4 @@
-"""A Referee that outlives its database: where the record is away, lanes wait, and then it is read again."""
+"""A Referee that survives outages of its database: lanes wait, then the record is read again."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,15 +11,14 @@ from study.runtime.prefetch import Ahead
 from trainable.contract import Answer, Decision, Held, Measurement, StudyError, Unreachable
 
 AWAY_S = 600.0
-"""How long a database may be away, full or locked before the run ends; the next run goes on."""
+"""Longest time that a database may be away, full or locked before the run ends; the next run resumes."""
 
 
 class Steady:
-    """Answers as the Referee that `open_` opens when it is first asked; what the database failed in is opened
-    anew.
+    """Answers as a Referee that `open_` opens at the first exchange, and again after a database error.
 
-    A Referee whose writing failed half-way may differ from the record, so it is thrown away. `over` is as a
-    Referee has it; `notify` hears when the database goes and comes back.
+    A Referee whose write failed half-way may differ from the record, so it is discarded. `notify` gets an
+    event when the database goes, and one when it comes back.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class Steady:
 
     @property
     def over(self) -> str | None:
-        """Why the study is over, or None."""
+        """The reason that the study is over, or None."""
         return self._failed or (None if self._referee is None else self._referee.over)
 
     def exchange(
@@ -50,7 +49,7 @@ class Steady:
         measurements: Sequence[Measurement],
         free: int,
     ) -> Answer:
-        """What the Referee answers; Unreachable while the database is away."""
+        """The Referee's answer. Unreachable while the database is away."""
         if self._failed is not None:
             dropped = tuple(Decision(h.trial, "drop", self._failed) for h in held)
             return Answer(incarnation, dropped, park=True, over=True)
@@ -62,7 +61,7 @@ class Steady:
                 self._referee.close()
             self._referee = None
             self._note(words := str(error).partition("\n")[0])
-            if corrupt(error):  # waiting mends nothing
+            if corrupt(error):  # waiting does not help
                 self._failed = f"failed: the record is damaged: {words}; restore a backup"
             raise Unreachable(f"the database is away: {type(error).__name__}") from None
         if self._away_since is not None:
@@ -71,13 +70,13 @@ class Steady:
         return answer
 
     def lose(self, lane: str) -> None:
-        """The lane's process has ended; nobody hears it while the database is away."""
+        """Report that the lane's process has ended; ignored while the database is away."""
         if self._referee is not None:
             self._referee.lose(lane)
 
     def _opened(self) -> Referee | Ahead:
-        """What `open_` opens. AwayError, whatever is wrong, where it was open before: a disk or a folder that
-        is gone for a moment looks like a record that is none.
+        """Open a Referee. AwayError for any StudyError after a first success: a disk or a folder that is gone
+        for a moment looks like a missing record.
         """
         try:
             referee = self._open()

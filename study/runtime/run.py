@@ -31,8 +31,8 @@ from trainable.models.trivial import trivial, unbeatable
 class Outcome:
     """The end of a run: the study's folder, and the reason.
 
-    `complete` speaks of the study; `trained` says whether this run had anything to do, `interrupted`
-    whether a signal ended it. `report` is the page that was written, None where none was asked for.
+    `complete` is about the study. `trained` is True if this run had work to do, `interrupted` if a signal
+    ended it. `report` is the written page, None if none was asked for.
     """
 
     folder: Path
@@ -58,28 +58,30 @@ NOTHING = Finish("", write=lambda _folder: None, ahead=lambda: None)
 COMPILING = "compiling the training kernel, once per machine: about 10 s"
 
 Drive = Callable[[Ledger, int, Job, Path, Interrupt], str]
-"""Trains what a record has left, as a run, and returns why it ended."""
+"""Trains the rest of a record as a run, and returns why it ended."""
 
 Tell = Callable[[str], None]
-"""What says a line to the user."""
+"""Prints a line for the user."""
 
 Watch = Callable[[Path, Interrupt], AbstractContextManager[Tell]]
-"""Shows the study in a folder while it runs, and says what befalls it; a command's sets the farewell, too."""
+"""Shows the study in a folder while it runs, and yields a function that prints a line. That of a command also
+sets the farewell.
+"""
 
 
 def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Tell]:
-    """A watch that shows and says nothing."""
+    """A watch that shows and prints nothing."""
     return nullcontext(lambda _line: None)
 
 
 def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
-    """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
+    """Run a study in `home`/NAME until its budget is spent or it is stopped; resume it if it has begun.
 
     With `[confirm]` in the spec its front is then confirmed; a confirmation that has begun always resumes.
-    StudyError for a usage error: another spec under this name, data that cannot be had, a
-    second run of the same study, lanes that fit nowhere.
+    StudyError for a usage error: another spec under this name, data that cannot be loaded, a second run of
+    the same study, lanes that fit on no node.
 
-    In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
+    In the main thread INT and TERM stop the run as `study stop` does; a second one raises KeyboardInterrupt.
     """
     limits.check(ray=spec.runtime.address == "local")
     folder = (Path(home) / spec.name).absolute()
@@ -92,7 +94,7 @@ def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: 
 
 
 def confirm(folder: Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
-    """Confirm the front of the study in `folder` as it stands; goes on with a confirmation that was begun."""
+    """Confirm the present front of the study in `folder`; resume a confirmation that has begun."""
     with closing(Ledger.read(folder)) as ledger:
         limits.check(ray=ledger.spec.runtime.address == "local")
         asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
@@ -114,7 +116,7 @@ def _claimed(
     finish: Finish,
     search: bool,
 ) -> Outcome:
-    """Drive what is left of the search, and of the confirmation that is asked for, as its one owner."""
+    """Drive the rest of the search, and of the confirmation if asked for, as the study's one driver."""
     if (enough := _done(ledger, asked, search=search)) is not None:
         return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
     if asked is None and ledger.confirmation() is not None:
@@ -180,7 +182,7 @@ def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
 
 
 def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
-    """The data as counted, and the trivial models on the part that `fold` is measured on."""
+    """The description of the data, and the trivial models' scores on the target of `fold`."""
     reference = trivial(fold)
     data = asdict(describe(split)) | {"source": spec.data.source, "has_validation": split.has_validation}
     data["warnings"] = [*data["warnings"], *unbeatable(reference, fold)]
@@ -188,7 +190,7 @@ def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
 
 
 def job(spec: StudySpec, fold: Fold) -> Job:
-    """What every lane trains."""
+    """The job of every lane, for a CPU."""
     return Job(
         fold=fold, seed=spec.search.seed, engine=spec.runtime.engine, slots=spec.runtime.slots_on("cpu")
     )

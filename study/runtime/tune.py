@@ -1,7 +1,7 @@
 """The Ray runtime: lanes are Ray Tune trials, the Referee is an actor on the driver's node.
 
-Tune places the lanes on CPUs and GPUs of one machine or many and starts them again elsewhere. It searches
-nothing and schedules nothing: what trials run is between the lanes and the referee.
+Tune places the lanes on the CPUs and GPUs of one machine or many, and restarts lost lanes elsewhere. It
+neither searches nor schedules: the referee decides which trials the lanes run.
 """
 
 import shutil
@@ -39,15 +39,15 @@ from trainable.job import Job
 from trainable.tune import Lane
 
 SCRATCH = "ray"
-"""Tune's own folder inside the study's, where the spec names none; nothing in the record depends on it."""
+"""Tune's folder inside the study's, if the spec names none. The record never depends on it."""
 
 
 def drive(
     ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt, *, lease_s: float = LEASE_S
 ) -> str:
-    """Why the run ended; trains what the study has left, on the Ray that the spec names.
+    """Train the rest of the study on the Ray that the spec names; return why the run ended.
 
-    StudyError where no lane fits, or lanes cannot start.
+    StudyError if no lane fits, or lanes cannot start.
     """
     runtime = ledger.spec.runtime
     storage = _storage(runtime.storage_path, ledger.spec.name, folder)
@@ -68,28 +68,28 @@ def drive(
                 if isinstance(error, TuneError):
                     raise
                 what = str(error).strip().splitlines()[0]
-                raise StudyError(f"Ray ended the run ({what}); run the study again to go on") from error
+                raise StudyError(f"Ray ended the run ({what}); run the study again to resume it") from error
             finally:
                 ray.kill(referee)
         if over is None:
             if interrupt.asked and watch.failure is None:
                 raise KeyboardInterrupt
             raise StudyError(
-                watch.failure or "Ray ended the run before the study was over; run it again to go on"
+                watch.failure or "Ray ended the run before the study was over; run it again to resume it"
             )
     shutil.rmtree(storage, ignore_errors=True)
     return over
 
 
 def _metered(ledger: Ledger, folder: Path) -> AbstractContextManager[None]:
-    """The gauges of the study, where the spec asks for them."""
+    """Keep the gauges of the study up to date, if the spec asks for them."""
     return shown(folder, ledger.stage) if ledger.spec.runtime.meters else nullcontext()
 
 
 def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
-    """The study's referee, on this node: it is there as long as the driver, whatever kills it.
+    """The study's referee as an actor on this node; Ray restarts it as long as the driver lives.
 
-    It has no name: who needs it is given it, and two studies of one question run on one Ray.
+    It has no name: its handle is passed on, and two studies of one question can run on one Ray.
     """
     here = NodeAffinitySchedulingStrategy(_this_node(), soft=False)
     open_ = partial(actor.referee, folder, ledger.stage, run, lease_s, meters=ledger.spec.runtime.meters)
@@ -103,7 +103,7 @@ def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
 
 
 def _storage(shared: str | None, name: str, folder: Path) -> Path:
-    """Tune's own folder for the study in `folder`: in it, or one that no other study has in a shared one."""
+    """Tune's folder for the study in `folder`: inside it, or one of the study's own in the shared storage."""
     if shared is None:
         return folder / SCRATCH
     place = sha256(f"{socket.gethostname()}:{folder}".encode()).hexdigest()
@@ -156,7 +156,7 @@ def _for(job: Job, runtime: Runtime, share: Share) -> Job:
 
 
 def _bundle(seat: Seat) -> tune.PlacementGroupFactory:
-    """What Tune asks Ray for: the share of a node, and softly which.
+    """Resources of a lane for Tune: the share of a node, and softly the node.
 
     Lanes are placed one by one, so Ray's own strategies cannot spread or pack them.
     """
@@ -171,7 +171,7 @@ def _this_node() -> str:
 
 @contextmanager
 def _marker(storage: Path) -> Iterator[Path]:
-    """A file where checkpoints go, of which no other place has the like: who sees it reaches the storage."""
+    """A file with a unique name in the storage for checkpoints: a node that sees it reaches the storage."""
     storage.mkdir(parents=True, exist_ok=True)
     marker = storage / f".seen-{uuid4().hex}"
     marker.touch()
@@ -182,7 +182,7 @@ def _marker(storage: Path) -> Iterator[Path]:
 
 
 def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
-    """Ask every node of a cluster whether it can run lanes; a Ray of our own has this machine's."""
+    """Check that every node of a cluster can run lanes. A private Ray needs no check."""
     if ledger.spec.runtime.address == "local":
         return
     addresses = {node.id: node.address for node in nodes()}
@@ -191,5 +191,5 @@ def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
 
 
 def _end_on_record(ledger: Ledger, run: int) -> str | None:
-    """Why a run is over whose referee was lost after it had said so; None where it is not."""
+    """The recorded reason of a run's end, if the referee was lost after it; None if the run is not over."""
     return complete(ledger) or ("stopped on request" if ledger.stop_requested(run) else None)

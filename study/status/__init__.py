@@ -1,1 +1,1 @@
-"""How a study stands: snapshots, text, the live view, logs."""
+"""Status of a study: snapshots, text, the live view, logs."""

@@ -22,7 +22,7 @@ ALMOST = 0.98
 class Confirmation:
     """Progress of a confirmation: points planned and ended, and the time at which it opened the test set.
 
-    `found_later` counts the points of the front that were found after that: they are not confirmed.
+    `found_later` counts the points of the front that were found later: they are not confirmed.
     """
 
     opened: str

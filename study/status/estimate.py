@@ -47,7 +47,7 @@ def cost_s(trained: Collection[tuple[int, float]], *, replicates: int) -> float 
 def pace(ends: Iterable[tuple[float, float]]) -> float | None:
     """Member-epochs a second, from trials as (time of the end in seconds, member-epochs).
 
-    Counted from the first end to the last, without the first trial; None where no time lies between them.
+    Counted from the first end to the last, without the first trial; None if no time lies between them.
     Waits between epochs and trials are included.
 
     >>> pace([(100.0, 20), (102.0, 20), (104.0, 20)])
@@ -71,7 +71,7 @@ def share(search: Work, confirmation: Work) -> float:
 def left_s(
     search: Work, confirmation: Work, *, lanes: int, points: int, limit_s: float | None = None
 ) -> float | None:
-    """Seconds until all is trained on `lanes` lanes; None where no lane trains, or a cost is unknown.
+    """Seconds until all is trained on `lanes` lanes; None if no lane trains, or a cost is unknown.
 
     The search ends after `limit_s` at the latest. The confirmation has `points` left to train, each on one
     lane.

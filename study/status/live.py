@@ -1,4 +1,4 @@
-"""A study while it runs: the live view in a terminal or a notebook, a log line elsewhere."""
+"""Progress of a running study: a live view in a terminal or a notebook, log lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,19 +21,19 @@ from trainable.contract import StudyError
 
 LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
 COST = 20
-"""Looking at the record may take one part in so many of the time, however large it grows."""
+"""Shortest pause between reads of the record, as a multiple of the time that a read takes."""
 
 Show = Callable[[Snapshot], None]
 
 UNHEARD = (OSError, SystemExit)
-"""What printing raises where nobody reads stdout any more: Rich makes a SystemExit of a broken pipe."""
+"""Errors of printing to a closed stdout: Rich turns a broken pipe into SystemExit."""
 
 
 @contextmanager
 def watch(
     folder: Path, interrupt: Interrupt, *, console: Console, command: bool = True
 ) -> Iterator[Callable[[str], None]]:
-    """Show the study in `folder` while the body runs it, for as long as there is somebody to show it to.
+    """Show the study in `folder` while the body runs, as long as the output is open.
 
     Yields a function that prints a line beside it. A second signal may end the process of a `command`.
     """
@@ -71,13 +71,13 @@ def _print(console: Console, words: str) -> None:
 
 
 def _tell(console: Console, words: str) -> None:
-    """Say a line, if anybody hears it: who says it has more to do."""
+    """Print a line; ignore a closed output, because the caller has more to do."""
     with suppress(*UNHEARD):
         _print(console, words)
 
 
 def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
-    """Give the terminal back as it was, with the last words."""
+    """Restore the terminal and print the last words."""
     with suppress(*UNHEARD):
         live.stop()
     tell(words)
@@ -98,7 +98,7 @@ def _watch(folder: Path, ended: Event, every_s: float, show: Show, stays: bool) 
             try:
                 ledger = ledger or stack.enter_context(closing(Reader.read(folder)))
                 seen = snapshot(ledger)
-            except (StudyError, *DATABASE_ERRORS):  # it is away, which whoever runs the study says
+            except (StudyError, *DATABASE_ERRORS):  # the record is away, which the run itself reports
                 continue
             try:
                 show(seen)

@@ -1,7 +1,7 @@
-"""A study's log as it is read: its lines as they come, for people and for machines.
+"""Lines of a study's log as they come, for people and for machines.
 
-The words in it are whatever a trial raised, and a terminal obeys some characters: what is not printable is
-escaped, as JSON escapes it.
+They contain the text of errors that trials raised, and a terminal obeys some characters: unprintable ones are
+escaped as in JSON.
 """
 
 import json
@@ -16,16 +16,16 @@ from study.loop.events import LOG
 from study.printable import printable
 
 LOOK_S = 0.5
-"""How often a log that is followed is looked at."""
+"""Interval between reads of a log that is followed."""
 
 HEAD = ("time", "level", "stage", "event")
-"""What every line says first."""
+"""The first fields of every line."""
 
 
 class Tail:
-    """The lines of a file that somebody else writes, each once, when it is whole.
+    """The complete lines of a file that another process writes, each once.
 
-    It may not be there yet, be cut short, or make room for another one of its name: the new one is read from
+    The file may appear later, be truncated, or be replaced by another of its name. The new one is read from
     its beginning, after the rest of the old one.
     """
 
@@ -35,7 +35,7 @@ class Tail:
         self._part = b""
 
     def lines(self) -> Iterator[str]:
-        """Those that came since the last call."""
+        """The lines that were completed since the last call."""
         if self._file is not None:
             yield from self._whole(self._file)
             if self._same(self._file):
@@ -48,7 +48,7 @@ class Tail:
         yield from self._whole(self._file)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
         self._file, self._part = None, b""
@@ -61,23 +61,23 @@ class Tail:
                 yield line.decode("utf-8", errors="replace")
 
     def _same(self, file: BinaryIO) -> bool:
-        """Whether what is open is what the name leads to, and is no shorter than what was read of it."""
+        """True if the open file still has its name and was not truncated."""
         try:
             found = self._path.stat()
-        except FileNotFoundError:  # moved away; whoever writes it may go on
+        except FileNotFoundError:  # moved away; its writer may continue
             return True
         ours = os.fstat(file.fileno())
         return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino) and found.st_size >= file.tell()
 
 
 def lines(folder: Path, *, over: Callable[[], bool]) -> Iterator[str]:
-    """The lines of the log in a study's `folder`: what is there, then what comes, until it is `over`.
+    """The lines of the log in a study's `folder`: the present ones, then new ones until it is `over`.
 
-    A line that is not whole at the end is left out.
+    An incomplete last line is left out.
     """
     with closing(Tail(folder / LOG)) as tail:
         while True:
-            last = over()  # asked first: what was written before the end is read
+            last = over()  # before reading, so that no line written before the end is missed
             yield from tail.lines()
             if last:
                 return
@@ -85,9 +85,9 @@ def lines(folder: Path, *, over: Callable[[], bool]) -> Iterator[str]:
 
 
 def in_words(line: str) -> str:
-    """A line for people: when, how bad, in which stage, what happened, to which lane and trial, and why.
+    """A line for people: time, level, stage, event, its lane and trial, and its reason.
 
-    One that a full disk cut off is shown as it is.
+    A line that a full disk cut off is shown as it is.
     """
     said = _parsed(line)
     if said is None:
@@ -100,7 +100,7 @@ def in_words(line: str) -> str:
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
-    """What a line says; None where it is not one of ours, or not whole."""
+    """The fields of a line; None if it is incomplete or not one of ours."""
     try:
         said = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a study stands: a snapshot of its record."""
+"""Snapshot of a study's record: its state, its progress and its front."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +27,7 @@ ENDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """A trial that a lane trains now: its number in the search, its epochs on record, and its most epochs."""
+    """A trial that a lane trains now: its number in the search, its recorded and its planned epochs."""
 
     lane: str
     trial: int
@@ -37,7 +37,7 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A study at one moment. `share` of its training is done, that of its confirmation counted; `left_s`
+    """A study at one moment. `share` is the done part of its training, confirmation included; `left_s`
     estimates the seconds until it is complete (None: unknown).
 
     `reason` explains the state; `stage` is the stage that a run is in or would enter next, None where
@@ -194,7 +194,7 @@ def _standing(
     last, owner = runs[-1].reason, runs[-1].owner
     lacks = "" if search.enough is None else f"; search complete, {_unconfirmed(planned)}"
     if last is None or last == "died":
-        return "died", f"process {owner.pid} on {owner.host} ended without a word{lacks}", stage
+        return "died", f"process {owner.pid} on {owner.host} ended without giving a reason{lacks}", stage
     return "failed" if last.startswith("failed") else "stopped", f"{last}{lacks}", stage
 
 
@@ -271,7 +271,7 @@ def _pace(ledger: Reader, search: _Search, run: Run) -> float | None:
 
 
 def as_dict(seen: Snapshot) -> dict[str, Any]:
-    """The study for a machine: JSON-ready."""
+    """The snapshot, JSON-ready."""
     return {
         "name": seen.spec.name,
         "fingerprint": seen.spec.fingerprint,

@@ -45,7 +45,7 @@ def limits(
     member_epochs: int,
     wall_s: float,
 ) -> list[Limit]:
-    """The limits of a search: those of its budget, and the `most` trials that it can come to.
+    """The limits of a search: those of its budget, and the `most` trials that it can have.
 
     `begun` has the trained part of each trial without an end.
     """

@@ -1,4 +1,4 @@
-"""A study's progress as people read it: in a line, in lines, and as the live view."""
+"""Progress of a study as text: in a line, in lines, and as the live view."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ PROGRESS = re.compile(r"\S+: ([^;]*, )?(?P<percent>\d+)% in .*; \d+ member-epoch
 """Matches the output of `line`, and only that."""
 
 SHOWN, BAR = 8, 68
-"""What the live view has room for: points of the front, columns of the bar."""
+"""Points of the front and columns of the bar in the live view."""
 
 
 def line(seen: Snapshot) -> str:
@@ -27,7 +27,7 @@ def line(seen: Snapshot) -> str:
 
 
 def lines(seen: Snapshot) -> tuple[str, ...]:
-    """The study in lines that fit a terminal: how far it is, what it has found, what of it is confirmed."""
+    """The study in lines that fit a terminal: its progress, its front, its confirmation."""
     counts = ", ".join(f"{n} {state}" for state, n in seen.counts.items() if n)
     return (
         f"{seen.spec.name}: {_stage(seen)}{seen.share:.0%} in {duration(seen.wall_s)}{left(seen.left_s)}; "
@@ -65,13 +65,13 @@ def found_later(seen: Snapshot) -> Iterator[str]:
         confirms = "" if seen.spec.confirm is not None else ", then `study confirm OTHER`,"
         yield (
             f"not confirmed: {later} of {points} points of the front, found after the test set was opened, "
-            f"which is once a study. To confirm them: `study run {name} --set name=OTHER`{confirms} "
+            f"which happens once a study. To confirm them: `study run {name} --set name=OTHER`{confirms} "
             "searches again and confirms its own front"
         )
 
 
 def retold(said: str) -> Group | None:
-    """The live view, without the front, of a `line` that another process has said; None of other words."""
+    """The live view, without the front, of a `line` printed by another process; None for other text."""
     if (told := PROGRESS.match(said)) is None:
         return None
     return Group(_bar(int(told["percent"]) / 100), *map(Text, said.split("; ")))
@@ -86,7 +86,7 @@ def _confirmed(seen: Confirmation | None) -> Iterator[str]:
 
 
 def _extent(front: Front) -> str:
-    """How many points, and the hypervolume they span, or that they span none."""
+    """The number of points and their hypervolume, or a note that none beats both trivial models."""
     if not front.points:
         return "none yet"
     points = "1 point" if len(front.points) == 1 else f"{len(front.points)} points"
@@ -96,7 +96,7 @@ def _extent(front: Front) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Seconds as text, in hours, minutes and seconds.
 
     >>> duration(3725), duration(75), duration(8)
     ('1 h 02 min', '1 min 15 s', '8 s')

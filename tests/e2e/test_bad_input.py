@@ -59,7 +59,7 @@ COMMANDS = {
     "status other": "'other' is no study here; there are: none yet",
     "delete ../here --yes": "'../here' is no study here; there are: none yet",
     "doctor tiny.toml --set runtime.cpus_per_lane=1e6": "runtime: no node has room for a lane of 1e+06 CPUs",
-    "list --address head:8265": "--address: 'head:8265' is no URL of a Ray dashboard; use one as in http://",
+    "list --address head:8265": "--address: 'head:8265' is not the URL of a Ray dashboard; use a URL like http://",
     "submit tiny.toml": "Missing option '--address'",
     "front": "Missing argument",
     "rnu": "No such command 'rnu'",

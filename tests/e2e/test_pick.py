@@ -60,7 +60,7 @@ def test_each_way_picks_its_point(said: Mapping[str, Ended], front: list[dict]):
     row = knee([(-p["mrr"], p["mse"]) for p in front])
     if row is None:
         assert said["--knee"].code == 2
-        assert "none lies below the line between the two ends" in said["--knee"].err
+        assert "points lies below the line between its two ends" in said["--knee"].err
     else:
         is_shown(said["--knee"], front[row])
 
@@ -68,7 +68,7 @@ def test_each_way_picks_its_point(said: Mapping[str, Ended], front: list[dict]):
 def test_what_cannot_be_picked_is_told_in_a_line(said: Mapping[str, Ended], front: list[dict]):
     ended, best = said["--max-mse 0.01"], min(p["mse"] for p in front)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert f"mse of 0.01 or better; the best there is has {best!r}" in ended.err
+    assert f"mse of 0.01 or better; the best has {best!r}" in ended.err
 
 
 def test_the_example_recommends_what_the_user_has_not_rated_without_torch(here: Path, said):

@@ -115,7 +115,7 @@ def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
         beside.process.send_signal(signal.SIGINT)
         ended = beside.wait()
         assert (ended.code, ended.err) == (0, ""), ended
-        assert ended.out.splitlines()[-1].endswith(f"which goes on; `kill {pid}` ends it")
+        assert ended.out.splitlines()[-1].endswith(f"another service uses it; `kill {pid}` ends it")
         idle.process.send_signal(signal.SIGTERM)
         ended = idle.wait()
         assert (ended.code, ended.err) == (0, "")
@@ -132,7 +132,7 @@ def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
         ended = busy.wait()
         assert ended.code == 0, ended
         said = ended.out.splitlines()[-1]
-        assert said.startswith("still running on the Ray of these studies: endless; ")
+        assert said.startswith("the Ray of these studies keeps running: jobs run on it (endless); ")
         before = measured(folder)
         until(lambda: measured(folder) > before, "the study, which goes on")
         (kill,) = re.findall(r"`(kill \d+)`", said)

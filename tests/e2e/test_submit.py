@@ -66,7 +66,7 @@ def test_two_submit_one_study_and_one_detaches(cluster: Head, laptop: Path):
         one.send(signal.SIGINT)
         first = one.wait()
     assert first.code == 0, first
-    assert "detached; the study goes on" in first.out
+    assert "detached; the study continues" in first.out
     assert sorted(e.out.count("job long-1 begins") for e in (first, last)) == [0, 1]
     assert sorted(e.out.count("job long-1 runs it already") for e in (first, last)) == [0, 1]
 

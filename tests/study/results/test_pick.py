@@ -42,7 +42,7 @@ def test_below_a_bound_on_mse_the_best_ranking_is_picked(values, bound):
         found = chosen(values, ("mrr", "mse"), max_mse=bound).metrics
         assert (found["mrr"], found["mse"] <= bound) == (max(within), True)
     else:
-        with pytest.raises(StudyError, match=f"the best there is has {min(mse for _, _, mse in values)}"):
+        with pytest.raises(StudyError, match=f"the best has {min(mse for _, _, mse in values)}"):
             chosen(values, ("mrr", "mse"), max_mse=bound)
 
 
@@ -53,7 +53,7 @@ def test_above_a_bound_on_mrr_the_smallest_mse_is_picked(values, bound):
         found = chosen(values, ("mrr", "mse"), min_mrr=bound).metrics
         assert (found["mse"], found["mrr"] >= bound) == (min(within), True)
     else:
-        with pytest.raises(StudyError, match=f"the best there is has {max(mrr for mrr, _, _ in values)}"):
+        with pytest.raises(StudyError, match=f"the best has {max(mrr for mrr, _, _ in values)}"):
             chosen(values, ("mrr", "mse"), min_mrr=bound)
 
 
@@ -86,8 +86,8 @@ def test_of_equal_points_the_first_is_picked():
         (("mrr", "mse"), {"knee": True, "min_mrr": 0.1}, "exactly one of"),
         (("mrr", "mse"), {"max_mse": 0.0, "min_mrr": 0.0}, "exactly one of"),
         (("mrr", "mrr_all"), {"max_mse": 1.0}, "has the objectives mrr and mrr_all; use --knee or --min-mrr"),
-        (("mrr", "mse"), {"max_mse": float("nan")}, "--max-mse: nan is no bound; use a finite number"),
-        (("mrr", "mse"), {"max_mse": 0.5}, "--max-mse: .* mse of 0.5 or better; the best there is has 0.8$"),
+        (("mrr", "mse"), {"max_mse": float("nan")}, "--max-mse: nan is not a bound; use a finite number"),
+        (("mrr", "mse"), {"max_mse": 0.5}, "--max-mse: .* mse of 0.5 or better; the best has 0.8$"),
         (("mrr_all", "mse"), {"min_mrr": 0.5}, "--min-mrr: .* mrr_all of 0.5 or better; .* has 0.09$"),
     ],
 )
@@ -97,7 +97,9 @@ def test_what_cannot_be_picked_is_told(objectives, asked, message):
 
 
 def test_a_front_without_a_knee_is_told_and_an_empty_one():
-    with pytest.raises(StudyError, match=r"none: of its 2 points, none lies below the line .* use --max-mse"):
+    with pytest.raises(
+        StudyError, match=r"no knee: none of its 2 points lies below the line .* use --max-mse"
+    ):
         chosen([VALUES[0], VALUES[2]], ("mrr", "mse"), knee=True)
     with pytest.raises(StudyError, match="the front is empty, nothing is measured yet"):
         chosen([], ("mrr", "mse"), knee=True)

@@ -139,7 +139,7 @@ def test_another_engine_is_within_rounding_and_its_card_says_its_own(ledger, fol
 )
 def test_what_is_not_as_on_record_is_refused_and_not_saved(ledger, fold, change, tmp_path: Path):
     card = replace(card_of(ledger, 1, 3), **change)
-    with pytest.raises(StudyError, match=r"trained again here it has mrr 0\.\d{4}, .* on record is mrr"):
+    with pytest.raises(StudyError, match=r"trained again it has mrr 0\.\d{4}, .* recorded is mrr"):
         exported(card, tmp_path / "it", lambda: fold)
     assert not list(tmp_path.iterdir())
 

@@ -94,7 +94,7 @@ def test_more_lanes_than_fit_wait():
     [
         ({"cpus_per_lane": 3}, "the largest is 10.0.0.0 with 2 CPUs and 0 GPUs"),
         ({"gpus_per_lane": 0.5}, "no node has room for a lane of 1 CPUs and 0.5 GPUs"),
-        ({"gpus_per_lane": 0.5, "engine": "numba"}, "which knows no GPU"),
+        ({"gpus_per_lane": 0.5, "engine": "numba"}, "which trains on CPUs only"),
     ],
 )
 def test_what_can_never_be_placed_is_refused(values: dict, words: str):
