@@ -89,8 +89,8 @@ def call(*words: str) -> None:
     assert not app([*words, *HERE], standalone_mode=False)
 
 
-def test_studies_are_shown_wherever_they_lie(head: Head, home: Path, capsys):
-    """After a restart of Ray. Catches: the studies of one home alone, a study that is not found any more."""
+def test_studies_of_all_homes_are_listed(head: Head, home: Path, capsys):
+    """After a restart of Ray. Catches: a list of one home only, a study that is lost."""
     call("list", "--json")
     assert f'"home": "{home}"' in capsys.readouterr().out
     call("front", "tiny", "--all")

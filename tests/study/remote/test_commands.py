@@ -1,4 +1,4 @@
-"""What a user is shown of a job that runs elsewhere."""
+"""Output of a job that runs on a cluster, in the user's terminal or file."""
 
 import re
 from io import StringIO
@@ -17,7 +17,7 @@ SAID = (
     "far: 51% in 2 min; trials: 4 completed\n19 member-epochs; front: 3 points\n",
     "report: /home/study",
 )
-"""What Ray hands over of a job's log: as it comes, not by lines."""
+"""Pieces of a job's log as Ray returns them, not split at lines."""
 
 KEPT = [
     "study far (12ab) in studies/far",
@@ -29,7 +29,7 @@ KEPT = [
 
 
 def screens(said: str) -> list[list[str]]:
-    """What a terminal shows after each piece of output that moves its cursor up, and at the end."""
+    """The screens of a terminal: after each piece of output that moves its cursor up, and at the end."""
     lines, row, seen = [""], 0, []
     for piece in re.split(r"(\x1b\[[\d;?]*[A-Za-z]|[\r\n])", said):
         if piece == "\n":
@@ -45,7 +45,7 @@ def screens(said: str) -> list[list[str]]:
     return [*seen, [line for line in lines if line]]
 
 
-def test_in_a_terminal_how_far_it_is_stays_in_place_below_what_is_said() -> None:
+def test_terminal_shows_progress_below_the_log() -> None:
     """Catches: progress that scrolls, a line torn where the log was, a summary that goes with the view."""
     out = StringIO()
     _show(SAID, Console(file=out, force_terminal=True, width=100, legacy_windows=False))
@@ -61,6 +61,6 @@ def test_in_a_terminal_how_far_it_is_stays_in_place_below_what_is_said() -> None
     assert all(sum("% in" in line for line in screen if line not in KEPT) <= 1 for screen in during)
 
 
-def test_where_there_is_no_terminal_a_log_is_a_log(capsys) -> None:
+def test_without_a_terminal_the_log_is_printed_as_it_is(capsys) -> None:
     _show(SAID, Console(file=StringIO()))
     assert capsys.readouterr().out == "".join(SAID)

@@ -56,14 +56,14 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str | None]]:
         yield seen
 
 
-def test_the_client_of_a_service_here_asks_it_itself(proxied: list[str | None]):
+def test_client_reaches_a_local_service_directly(proxied: list[str | None]):
     """Catches: a bearer token that a proxy reads."""
     with answering({"studies": [], "total": 0, "offset": 0, "limit": 1}) as (url, seen):
         assert Client(url, "secret").studies() == []
     assert (seen, proxied) == (["Bearer secret"], [])
 
 
-def test_a_ray_here_is_asked_itself(
+def test_local_ray_is_reached_directly(
     proxied: list[str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     """Catches: the token of a Ray in a proxy's log, and a proxy's answer that is taken for a Ray's."""
@@ -90,6 +90,6 @@ def test_a_ray_here_is_asked_itself(
         ("https://studies.example.org", True, False),
     ],
 )
-def test_which_calls_go_past_a_proxy(url: str, token: bool, past: bool):
+def test_calls_that_bypass_a_proxy(url: str, token: bool, past: bool):
     """A proxy of HTTPS sees no token, and may be the only way out."""
     assert direct(url, token=token) is past

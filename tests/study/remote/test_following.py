@@ -89,7 +89,7 @@ def test_the_command_that_resumes_is_named_with_the_head(follow):
 
 
 def test_a_log_that_cannot_be_read_yet_is_waited_for(follow, monkeypatch):
-    """As long as its head answers. Catches: a job that is given up while what reads its log still starts."""
+    """While its head answers. Catches: a job that is given up while the agent that reads its log starts."""
     head, clock = follow(0.01, "refuses")
     read = head._client.get_job_logs
 
@@ -123,7 +123,7 @@ def test_a_log_that_cannot_be_read_yet_is_waited_for(follow, monkeypatch):
         ("STOPPED", 1, 130, f"its job was stopped; {AGAIN} resumes it"),
     ],
 )
-def test_every_end_has_a_code_of_the_readme_and_words(status, code, expected, words):
+def test_every_end_has_a_documented_code_and_a_message(status, code, expected, words):
     """If the log lacks the reason. Catches: exit 247 without a reason."""
     said: list[str] = []
     ended = Ended(status, code, "the node has failed\nat line 7")

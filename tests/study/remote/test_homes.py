@@ -54,7 +54,7 @@ def test_a_study_is_found_in_the_home_that_holds_it(folder: Path, tmp_path: Path
     assert homes.of("one") == folder
 
 
-def test_an_answer_comes_from_the_studys_home_and_leaves_what_is_taken(folder: Path, tmp_path: Path, capsys):
+def test_command_runs_in_the_studys_home_and_removes_taken_files(folder: Path, tmp_path: Path, capsys):
     """Catches: a command in the working folder, a fetched file that fills the head's disk."""
     home = holding(tmp_path / "far", "one")
     homes.note(home)

@@ -54,18 +54,18 @@ def refusal(address: str) -> str:
 
 
 @pytest.mark.parametrize("address", ["head:8265", "ray://head:10001", "", "ftp://head"])
-def test_what_is_no_url_is_refused(address: str):
+def test_address_that_is_no_url_is_refused(address: str):
     assert "http://head:8265" in refusal(address)
 
 
 @pytest.mark.parametrize(("body", "code"), [("<html>", 200), ("", 404), ("{}", 200), ("[]", 200), ("", 500)])
-def test_what_is_no_ray_is_refused(body: str, code: int):
+def test_server_that_is_no_ray_is_refused(body: str, code: int):
     with serving(body, code) as address:
         assert "is not the dashboard of a Ray" in refusal(address)
 
 
 @pytest.mark.parametrize(("code", "word"), [(401, "required"), (403, "failed")])
-def test_a_token_is_asked_for(code: int, word: str):
+def test_missing_or_wrong_token_is_reported(code: int, word: str):
     with serving("Unauthorized", code) as address:
         said = refusal(address)
     assert f"Authentication {word}" in said
@@ -77,13 +77,13 @@ def test_another_version_is_refused():
         assert f"runs Ray 2.3.1, this machine {ray.__version__}" in refusal(address)
 
 
-def test_a_port_at_which_nobody_listens_is_named():
+def test_closed_port_is_reported():
     with socket() as closed:
         closed.bind(("127.0.0.1", 0))
         assert "Connection refused" in refusal(f"http://127.0.0.1:{closed.getsockname()[1]}")
 
 
-def test_a_head_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+def test_silent_head_times_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ray_client, "RESPONSE_S", 0.2)
     with socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -92,6 +92,6 @@ def test_a_head_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("variable", ray_client.OVERRIDING)
-def test_an_address_that_ray_would_override_is_said(variable: str, monkeypatch: pytest.MonkeyPatch):
+def test_overriding_variable_is_reported(variable: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(variable, "http://other:8265")
-    assert f"for {variable} is set" in refusal("http://head:8265")
+    assert f"--address: {variable} is set, " in refusal("http://head:8265")

@@ -1,4 +1,4 @@
-"""What a command said travels through a log whole, or not at all."""
+"""The answer of a command survives a log whole, or not at all."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -22,7 +22,7 @@ answers = st.builds(
 
 
 @given(answers, st.text(), st.text())
-def test_it_is_found_in_any_log(answer, before, after):
+def test_answer_is_found_in_any_log(answer, before, after):
     """Catches: an encoding that a log's other lines, or a line's length, would break."""
     assert unpacked(f"{before}\n{packed(answer)}{after}") == answer
 
@@ -40,7 +40,7 @@ def test_a_log_in_which_a_line_is_missing_holds_none():
     assert unpacked("".join([first, *lines[1:]])) is None
 
 
-def test_the_command_answers_with_what_it_said_and_left(tmp_path, monkeypatch):
+def test_answer_has_the_output_and_files_of_a_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "left" / "deep").mkdir(parents=True)
     (tmp_path / "left" / "deep" / "file").write_bytes(b"\0\1")
@@ -62,7 +62,7 @@ def test_no_file_leaves_the_folder(tmp_path, name):
 @pytest.mark.parametrize(
     "parts", [{}, {"code": "none", "out": "", "err": ""}, {"code": "0", "out": b"\xff", "err": ""}, None]
 )
-def test_what_is_no_answer_is_none_whatever_its_mark_says(parts):
+def test_malformed_answer_with_a_valid_hash_is_none(parts):
     """Catches: a traceback that another machine causes."""
     file = BytesIO(b"no archive")
     if parts is not None:
@@ -74,7 +74,7 @@ def test_what_is_no_answer_is_none_whatever_its_mark_says(parts):
     assert unpacked(f"{BEGIN} {mark}\nno base 64!\n{END} {mark}\n") is None
 
 
-def test_an_answer_that_would_fill_the_memory_is_none(monkeypatch):
+def test_oversized_answer_is_none(monkeypatch):
     monkeypatch.setattr("study.remote.result.MOST_BYTES", 1000)
     assert unpacked(packed(Answer(0, "x" * 900, "", {}))) is not None
     assert unpacked(packed(Answer(0, "x" * 1001, "", {}))) is None

@@ -1,4 +1,4 @@
-"""The tables have the same columns whatever a record holds."""
+"""The tables of all records have the same columns."""
 
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +18,7 @@ def columns(folder: Path) -> dict[str, dict[str, str]]:
     return {name: dict(table.dtypes.astype(str)) for name, table in found.items()}
 
 
-def test_a_record_without_a_measurement_has_the_columns_of_one_with_some(tmp_path: Path):
+def test_columns_do_not_depend_on_measurements(tmp_path: Path):
     """Catches: a run that is stopped in its first epoch, and ends in a KeyError."""
     folder = tmp_path / "formula"
     with closing(Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)) as ledger:

@@ -1,4 +1,4 @@
-"""Which point of a front is picked: against brute force, and in words where there is none."""
+"""The point of a front that is picked: equal to brute force; a clear error if there is none."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_above_a_bound_on_mrr_the_smallest_mse_is_picked(values, bound):
         (("mrr_all", "mrr"), {"min_mrr": 0.35}, 2),
     ],
 )
-def test_options_speak_of_the_objectives_of_the_study(objectives, asked, trial):
+def test_options_use_the_objectives_of_the_study(objectives, asked, trial):
     """Catches `--min-mrr` that looks at `mrr` in a study of `mrr_all`, and a direction turned round."""
     assert chosen(VALUES, objectives, **asked).trial == trial
 
@@ -91,12 +91,12 @@ def test_of_equal_points_the_first_is_picked():
         (("mrr_all", "mse"), {"min_mrr": 0.5}, "--min-mrr: .* mrr_all of 0.5 or better; .* has 0.09$"),
     ],
 )
-def test_what_cannot_be_picked_is_told(objectives, asked, message):
+def test_impossible_picks_are_refused(objectives, asked, message):
     with pytest.raises(StudyError, match=message):
         chosen(VALUES, objectives, **asked)
 
 
-def test_a_front_without_a_knee_is_told_and_an_empty_one():
+def test_empty_front_and_front_without_a_knee_are_refused():
     with pytest.raises(
         StudyError, match=r"no knee: none of its 2 points lies below the line .* use --max-mse"
     ):

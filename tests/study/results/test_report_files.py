@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("write", [by_command, reports.write])
-def test_who_has_a_file_open_reads_all_of_it(folder: Path, write: Callable[[Path], None]):
+def test_open_file_stays_whole_when_it_is_replaced(folder: Path, write: Callable[[Path], None]):
     """Catches: a file that is truncated and rewritten, which a reader sees empty."""
     write(folder)
     before = {path: path.read_bytes() for path in (folder / "report").iterdir()}

@@ -1,4 +1,4 @@
-"""A model is trained again from its key, and what comes out is what is on record, or it is refused."""
+"""A model that is trained again from its key equals its record, or is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_users_of_confirmed_models_add_up_to_the_confirmed_metrics(ledger, tmp_p
 
 
 @pytest.mark.parametrize("replicate", [0, 1])
-def test_the_record_is_met_to_the_bit_after_exactly_its_epochs(ledger, fold, replicate):
+def test_retrained_metrics_equal_the_record_bit_for_bit(ledger, fold, replicate):
     """Catches an epoch too many, another seed's streams, and another trial's configuration."""
     card = card_of(ledger, 1, 3, replicate=replicate)
     assert (card.trial, card.epochs, card.replicate, card.config.epochs) == (1, 3, replicate, 5)
@@ -82,7 +82,7 @@ def test_the_record_is_met_to_the_bit_after_exactly_its_epochs(ledger, fold, rep
 
 
 def test_a_confirmed_point_has_the_model_of_its_confirmation(ledger):
-    """Catches the search's seed, its fold or its record, and what was learned from recommended again."""
+    """Catches the search's seed, its fold or its record, and recommendations of known items."""
     confirmation = ledger.confirmation()
     (planned, *_), validation = confirmation.plan.points, fold_of(ledger).target
     record, number = source(ledger, Point(planned.trial, planned.epoch, 0, 0, 0))
@@ -127,7 +127,7 @@ def test_the_model_itself_has_the_metrics_of_its_card(ledger, fold):
     assert again == pytest.approx(dict(model.card.metrics), rel=1e-5)
 
 
-def test_another_engine_is_within_rounding_and_its_card_says_its_own(ledger, fold):
+def test_other_engine_is_within_rounding_and_its_card_has_its_metrics(ledger, fold):
     card = card_of(ledger, 1, 3)
     other = trained(card, fold, engine="plain").card
     assert other.metrics == pytest.approx(dict(card.metrics), rel=0.02)
@@ -137,14 +137,14 @@ def test_another_engine_is_within_rounding_and_its_card_says_its_own(ledger, fol
 @pytest.mark.parametrize(
     "change", [{"epochs": 1}, {"seed": 5, "epochs": 5}, {"metrics": dict.fromkeys(METRICS, float("nan"))}]
 )
-def test_what_is_not_as_on_record_is_refused_and_not_saved(ledger, fold, change, tmp_path: Path):
+def test_model_that_differs_from_the_record_is_not_saved(ledger, fold, change, tmp_path: Path):
     card = replace(card_of(ledger, 1, 3), **change)
     with pytest.raises(StudyError, match=r"trained again it has mrr 0\.\d{4}, .* recorded is mrr"):
         exported(card, tmp_path / "it", lambda: fold)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_that_is_there_is_kept_and_any_other_is_made_again(ledger, fold, tmp_path: Path):
+def test_fitting_model_is_kept_and_any_other_is_trained_again(ledger, fold, tmp_path: Path):
     card, place, asked = card_of(ledger, 1, 3), tmp_path / "it", []
 
     def data():

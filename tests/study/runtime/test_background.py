@@ -48,9 +48,7 @@ def local(*overrides: str) -> StudySpec:
     )
 
 
-def test_code_and_report_are_made_ready_while_ray_starts_and_written_while_it_ends(
-    tmp_path, monkeypatch, ray_alike
-):
+def test_report_is_prepared_while_ray_starts_and_written_while_it_ends(tmp_path, monkeypatch, ray_alike):
     """Ray starts once both are ready and ends once the report is written: any other order hangs."""
     began, may_start, may_end = ray_alike
     prepared, imported, seen = Event(), Event(), []
@@ -85,7 +83,7 @@ def test_code_and_report_are_made_ready_while_ray_starts_and_written_while_it_en
     assert said == [COMPILING, "writing"]
 
 
-def test_a_complete_study_starts_no_ray_and_data_that_fails_neither(tmp_path, monkeypatch, ray_alike):
+def test_complete_study_and_bad_data_start_no_ray(tmp_path, monkeypatch, ray_alike):
     began, may_start, may_end = ray_alike
     may_start.set()
     may_end.set()
@@ -99,7 +97,7 @@ def test_a_complete_study_starts_no_ray_and_data_that_fails_neither(tmp_path, mo
     assert not began.is_set()
 
 
-def test_an_error_of_the_report_is_raised_and_leaves_the_run_as_it_ended(tmp_path, ray_alike):
+def test_report_error_is_raised_and_keeps_the_end_of_the_run(tmp_path, ray_alike):
     _, may_start, may_end = ray_alike
     may_start.set()
     may_end.set()

@@ -46,7 +46,7 @@ def silence(ledger: Ledger, seconds: float) -> None:
         connection.execute(sa.update(runs).where(runs.c.ended.is_(None)).values(heard=runs.c.heard - seconds))
 
 
-def test_a_study_whose_driver_died_elsewhere_is_claimed_when_it_has_been_silent(
+def test_study_of_a_dead_remote_driver_is_claimed_after_its_silence(
     driver, open_ledger, while_waiting, caplog
 ):
     """Catches: a restarted container that refuses its study as already being run."""
@@ -59,7 +59,7 @@ def test_a_study_whose_driver_died_elsewhere_is_claimed_when_it_has_been_silent(
     assert said.startswith("formula: waiting for up to ")
 
 
-def test_a_driver_that_is_heard_meanwhile_keeps_its_study(driver, open_ledger, while_waiting):
+def test_driver_that_renews_meanwhile_keeps_its_study(driver, open_ledger, while_waiting):
     """Catches: a second driver, and a command that waits for a live driver."""
     (run,) = driver.runs()
     waits = while_waiting(lambda: driver.renew(run.run))
@@ -70,7 +70,7 @@ def test_a_driver_that_is_heard_meanwhile_keeps_its_study(driver, open_ledger, w
     assert driver.owned(run.run)
 
 
-def test_a_driver_that_is_seen_to_run_is_not_waited_for(open_ledger, while_waiting):
+def test_driver_that_runs_here_is_not_waited_for(open_ledger, while_waiting):
     ledger = open_ledger()
     ledger.claim()
     waits = while_waiting(lambda: pytest.fail("waited"))
@@ -79,7 +79,7 @@ def test_a_driver_that_is_seen_to_run_is_not_waited_for(open_ledger, while_waiti
     assert waits == []
 
 
-def test_a_driver_that_is_heard_at_the_last_moment_keeps_its_study(driver, open_ledger, monkeypatch):
+def test_driver_that_renews_at_the_last_moment_keeps_its_study(driver, open_ledger, monkeypatch):
     """The driver renews between the look and the claim. Catches: two drivers of one study."""
     (run,) = driver.runs()
     silence(driver, SILENT_RUN_S + 1)

@@ -22,7 +22,7 @@ def beats(ledger):
 
 
 def test_a_run_is_alive_before_its_first_lane(tmp_path, monkeypatch):
-    """As while Ray starts, or nodes are waited for. Catches: a row that only what lanes ask renews."""
+    """While Ray starts, or lanes wait for nodes. Catches: a row that only the exchanges of lanes renew."""
     spec = StudySpec.from_text(
         SPEC, where="test", overrides=["train.epochs=1", "budget.trials=1", "runtime.address=inline"]
     )
@@ -36,8 +36,8 @@ def test_a_run_is_alive_before_its_first_lane(tmp_path, monkeypatch):
     assert run(spec, tmp_path).complete
 
 
-def test_a_heart_beats_on_when_its_database_was_away_and_says_so_once(open_ledger):
-    """Catches: a heart that stops at the first word from it; users who are not told, or told every second."""
+def test_heartbeat_survives_a_database_outage_and_reports_it_once(open_ledger):
+    """Catches: a heartbeat that stops at the first error; no report, or one each second."""
     ledger, failed, told = open_ledger(), [], []
 
     def fail(_connection, _cursor, statement, *_):

@@ -1,4 +1,4 @@
-"""A user's interrupt comes to the record of every run, a notebook's too, whatever befalls it on its way."""
+"""A user's interrupt reaches the record of every run, also from a notebook and despite errors."""
 
 import os
 import signal
@@ -51,8 +51,8 @@ def test_a_signal_stops_a_run_from_python(tmp_path, number):
     assert (outcome.reason, outcome.interrupted) == ("stopped on request", True)
 
 
-def test_what_a_signal_does_is_afterwards_as_it_was():
-    """However often it was entered, wherever. Catches: files that stay open, a wakeup into a closed one."""
+def test_interrupt_restores_the_signal_handlers():
+    """After any number of entries, in any thread. Catches: files that stay open, a wakeup of a closed one."""
 
     def state():
         told = signal.set_wakeup_fd(-1)
@@ -83,7 +83,7 @@ def test_a_second_signal_ends_a_run_from_python_and_not_its_process(tmp_path, mo
         assert [r.reason for r in reader.runs()] == ["interrupted"]
 
 
-def test_a_record_that_is_away_is_asked_again_and_the_user_told_once(open_ledger, monkeypatch):
+def test_stop_request_is_retried_and_reported_once(open_ledger, monkeypatch):
     """Catches: an interrupt that is lost with its first error."""
     ledger, interrupt, failed, told = open_ledger(), Interrupt(), [], []
 

@@ -1,4 +1,4 @@
-"""What a cluster gives a spec: lanes counted as Ray counts, placed as asked, refused where none can be."""
+"""Placement of lanes on a cluster: counted as Ray counts, placed as the spec asks, refused if none fits."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def where(found) -> list[tuple[str | None, float]]:
 @pytest.mark.parametrize(
     ("gpus", "share"), [(0.25, 0.25), (0.5, 0.5), (0.3333, 0.3333), (0.142857, 0.1428), (0.1429, 0.1428)]
 )
-def test_one_kth_of_a_gpu_is_asked_for_so_that_k_fit(gpus: float, share: float):
+def test_gpu_fraction_is_rounded_so_that_k_lanes_fit(gpus: float, share: float):
     """Catches: 1/7 rounded up, of which only six fit."""
     assert runtime(gpus_per_lane=gpus).gpus_per_lane == pytest.approx(share, abs=1e-12)
 
@@ -43,7 +43,7 @@ def test_every_kth_fits_k_times(k: int):
 
 
 @pytest.mark.parametrize("gpus", [0.3, 0.33, 0.7, 1.5, 0.001])
-def test_what_would_leave_a_rest_is_refused(gpus: float):
+def test_gpu_fraction_that_leaves_a_rest_is_refused(gpus: float):
     with pytest.raises(SpecError, match="one k-th of one") as caught:
         runtime(gpus_per_lane=gpus)
     assert "runtime.gpus_per_lane" in str(caught.value)
@@ -97,7 +97,7 @@ def test_more_lanes_than_fit_wait():
         ({"gpus_per_lane": 0.5, "engine": "numba"}, "which trains on CPUs only"),
     ],
 )
-def test_what_can_never_be_placed_is_refused(values: dict, words: str):
+def test_lanes_that_never_fit_are_refused(values: dict, words: str):
     with pytest.raises(StudyError, match="runtime") as caught:
         seats(runtime(**values), nodes((2, 0)))
     assert words in str(caught.value)

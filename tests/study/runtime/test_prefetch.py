@@ -1,4 +1,4 @@
-"""Asks ahead: no lane that has something to train waits for one, and the record is as it would be without."""
+"""Prefetch of trials: no lane that has a trial to train waits for an ask, and the record is the same."""
 
 import time
 from contextlib import suppress
@@ -115,8 +115,8 @@ def test_one_trial_is_drawn_after_the_other(open_ledger, monkeypatch):
     assert [r.config for r in ledger.records()] == [alone.ask()[1] for _ in range(29)]
 
 
-def test_what_was_drawn_and_not_leased_is_taken_up_by_the_next_run(open_ledger):
-    """Catches: a trial that nobody ever trains because nobody was told of it."""
+def test_unleased_trial_is_trained_by_the_next_run(open_ledger):
+    """Catches: a trial that is never trained."""
     ledger = open_ledger()
     run = ledger.claim()
     answering, lane = ahead(ledger, run), FormulaLane(f"{run}.0", 1)
@@ -136,7 +136,7 @@ def test_what_was_drawn_and_not_leased_is_taken_up_by_the_next_run(open_ledger):
 
 
 def test_an_ask_that_the_database_refuses_is_made_again(open_ledger):
-    """Catches: a thread that dies unheard."""
+    """Catches: a thread that dies without an error."""
     ledger, refused = open_ledger(), []
     run = ledger.claim()
     steady, lane = Steady(lambda: ahead(ledger, run)), FormulaLane(f"{run}.0", 1)

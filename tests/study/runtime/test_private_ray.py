@@ -64,7 +64,7 @@ def private(folder: Path) -> bool:
 
 
 @pytest.mark.ray
-def test_a_run_has_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
+def test_private_ray_is_closed_to_others(tmp_path, monkeypatch):
     """Ray was imported before. Catches: open ports, a readable token, a writable or forgotten folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -151,7 +151,7 @@ class Kept:
 
 
 HEAVY = {"study", "optuna", "sqlalchemy"}
-"""What a driver needs and a lane does not."""
+"""Modules that a driver needs and a lane does not."""
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""A run ends with the head of its own Ray, in words and at once, whatever Ray would wait for."""
+"""A run ends at once and with a message when the head of its private Ray is gone."""
 
 import signal
 import socket
@@ -54,7 +54,7 @@ class Left(Interrupt):
 
 @pytest.fixture
 def head():
-    """Somebody who listens, as Ray's head does, and never answers."""
+    """A socket that listens, as Ray's head does, and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
 
@@ -63,7 +63,7 @@ def place(listening: socket.socket) -> str:
     return "{}:{}".format(*listening.getsockname())
 
 
-def test_who_does_not_listen_is_gone_and_who_does_not_answer_is_not(head):
+def test_closed_port_is_gone_and_silent_port_is_not(head):
     where = place(head)
     assert not gone(where)
     head.close()
@@ -92,8 +92,8 @@ def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, re
     assert words.startswith(ended.reason)
 
 
-def test_a_signal_that_the_main_thread_cannot_hear_has_interrupted_the_run(open_ledger, head, tmp_path):
-    """`timeout` ends the head with it. Catches: a run that is put down as failed where TERM ended it."""
+def test_signal_that_the_main_thread_misses_interrupts_the_run(open_ledger, head, tmp_path):
+    """`timeout` ends the head with it. Catches: a run that TERM ended and that is recorded as failed."""
     folder = tmp_path / open_ledger().spec.name
     driver = [sys.executable, "-c", DEAF, place(head), folder]
     with subprocess.Popen(driver, stdout=subprocess.PIPE, text=True) as deaf:
@@ -127,10 +127,8 @@ def test_a_signal_that_the_main_thread_cannot_hear_has_interrupted_the_run(open_
     ],
     ids=["ray", "tune", "none", "unasked"],
 )
-def test_an_error_of_rays_is_said_in_words_or_comes_of_the_signal(
-    tmp_path, monkeypatch, asked, raised, error, reason
-):
-    """Catches: a run that is put down as failed where TERM ended its Ray with it."""
+def test_ray_error_is_reported_unless_a_signal_caused_it(tmp_path, monkeypatch, asked, raised, error, reason):
+    """Catches: a run whose Ray TERM ended and that is recorded as failed."""
 
     @contextmanager
     def watch(_folder, interrupt):
@@ -151,7 +149,7 @@ def test_an_error_of_rays_is_said_in_words_or_comes_of_the_signal(
         assert [run.reason.partition(";")[0] for run in reader.runs()] == [reason]
 
 
-def test_one_that_comes_back_in_time_is_waited_for(open_ledger, head, monkeypatch):
+def test_head_that_returns_in_time_is_waited_for(open_ledger, head, monkeypatch):
     """Catches: a run that ends at the first refusal."""
     ledger, interrupt = open_ledger(), Left()
     where, looks, again = place(head), [True, True, False], Event()

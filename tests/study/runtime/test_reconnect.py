@@ -20,7 +20,7 @@ from trainable.contract import StudyError, Unreachable
 
 
 def drive(steady, lane, disturb=lambda turn: None):
-    """Let the lane take turns until the study is over; how often nobody answered."""
+    """Advance the lane until the study is over; return the number of calls without an answer."""
     unanswered = 0
     for turn in range(500):
         disturb(turn)
@@ -46,7 +46,7 @@ def check(ledger):
 
 @pytest.mark.postgres
 def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatch):
-    """Catches: a run that ends when the server does, or goes on without it."""
+    """Catches: a run that ends with the server, or continues without it."""
     monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
     spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
     ledger = Ledger.open(spec, tmp_path / "formula", BASELINE)
@@ -64,7 +64,7 @@ def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatc
 
 
 @pytest.mark.postgres
-def test_a_table_that_somebody_has_locked_is_away(postgres, tmp_path, monkeypatch):
+def test_locked_table_counts_as_away(postgres, tmp_path, monkeypatch):
     """Catches: a referee, a sign of life or a request to stop that waits for ever."""
     monkeypatch.setattr("study.record.postgres.LOCKED_S", 0.1)
     monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
@@ -109,8 +109,8 @@ def failing(share, seed=0, error=None):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_full_disk_at_whatever_statement(open_ledger, seed):
-    """Catches: a Referee that goes on with what it failed to write; a lane to blame for it."""
+def test_full_disk_at_any_statement(open_ledger, seed):
+    """Catches: a Referee that keeps a state that it failed to write; a lane that is blamed for it."""
     ledger = open_ledger()
     run = ledger.claim()
     with failing(0.05, seed):
@@ -129,7 +129,7 @@ def moved(folder):
 
 @contextmanager
 def failing_disk(folder):
-    """SQLite says "disk I/O error" of the record: what it looks for beside it cannot be read."""
+    """Make SQLite report "disk I/O error": the files beside the record cannot be read."""
     obstacle = folder / "ledger.db-journal"
     obstacle.mkdir()
     yield
@@ -138,7 +138,7 @@ def failing_disk(folder):
 
 @pytest.mark.parametrize("befall", [moved, failing_disk])
 def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path, befall):
-    """Catches: a run that ends where its record is away for longer than one call."""
+    """Catches: a run that ends because its record is away for longer than one call."""
     ledger, folder = open_ledger(), tmp_path / "formula"
     run = ledger.claim()
     ledger.close()
@@ -156,7 +156,7 @@ def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path,
     check(ledger)
 
 
-def test_a_record_that_breaks_is_not_waited_for(open_ledger):
+def test_damaged_record_is_not_waited_for(open_ledger):
     """As an earlier file beside a later log does. Catches: ten minutes of waiting for lost data."""
     ledger = open_ledger()
     run = ledger.claim()
@@ -169,8 +169,8 @@ def test_a_record_that_breaks_is_not_waited_for(open_ledger):
     assert steady.over.startswith("failed: the record is damaged: ")
 
 
-def test_a_record_that_is_none_is_not_waited_for(open_ledger, tmp_path):
-    """Catches: a mistake that only the user can mend, told after ten minutes, or taken for a disk's."""
+def test_file_that_is_no_record_is_not_waited_for(open_ledger, tmp_path):
+    """Catches: a fault that only the user can fix, reported after ten minutes, or taken for a disk's."""
     run = open_ledger().claim()
     (tmp_path / "formula/ledger.db").write_bytes(b"this is not a database, and never was one")
     steady = Steady(lambda: Referee(Ledger.read(tmp_path / "formula"), run))
@@ -182,9 +182,7 @@ def test_a_record_that_is_none_is_not_waited_for(open_ledger, tmp_path):
 
 
 def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
-    """As Ray starts one again. Catches: an actor that dies of it, and its run with it; a log that says so at
-    every call, or never.
-    """
+    """As Ray restarts it. Catches: an actor that dies with its run; a log line at every call, or none."""
     ledger, away = open_ledger(), [True, True, False]
     run, lane = ledger.claim(), FormulaLane("1.0", 2)
 
@@ -202,7 +200,7 @@ def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
 
 
 def test_the_run_ends_where_the_database_stays_away(open_ledger):
-    """Catches: lanes that wait for ever, and a run that ends at the first word."""
+    """Catches: lanes that wait for ever, and a run that ends at the first error."""
     ledger, now = open_ledger(), [0.0]
     run = ledger.claim()
     steady, lane = Steady(lambda: Referee(ledger, run), clock=lambda: now[0]), FormulaLane(f"{run}.0")
@@ -220,7 +218,7 @@ def test_the_run_ends_where_the_database_stays_away(open_ledger):
     assert "disk is full" in steady.over
 
 
-def test_a_run_that_was_taken_for_dead_lets_go(open_ledger):
+def test_run_taken_over_by_another_driver_ends(open_ledger):
     """Two hosts, one of them cut off for a while. Catches: two drivers of one study."""
     ledger = open_ledger()
     run = ledger.claim()

@@ -1,4 +1,4 @@
-"""What shows a study while it runs ends no run: its record may be away, and its output take nothing."""
+"""The display of a study never ends its run, even if the record is away or the output closed."""
 
 from io import StringIO
 
@@ -13,7 +13,7 @@ from study.status.live import watch
 
 
 class Closed(StringIO):
-    """An output that takes nothing, and counts what it was given."""
+    """An output that raises for every write, and counts the writes."""
 
     tried = 0
 
@@ -45,8 +45,8 @@ def test_a_record_that_is_away_at_first_is_shown_when_it_is_back(open_ledger, tm
     assert not away
 
 
-def test_an_output_that_takes_nothing_ends_the_showing_alone(open_ledger, tmp_path):
-    """Catches: what tells of a record that is away, and of an interrupt, and dies of telling it."""
+def test_closed_output_ends_only_the_display(open_ledger, tmp_path):
+    """Catches: a thread that dies because it cannot print its report."""
     open_ledger()
     closed = Closed()
     with watch(tmp_path / "formula", Interrupt(), console=Console(file=closed)) as tell:

@@ -1,4 +1,4 @@
-"""A study's log as it is read: every line once and whole, and nothing in it that a terminal obeys."""
+"""Reading a study's log: every line once and whole, without control characters for a terminal."""
 
 import json
 from contextlib import closing
@@ -40,8 +40,8 @@ said = st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")))
 
 
 @given(said, st.lists(st.integers(0, 400)))
-def test_every_line_comes_once_and_whole_however_it_is_written(tmp_path_factory, said, cuts):
-    """Catches: a line that is read in two halves, a character that is, a line that comes twice."""
+def test_every_line_comes_once_and_whole(tmp_path_factory, said, cuts):
+    """Catches: a line or a character that is read in two halves, a line that comes twice."""
     path = tmp_path_factory.mktemp("tail") / LOG
     content = "".join(f"{line}\n" for line in said).encode()
     tail, found = Tail(path), []
@@ -53,7 +53,7 @@ def test_every_line_comes_once_and_whole_however_it_is_written(tmp_path_factory,
     assert found == said
 
 
-def test_a_file_may_come_later_and_go_on_in_another(tmp_path):
+def test_late_file_and_its_successor_are_followed(tmp_path):
     """Catches: the end of the old file lost, or half a line of it before the new one's first."""
     path, tail = tmp_path / LOG, Tail(tmp_path / LOG)
     assert list(tail.lines()) == []
@@ -78,8 +78,8 @@ def test_a_file_that_was_cut_short_is_read_from_its_beginning(tmp_path):
     tail.close()
 
 
-def test_what_is_written_before_the_end_is_read(tmp_path, monkeypatch):
-    """Catches: a last look at the log that comes before the last look at the study."""
+def test_lines_written_before_the_end_are_read(tmp_path, monkeypatch):
+    """Catches: a last read of the log before the last look at the study."""
     monkeypatch.setattr(logs, "LOOK_S", 0.0)
     left = ["first\nsec", "ond\n", "last\n", "torn"]
 
@@ -95,14 +95,14 @@ def test_what_is_written_before_the_end_is_read(tmp_path, monkeypatch):
 
 
 @given(st.text())
-def test_nothing_reaches_a_terminal_that_it_obeys(text):
+def test_no_control_character_reaches_a_terminal(text):
     line = json.dumps({"words": text}, ensure_ascii=False)
     assert printable(text).isprintable()
     assert printable(line).isprintable()
     assert json.loads(printable(line)) == {"words": text}
 
 
-def test_an_event_is_one_line_with_all_that_it_names(tmp_path):
+def test_event_is_one_line_with_all_its_fields(tmp_path):
     back = Event(what="went back", lane="1.0", trial=3, attempt=2, words=HOSTILE)
     asked = Event(what="asked", trial=4, seconds=0.01234)
     ended = Event(what="over", words="trials: 6 of 6")
@@ -118,7 +118,7 @@ def test_an_event_is_one_line_with_all_that_it_names(tmp_path):
 
 
 @pytest.mark.parametrize("line", ['{"time": "2026-', "[]", "{}", '{"time": 1, "level": 2}', "", "no\x1b[2J"])
-def test_a_line_that_is_none_of_ours_is_shown_as_it_is(line):
+def test_foreign_line_is_shown_as_it_is(line):
     assert in_words(line) == printable(line)
 
 
@@ -151,7 +151,7 @@ def test_people_and_machines_read_the_same_log(study_):
     assert sum(" ended " in line for line in people.output.splitlines()) == 6
 
 
-def test_a_study_that_nobody_runs_is_not_waited_for(study_):
+def test_follow_ends_if_no_driver_runs(study_):
     followed = CliRunner().invoke(app, ["logs", "formula", "--follow"])
     *said, last = followed.output.splitlines()
     assert said == [in_words(line) for line in (study_ / LOG).read_text(encoding="utf-8").splitlines()]
@@ -160,8 +160,8 @@ def test_a_study_that_nobody_runs_is_not_waited_for(study_):
     assert asked.output == (study_ / LOG).read_text(encoding="utf-8")
 
 
-def test_a_study_that_is_run_is_followed_until_ctrl_c(study_, monkeypatch):
-    """Catches: an end that is read off the log, where the run before has left its own."""
+def test_running_study_is_followed_until_ctrl_c(study_, monkeypatch):
+    """Catches: an end that is read from the log, which has that of the previous run."""
 
     def ctrl_c(_seconds: float) -> None:
         raise KeyboardInterrupt
@@ -180,7 +180,7 @@ def test_a_study_without_a_log_says_so(study_):
     assert asked.stderr == "formula: has no log yet; a run writes it\n"
 
 
-def test_no_command_that_looks_lets_what_a_trial_raised_steer_the_terminal(study_):
+def test_no_command_prints_control_characters_of_a_trials_error(study_):
     spec = StudySpec.from_text(SPEC, where="test", overrides=["budget.trials=7"])
     with closing(Ledger.open(spec, study_, BASELINE)) as ledger:
         written, lane = Log(study_, stage="search", run=2), FormulaLane("2.0")
@@ -197,7 +197,7 @@ def test_no_command_that_looks_lets_what_a_trial_raised_steer_the_terminal(study
         assert shown.replace("\n", "").isprintable()
 
 
-def test_what_cannot_be_shown_is_refused(study_):
+def test_unknown_study_and_conflicting_options_are_refused(study_):
     unknown = CliRunner().invoke(app, ["logs", "nobody"])
     assert str(unknown.exception) == "'nobody' is no study here; there are: formula"
     both = CliRunner().invoke(app, ["logs", "formula", "--follow", "--address", "http://head:8265"])

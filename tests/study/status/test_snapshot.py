@@ -1,4 +1,4 @@
-"""How a study is shown: its state, its line, and a live view that fits the terminal."""
+"""Display of a study: its state, its line, and a live view that fits the terminal."""
 
 import subprocess
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def train(ledger, *, trials=None):
     return run
 
 
-def test_how_a_study_stands(open_ledger):
+def test_state_and_progress_of_a_study(open_ledger):
     ledger = open_ledger()
     assert (snapshot(ledger).state, snapshot(ledger).share) == ("not begun", 0)
 
@@ -69,7 +69,7 @@ def test_a_run_that_failed_or_died_says_so(open_ledger, monkeypatch):
 @pytest.mark.parametrize(
     ("address", "words"), [("local", "starting Ray"), ("auto", "waiting for lanes"), ("inline", "starting")]
 )
-def test_a_run_without_lanes_says_what_it_waits_for(open_ledger, address, words):
+def test_run_without_lanes_shows_its_wait(open_ledger, address, words):
     ledger = open_ledger(f"runtime.address={address}")
     run = ledger.claim()
     seen = snapshot(ledger)
@@ -79,7 +79,7 @@ def test_a_run_without_lanes_says_what_it_waits_for(open_ledger, address, words)
     assert text.line(snapshot(ledger)).startswith("formula: searching 0 of 6 trials, 0% in ")
 
 
-def test_a_search_says_how_far_it_is_by_its_nearest_limit(open_ledger):
+def test_progress_of_a_search_is_that_of_its_nearest_limit(open_ledger):
     ledger = open_ledger("budget.member_epochs=12")
     assert snapshot(ledger).stage.words == "searching 0 of 6 trials"
     ledger.release(train(ledger, trials=2), "stopped on request")
@@ -124,7 +124,7 @@ def test_the_time_left_counts_what_lanes_wait_for(open_ledger, monkeypatch):
     assert seen.left_s == pytest.approx(20 * left, rel=0.05)
 
 
-def test_no_time_left_is_told_while_too_little_is_known(open_ledger):
+def test_time_left_is_unknown_after_few_epochs(open_ledger):
     ledger = open_ledger("budget.trials=100", "budget.wall_time_s=3600")
     train(ledger, trials=1)
     seen = snapshot(ledger)
@@ -141,7 +141,7 @@ def test_a_search_by_wall_time_alone_ends_with_it(open_ledger):
     assert seen.stage.planned == 3600
 
 
-def test_a_trial_without_an_end_runs_only_in_a_study_that_somebody_drives(open_ledger, tmp_path):
+def test_unended_trial_is_running_only_while_its_study_is_driven(open_ledger, tmp_path):
     """Catches: a stopped study that lists "running" trials."""
     ledger = open_ledger()
     run = train(ledger, trials=2)
@@ -181,7 +181,7 @@ def test_the_live_view_fits_the_terminal(open_ledger, width):
     assert len(lines) <= 24 - 1
 
 
-def test_the_front_shows_what_is_searched_and_nothing_else(open_ledger):
+def test_front_shows_only_searched_values(open_ledger):
     ledger = open_ledger("space.dim=[4,8]")
     train(ledger)
     seen = snapshot(ledger)
