@@ -105,7 +105,7 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _ending(name: str, address: str, ended: "Ended", again: str, say: Say) -> int:
-    """The exit code of an ended job; prints the reason where the job's log lacks it."""
+    """The exit code of an ended job; prints the reason if the job's log lacks it."""
     if ended.status == "SUCCEEDED":
         say(f"`study report {name} --address {address}` fetches the report")
         return 0

@@ -65,7 +65,7 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 def _known(home: Path) -> tuple[str, int]:
-    """The URL and pid on file; an empty URL and 0 where there are none."""
+    """The URL and pid on file; an empty URL and 0 if there are none."""
     try:
         known = json.loads((home / FILE).read_text(encoding="utf-8"))
         return str(known["url"]), int(known["pid"])

@@ -57,7 +57,7 @@ class Recorded:
         labels = {"study": study, "stage": stage}
         self._trials = Gauge("study_trials", "Trials by state.", (*LABELS, "state"))
         self._epochs = Gauge("study_member_epochs", "Epochs trained, summed over trials and seeds.", LABELS)
-        self._volume = Gauge("study_hypervolume", "Of the front, against the trivial models.", LABELS)
+        self._volume = Gauge("study_hypervolume", "Of the front against the trivial models.", LABELS)
         for meter in (self._trials, self._epochs, self._volume):
             meter.set_default_tags(labels)
 

@@ -14,8 +14,7 @@ KNOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The training of a search or of a confirmation, in member-epochs; `planned` is infinite where it is
-    unknown.
+    """The training of a search or of a confirmation, in member-epochs; `planned` is infinite while unknown.
 
     `cost_s` is the cost of one member-epoch in lane-seconds; None while it is unknown.
     """
@@ -59,7 +58,7 @@ def pace(ends: Iterable[tuple[float, float]]) -> float | None:
 
 
 def share(search: Work, confirmation: Work) -> float:
-    """The part of all planned training that is done, 0 to 1; 0 where nothing is planned.
+    """The part of all planned training that is done, 0 to 1; 0 if nothing is planned.
 
     >>> share(Work(300, 300), Work(100, 500))
     0.5

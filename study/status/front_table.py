@@ -28,7 +28,7 @@ HEADERS = {
     "dim": "dim",
     "hidden": "hidden",
 }
-"""Values that a front shows beside the weight and the sharing where they are searched, by a short name."""
+"""Short names of the values that a front shows beside the weight and the sharing, if they are searched."""
 
 MARK = "*"
 """Marks a point that beats both trivial models."""
@@ -137,7 +137,7 @@ def _chosen(seen: Snapshot, most: int | None) -> list[int]:
 
 
 def _tested(tested: Tested | None, goals: Sequence[str], spreads: bool) -> Iterator[str]:
-    """The values on the test set; dashes where the point is not confirmed."""
+    """The values on the test set; dashes if the point is not confirmed."""
     for name in goals:
         if tested is None:
             yield "–"

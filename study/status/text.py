@@ -39,7 +39,7 @@ def lines(seen: Snapshot) -> tuple[str, ...]:
 
 
 def _stage(seen: Snapshot) -> str:
-    """The stage, as a prefix of the line; empty where no run drives the study."""
+    """The stage, as a prefix of the line; empty if no run drives the study."""
     if seen.state != "running" or seen.stage is None:
         return ""
     waiting = "" if seen.lanes or seen.stage.name == "starting" else ", waiting for lanes"
@@ -47,7 +47,7 @@ def _stage(seen: Snapshot) -> str:
 
 
 def left(left_s: float | None) -> str:
-    """The time left, as a suffix; empty where it is unknown."""
+    """The time left, as a suffix; empty if it is unknown."""
     return "" if left_s is None else f", about {duration(left_s)} left"
 
 
