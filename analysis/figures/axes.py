@@ -1,4 +1,4 @@
-"""What figures of one goal against the other share: frame, lines of the trivial models, legends, labels."""
+"""Common parts of figures of one goal against the other: frame, trivial models, legends, labels."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -26,11 +26,11 @@ FRAME = (0.09, 0.108, 0.66, 0.846)
 """Left, bottom, width and height of the axes, as shares of the figure."""
 
 LEGENDS = (0.768, 0.95)
-"""Where, in the figure, the column of legends begins, as shares of it."""
+"""Upper left corner of the column of legends, as shares of the figure."""
 
 
 def framed(goals: Goals, split: str, limits: Floats) -> tuple[Figure, Axes]:
-    """A figure with room for legends on its right, and its axes: metric, split, unit, the better direction.
+    """A figure with room for legends on its right, and axes with metric, split, unit and better side.
 
     `limits` (2, 2) are the ends of the axes, a column a goal.
     """
@@ -49,7 +49,7 @@ def framed(goals: Goals, split: str, limits: Floats) -> tuple[Figure, Axes]:
 
 
 def draw_trivial(axes: Axes, goals: Goals, levels: Mapping[str, Mapping[str, float]]) -> None:
-    """A line for each trivial model's metric that is a goal, named at its right or upper end.
+    """Draw a line for each trivial model's metric that is a goal, named at its right or upper end.
 
     `levels` holds each model's metrics by its name in `TRIVIAL`.
     """
@@ -74,12 +74,12 @@ def draw_trivial(axes: Axes, goals: Goals, levels: Mapping[str, Mapping[str, flo
 
 
 def draw_reference(axes: Axes, reference: Floats) -> None:
-    """The reference point (2,), values in the order of the goals."""
+    """Draw the reference point (2,), values in the order of the goals."""
     axes.plot([reference[1]], [reference[0]], **REFERENCE, zorder=3)
 
 
 def draw_legends(figure: Figure, sharings: Collection[str], shades: Shades, keys: Sequence[Artist]) -> None:
-    """What shapes, fills and the rest mean, in a column on the figure's right."""
+    """Draw the legends of shapes, fills and other keys in a column on the figure's right."""
     groups = (
         ("Tables shared", shape_keys(sharings)),
         ("λ, weight of ranking", fill_keys(shades)),
@@ -101,7 +101,7 @@ def draw_legends(figure: Figure, sharings: Collection[str], shades: Shades, keys
 def label_points(
     axes: Axes, points: pd.DataFrame, at: Floats, *, marked: Floats, dots: Floats, bars: Sequence[Floats] = ()
 ) -> None:
-    """λ and epochs beside points, which lie at (n, 2), the first first; as many as fit.
+    """Label points at (n, 2) with λ and epochs, in their order, as many as fit.
 
     Labels keep off the markers at `marked` (n, 2), the reference point, the `bars` and every line, are
     nearest to their own marker, and cover few of the `dots` (n, 2). Bars are paths (2, 2) parallel to the
@@ -123,6 +123,6 @@ def label_points(
 
 
 def _axis_label(goal: Objective, split: str) -> str:
-    """What an axis shows, on what, in which unit, and which way is better."""
+    """The label of an axis: metric, split, unit, and an arrow to the better side."""
     label = f"{goal.label}, {split} ({goal.unit})"
     return f"{label}    better →" if goal.larger_is_better else f"← better    {label}"

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 CHOSEN = ("MPLBACKEND", "MATPLOTLIBRC")
-"""Environment variables that matplotlib reads when it is imported, and fails on."""
+"""Environment variables that matplotlib reads on import, and that can make it fail."""
 
 NOT_OURS = ("backend", "backend_fallback", "interactive", "toolbar")
 """Settings of windows; a report opens none."""
 
 
 def _imported() -> Any:
-    """Import matplotlib with its own settings file; restores the environment."""
+    """Import matplotlib with its own settings file; restore the environment."""
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
         raise ImportError("matplotlib is not installed; pip install pareto-study")
@@ -38,7 +38,7 @@ mpl = _imported()
 
 @contextmanager
 def defaults(**settings: object) -> Iterator[None]:
-    """Matplotlib's own settings and these, until the block ends."""
+    """Set matplotlib's own settings and these, until the block ends."""
     own = {name: value for name, value in mpl.rcParamsDefault.items() if name not in NOT_OURS}
     with mpl.rc_context(own | settings):
         yield

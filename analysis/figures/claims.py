@@ -1,4 +1,4 @@
-"""The figure of the claims: each difference they rest on, by length of training, and the verdict then."""
+"""The figure of the claims: their differences and verdicts by length of training."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,13 @@ SIZE = (7.2, 5.6)
 """Inches, width and height."""
 
 READING = (
-    "A claim holds at a length of training where the bands of all its panels lie on the tinted side. A band "
-    "that crosses zero leaves it undecided, and more seeds make bands narrower."
+    "A claim holds at a length of training if the bands of all its panels lie on the tinted side. A band "
+    "that crosses zero leaves it undecided; more seeds make bands narrower."
 )
 
 
 def claims(lengths: Lengths, split: str) -> Drawing:
-    """The figure `claims`: a row a claim, a panel each difference with its interval, epochs to the right."""
+    """The figure `claims`: a row for each claim, a panel for each difference with its interval by epochs."""
     judged = lengths[-1][1]
     columns = max(len(claim.findings) for claim in judged)
     figure = Figure(figsize=SIZE, facecolor=PAPER)
@@ -49,11 +49,11 @@ def claims(lengths: Lengths, split: str) -> Drawing:
     return Drawing(
         figure=figure,
         name="claims",
-        title=f"The differences that the claims rest on, by length of training, {split}",
+        title=f"Differences that decide the claims, by length of training, {split}",
         caption=(
-            "Mean difference over seeds with Student's 95 % interval, after so many epochs; the side of the "
-            "dashed zero that is claimed is tinted. Each length is judged by itself: nothing is adjusted for "
-            "having looked at all of them."
+            "Mean difference over seeds with Student's 95 % interval, by epochs of training; the claimed "
+            "side of the dashed zero line is tinted. Each length is judged separately, without adjustment "
+            "for their number."
         ),
         reading=READING,
         description="Line charts with bands. "
@@ -98,7 +98,7 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
 
 
 def _legend(figure: Figure) -> None:
-    """What the markers say."""
+    """Draw the legend of the markers."""
     handles = [
         Line2D([], [], color="none", marker=marker, markeredgecolor=edge, markerfacecolor=fill,
                markersize=5.5, label=f"the claim {verdict}" if verdict != "undecided" else "undecided")

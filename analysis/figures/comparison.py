@@ -1,4 +1,4 @@
-"""Figures of several studies: their fronts, what replicates attain, and hypervolume against epochs."""
+"""Figures of several studies: fronts, attainment surfaces of replicates, and hypervolume against epochs."""
 
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -19,23 +19,23 @@ from analysis.questions.comparison import Comparison, Group
 
 STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a"), ("v", "#7a5fd0"),
           ("X", "#767e87"))  # fmt: skip
-"""Marker and colour of each group; beyond six they come again."""
+"""Marker and colour of each group; the seventh has those of the first."""
 
 WIDTH, LINES = 24, 4
-"""Letters of a line, and lines, that a legend has room for in a group's name."""
+"""Most letters in a line, and most lines, of a group's name in a legend."""
 
 READING = {
     "pooled": (
-        "The marks lie on the common edge, which no study need reach everywhere. A study without marks adds "
-        "nothing to it."
+        "The marks form the pooled front, and one study need not reach all of it. A study without marks "
+        "adds nothing to it."
     ),
     "attainment": (
-        "The line of half is what to expect of one search. The wider the gap between the lines, the more is "
-        "luck of the seed and the less one search says."
+        "Expect one search to reach the line of half of the studies. The wider the gap between the lines, "
+        "the more a single search depends on its seed."
     ),
     "growth": (
-        "At equal epochs the higher line has found more. Bands that overlap say that the difference may be "
-        "the luck of the seed."
+        "At equal epochs the higher line has found more. Where bands overlap, the difference may be due to "
+        "the seed."
     ),
 }
 
@@ -59,8 +59,8 @@ def pooled(comparison: Comparison) -> Drawing:
         name="pooled",
         title=f"The fronts of {len(comparison.studies)} studies, {comparison.studies[0].split}",
         caption=(
-            f"{up.label} against {right.label}: a staircase a study; marked are the points that no point "
-            "of any study dominates. Shaded: the hypervolume of all together."
+            f"{up.label} against {right.label}: a staircase for each study, and marks at the points that no "
+            "point of any study dominates. Shaded: the hypervolume of the pooled front."
         ),
         reading=READING["pooled"],
         description=f"Staircases. The pooled front has {text.count(len(comparison.pooled), 'point')}.",
@@ -68,7 +68,7 @@ def pooled(comparison: Comparison) -> Drawing:
 
 
 def attainment(comparison: Comparison) -> Drawing:
-    """The figure `attainment`: by group of replicates what some, half and all of its studies attain."""
+    """The figure `attainment`: edges that one, half or all studies of a group of replicates attain."""
     up, right = comparison.goals
     figure, axes = _frame(comparison)
     dashes: dict[str, Any] = {"best": (0, (1, 1.5)), "median": "-", "worst": (0, (5, 2))}
@@ -79,16 +79,16 @@ def attainment(comparison: Comparison) -> Drawing:
             if len(corners):
                 draw_staircase(axes, corners, comparison.goals, color=color)
                 axes.lines[-1].set(linestyle=dashes[name], linewidth=1.8 if name == "median" else 1.1)
-    keys = {"best": "some study", "median": "half of them", "worst": "all of them"}
+    keys = {"best": "at least one study", "median": "half of the studies", "worst": "all studies"}
     lines = [Line2D([], [], color=INK, linestyle=dashes[n], linewidth=1.4, label=k) for n, k in keys.items()]
     _legend(figure, comparison, replicated, lines)
     return Drawing(
         figure=figure,
         name="attainment",
-        title=f"What replicates of a search attain, {comparison.studies[0].split}",
+        title=f"Attainment of the replicates of a search, {comparison.studies[0].split}",
         caption=(
-            f"{up.label} against {right.label}: by group the edge of what at least one of its studies "
-            "attains, what half of them do, and what all do."
+            f"{up.label} against {right.label}: for each group, the edges of the regions that at least one, "
+            "half, or all of its studies attain."
         ),
         reading=READING["attainment"],
         description="Staircases of attainment surfaces.",
@@ -96,7 +96,7 @@ def attainment(comparison: Comparison) -> Drawing:
 
 
 def grown(comparison: Comparison) -> Drawing:
-    """The figure `growth`: hypervolume against epochs, a line a study, and by group median and quartiles."""
+    """The figure `growth`: hypervolume against epochs for each study; median and quartiles of each group."""
     figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
     axes = figure.add_axes((0.115, 0.13, 0.635, 0.82), facecolor="none")
     for place, rows in enumerate(comparison.grown):
@@ -119,24 +119,23 @@ def grown(comparison: Comparison) -> Drawing:
         name="growth",
         title=f"Hypervolume against epochs, {comparison.studies[0].split}",
         caption=(
-            "Hypervolume of what each search had found after so many epochs, trial by trial as they "
-            "ended. Of groups of three studies and more: the median as a thick line, the quartiles as a "
-            "band."
+            "Hypervolume of each search against its epochs, with a step for each trial that ended. For "
+            "groups of three or more studies: the median as a thick line, the quartiles as a band."
         ),
         reading=READING["growth"],
-        description="Step lines, one a study.",
+        description="Step lines, one for each study.",
     )
 
 
 def _quartiles(axes: Axes, spread: Floats, color: str) -> None:
-    """Median and quartiles over a group (n, 4): epochs, then the three."""
+    """Draw a group's median and quartiles from rows (n, 4): epochs, low, median, high."""
     epochs, low, middle, high = spread.T
     axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0, step="post")
     axes.plot(epochs, middle, color=color, linewidth=2.0, drawstyle="steps-post")
 
 
 def _frame(comparison: Comparison) -> tuple[Figure, Axes]:
-    """Axes around the reference and what of the fronts beats it, with the trivial models."""
+    """Axes around the reference and the points that beat it, with the trivial models."""
     first = comparison.studies[0]
     inside = [front[(front < comparison.reference).all(axis=1)] for front in comparison.fronts]
     core = np.vstack([comparison.reference, *(inside if any(map(len, inside)) else comparison.fronts)])
@@ -163,7 +162,7 @@ def _legend(
     *,
     marked: bool = False,
 ) -> None:
-    """Groups, in a column on the figure's right, and what else lines mean."""
+    """Draw the legend of groups, and of `more` lines, in a column on the figure's right."""
     handles = [
         Line2D([], [], color=color, linewidth=1.2, marker=marker if marked else "none", markersize=6,
                label=_wrapped(group.name))
@@ -178,5 +177,5 @@ def _legend(
 
 
 def _wrapped(name: str) -> str:
-    """A name on lines that the legend has room for."""
+    """A name, wrapped to the room in the legend."""
     return "\n".join(wrap(name, WIDTH, max_lines=LINES, placeholder=" …"))

@@ -1,4 +1,4 @@
-"""The figure of the confirmed points: the front as fresh seeds find it on the test set."""
+"""The figure of the confirmed points: their means over fresh seeds on the test set."""
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -29,14 +29,14 @@ MARGIN = 0.12
 """Room around what is drawn, as a share of its span."""
 
 READING = (
-    "Where the bars of two points overlap the seeds may not tell which is better. Thin lines that all run "
-    "alike say that the test set is easier or harder than what the search was measured on; one that runs "
-    "otherwise, that its point was flattered or wronged by chance."
+    "Where the bars of two points overlap, the seeds may not show which is better. Thin lines that are all "
+    "alike mean that the test set is easier or harder than the data of the search; a line that differs from "
+    "the others means that chance made its point look better or worse."
 )
 
 
 def confirmed(tables: Tables, found: Confirmation) -> Drawing:
-    """The figure `confirmed`: means on test with their intervals, and where the search saw each point."""
+    """The figure `confirmed`: means on test with their intervals, and each point's values in the search."""
     up, right = tables.goals
     before = found.points[tables.names].to_numpy(dtype=np.float64)
     limits = _limits(np.vstack([found.means, before, found.reference]))
@@ -75,7 +75,7 @@ def _limits(values: Floats) -> Floats:
 
 
 def _moves(axes: Axes, before: Floats, after: Floats) -> None:
-    """A thin line from where the search saw each point (n, 2) to where the test set puts it."""
+    """Draw a thin line from each point (n, 2) in the search to its place on test."""
     y, x = before.T
     lines = np.stack([before, after], axis=1)[:, :, ::-1]
     axes.add_collection(LineCollection(list(lines), colors=MUTED, linewidths=0.6, alpha=0.7, zorder=1.8))
@@ -90,7 +90,7 @@ def _bars(at: Floats, halves: Floats) -> list[Floats]:
 
 
 def _points(axes: Axes, found: Confirmation, shades: Shades) -> None:
-    """Means with their intervals: strong where no other mean dominates them, else faint."""
+    """Draw the means with their intervals: strong if no other mean dominates them, else faint."""
     at, halves = found.means[:, ::-1], found.halves[:, ::-1]
     alphas, sharing = shades.alpha(weights(found.points)), found.points["sharing"].to_numpy()
     for kind, (_, color, _) in SHARING_STYLES.items():
@@ -104,7 +104,7 @@ def _points(axes: Axes, found: Confirmation, shades: Shades) -> None:
 
 
 def _measured(found: Confirmation) -> list[list[tuple[str, str]]]:
-    """What the test set says of each point."""
+    """Each point's estimates on test, as label and text for each goal."""
     return [
         [
             (f"{g.label}, test", text.estimate(m, h, g.decimals))
@@ -126,19 +126,19 @@ def _keys(tables: Tables, found: Confirmation) -> list[Artist]:
 
 
 def _caption(tables: Tables, found: Confirmation) -> str:
-    """What the figure shows."""
+    """The caption of the figure."""
     up, right = tables.goals
     several = found.points["seeds"].max() > 1
     bars = "Bars: Student's 95 % interval of the mean over fresh seeds. " if several else ""
     return (
         f"{up.label} against {right.label} on test: {text.count(len(found.points), 'point')} of the search, "
-        f"trained again. {bars}Thin lines begin where the search saw the point, on {tables.split}. Beside "
-        "points: λ and epochs."
+        f"trained again. {bars}Thin lines begin at the value in the search, on {tables.split}. Labels: λ and "
+        "epochs."
     )
 
 
 def _description(tables: Tables, found: Confirmation) -> str:
-    """The figure in words: the ends of what is non-dominated."""
+    """The figure in words: the ends of the non-dominated points."""
     best = found.means[found.non_dominated]
     ends = [
         ", ".join(f"{g.label} {text.fixed(v, g.decimals)}" for g, v in zip(tables.goals, end, strict=True))

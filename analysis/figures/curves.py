@@ -16,11 +16,11 @@ SIZE = (7.2, 3.3)
 """Inches, width and height."""
 
 REACH = 0.8
-"""How far a panel goes beyond what matters to the worse side, as a share of its span."""
+"""Room of a panel beyond front and reference to the worse side, as a share of their span."""
 
 READING = (
-    "Marks before the end of a line say that it was worth stopping there. Where the two objectives are best "
-    "at different epochs, how long to train is part of the trade."
+    "Marks before the end of a line show that stopping there was worthwhile. If the two objectives are best "
+    "at different epochs, the length of training is part of the trade-off."
 )
 
 
@@ -46,15 +46,15 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
         name="curves",
         title=f"Training curves of the front, {tables.split}",
         caption=f"{up.label} and {right.label} on {tables.split} after each measured epoch, for {trials} "
-        "that the front has points of; marks are those points. Dashed: the reference. The first epochs may "
-        "lie beyond the frame.",
+        "with points on the front, which are marked. Dashed: the reference. The first epochs may lie "
+        "outside the frame.",
         reading=READING,
         description=_description(lines),
     )
 
 
 def _panel(axes: Axes, lines: pd.DataFrame, goal: Objective, reference: float) -> None:
-    """One goal against epochs."""
+    """Draw one goal against epochs."""
     axes.set_facecolor("none")
     axes.axhline(reference, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
     for (_, sharing), line in lines.groupby(["trial", "sharing"], sort=False):
@@ -76,7 +76,7 @@ def _panel(axes: Axes, lines: pd.DataFrame, goal: Objective, reference: float) -
 
 
 def _limits(lines: pd.DataFrame, goal: Objective, reference: float) -> Floats:
-    """Ends (2,) of an axis: the best of all epochs, the front, the reference, and some of what is worse."""
+    """Ends (2,) of an axis: the best of all epochs, the front, the reference, and some worse values."""
     losses = to_losses(lines[[goal.name]].to_numpy(dtype=np.float64), [goal])[:, 0]
     core = np.append(losses[lines["front"].to_numpy()], goal.sign * reference)
     low, worst = np.nanmin(losses), core.max()
@@ -86,7 +86,7 @@ def _limits(lines: pd.DataFrame, goal: Objective, reference: float) -> Floats:
 
 
 def _description(lines: pd.DataFrame) -> str:
-    """The figure in words: how long the front's points were trained."""
+    """The figure in words: the range of epochs of the front's points."""
     epochs = lines.loc[lines["front"], "epoch"]
     return (
         f"Line chart of two panels. The front's points lie at epochs {text.whole(epochs.min())} to "

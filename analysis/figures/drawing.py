@@ -1,6 +1,6 @@
-"""A drawing: a figure with its words, as files and as part of a page, the same bytes every time.
+"""A drawing: a figure with its words, as files and as part of a page. Equal data give equal bytes.
 
-Three colours are reserved: in a page they follow its own ink, muted and paper, light or dark.
+Three colours are reserved: in a page they become its variables --ink, --muted and --paper, light or dark.
 """
 
 import re
@@ -19,16 +19,16 @@ from matplotlib.transforms import Bbox
 from analysis.figures.canvas import defaults
 
 Put = Callable[[Path, bytes], object]
-"""Writes a file. The caller chooses how: a file that others read meanwhile is replaced atomically."""
+"""Writes a file. The caller chooses the way: a file that others may be reading is replaced atomically."""
 
 INK, MUTED, PAPER = "#1b1f24", "#646d76", "#ffffff"
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place in a figure that can tell more: shares of its width and height from the upper left corner.
+    """A place in a figure with a tooltip: shares of its width and height from the upper left corner.
 
-    `facts` are names and values, `command` exports what is there; empty where nothing does.
+    `facts` are names and values; `command` exports the point, and is empty if no command does.
     """
 
     x: float
@@ -40,10 +40,9 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The legends of a figure as another view of its SVG: the element's id, their box there, its width in pt.
+    """The legends of a figure as a second view of its SVG: the element's id, the view box, its width in pt.
 
-    `plot` is the share of the figure's width that lies left of the legends where these are beside the axes;
-    it is 1 where they lie above or below.
+    `plot` is the share of the figure's width left of the legends, or 1 if they are above or below the axes.
     """
 
     figure: str
@@ -54,10 +53,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, its name (the files' stem), title, and a description for who cannot see it.
+    """A figure, its name (the files' stem), title, and a description for screen readers.
 
-    The caption says what is shown, `reading` in two sentences how to read it. `spots` are places that a page
-    shows more of on demand; nothing is said only there.
+    The caption describes the content, and `reading` explains in two sentences how to read it. `spots` have
+    tooltips, which repeat what the report also has elsewhere.
     """
 
     form: ClassVar[str] = "drawing"
@@ -85,14 +84,14 @@ class Drawing:
 
     @cached_property
     def _svg(self) -> str:
-        """Drawn once: the page and the file share it."""
+        """The SVG, drawn once for the page and the file."""
         buffer = StringIO()
         with _reproducible(self.name):
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
         return buffer.getvalue()
 
     def inline(self) -> Markup:
-        """The SVG as an element of a page: named and described, its ids its own, its greys the page's."""
+        """The SVG as an element of a page: with title and description, unique ids, and the page's colours."""
         body = self.svg()
         body = body[body.index("<svg") :]
         body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -109,7 +108,7 @@ class Drawing:
         return Markup(opening + words + rest)  # noqa: S704  matplotlib's own markup, our words escaped
 
     def key(self) -> Key | None:
-        """The legends of the figure by themselves, for a page too narrow for both; None without legends."""
+        """The legends of the figure alone, for a narrow page; None without legends."""
         if (place := _legends(self.figure)) is None:
             return None
         width, height = 72 * self.figure.get_size_inches()
@@ -134,7 +133,7 @@ def _legends(figure: Figure) -> Bbox | None:
 
 @contextmanager
 def _reproducible(salt: str) -> Iterator[None]:
-    """Settings under which equal figures give equal files, and text looks the same everywhere.
+    """Use settings with which equal figures give equal files, and text looks the same everywhere.
 
     PDFs embed Type 3 fonts: subsetting TrueType fonts would take half of a report's time.
     """

@@ -1,4 +1,4 @@
-"""The Pareto figure: what was evaluated, what of it no other dominates, and the trivial models to beat."""
+"""The Pareto figure: the evaluated points, the front, and the trivial models."""
 
 import numpy as np
 import pandas as pd
@@ -25,25 +25,25 @@ from analysis.objective import Floats, from_losses, to_losses
 from analysis.tables import Tables
 
 LABELLED = 12
-"""Trials up to which dominated ones get a label too."""
+"""Most trials with which dominated ones get a label too."""
 
 TRIED = 60
-"""Points of a front that room for a label is looked for at most."""
+"""Most points of a front that may get a label."""
 
 FEW = 6
-"""Trials up to which all are in the frame where none beats the reference."""
+"""Most trials with which all are inside the frame if none beats the reference."""
 
 REACH = (0.35, 0.6)
-"""How far the frame goes beyond what matters, as shares of its span: to the better and to the worse side."""
+"""Room of the frame around its core, as shares of the core's span: to the better and to the worse side."""
 
 READING = (
-    "The arrows point to the better side: for each model behind the staircase there is one on it that is as "
-    "good or better in both objectives. Only what lies beyond both dashed lines beats the trivial models."
+    "The arrows point to the better side: for each model behind the staircase, one on it is as good or "
+    "better in both objectives. Only points beyond both dashed lines beat the trivial models."
 )
 
 
 def pareto(tables: Tables) -> Drawing:
-    """The figure `front`: the first of the goals upwards, the second to the right, a point a candidate.
+    """The figure `front`: all candidates, the first of the goals upwards, the second to the right.
 
     Works for any number of points, none included.
     """
@@ -73,10 +73,10 @@ def pareto(tables: Tables) -> Drawing:
 
 
 def frame(tables: Tables) -> Floats:
-    """Ends (2, 2) of the axes, a column a goal: what matters, and as much of the rest as keeps it readable.
+    """Ends (2, 2) of the axes, a column for each goal: the core, and nearby points as far as `REACH`.
 
-    What matters is the reference and the part of the front that beats it; where nothing does, the reference
-    and the trials' own points, but for the worst quarter in either objective where they are not few.
+    The core is the reference and the part of the front that beats it. If nothing beats it, the core is the
+    reference and the points that represent trials, of many without the worst quarter in either objective.
     """
     reference = to_losses(tables.reference[None], tables.goals)
     winners = tables.losses(tables.front[tables.beats_reference(tables.front)])
@@ -97,7 +97,7 @@ def frame(tables: Tables) -> Floats:
 
 
 def _labels(axes: Axes, tables: Tables, drawn: Drawn) -> None:
-    """λ and epochs beside the front's points, its ends first, and beside all trials where they are few."""
+    """Label the front's points, its ends first, or all trials if they are few, with λ and epochs."""
     marked = pd.concat([drawn.front, drawn.standing])
     rows = marked if len(marked) <= LABELLED else spaced(drawn.front, TRIED)
     ends = (0, min(len(drawn.front), len(rows)) - 1)
@@ -119,13 +119,13 @@ def _keys(tables: Tables) -> list[Artist]:
 
 
 def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
-    """What the figure shows, and what of it could not be drawn."""
+    """The caption: the front, and the points outside the frame or not drawn."""
     up, right = tables.goals
     points = tables.evaluated
     said = [
-        f"{up.label} against {right.label} on {tables.split}. {text.count(len(tables.front), 'point')} "
-        f"non-dominated among the {len(points):,} evaluated; a point is a configuration after its epochs "
-        f"({text.count(points['trial'].nunique(), 'configuration')}). Beside points: λ and epochs."
+        f"{up.label} against {right.label} on {tables.split}. The front has {len(tables.front):,} of "
+        f"{text.count(len(points), 'evaluated point')}; a point is a configuration after a number of epochs "
+        f"({text.count(points['trial'].nunique(), 'configuration')}). Labels: λ and epochs."
     ]
     if points[[f"{name}_sd" for name in tables.names]].notna().all(axis=1).any():
         said.append("Bars: ± one standard deviation over replicates.")
@@ -134,7 +134,7 @@ def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
     if outside.any():
         of_front = int((outside & points["front"].to_numpy()).sum())
         noted = f", {of_front} of them on the front" if of_front else ""
-        said.append(f"Beyond the frame: {text.count(int(outside.sum()), 'point')}{noted}.")
+        said.append(f"Outside the frame: {text.count(int(outside.sum()), 'point')}{noted}.")
     return " ".join([*said, *filter(None, [drawn.said])])
 
 
@@ -148,6 +148,6 @@ def _description(tables: Tables) -> str:
 
     said = f"Scatter plot. Reference point: {where(tables.reference)}."
     if not len(tables.front):
-        return f"{said} Nothing was evaluated."
+        return f"{said} No point was evaluated."
     ends = tables.front[tables.names].to_numpy(dtype=np.float64)
     return f"{said} The front, a staircase, runs from {where(ends[0])} to {where(ends[-1])}."

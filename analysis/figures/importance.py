@@ -1,4 +1,4 @@
-"""The figure of what matters: shares of the variance with their intervals, a panel an objective."""
+"""The figure of importance: shares of the variance with their intervals, a panel for each objective."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ from analysis.figures.style import SHARING_STYLES
 from analysis.questions.importance import Importance, Share
 
 SHOWN = 10
-"""Values and pairs that a panel has room for; the table has them all."""
+"""Most hyperparameters and pairs in a panel; the table has them all."""
 
 READING = (
-    "A long bar whose interval stays clear of 0 matters over the searched range, and says nothing of another "
-    "range. Faint bars are of a fit too poor to be read."
+    "A long bar whose interval is clear of 0 matters over the searched range, and may not over another "
+    "range. Faint bars come from a fit that is too poor to interpret."
 )
 
 
 def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
-    """The figure `importance`: bars of what explains most of each objective, the largest above."""
+    """The figure `importance`: bars of each objective's largest shares, the largest at the top."""
     rows = min(SHOWN, max(len(each.shares) for each in found)) + 1
     figure = Figure(figsize=(7.2, 0.64 + 0.25 * rows), facecolor=PAPER)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
@@ -38,8 +38,8 @@ def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
         name="importance",
         title=f"Shares of each objective's variance over the searched range, {split}",
         caption=(
-            f"What of the variance of each objective, at {text.count(epochs, 'epoch')}, goes with each value "
-            "alone and with pairs beyond that; 95 % intervals. Hatched: what the fit does not explain."
+            f"Share of each objective's variance, at {text.count(epochs, 'epoch')}, that each hyperparameter "
+            "explains alone, and each pair beyond its two; 95 % intervals. Hatched: not explained by the fit."
         ),
         reading=READING,
         description=f"Bar charts. Largest: {best}.",
@@ -47,7 +47,7 @@ def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
 
 
 def _panel(axes: Axes, found: Importance, rows: int) -> None:
-    """The shares of one objective; faint where the fit is not to be read."""
+    """Draw the shares of one objective, faint if the fit is too poor to interpret."""
     shares, strength = found.shares[: rows - 1], 1.0 if found.readable else 0.35
     axes.set_facecolor("none")
     for place, share in enumerate(shares):
@@ -69,7 +69,7 @@ def _panel(axes: Axes, found: Importance, rows: int) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.tick_params(labelsize=7.8, color=MUTED, labelcolor=INK, length=3, width=0.7)
     axes.tick_params(axis="y", length=0)
-    said = f"fit {text.percent(found.r2)}" if found.readable else "not to be read"
+    said = f"fit {text.percent(found.r2)}" if found.readable else "poor fit"
     axes.set_title(
         f"{found.objective.label} ({said})", loc="left", fontsize=8.5, color=INK, fontweight="bold"
     )
@@ -78,7 +78,7 @@ def _panel(axes: Axes, found: Importance, rows: int) -> None:
 
 
 def _bar(axes: Axes, place: int, share: Share, strength: float) -> None:
-    """A share and its interval: λ and sharing, alone and as a pair, stand out."""
+    """Draw a share and its interval; λ and sharing, alone and as a pair, in colour."""
     of_the_question = set(share.names) <= {"weight", "sharing"}
     color = SHARING_STYLES["both"][1] if of_the_question else MUTED
     axes.barh(place, share.share, height=0.62, color=color, alpha=0.6 * strength, linewidth=0)

@@ -1,4 +1,4 @@
-"""Labels beside points, as many as fit without touching anything, each nearest to its own point."""
+"""Placement of labels: as many as fit without an overlap, each nearest to its own point."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ PLACES = (
     (1.0, 0.0, "left", "center"), (0.8, 0.5, "left", "bottom"), (0.8, -0.5, "left", "top"),
     (0.0, -1.0, "center", "top"), (-0.8, -0.5, "right", "top"),
 )  # fmt: skip
-"""Where a label may stand, best first: direction from the point, then alignment."""
+"""Possible places of a label, best first: direction from the point, then alignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ def place(
     size: float,
     color: str,
 ) -> int:
-    """The number of labels that found room, in the order given; the others are left out.
+    """Draw the labels, in their order, that fit; return their number.
 
-    A label stays inside the axes, off the boxes in `clear` and off earlier labels. It is left out where a
-    reader might assign it to another of the `marks` (n, 2). Among the places left it
-    takes the one that covers the fewest `dots` (n, 2). Boxes, marks and dots are in pixels.
+    A label stays inside the axes, off the boxes in `clear` and off earlier labels. It is left out if a
+    reader might assign it to another of the `marks` (n, 2). Of the possible places it takes the one that
+    covers the fewest `dots` (n, 2). Boxes, marks and dots are in pixels.
     """
     frame, placed = axes.get_window_extent().padded(-MARGIN), 0
     boxes = np.array([box.extents for box in clear]).reshape(-1, 4)
@@ -84,7 +84,7 @@ def segments(path: Floats, *, width: float) -> list[Bbox]:
 
 
 def _touches(box: Bbox, boxes: Floats) -> bool:
-    """Whether a box touches one of the boxes (n, 4): left, bottom, right and top of each."""
+    """True if a box touches one of the boxes (n, 4): left, bottom, right and top of each."""
     left, bottom, right, top = boxes.T
     beside = (left > box.x1) | (right < box.x0) | (bottom > box.y1) | (top < box.y0)
     return not bool(beside.all())
@@ -106,5 +106,5 @@ def distances(box: Bbox, points: Floats) -> Floats:
 
 
 def _inside(box: Bbox, frame: Bbox) -> bool:
-    """Whether a box lies within the frame."""
+    """True if a box lies within the frame."""
     return bool(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1)

@@ -14,16 +14,16 @@ SIZE = (7.2, 2.7)
 
 
 DRAWN = 400
-"""Trials whose hypervolume is drawn at most."""
+"""Most trials whose hypervolume is drawn."""
 
 READING = (
-    "Level beyond the dotted line: the second half of the search found little more. Still rising at the end: "
-    "it was stopped too soon to know what it can find."
+    "A curve that is level beyond the dotted line means that the second half of the search found little "
+    "more. A curve that still rises at the end means that a longer search would find more."
 )
 
 
 def search(grown: pd.DataFrame) -> Drawing:
-    """The figure `search` of a search's growth: three panels with one upward axis, the hypervolume."""
+    """The figure `search`: hypervolume against trials, member-epochs and time, in three panels."""
     figure = Figure(figsize=SIZE, facecolor=PAPER)
     panels = figure.subplots(1, 3, sharey=True)
     figure.subplots_adjust(left=0.115, right=0.98, bottom=0.19, top=0.93, wspace=0.14)
@@ -56,9 +56,9 @@ def search(grown: pd.DataFrame) -> Drawing:
         figure=figure,
         name="search",
         title="Hypervolume against trials, member-epochs and time",
-        caption="Hypervolume of the front of all trials that had ended, against how many they were, the "
-        "epochs they had trained, and the time since the first began; pauses between runs count as time. "
-        f"Dotted: half of the way.{thinned}",
+        caption="Hypervolume of the front of all ended trials, against the number of these trials, their "
+        "epochs, and the time since the first trial began, with the pauses between runs. "
+        f"Dotted: halfway.{thinned}",
         reading=READING,
         description=f"Three step curves that rise from 0 to {last:.3g}. After "
         f"{text.count(int(half['trials']), 'trial')} it is {text.volume(half['hypervolume'])}.",

@@ -1,4 +1,4 @@
-"""The figure of sharing: the front that each way of sharing attains by itself."""
+"""The figure of sharing: the front of each way of sharing."""
 
 from analysis import text
 from analysis.figures.axes import draw_legends, draw_reference, draw_trivial, framed
@@ -18,11 +18,11 @@ from analysis.questions.sharing import fronts
 from analysis.tables import Tables
 
 DRAWN = 150
-"""Points of each front that are drawn at most."""
+"""Most points drawn of each front."""
 
 READING = (
-    "A staircase beyond another attains what the other does not. But a way of sharing that was tried more "
-    "often reaches further by chance alone: the table of the report compares equally many."
+    "A staircase that lies beyond another reaches values that the other does not. A way of sharing that was "
+    "tried more often reaches further by chance alone: the table in the report compares equal numbers."
 )
 
 
@@ -41,7 +41,7 @@ def sharing(tables: Tables) -> Drawing:
     _, *lines = front_keys()
     draw_legends(figure, set(found), shades, lines)
     thinned = any(len(rows) > DRAWN for rows in found.values())
-    noted = f" Of each front at most {DRAWN} points are drawn." if thinned else ""
+    noted = f" At most {DRAWN} points of each front are drawn." if thinned else ""
     ends = "; ".join(
         f"{SHARING_STYLES[way][2]}: {up.label} up to {text.fixed(float(rows[up.name].iloc[0]), up.decimals)}"
         for way, rows in found.items()
@@ -49,10 +49,10 @@ def sharing(tables: Tables) -> Drawing:
     return Drawing(
         figure=figure,
         name="sharing",
-        title=f"The front of each way of sharing by itself, {tables.split}",
+        title=f"The front of each way of sharing, {tables.split}",
         caption=(
-            f"{up.label} against {right.label} on {tables.split}: for each way of sharing the points that no "
-            f"other of that way dominates.{noted}"
+            f"{up.label} against {right.label} on {tables.split}: the points of each way of sharing that no "
+            f"other point of that way dominates.{noted}"
         ),
         reading=READING,
         description=f"Staircases. {ends}.",

@@ -1,4 +1,4 @@
-"""What the Pareto figure is drawn with: shapes, colours and fills, the staircase, and what they mean."""
+"""The style of Pareto figures: shapes, colours and fills, the staircase, and legend keys."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SHARING_STYLES = {
     "items": ("s", "#0a8f69", "items"),
     "both": ("o", "#2f6fd0", "users and items"),
 }
-"""Marker, colour and name of each way of sharing: shape alone tells them apart."""
+"""Marker, colour and name of each way of sharing; the markers differ without colour."""
 
 VOLUME = "#2f6fd0"
 DASHES = (0, (4, 3))
@@ -34,37 +34,37 @@ REFERENCE: dict[str, Any] = {
 }  # fmt: skip
 
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
-"""λ that the legend may show."""
+"""Values of λ that the legend may show."""
 
 DRAWN = {"front": 250, "standing": 500, "further": 1500}
-"""Points that are drawn at most, of those on the front, of the trials' own others, and of the rest."""
+"""Most points drawn: on the front, other points that represent trials, and the rest."""
 
 STEPS = 1000
-"""Steps that a staircase is drawn with at most: many to a pixel."""
+"""Most steps of a staircase: several per pixel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shades:
-    """How strongly a marker is filled: by logit λ, from the study's least λ to its largest."""
+    """Opacity of markers by logit λ, from the study's least λ to its largest."""
 
     low: float
     high: float
 
     @classmethod
     def over(cls, weights: Floats) -> "Shades":
-        """The shades for these weights, NaN aside."""
+        """The shades for the range of these weights, without NaN."""
         known = logit(weights[np.isfinite(weights)])
         return cls(float(known.min()), float(known.max())) if len(known) else cls(0.0, 0.0)
 
     def alpha(self, weights: Floats) -> Floats:
-        """Opacities (n,) of the fills, 0 to 1; full where no λ is given or all are equal."""
+        """Opacities (n,) of the fills, 0 to 1; 1 where λ is NaN or all are equal."""
         if self.high <= self.low:
             return np.ones(len(weights))
         return np.nan_to_num((logit(weights) - self.low) / (self.high - self.low), nan=1.0).clip(0.0, 1.0)
 
     @property
     def ticks(self) -> Floats:
-        """Round λ within the range; none where there is but one λ."""
+        """Round values of λ within the range; none if all λ are equal."""
         if self.high <= self.low:
             return np.empty(0)
         logits, slack = logit(np.array(TICKS)), 1e-6
@@ -72,15 +72,15 @@ class Shades:
 
 
 def xy(tables: Tables, rows: pd.DataFrame) -> Floats:
-    """Coordinates (n, 2) of points in the figure: right, then up."""
+    """Coordinates (n, 2) of points in the figure: x, then y."""
     return rows[tables.names[::-1]].to_numpy(dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The points that a figure shows: evenly taken, the front's along it, where there are too many to draw.
+    """The points that a figure shows: an even selection if there are too many to draw.
 
-    `said` says what was left out; every count and every line is of all points.
+    `said` names the points left out; counts and lines use all points.
     """
 
     front: pd.DataFrame
@@ -90,7 +90,7 @@ class Drawn:
 
     @classmethod
     def of(cls, tables: Tables) -> "Drawn":
-        """The front, the other points that trials stand for, and the rest of the candidates."""
+        """The front, other points that represent trials, and the rest of the candidates."""
         points = tables.evaluated
         groups = {
             "front": tables.front,
@@ -109,7 +109,7 @@ class Drawn:
 
 
 def spaced(rows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most so many of the rows, evenly spaced, the first and the last among them."""
+    """At most `most` of the rows, evenly spaced, with the first and the last."""
     if len(rows) <= most:
         return rows
     return rows.iloc[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
@@ -130,7 +130,7 @@ def draw_points(axes: Axes, tables: Tables, drawn: Drawn, shades: Shades) -> Non
 
 
 def draw_strong(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
-    """Markers at (n, 2) of points that nothing dominates, filled with these opacities (n,)."""
+    """Draw markers at (n, 2) for non-dominated points, with opacities (n,) of their fill."""
     marker, color, _ = SHARING_STYLES[sharing]
     (x, y), fills = at.T, _fills(color, alphas)
     axes.scatter(x, y, s=62, marker=marker, color=PAPER, linewidths=0, zorder=4)
@@ -138,14 +138,14 @@ def draw_strong(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
 
 
 def draw_faint(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
-    """Markers at (n, 2) of points that are dominated, half as strong and smaller."""
+    """Draw markers at (n, 2) for dominated points, smaller and half as strong."""
     marker, color, _ = SHARING_STYLES[sharing]
     (x, y), fills, outline = at.T, _fills(color, 0.5 * alphas), to_rgba(color, 0.6)
     axes.scatter(x, y, s=26, marker=marker, linewidths=0.8, facecolors=fills, edgecolors=outline, zorder=2.5)
 
 
 def draw_bars(axes: Axes, at: Floats, lengths: Floats, color: str, *, alpha: float) -> None:
-    """Bars to both sides of the points at (n, 2), of these lengths (n, 2), where both are finite."""
+    """Draw bars to both sides of points at (n, 2), of lengths (n, 2), if both are finite."""
     rows = np.isfinite(lengths).all(axis=1)
     if rows.any():
         (x, y), (right, up) = at[rows].T, lengths[rows].T
@@ -161,7 +161,7 @@ def draw_area(axes: Axes, losses: Floats, reference: Floats, goals: Sequence[Obj
 
 
 def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective], *, color: str = INK) -> None:
-    """Draw the edge of what front losses (n, 2), the best in the first goal first, attain.
+    """Draw the edge of the region that front losses (n, 2), the best in the first goal first, attain.
 
     A staircase, never a line through points: between two points nothing was evaluated.
     """
@@ -171,7 +171,7 @@ def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective], *, co
 
 
 def front_keys() -> list[Artist]:
-    """Keys for what every figure of a front has."""
+    """Keys that every figure of a front has."""
     return [
         Line2D([], [], color=INK, linewidth=1.0, marker="o", markersize=7, markerfacecolor=PAPER,
                label="non-dominated"),
@@ -202,7 +202,7 @@ def shape_keys(sharings: Collection[str]) -> list[Artist]:
 
 
 def fill_keys(shades: Shades) -> list[Artist]:
-    """A key for each round λ."""
+    """A key for each round value of λ."""
     return [
         Line2D([], [], marker="o", markerfacecolor=to_rgba(MUTED, alpha), markeredgecolor=MUTED,
                linestyle="none", markersize=7, label=text.weight(tick))
@@ -213,7 +213,7 @@ def fill_keys(shades: Shades) -> list[Artist]:
 def _steps(losses: Floats, end: Floats) -> Floats:
     """Corners (2k + 1, 2) of the staircase over losses (n, 2) that fall in the first column, to both ends.
 
-    Equal losses are one step, and of very many steps some are left out: it is then a little lower than it is.
+    Equal losses are one step. Of more than `STEPS` steps some are left out, so the line attains a bit less.
     """
     losses = losses[np.append(True, (np.diff(losses, axis=0) != 0).any(axis=1))]
     if len(losses) > STEPS:
@@ -223,7 +223,7 @@ def _steps(losses: Floats, end: Floats) -> Floats:
 
 
 def weights(rows: pd.DataFrame) -> Floats:
-    """λ (n,) of points; NaN where nothing is shared, for there it does nothing."""
+    """λ (n,) of points; NaN where nothing is shared and λ has no effect."""
     return rows["weight"].where(rows["sharing"] != "none").to_numpy(dtype=np.float64)
 
 
@@ -233,6 +233,6 @@ def _fills(color: str, alphas: Floats) -> Floats:
 
 
 def logit(weights: Floats) -> Floats:
-    """log(λ / (1 − λ)), with λ held within [1e-6, 1 − 1e-6]; NaN stays NaN."""
+    """log(λ / (1 − λ)), with λ clipped to [1e-6, 1 − 1e-6]; NaN stays NaN."""
     held = np.clip(weights, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(held) - np.log1p(-held), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What a figure's points tell on demand: the configuration, its epochs, and the command that exports it."""
+"""Tooltips of points: the configuration, its epochs, and the command that exports it."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -22,8 +22,8 @@ def spots(
 ) -> list[Spot]:
     """A spot for each of the points, drawn at (n, 2), that lies within the axes, in their order.
 
-    `on` names the part of the ratings that the points' values are of, `more` adds facts to each. Points off
-    the front have no command.
+    `on` names the split that the points' values are measured on; `more` adds facts to each point. Only
+    points of the front have a command.
     """
     pixels = axes.transData.transform(at)
     box = axes.get_window_extent()
@@ -45,7 +45,7 @@ def spots(
 
 
 def _facts(tables: Tables, point: Mapping[Hashable, Any], on: str) -> Facts:
-    """A point's λ and sharing, its values, and what varies of its configuration."""
+    """A point's λ and sharing, its values, and the hyperparameters that vary in the study."""
     return [
         ("λ", text.weight(point["weight"])),
         ("shared", SHARING_STYLES[point["sharing"]][2]),

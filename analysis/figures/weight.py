@@ -1,4 +1,4 @@
-"""The figure of λ: each goal against logit λ, by what is shared."""
+"""The figure of λ: each goal against logit λ, for each way of sharing."""
 
 from collections.abc import Sequence
 
@@ -16,22 +16,22 @@ from analysis.questions.weight import medians, standing
 from analysis.tables import SHARINGS, Tables
 
 MARKED = (0.5, 0.99)
-"""λ of the claims."""
+"""The two values of λ in the claims."""
 
 MANY = 50
-"""Configurations from which the outermost hundredths need not be in the frame, and dots are small."""
+"""From this number of configurations, the outermost 2 % may be outside the frame, and dots are small."""
 
 DRAWN = 300
-"""Configurations of each way of sharing that are drawn at most."""
+"""Most configurations drawn of each way of sharing."""
 
 READING = (
-    "Where one objective gets better with λ and the other worse there is a trade to make; where both stay "
-    "level λ does not matter. How far the marks lie about a line is what everything else does."
+    "Where one objective improves with λ and the other gets worse, there is a trade-off; where both stay "
+    "level, λ does not matter. The spread of the marks around a line is the effect of everything else."
 )
 
 
 def trade(tables: Tables) -> Drawing:
-    """The figure `weight`: a panel each goal; a dot a configuration at the point that it stands for."""
+    """The figure `weight`: a panel for each goal, with a dot for each configuration."""
     points = standing(tables)
     shared = points[points["sharing"] != "none"]
     figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
@@ -48,19 +48,19 @@ def trade(tables: Tables) -> Drawing:
         for _, rows in shared.groupby("sharing")
     )
     _legend(figure, points, joined=joined)
-    noted = [f"Beyond the frames: {text.count(beyond, 'value')}." if beyond else ""]
+    noted = [f"Outside the frames: {text.count(beyond, 'value')}." if beyond else ""]
     if points["sharing"].value_counts().max() > DRAWN:
-        noted.append(f"Of each way of sharing at most {DRAWN} configurations are drawn; lines are of all.")
+        noted.append(f"At most {DRAWN} configurations of each way of sharing are drawn; lines use all.")
     up, right = tables.goals
     return Drawing(
         figure=figure,
         name="weight",
         title=f"{up.label} and {right.label} against λ, {tables.split}",
         caption=(
-            f"Each dot is a configuration at the point it stands for, on {tables.split}"
+            f"Each dot is the best point of a configuration, on {tables.split}"
             f"{'; lines join the medians of groups of rising λ' if joined else ''}. "
-            "λ is the weight of ranking, on a logit scale, .5 and .99 marked. "
-            "Where nothing is shared λ does nothing: median and quartiles as a band. "
+            "λ is the weight of ranking, on a logit scale; 0.5 and 0.99 are marked. "
+            "Where nothing is shared, λ has no effect: a band shows median and quartiles. "
             f"{' '.join(filter(None, noted))}"
         ).strip(),
         reading=READING,
@@ -69,7 +69,7 @@ def trade(tables: Tables) -> Drawing:
 
 
 def _limits(values: "pd.Series[float]", spread: "pd.Series[float]", level: float) -> tuple[float, float]:
-    """Ends of the axis: the values with their spread, but of many the outermost, and the reference."""
+    """Ends of the axis: the reference, and the values with their spread, of many without the outermost."""
     bars = spread.fillna(0.0)
     ends = (0.02, 0.98) if len(values) >= MANY else (0.0, 1.0)
     low, high = float((values - bars).quantile(ends[0])), float((values + bars).quantile(ends[1]))
@@ -79,7 +79,7 @@ def _limits(values: "pd.Series[float]", spread: "pd.Series[float]", level: float
 
 
 def _panel(axes: Axes, points: pd.DataFrame, goal: Objective, level: float) -> None:
-    """The configurations, by what they share, and the trivial model to beat."""
+    """Draw the configurations of each way of sharing, and the reference."""
     axes.axhline(level, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
     for way in SHARINGS:
         rows = points[points["sharing"] == way]
@@ -107,7 +107,7 @@ def _panel(axes: Axes, points: pd.DataFrame, goal: Objective, level: float) -> N
 
 
 def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Floats) -> None:
-    """Frame, scale and the two λ of the claims."""
+    """Draw the frame, the scale and the two λ of the claims."""
     axes.set_facecolor("none")
     spots = logit(np.array([*weights, *MARKED]))
     room = 0.04 * float(np.ptp(spots))

@@ -1,1 +1,1 @@
-"""The sections of a report, each the answer to one question."""
+"""The sections of a report: one file for each question."""

@@ -1,4 +1,4 @@
-"""Which one do I take? The knee, the ends, and the best within round bounds, with the commands."""
+"""The section `choice`: the knee, the ends of the front, the best within round bounds, and the commands."""
 
 import shlex
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from analysis.questions import pick_commands
 from analysis.report.blocks import Block, Grid, Section, Text
 from analysis.tables import Tables
 
-TITLE = "Which one do I take?"
+TITLE = "Which point do I take?"
 
 LEVELS = 4
-"""Round bounds on an objective that are tried, about."""
+"""Approximate number of round bounds on an objective."""
 
 BASIS = (
-    "All go by the search's own values, as `study pick` does; the command trains that model again, holds it "
-    "against the record, and writes it for use without torch. What the test set says of the points that were "
-    "confirmed stands under “Can I trust the front?”."
+    "All rules use the search's own values, as `study pick` does. The command trains that model again, "
+    "checks it against the record, and writes it for use without torch. The test values of confirmed points "
+    "are under “Can I trust the front?”."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A rule, the point of the front that it takes, and the command that does the same."""
+    """A rule, the point of the front that it takes, and the equivalent command."""
 
     rule: str
     point: "pd.Series[Any]"
@@ -37,7 +37,7 @@ class Choice:
 
 
 def choice(tables: Tables) -> Section:
-    """The knee, or that there is none, and what each of some rules takes."""
+    """The knee or the reason for none, and the point that each rule takes."""
     if not len(tables.front):
         return Section("choice", TITLE, [Text("There is no point to choose from.")])
     knee = pick_commands.kneed(tables)
@@ -50,14 +50,14 @@ def choice(tables: Tables) -> Section:
 
 
 def _answer(tables: Tables, knee: "pd.Series[Any] | None") -> str:
-    """The knee in a sentence, or why there is none."""
+    """The knee in a sentence, or the reason for none."""
     name = shlex.quote(tables.manifest["name"])
     if len(tables.front.drop_duplicates(tables.names)) == 1:
         return "The front is one point: there is nothing to choose."
     if knee is None:
         return (
             "No clear knee: no point of the front lies below the straight line between its two ends. "
-            "Choose by what you need of one objective."
+            "Choose by the value that you need in one objective."
         )
     values = " at ".join(f"{g.label} {text.fixed(knee[g.name], g.decimals)}" for g in tables.goals)
     epochs = text.count(int(knee["epoch"]), "epoch")
@@ -68,7 +68,7 @@ def _answer(tables: Tables, knee: "pd.Series[Any] | None") -> str:
 
 
 def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Choice]:
-    """The knee, the front's two ends, and what round bounds take, each point once for each objective."""
+    """The knee, the front's two ends, and the points within round bounds, each once for each objective."""
     name = shlex.quote(tables.manifest["name"])
     if knee is not None:
         yield Choice("the knee", knee, f"study pick {name} --knee")
@@ -88,7 +88,7 @@ def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Choice]:
 
 
 def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
-    """Round bounds on a goal between the ends of the front, as far as it beats the trivial models."""
+    """Round bounds on a goal within the part of the front that beats the trivial models, if there is one."""
     front = tables.front
     useful = front[tables.beats_reference(front)]
     values = (useful if len(useful) else front)[goal.name]
@@ -99,7 +99,7 @@ def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
 
 
 def _grid(tables: Tables, choices: list[Choice]) -> Grid:
-    """What each rule takes, and the command."""
+    """Table of the rules with their points and commands."""
     goals = [goal.label for goal in tables.goals]
     columns = ["rule", "trial", "λ", "sharing", "epochs", *goals, "command"]
     rows = [
@@ -117,5 +117,5 @@ def _grid(tables: Tables, choices: list[Choice]) -> Grid:
         ]
         for choice in choices
     ]
-    caption = f"What each rule takes of the front, {tables.split}, and the command that exports it"
+    caption = f"The point that each rule takes, {tables.split}, and the command that exports it"
     return Grid(caption, columns, rows, numeric=frozenset(columns) - {"rule", "sharing", "command"})

@@ -1,4 +1,4 @@
-"""Do the three claims hold, after how long a training, and beside `ps1` the published numbers."""
+"""The section `claims`: the three claims by length of training and, for `ps1`, the published numbers."""
 
 from collections import Counter
 
@@ -14,16 +14,16 @@ from analysis.tables import Tables
 TITLE = "Do the three claims on sharing and λ hold?"
 
 METHOD = (
-    "Effects are means of differences between runs of the same seed, with Student's 95 % interval and the p "
-    "of all sign flips, as it is and after Holm over all of these comparisons. A claim holds where every "
-    "interval lies on the claimed side and does not hold where one lies on the other; its own p, from "
-    "Student's t, is adjusted after Holm over the claims, so in 95 % of studies no verdict here is wrong. "
-    "What p leaves above 0.05 is undecided."
+    "Effects are mean differences between runs with the same seed, with Student's 95 % interval. Their "
+    "p-values count all sign flips, and are also adjusted (Holm) over all of these comparisons. A claim "
+    "holds if every interval lies on the claimed side, and does not hold if one lies on the other. Its own "
+    "p-value, from Student's t, is adjusted (Holm) over the claims, so in 95 % of studies no verdict here is "
+    "wrong. A claim with p above 0.05 is undecided."
 )
 
 
 def claims(tables: Tables) -> Section | None:
-    """The claims 3.a, 3.b and 3.c with verdict, effects and intervals; None where the study lacks a cell."""
+    """The claims 3.a, 3.b and 3.c with verdict, effects and intervals; None if the study lacks a cell."""
     found = fours(tables)
     if not found:
         return None
@@ -31,7 +31,7 @@ def claims(tables: Tables) -> Section | None:
     blocks: list[Block] = [Text(_answer(found, judged), "answer")]
     if first.pairs < EXPLORATORY_BELOW:
         blocks.append(
-            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to decide.", "warning")
+            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to reach p < 0.05.", "warning")
         )
     if len(found) > 1:
         blocks.append(_settings(found, judged))
@@ -46,7 +46,7 @@ def claims(tables: Tables) -> Section | None:
 
 
 def _answer(found: list[Four], judged: list[tuple[Claim, ...]]) -> str:
-    """The verdicts, and where they were found."""
+    """The verdicts, with their setting and number of seeds."""
     first = found[0].last
     seeds = text.count(first.pairs, "seed")
     if len(found) == 1:
@@ -57,11 +57,11 @@ def _answer(found: list[Four], judged: list[tuple[Claim, ...]]) -> str:
         counts = Counter(claim.verdict for claim in same)
         parts.append(f"claim {same[0].name} {', '.join(f'{v} in {n}' for v, n in counts.items())}")
     said = "; ".join(parts)
-    return f"Of {len(found)} settings {said} ({found[0].split}; {seeds} at most)."
+    return f"In {len(found)} settings: {said} ({found[0].split}; at most {seeds})."
 
 
 def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> Grid:
-    """The verdicts for each of several fours."""
+    """Table of the verdicts, a row for each setting."""
     names = [claim.name for claim in judged[0]]
     rows = [
         [
@@ -73,7 +73,7 @@ def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> Grid:
         for four, claims in zip(found, judged, strict=True)
     ]
     columns = ("setting", "epochs", "seeds", *names)
-    caption = "The claims in each setting that holds the four cells; below, the first in full"
+    caption = "The claims in each setting with all four cells; below, the first setting in detail"
     return Grid(caption, columns, rows, numeric=frozenset(("epochs", "seeds")))
 
 
@@ -93,16 +93,16 @@ def _findings(claims: tuple[Claim, ...]) -> list[Block]:
 
 
 def _p(claim: Claim) -> str:
-    """A claim's p, as it stands in sentences."""
+    """A claim's p as a sentence has it: with = or <."""
     shown = text.p_value(claim.p)
     return shown if shown.startswith("<") else f"= {shown}"
 
 
 def _by_length(four: Four) -> list[Block]:
-    """The verdicts and the differences by length of training, where more than one was measured."""
+    """The verdicts and the differences by length of training, if more than one was measured."""
     lengths = by_length(four)
     if len(lengths) < 2:
-        return [Text("At other lengths of training nothing was measured.")]
+        return [Text("No other length of training was measured.")]
     said = []
     for claims in zip(*(claims for _, claims in lengths), strict=True):
         verdicts = zip((epochs for epochs, _ in lengths), (claim.verdict for claim in claims), strict=True)
@@ -147,7 +147,7 @@ def _reproduced(found: Cells) -> list[Block]:
     return [
         Text(
             f"{agreeing} of {len(values)} published values are reproduced: they lie in the 99 % prediction "
-            "interval of our seeds or within 2 % of our mean; MRR (all test items) within 0.006 of it.",
+            "interval of our seeds, or within 2 % of our mean (MRR (all test items): within 0.006).",
         ),
         Grid(
             "Published (CS330 / XCS330, multi-task recommender exercise, last epoch) against ours "

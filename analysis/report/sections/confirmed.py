@@ -1,4 +1,4 @@
-"""Can I trust the front? Its points again, with fresh seeds, on the test set."""
+"""The section `confirmed`: points of the front, trained again with fresh seeds and measured on test."""
 
 import shlex
 from collections import Counter
@@ -18,21 +18,22 @@ from analysis.tables import Tables
 TITLE = "Can I trust the front?"
 
 NO_VALIDATION = (
-    "This split has no validation part: the points were chosen on the test set that they are measured on "
-    "again. Fresh seeds take away the luck of the seed, not that of the choice."
+    "This split has no validation part: the points were selected on the test set that they are measured on "
+    "again. Fresh seeds remove the luck of the seed, not that of the selection."
 )
 
 METHOD = (
-    "Intervals are Student's, over fresh seeds; other users or another split are not in them. Non-dominated: "
-    "by the means, and in how many of the seeds. Beyond noise a point stays where the seeds show it to be "
-    "better than each other point in at least one objective, and is dominated where they show one that is "
-    "better in both: one-sided t tests of differences between runs of the same seed, a statement on a point "
-    "wrong in at most 5 % of cases. What they do not show is undecided."
+    "Intervals are Student's, over fresh seeds; they do not cover other users or another split. The column "
+    "“non-dominated” compares means, and counts the seeds in which the point is non-dominated. Beyond noise, "
+    "a point stays if the seeds show that it is better than each other point in at least one objective. It "
+    "is dominated if they show a point that is better in both, and otherwise undecided. The tests are "
+    "one-sided t tests of differences between runs with the same seed; a statement on a point is wrong in at "
+    "most 5 % of cases."
 )
 
 
 def confirmed(tables: Tables) -> Section:
-    """The confirmed points, which of them stay on the front, and how far the search's values moved."""
+    """The confirmed points, their places on the front, and the shift from the search's values."""
     found = confirmation(tables)
     if found is None:
         return Section("confirmed", TITLE, [Text(_absent(tables))])
@@ -40,7 +41,7 @@ def confirmed(tables: Tables) -> Section:
     if tables.manifest["data"]["has_validation"]:
         opened = f"The test set was opened {tables.manifest['test_opened']}, once. "
         blocks.append(
-            Text(opened + "Every point was trained on train and validation, for exactly its epochs.")
+            Text(opened + "Every point was trained on train and validation data for exactly its epochs.")
         )
     else:
         blocks.append(Text(NO_VALIDATION, "warning"))
@@ -68,20 +69,20 @@ def answer(tables: Tables, found: Confirmation) -> str:
         f"{so_far}Trained again with {_seeds(found)}, {staying} of {text.count(len(found.points), 'point')} "
         f"{'is' if staying == 1 else 'are'} non-dominated on test by the means. Beyond the noise of the "
         f"seeds: {outcomes['stays']} non-dominated, {outcomes['dominated']} dominated, "
-        f"{outcomes['undecided']} too near to another point to tell."
+        f"{outcomes['undecided']} undecided: {_seeds(found)} cannot separate them from a neighbour."
     )
 
 
 def _absent(tables: Tables) -> str:
-    """Why there is nothing to show."""
+    """The reason for an empty section."""
     opened = tables.manifest["test_opened"]
     if opened:
         return f"The test set was opened {opened}; no point has been measured on it yet."
-    return f"Not confirmed yet: `study confirm {shlex.quote(tables.manifest['name'])}`."
+    return f"Not confirmed yet. Run `study confirm {shlex.quote(tables.manifest['name'])}`."
 
 
 def _lacking(tables: Tables, found: Confirmation) -> list[str]:
-    """What was to be measured and was not, and too few seeds."""
+    """Warnings of planned points without a value, of later front points, and of missing seeds."""
     said, confirmation = [], tables.manifest["confirmation"]
     there = set(zip(found.points["trial"], found.points["epoch"], strict=True))
     absent = [p for p in confirmation["points"] if (p["trial"], p["epoch"]) not in there]
@@ -95,18 +96,18 @@ def _lacking(tables: Tables, found: Confirmation) -> list[str]:
     if later := confirmation.get("found_later"):
         said.append(
             f"Not confirmed: {later} of {text.count(len(tables.front), 'point')} of the front, found after "
-            "the test set was opened, which is once a study. A study under another name, with the larger "
-            "budget from its beginning, confirms its own front."
+            "the test set was opened. A study opens it once. To confirm a larger search, run a study under "
+            "another name with the larger budget from the start."
         )
     if found.points["seeds"].min() < confirmation["replicates"]:
-        said.append(f"Not every point has all {confirmation['replicates']} seeds; the table says how many.")
+        said.append(f"Not every point has all {confirmation['replicates']} seeds; the table has the counts.")
     if found.points["seeds"].max() < 2:
-        said.append("One seed gives no interval and decides nothing.")
+        said.append("One seed gives no interval, so no point is decided.")
     return said
 
 
 def _points(found: Confirmation) -> Grid:
-    """Each point with what the test set says of it."""
+    """Table of the points with their values and outcomes on test."""
     goals = found.goals
     columns = [
         *("trial", "λ", "sharing", "epochs", *(goal.label for goal in goals)),
@@ -131,7 +132,7 @@ def _points(found: Confirmation) -> Grid:
 
 
 def _before(tables: Tables, found: Confirmation) -> Grid:
-    """Each point with what the search saw of it, why it was chosen, and what varies of its configuration."""
+    """Table of the points with the search's values, the varying hyperparameters and the reason chosen."""
     why = {(p["trial"], p["epoch"]): p["why"] for p in tables.manifest["confirmation"]["points"]}
     columns = [
         *("trial", "λ", "sharing", "epochs", *(goal.label for goal in found.goals)),
@@ -147,12 +148,12 @@ def _before(tables: Tables, found: Confirmation) -> Grid:
         ]
         for _, point in found.points.iterrows()
     ]
-    caption = f"The same points as the search saw them, {tables.split}"
+    caption = f"The same points as measured in the search, {tables.split}"
     return Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
 
 
 def _over_users(tables: Tables, found: Confirmation) -> list[Block]:
-    """Each point with its interval over users beside that over seeds, where users' values are there."""
+    """Each point's intervals over users and over seeds, if values of users are exported."""
     if not len(tables.users):
         return []
     ends = intervals(tables, found.points)
@@ -168,18 +169,18 @@ def _over_users(tables: Tables, found: Confirmation) -> list[Block]:
             cells += [_from_to(mean - half, mean + half, goal), _from_to(low, high, goal)]
         rows.append(cells)
     caption = (
-        "The same points, had other users come: intervals of a bootstrap over users beside those over seeds"
+        "The same points with other users: bootstrap intervals over users beside the intervals over seeds"
     )
     method = (
-        "Over users each counts with the mean over the seeds: the interval says how far the mean over "
-        "such users may lie from that over these. It holds for each point by itself; points share their "
-        "users, so their differences are surer than two such intervals look."
+        "Each user counts with the mean over the seeds. The interval over users is for the mean of other "
+        "users like these, for each point separately. Points share their users, so their differences are "
+        "more certain than two such intervals suggest."
     )
     return [Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing"}), Text(method)]
 
 
 def _from_to(low: float, high: float, goal: Objective) -> text.Number | str:
-    """An interval of values, or a dash where there is none."""
+    """An interval of values, or a dash if it is not finite."""
     if not np.isfinite([low, high]).all():
         return text.NOTHING
     shown = f"{text.fixed(low, goal.decimals)} to {text.fixed(high, goal.decimals)}"
@@ -193,7 +194,7 @@ def _named(point: "pd.Series[Any]") -> tuple[str, str, str, str]:
 
 
 def _moved(tables: Tables, found: Confirmation) -> str:
-    """How far the chosen points moved."""
+    """The mean shift of the chosen points, in a sentence."""
     seen = "the search" if tables.split == "test" else tables.split
     moves = " and ".join(
         _move(finding, goal) for finding, goal in zip(found.shifts, found.goals, strict=True)
@@ -202,15 +203,15 @@ def _moved(tables: Tables, found: Confirmation) -> str:
 
 
 def _beyond(tables: Tables, found: Confirmation) -> str:
-    """What of the move is the optimism of having chosen."""
+    """The part of the shift that is due to selection, in a sentence."""
     if tables.split == "test":
-        return "That is how far choosing on the same numbers had flattered the points."
+        return "That is the optimism of selecting points by the same values."
     trivial = found.reference - tables.reference
     beyond = np.array([finding.effect for finding in found.shifts]) - trivial
     return (
-        f"The trivial models moved by {_by(trivial, found.goals)} between the same parts. Beyond that the "
-        f"points moved by {_by(beyond, found.goals)}: what choosing on validation had flattered them by, and "
-        "what training on more ratings gave, taken together."
+        f"The trivial models moved by {_by(trivial, found.goals)} between the same parts. Beyond that, the "
+        f"points moved by {_by(beyond, found.goals)}: the optimism of selecting on validation and the gain "
+        "from training on more ratings, together."
     )
 
 
@@ -240,5 +241,5 @@ def _shifts(found: Confirmation) -> Findings:
 
 
 def _seeds(found: Confirmation) -> str:
-    """How many fresh seeds, at most."""
+    """The largest number of fresh seeds of a point, as text."""
     return text.count(int(found.points["seeds"].max()), "fresh seed")

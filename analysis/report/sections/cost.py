@@ -1,4 +1,4 @@
-"""What did it cost, and what went wrong?"""
+"""The section `cost`: time and work by stage, and the trials that did not complete."""
 
 from math import nan
 
@@ -10,19 +10,19 @@ from analysis.report.blocks import Block, Grid, Section, Text
 from analysis.tables import Tables
 
 ROWS = 50
-"""Rows listed at most."""
+"""Most rows of a table."""
 
 STAGES = {"search": "the search", "confirm": "the confirmation"}
 """The stages of a study: name in the manifest → words in the report."""
 
 
 def cost(tables: Tables) -> Section:
-    """Time and work spent, and every trial that has not run to its end, with its reason."""
+    """Time and work spent, and every trial that is not completed, with its reason."""
     trials, stages = tables.trials, tables.manifest.get("stages", ())
     said = _spent(tables)
     restarted = int((trials["attempt"] > 1).sum())
     if restarted:
-        said += f" {text.count(restarted, 'trial')} of the search had to start again."
+        said += f" {text.count(restarted, 'trial')} of the search started more than once."
     blocks: list[Block] = [Text(said), *([_stages(tables)] if stages else [])]
     stopped = bool((trials["state"] == "stopped").any())
     if stopped:
@@ -31,12 +31,12 @@ def cost(tables: Tables) -> Section:
     if len(unfinished):
         blocks.append(_unfinished(unfinished, folded=stopped))
     else:
-        blocks.append(Text("Every trial ran to its end." if len(trials) else "No trial has begun."))
+        blocks.append(Text("Every trial completed." if len(trials) else "No trial has begun."))
     numbers = {"wall_s": float(tables.manifest["wall_s"])}
     for stage in stages:
         for name in ("configurations", "member_epochs", "wall_s", "trained_s"):
             numbers[f"{stage['stage']} {name}"] = stage[name]
-    return Section("cost", "What did it cost, and what stopped?", blocks, numbers)
+    return Section("cost", "What did it cost, and how did trials end?", blocks, numbers)
 
 
 def _spent(tables: Tables) -> str:
@@ -48,9 +48,9 @@ def _spent(tables: Tables) -> str:
             f"{text.count(stage['member_epochs'], 'member-epoch')} of {STAGES[stage['stage']]}"
             for stage in stages
         )
-    else:  # an export of an earlier version, which does not tell the stages apart
+    else:  # an export of an earlier version, without stages
         work = f"{text.count(int(manifest['member_epochs']), 'member-epoch')} of the search"
-        work += ", the time of the confirmation included" if manifest["test_opened"] else ""
+        work += ", including the time of the confirmation" if manifest["test_opened"] else ""
     time = text.duration(float(manifest["wall_s"]))
     return f"{time} of wall time for {work}; a member-epoch is one epoch of one configuration with one seed."
 
@@ -80,33 +80,33 @@ def _stages(tables: Tables) -> Grid:
     ]
     caption = (
         "Member-epochs and time by stage. Wall time includes the start of Ray and of the lanes; training is "
-        "what the lanes spent on epochs and measurements, summed over lanes"
+        "the time of epochs and measurements, summed over lanes"
     )
     return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
 
 
 def _rate(epochs: int, seconds: float) -> text.Number:
-    """Member-epochs a second; a dash where there is no time."""
+    """Member-epochs per second; a dash if no time was spent."""
     return text.fixed(epochs / seconds if seconds > 0 else nan, 1)
 
 
 def _stopping(tables: Tables) -> list[Block]:
-    """How many trials a rule or the budget stopped, what that left untrained, and how each trial ended."""
+    """The number of trials stopped early, the share of full training spent, and the reasons for all ends."""
     trials, spent = tables.trials, int(tables.manifest["member_epochs"])
     trained, full = trials["epochs"].sum(), trials["max_epochs"].fillna(trials["epochs"]).sum()
     stopped = int((trials["state"] == "stopped").sum())
-    said = f"{stopped:,} of {text.count(len(trials), 'trial')} stopped before the end of training."
+    said = f"{stopped:,} of {text.count(len(trials), 'trial')} stopped before their last epoch."
     if trained:
         said += (
-            f" Full training of all takes {text.count(round(spent * full / trained), 'member-epoch')}; "
-            f"{text.percent(trained / full)} of that was spent. What the stopped ones would have come to is "
-            "not known."
+            f" Training all trials fully takes {text.count(round(spent * full / trained), 'member-epoch')}; "
+            f"{text.percent(trained / full)} of that was spent. The final results of the stopped trials are "
+            "unknown."
         )
     return [Text(said), _reasons(trials)]
 
 
 def _reasons(trials: pd.DataFrame) -> Grid:
-    """Reasons for the ends of trials; those that differ only in numbers share a row with the ranges."""
+    """Table of the reasons for ends; those that differ only in numbers share a row with the ranges."""
     alike: dict[tuple[str, ...], list[tuple[str, float]]] = {}
     for state, reason, epochs in zip(trials["state"], trials["reason"], trials["epochs"], strict=True):
         said = text.general(reason)
@@ -131,7 +131,7 @@ def _reasons(trials: pd.DataFrame) -> Grid:
 
 
 def _unfinished(trials: pd.DataFrame, *, folded: bool) -> Grid:
-    """Trials stopped, failed or running, and why."""
+    """Table of trials that stopped, failed or still run, with the reason."""
     columns = ("trial", "state", "epochs", "reason")
     rows = [
         (f"{row['trial']:g}", str(row["state"]), text.general(row["epochs"]), text.general(row["reason"]))
@@ -142,5 +142,5 @@ def _unfinished(trials: pd.DataFrame, *, folded: bool) -> Grid:
         if len(trials) > ROWS
         else ""
     )
-    caption = f"Trials that have not run to their end{more}"
+    caption = f"Trials that did not complete{more}"
     return Grid(caption, columns, rows, numeric=frozenset({"trial", "epochs"}), folded=folded)

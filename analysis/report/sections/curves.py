@@ -1,4 +1,4 @@
-"""How did the front's points come about? The training curves of their trials."""
+"""The section `curves`: training curves of the trials on the front."""
 
 import pandas as pd
 
@@ -11,14 +11,14 @@ from analysis.tables import Tables
 TITLE = "How did training go?"
 
 DRAWN = 8
-"""Trials drawn at most, those of the front evenly along it."""
+"""Most trials drawn, evenly spaced along the front."""
 
 SHOWN = 16
-"""Epochs of a trial that the table shows at most, beside those on the front."""
+"""Most epochs of a trial in the table, not counting those on the front."""
 
 
 def curves(tables: Tables) -> Section:
-    """Both goals over the epochs of the front's trials, and where on the curves the front's points lie."""
+    """Both goals over the epochs of the front's trials, with the points of the front marked."""
     trials = tables.front.drop_duplicates("trial")
     if not len(trials):
         return Section("curves", TITLE, [Text("The front has no points, so there are no curves to show.")])
@@ -30,26 +30,26 @@ def curves(tables: Tables) -> Section:
     blocks: list[Block] = [Text(_answer(tables), "answer"), draw(tables, lines), _data(tables, lines)]
     if len(chosen) < len(trials):
         blocks.append(
-            Text(f"{len(chosen)} of the {len(trials):,} trials on the front are drawn, evenly along it.")
+            Text(f"{len(chosen)} of the {len(trials):,} trials on the front are drawn, evenly spaced.")
         )
     return Section("curves", TITLE, blocks, {"trials": len(trials), "drawn": len(chosen)})
 
 
 def _answer(tables: Tables) -> str:
-    """How many of the front's points lie before the end of their trial's training."""
+    """The number of the front's points that lie before their trial's last epoch, in a sentence."""
     if tables.manifest["spec"].get("train", {}).get("candidates") == "last":
-        return "Only the end of a training is a point here; the curves say how it came about."
+        return "Only the last epoch of a trial is a point here; the curves show the epochs before it."
     trained = tables.trials.set_index("trial")["epochs"]
     early = int((tables.front["epoch"] < tables.front["trial"].map(trained)).sum())
     return (
-        f"{early:,} of {text.count(len(tables.front), 'point')} of the front lie before the last epoch their "
-        "trial trained: "
-        + ("the best stopping time is part of the answer." if early else "longer training may gain.")
+        f"{early:,} of {text.count(len(tables.front), 'point')} of the front lie before the last epoch of "
+        "their trial: "
+        + ("when to stop is part of the trade-off." if early else "longer training may improve them.")
     )
 
 
 def _data(tables: Tables, lines: pd.DataFrame) -> Grid:
-    """The curves as numbers, some epochs of each."""
+    """Table of the curves, with some epochs of each."""
     some = pd.concat([spaced(line, SHOWN) for _, line in lines.groupby("trial")])
     shown = pd.concat([some, lines[lines["front"]]]).drop_duplicates(["trial", "epoch"])
     shown = shown.sort_values(["trial", "epoch"])

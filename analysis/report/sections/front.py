@@ -1,4 +1,4 @@
-"""What can I get? The front: the figure, and its data as tables."""
+"""The section `front`: the Pareto figure, and its data as tables."""
 
 import pandas as pd
 
@@ -8,24 +8,24 @@ from analysis.report.blocks import Block, Grid, Section, Text
 from analysis.tables import Tables
 
 ROWS = 200
-"""Rows that a table shows at most; the rest is in the study's own tables."""
+"""Most rows of a table; the study's own tables have the rest."""
 
 
 def front(tables: Tables) -> Section:
-    """The figure, the points on the front, and each trial's own point."""
+    """The figure, the points on the front, and the point that represents each trial."""
     points = tables.evaluated
     blocks: list[Block] = [pareto(tables)]
     if len(points):
         blocks.append(_grid(tables, tables.front, f"The front, {tables.split}"))
         own = points[points["stands"]].sort_values("trial")
-        blocks.append(_grid(tables, own, f"The point each trial stands for, {tables.split}", folded=True))
+        blocks.append(_grid(tables, own, f"The best point of each trial, {tables.split}", folded=True))
         if len(points) > len(own):
             blocks.append(Text("All points, at every epoch, are in tables/points.parquet."))
     return Section("front", "What can I get?", blocks)
 
 
 def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = False) -> Grid:
-    """Points with their configuration: what varies in the study, and nothing else."""
+    """Table of points with the hyperparameters that vary in the study."""
     goals = [goal.label for goal in tables.goals]
     names = [name.replace("_", " ") for name in tables.varying]
     columns = ["trial", "λ", "sharing", "epochs", *goals, "beats reference", *names]

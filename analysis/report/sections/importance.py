@@ -1,4 +1,4 @@
-"""What matters? How much of each objective's variance λ, sharing and the rest explain, alone and in pairs."""
+"""The section `importance`: shares of each objective's variance, for hyperparameters and their pairs."""
 
 from collections.abc import Sequence
 
@@ -9,23 +9,23 @@ from analysis.questions.importance import READABLE, Importance, Share, importanc
 from analysis.report.blocks import Block, Grid, Section, Text
 from analysis.tables import Tables
 
-TITLE = "What matters?"
+TITLE = "Which hyperparameters matter?"
 
 METHOD = (
-    "Importance is the share of an objective's variance over the searched range, were configurations drawn "
-    "evenly from it: another range gives other shares. A polynomial of what was searched, fitted to the "
-    "configurations, says what each value explains by itself and a pair beyond its two; λ acts only "
-    "where something is shared. Intervals are of 95 %, from a wild bootstrap over configurations; one that "
-    "begins at 0 % may well have no effect. What is left includes the noise of the seed."
+    "Importance is the share of an objective's variance over the searched range, with configurations drawn "
+    "evenly from it; another range gives other shares. A polynomial of the hyperparameters, fitted to the "
+    "configurations, gives the share of each one alone, and of each pair beyond its two; λ acts only where "
+    "something is shared. The 95 % intervals are from a wild bootstrap over configurations; a share whose "
+    "interval begins at 0 % may be no effect at all. The unexplained share includes the noise of the seed."
 )
 
 
 def matters(tables: Tables) -> Section:
-    """The importance of what was searched, for each objective; or why it cannot be told."""
+    """The importance of the searched hyperparameters for each objective, or the reason for none."""
     try:
         found = importance(tables)
     except AnalysisError as error:
-        return Section("importance", TITLE, [Text(f"What matters is not told: {error}.")])
+        return Section("importance", TITLE, [Text(f"Importance is not estimated: {error}.")])
     epochs = responses(tables)[0]
     blocks: list[Block] = [Text(_answer(each), "answer") for each in found]
     blocks += [Text(_unreadable(each), "warning") for each in found if not each.readable]
@@ -45,32 +45,32 @@ def matters(tables: Tables) -> Section:
 
 
 def _answer(found: Importance) -> str:
-    """The two largest shares, where they may be read."""
+    """The two largest shares in a sentence, if the fit is good enough."""
     label = found.objective.label
     if not found.readable:
-        return f"{label}: not to be read."
+        return f"{label}: the fit is too poor."
     first = ", ".join(f"{text.pair(s.names)} {_percent(s)}" for s in found.shares[:2])
-    return f"{label}: the largest shares of its variance are those of {first}."
+    return f"{label}: the largest shares of its variance are {first}."
 
 
 def _unreadable(found: Importance) -> str:
-    """Why an objective's shares are not to be read."""
+    """Warning that the fit for an objective is too poor to interpret."""
     return (
-        f"{found.objective.label}: of configurations it has not seen the fit foretells "
+        f"{found.objective.label}: for configurations left out, the fit predicts "
         f"{text.percent(found.r2)} of the variance, less than {text.percent(READABLE)}. Its shares are shown "
-        "for completeness and say nothing."
+        "for completeness; do not interpret them."
     )
 
 
 def _compared(tables: Tables, epochs: int) -> str:
-    """What was compared, and how early stopping is kept out of it."""
+    """The value that each configuration counts with, and the epochs that all have in common."""
     stopped = int((tables.trials["state"] == "stopped").sum())
     every = tables.manifest["spec"].get("train", {}).get("candidates") == "every"
     what = "the best value within" if every else "the value after"
-    why = f", though {stopped:,} of them were stopped early" if stopped else ""
+    why = f" ({stopped:,} stopped early)" if stopped else ""
     return (
-        f"Of each configuration {what} its first {text.count(epochs, 'epoch')} on {tables.split} counts: as "
-        f"many as all were trained for, so none is judged by training it was denied{why}."
+        f"Each configuration counts with {what} its first {text.count(epochs, 'epoch')} on {tables.split}. "
+        f"All were trained for that long, so early stopping does not bias the comparison{why}."
     )
 
 
@@ -80,14 +80,14 @@ def _percent(share: Share) -> str:
 
 
 def _grid(found: Importance) -> Grid:
-    """Every share, and what each value explains with all its pairs."""
-    columns = ("what", "share", "95 % interval", "with all its pairs", "95 % interval of that")
+    """Table of every share, and of each hyperparameter's total with all its pairs."""
+    columns = ("hyperparameter", "share", "95 % interval", "with all its pairs", "95 % interval of that")
     totals = {total.names: total for total in found.totals}
     rows = [_row(share, totals.get(share.names)) for share in found.shares]
     rows.append(["not explained", text.percent(found.unexplained), "–", "–", "–"])
     caption = (
         f"{found.objective.label}: shares of the variance. {text.count(found.trials, 'configuration')}, "
-        f"{found.terms} terms; of configurations it has not seen the fit foretells {text.percent(found.r2)}"
+        f"{found.terms} terms; the fit predicts {text.percent(found.r2)} for configurations left out"
     )
     return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
 

@@ -1,4 +1,4 @@
-"""The parts of a report, each the answer to one question: a file and a line in `SECTIONS`."""
+"""The sections of a report: each has a file, and a line in `SECTIONS`."""
 
 from importlib import import_module
 from typing import cast
@@ -21,11 +21,11 @@ SECTIONS = {
     "cost": "analysis.report.sections.cost:cost",
     "reproduce": "analysis.report.sections.reproduce:reproduce",
 }
-"""In the order of the page: name → the function from Tables to Section, or to None where it has no place."""
+"""In the order of the page: name → the function from Tables to Section, or to None to leave it out."""
 
 
 def sections(tables: Tables) -> list[Section]:
-    """The sections of the report, in order: those that the study gives an answer to, or a reason for none."""
+    """The sections of the report that apply to the study, in order."""
     made = []
     for place in SECTIONS.values():
         module, _, function = place.partition(":")

@@ -1,4 +1,4 @@
-"""How to get the same numbers again, and what they do not say."""
+"""The section `reproduce`: commands, versions, data, seeds, specification and limits."""
 
 import json
 import shlex
@@ -10,15 +10,15 @@ from analysis.report.blocks import Code, Grid, Section, Text
 from analysis.tables import Tables
 
 LIMITS = (
-    "Limits: offline metrics on one split of one data set; a trial is not a replicate; non-dominated means "
-    "among what was evaluated here, and no more. On one engine and the same versions a configuration learns "
-    "the same numbers; another engine differs by rounding. With several lanes trials may end in another "
-    "order, and a sampler that learns from them then proposes others."
+    "Limits: these are offline metrics on one split of one data set. A trial is not a replicate. "
+    "Non-dominated means non-dominated among the points evaluated here. With the same engine and versions a "
+    "configuration learns the same numbers; another engine differs by rounding. With several lanes, trials "
+    "may end in another order, and a sampler that learns from them then proposes other configurations."
 )
 
 
 def reproduce(tables: Tables) -> Section:
-    """The commands, what they ran on, data, seeds, hashes, the whole specification, and the limits."""
+    """The commands, versions, data, seeds, hashes, the whole specification, and the limits."""
     manifest = tables.manifest
     data, seeds = manifest["data"], _seeds(manifest["spec"])
     parts = ", ".join(f"{part} {data[part]:,}" for part in ("train", "validation", "test"))
@@ -39,10 +39,10 @@ def reproduce(tables: Tables) -> Section:
     specification = json.dumps(manifest["spec"], indent=2, ensure_ascii=False)
     return Section(
         "reproduce",
-        "How do I get this again?",
+        "How do I reproduce this?",
         [
-            Code(_commands(tables), "The commands, beside the folder of studies"),
-            Grid("What was run, and on what", ("fact", "value"), rows),
+            Code(_commands(tables), "The commands, to run in the folder that contains studies/"),
+            Grid("Versions, data and seeds", ("fact", "value"), rows),
             Code(specification, "The whole specification"),
             Text(LIMITS),
         ],
@@ -51,7 +51,7 @@ def reproduce(tables: Tables) -> Section:
 
 
 def _commands(tables: Tables) -> str:
-    """The commands from the specification to this page; a run confirms by itself where its spec says so."""
+    """The commands from the specification to this page; a spec with [confirm] needs no `study confirm`."""
     manifest, name = tables.manifest, shlex.quote(tables.manifest["name"])
     asked = manifest["confirmation"] and "confirm" not in manifest["spec"]
     confirm = [f"study confirm {name}"] if asked else []
@@ -59,7 +59,7 @@ def _commands(tables: Tables) -> str:
 
 
 def _seeds(spec: Mapping[str, Any]) -> dict[str, int]:
-    """The seeds that the specification names, each by its part."""
+    """The seeds in the specification, by section and key."""
     return {
         f"{part}.{key}": values[key]
         for part, values in spec.items()

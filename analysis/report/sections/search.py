@@ -1,4 +1,4 @@
-"""Is the search reliable? Its hypervolume against trials, member-epochs and time."""
+"""The section `search`: hypervolume against trials, member-epochs and time."""
 
 import numpy as np
 import pandas as pd
@@ -13,25 +13,25 @@ from analysis.tables import Tables
 TITLE = "Is the search reliable?"
 
 ENOUGH = 8
-"""Trials from which on the end of the curve is spoken of."""
+"""Trials that a statement on the end of the curve needs."""
 
 LEVEL = 0.99
-"""Share of the final hypervolume that three quarters of the work must have given for a search to be level."""
+"""A search has levelled off if three quarters of its work reached this share of the final hypervolume."""
 
 ROWS = 100
-"""Rows of the table at most."""
+"""Most rows of the table."""
 
 NOTHING = "The hypervolume stays 0: no point beats both trivial models."
 
 ONE_RUN = (
-    "This is one search. How far another of the same length would come cannot be seen from it: run it with "
-    "other seeds (`--set search.seed=1 --set name=…`) and `study report` them together. The values are those "
-    "that chose the front, so the hypervolume is larger than fresh seeds would give."
+    "This is one search. It does not show how far another of the same length would come: run it with other "
+    "seeds (`--set search.seed=1 --set name=…`) and `study report` them together. The same values selected "
+    "the front, so the hypervolume is larger than fresh seeds would give."
 )
 
 
 def search(tables: Tables) -> Section:
-    """Whether the hypervolume still rose at the end, the figure and its data."""
+    """A sentence on the end of the curve (rising or level), the figure and its data."""
     grown = growth(tables)
     if not len(grown):
         return Section("search", TITLE, [Text("No trial has ended, so there is no progress to show.")])
@@ -41,11 +41,11 @@ def search(tables: Tables) -> Section:
     spent = float(grown["epochs"].iloc[-1])
     half, late = (at_epochs(grown, np.array([0.5, 0.75]) * spent) / last).tolist()
     said = (
-        f"Half of the member-epochs gave {text.percent(half)} of the final hypervolume, {text.volume(last)}; "
-        f"the last quarter added {text.percent(1 - late)} of it"
+        f"The first half of the member-epochs reached {text.percent(half)} of the final hypervolume, "
+        f"{text.volume(last)}; the last quarter added {text.percent(1 - late)}"
     )
     if len(grown) < ENOUGH:
-        said += f", but {text.count(len(grown), 'trial')} show no trend."
+        said += f", but {text.count(len(grown), 'trial')} are too few for a trend."
     else:
         said += ": it was still rising." if late < LEVEL else ": it had levelled off."
     blocks: list[Block] = [Text(said, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
@@ -54,7 +54,7 @@ def search(tables: Tables) -> Section:
 
 
 def _data(grown: pd.DataFrame) -> Grid:
-    """The trials at which the hypervolume rose, and the last."""
+    """Table of the trials at which the hypervolume rose, and of the last."""
     rose = grown["hypervolume"].diff().fillna(grown["hypervolume"]) > 0
     rows = spaced(grown[rose | (np.arange(len(grown)) == len(grown) - 1)], ROWS)
     raised = int(rose.loc[rows.index].sum())

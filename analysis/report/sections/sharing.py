@@ -1,4 +1,4 @@
-"""Does sharing help? Paired differences where configurations match, and what each way of sharing attains."""
+"""The section `sharing`: differences between matched configurations, and the front of each way of sharing."""
 
 from analysis import text
 from analysis.figures import sharing as sharing_figure
@@ -10,15 +10,15 @@ from analysis.tables import Tables
 TITLE = "Does sharing help?"
 
 UNMATCHED = (
-    "No two configurations that differ in sharing alone were trained with two seeds or more, so nothing "
-    "is paired here and what follows describes this search, no more: it tries some ways of sharing more "
+    "No two configurations that differ only in sharing were trained with two or more seeds, so there are no "
+    "paired differences. The following only describes this search, which tried some ways of sharing more "
     "often, and with better values, than others. "
-    'Paired differences need a grid (sampler = "grid"), best with six replicates or more.'
+    'Paired differences need a grid (sampler = "grid"), best with six or more replicates.'
 )
 
 
 def sharing(tables: Tables) -> Section:
-    """Matched differences between ways of sharing, or why there are none; then what each attains."""
+    """Matched differences between ways of sharing or the reason for none, then the front of each."""
     ways = attained(tables)
     if len(ways) < 2:
         said = f"every point shares {NAMED[ways[0].sharing]}" if ways else "there is no point"
@@ -40,37 +40,37 @@ def _paired(findings: list[Finding]) -> list[Block]:
     seeds = min(finding.n for finding in findings)
     blocks: list[Block] = [
         Text(
-            f"{clear} of {text.count(len(findings), 'matched comparison')} show a difference at p ≤ 0.05 "
-            f"after Holm over all of them ({text.count(seeds, 'seed')}).",
+            f"{clear} of {text.count(len(findings), 'matched comparison')} show a difference at p ≤ 0.05, "
+            f"adjusted (Holm) over all of them ({text.count(seeds, 'seed')}).",
             "answer",
         )
     ]
     if seeds < EXPLORATORY_BELOW:
         blocks.append(
-            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to decide.", "warning")
+            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to reach p < 0.05.", "warning")
         )
-    caption = "Ways of sharing against each other, all else equal: means over runs of the same seed"
+    caption = "Differences between ways of sharing, all else equal: means over runs with the same seed"
     notes = {"p (Holm)": [text.p_value(p) for p in adjusted]}
     blocks.append(Findings(caption, findings, notes=notes, folded=len(findings) > 24))
     return blocks
 
 
 def _description(ways: list[Attained]) -> str:
-    """Which way attains most, at equal numbers of configurations."""
+    """The ways of sharing by their hypervolume at equal numbers of configurations, the best first."""
     ranked = sorted(ways, key=lambda way: -way.equal)
     if ranked[0].equal == 0:
-        return "Descriptive: no way of sharing attains anything beyond the reference."
+        return "Descriptive: no way of sharing beats the reference."
     tries = text.count(ranked[0].tries, "configuration")
     said = "; ".join(f"{NAMED[way.sharing]} {text.volume(way.equal)}" for way in ranked)
-    return f"Descriptive: the mean hypervolume of {tries} of each, by what is shared: {said}."
+    return f"Descriptive: mean hypervolume with {tries} of each, by shared tables: {said}."
 
 
 def _grid(tables: Tables, ways: list[Attained]) -> Grid:
-    """What each way attains, in numbers."""
+    """Table of the front of each way of sharing."""
     columns = (
         *("shared", "configurations", "points on the front", "hypervolume"),
         f"hypervolume of {ways[0].tries}",
-        *("95 % of such choices", *(f"best {goal.label}" for goal in tables.goals)),
+        *("95 % of samples", *(f"best {goal.label}" for goal in tables.goals)),
     )
     rows = [
         [
@@ -89,7 +89,7 @@ def _grid(tables: Tables, ways: list[Attained]) -> Grid:
         for way in ways
     ]
     caption = (
-        f"What each way of sharing attains on {tables.split}: all its configurations, and as many as there "
-        f"are of the least tried ({ways[0].tries}), taken at random"
+        f"The front of each way of sharing on {tables.split}: with all its configurations, and with random "
+        f"samples of {ways[0].tries}, the number of the least tried"
     )
     return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))

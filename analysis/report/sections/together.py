@@ -1,4 +1,4 @@
-"""Several studies on one page: what they reach together, the luck of the seed, how fast, and which."""
+"""The sections on several studies: the pooled front, attainment, speed, and a list of the studies."""
 
 from collections.abc import Callable
 
@@ -10,39 +10,39 @@ from analysis.report.sections.verdict import NO_VALIDATION, reference
 from analysis.stats import EXPLORATORY_BELOW, Finding, holm
 
 CURSE = (
-    "These are the values of the searches, each front the best of many: together they look better than they "
-    "are. Confirm a front with fresh seeds before relying on it."
+    "These are the values of the searches. Each front is the best of many points, so it looks better than it "
+    "is. Confirm a front with fresh seeds before relying on it."
 )
 
 METHOD = (
-    "A study's own points are those of the pooled front that it found; equal points count for each. Alone "
-    "is the hypervolume that the pooled front would lose without the study. ε is how far its front must "
-    "move to reach all of the pooled front that beats the reference, IGD+ how far it is away on average, "
-    "both in shares of the way from the best known value to the reference in each objective; 0 is best."
+    "A point of the pooled front counts for each study that found it. Alone is the hypervolume that the "
+    "pooled front would lose without the study. ε is the shift with which its front would reach every point "
+    "of the pooled front that beats the reference; IGD+ is its mean distance from them. Both are shares of "
+    "the way from the best known value to the reference in each objective; 0 is best."
 )
 
 
 def sections(comparison: Comparison) -> list[Section]:
-    """Every section of the page, in order."""
+    """The sections of the page, in order."""
     made: tuple[Callable[[Comparison], Section], ...] = (_pooled, _attainment, _growth, _studies)
     return [make(comparison) for make in made]
 
 
 def _pooled(comparison: Comparison) -> Section:
-    """The pooled front, and what each study adds to it."""
+    """The pooled front, and the contribution of each study."""
     measures, first = comparison.measures, comparison.studies[0]
-    title = "What do they reach together?"
+    title = "What do the studies reach together?"
     if not len(comparison.pooled):
         return Section("pooled", title, [Text("No study has a front yet.")])
     most = measures.sort_values("alone").iloc[-1]
     numbers = {"points": len(comparison.pooled), "hypervolume": comparison.hypervolume}
     answer = (
-        f"{text.count(len(comparison.pooled), 'point')} non-dominated among the fronts of {len(measures)} "
-        f"studies, on {first.split}. Hypervolume {text.volume(comparison.hypervolume)} against the reference "
+        f"The pooled front of {len(measures)} studies has {text.count(len(comparison.pooled), 'point')} "
+        f"on {first.split}. Hypervolume {text.volume(comparison.hypervolume)} against the reference "
         f"({reference(first)}). "
     )
     if most["alone"] > 0:
-        answer += f"Most would be lost without {most['study']}: {text.volume(most['alone'])}."
+        answer += f"{most['study']} contributes the most: without it, {text.volume(most['alone'])} is lost."
         numbers["lost without the best"] = float(most["alone"])
     blocks: list[Block] = [Text(answer, "answer"), Text(CURSE, "warning")]
     if not first.manifest["data"]["has_validation"]:
@@ -52,7 +52,7 @@ def _pooled(comparison: Comparison) -> Section:
 
 
 def _contributions(comparison: Comparison) -> Grid:
-    """What each study has of the pooled front, and how near it comes."""
+    """Table of each study's points on the pooled front, its contribution and its distance."""
     columns = ("study", "group", "points on the pooled front", "hypervolume", "alone", "ε", "IGD+")
     rows = [
         [
@@ -71,11 +71,11 @@ def _contributions(comparison: Comparison) -> Grid:
 
 
 def _attainment(comparison: Comparison) -> Section:
-    """What replicates of one search attain."""
-    title = "How far does luck carry?"
+    """Attainment surfaces of the replicates of a search."""
+    title = "How much depends on the seed?"
     several = [group for group in comparison.groups if len(group.places) > 1]
     if not several:
-        said = "No two studies differ in the seed of their search alone, so what luck does is not to be seen."
+        said = "No two studies differ only in the seed of the search, so the effect of the seed is unknown."
         return Section("attainment", title, [Text(said)])
     up, right = comparison.goals
     figure = comparison_figures.attainment(comparison)
@@ -95,17 +95,17 @@ def _attainment(comparison: Comparison) -> Section:
     ]
     numeric = frozenset(columns) - {"group", "attained by"}
     said = "; ".join(f"{len(group.places)} studies of {group.name}" for group in several)
-    answer = Text(f"Searches that were run several times, with other seeds: {said}.")
+    answer = Text(f"Searches that were run several times, with different seeds: {said}.")
     return Section(
         "attainment", title, [answer, figure, Grid(figure.title, columns, rows, numeric, folded=True)]
     )
 
 
 def _growth(comparison: Comparison) -> Section:
-    """Hypervolume against epochs, and groups against each other at equal epochs."""
-    title = "Which search gets there faster?"
+    """Hypervolume against epochs, and differences between groups at equal epochs."""
+    title = "Which search is faster?"
     if comparison.budget <= 0:
-        return Section("growth", title, [Text("Not every study has a trial that is over yet.")])
+        return Section("growth", title, [Text("Not every study has a trial that has ended.")])
     figure = comparison_figures.grown(comparison)
     findings = comparison.differences()
     blocks: list[Block] = _paired(comparison, findings)
@@ -122,31 +122,31 @@ def _growth(comparison: Comparison) -> Section:
 
 
 def _paired(comparison: Comparison, findings: list[Finding]) -> list[Block]:
-    """Groups against each other, or why they are not paired."""
+    """Differences between groups, or the reason for none."""
     if len(comparison.groups) < 2:
-        return [Text("All studies are of one search, so there is nothing to hold it against.")]
+        return [Text("All studies are of one search, so there is nothing to compare it with.")]
     if not findings:
         return [Text("No two searches have a seed in common, so they are not paired.")]
     adjusted = [float(p) for p in holm([finding.p for finding in findings])]
     clear, seeds = sum(p <= 0.05 for p in adjusted), max(finding.n for finding in findings)
     answer = (
         f"{clear} of {text.count(len(findings), 'comparison')} of two searches show a difference in "
-        f"hypervolume after {comparison.budget:,.0f} epochs at p ≤ 0.05, after Holm over all of them "
-        f"({text.count(seeds, 'seed')} at most)."
+        f"hypervolume after {comparison.budget:,.0f} epochs at p ≤ 0.05, adjusted (Holm) over all of them "
+        f"(at most {text.count(seeds, 'seed')})."
     )
     blocks: list[Block] = [Text(answer, "answer")]
     if seeds < EXPLORATORY_BELOW:
         blocks.append(
-            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to decide.", "warning")
+            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to reach p < 0.05.", "warning")
         )
     notes = {"p (Holm)": [text.p_value(p) for p in adjusted]}
-    caption = f"Differences in {findings[0].scope}, the most that all have spent; pairs are of one seed"
+    caption = f"Differences in {findings[0].scope}, the most that all reached; a pair has one seed"
     blocks.append(Findings(caption, findings, decimals=5, notes=notes))
     return blocks
 
 
 def _studies(comparison: Comparison) -> Section:
-    """Which studies these are, and what tells them apart."""
+    """Table of the studies with their groups, seeds, fingerprints and states."""
     columns = ("study", "group", "seed", "fingerprint", "complete", "test set opened", "version")
     rows = [
         [
@@ -163,15 +163,15 @@ def _studies(comparison: Comparison) -> Section:
     data = comparison.studies[0].manifest["data"]
     said = (
         f"All were measured on the {comparison.studies[0].split} part of {data['source']}, split "
-        f"{data['split']}, sha256 {text.general(data['sha256'])}. Studies that differ in nothing but the "
-        "seed of the search make a group; a group is called by what tells it from the others."
+        f"{data['split']}, sha256 {text.general(data['sha256'])}. Studies that differ only in the seed of "
+        "the search form a group, named by its differences from the other groups."
     )
     twice = comparison.measures[comparison.measures.duplicated(["group", "seed"])]
     blocks: list[Block] = [Text(said)]
     if len(twice):
         blocks.append(
             Text(
-                f"No replicates, for they repeat a seed of their group: {', '.join(twice['study'])}.",
+                f"Not replicates, since they repeat a seed of their group: {', '.join(twice['study'])}.",
                 "warning",
             )
         )

@@ -1,4 +1,4 @@
-"""Does it beat what needs no learning?"""
+"""The section `trivial`: the trivial models beside the best points."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from analysis.tables import TRIVIAL, Tables
 
 
 def trivial(tables: Tables) -> Section:
-    """The trivial models beside the best points, and how many points beat both."""
+    """The trivial models beside the best points, and the number of points that beat both."""
     points = tables.evaluated
     columns = ["Model", *(goal.label for goal in OBJECTIVES.values())]
     rows = [[label, *_metrics(tables.manifest["trivial"][name])] for name, label in TRIVIAL.items()]
@@ -19,7 +19,7 @@ def trivial(tables: Tables) -> Section:
         losses = tables.losses(points)
         spanned = box(losses, to_losses(tables.reference, tables.goals))
         chosen = {f"best {goal.label}": int(losses[:, i].argmin()) for i, goal in enumerate(tables.goals)}
-        chosen["largest box to the reference"] = int(np.argmax(spanned))
+        chosen["largest single-point hypervolume"] = int(np.argmax(spanned))
         rows += [[_named(points, row, why), *_metrics(points.iloc[row])] for why, row in chosen.items()]
     caption = f"Trivial models and the best points, {tables.split}"
     grid = Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
@@ -27,7 +27,7 @@ def trivial(tables: Tables) -> Section:
 
 
 def _answer(tables: Tables) -> str:
-    """How many points and configurations beat both."""
+    """The number of points and configurations that beat both, in a sentence."""
     points = tables.evaluated
     winners = points[tables.beats_reference(points)]
     if not len(points):
@@ -35,7 +35,7 @@ def _answer(tables: Tables) -> str:
     if not len(winners):
         return (
             f"No: none of the {text.count(len(points), 'point')} is better than the reference in both "
-            f"objectives on {tables.split}. Trade-offs below that line are of no use."
+            f"objectives on {tables.split}, so no trade-off here is useful."
         )
     return (
         f"Yes: {len(winners):,} of {text.count(len(points), 'point')}, from "
@@ -45,11 +45,11 @@ def _answer(tables: Tables) -> str:
 
 
 def _metrics(values: "dict[str, float] | pd.Series[float]") -> list[str]:
-    """All metrics that there are, formatted."""
+    """All metrics, formatted; a dash for a missing one."""
     return [text.fixed(float(values.get(m.name, np.nan)), m.decimals) for m in OBJECTIVES.values()]
 
 
 def _named(points: pd.DataFrame, row: int, why: str) -> str:
-    """A point by its trial and epochs, and why it is shown."""
+    """A point by its trial and epochs, with the reason to show it."""
     point = points.iloc[row]
     return f"trial {point['trial']:g} after {text.count(int(point['epoch']), 'epoch')}: {why}"

@@ -1,4 +1,4 @@
-"""The answer in a sentence, and how far to trust it."""
+"""The section `verdict`: the front in a sentence, the state of the study, and warnings."""
 
 from analysis import text
 from analysis.questions.confirmation import confirmation
@@ -6,27 +6,27 @@ from analysis.report.blocks import Section, Text
 from analysis.report.sections import confirmed
 from analysis.tables import Tables
 
-ONE_SEED = "One seed per configuration: with another seed each of these numbers would be another."
+ONE_SEED = "One seed per configuration: another seed would change each of these numbers."
 
 MEASURED = (
     "On MovieLens-100K, split per user, differences under 0.02 in MRR (first hit) or MSE between two "
-    "configurations are within the noise of the seed, and choosing the best of 50 such numbers makes the "
+    "configurations are within the noise of the seed, and selecting the best of 50 such numbers makes the "
     "front's hypervolume look 1.2 to 1.5 times as large as it is."
 )
 """Over seeds: MRR sd .003 to .014, MSE sd .005 to .017."""
 
-CHOSEN = "Choosing the best of such numbers makes the front look better than it is."
+CHOSEN = "Selecting the best of such numbers makes the front look better than it is."
 
 CONFIRM = "Confirm the front with fresh seeds before relying on it."
 
 NO_VALIDATION = (
-    "This split has no validation part: the numbers that chose the front and the numbers shown share the "
-    "test set, so the front's are better than fresh users would give."
+    "This split has no validation part: the front is selected and shown on the same test set, so its values "
+    "are better than new users would give."
 )
 
 
 def verdict(tables: Tables) -> Section:
-    """What was found, on which part of the ratings, and what to be careful about."""
+    """The front in a sentence, the state of the study, and warnings."""
     blocks = [Text(_answer(tables), "answer"), Text(_state(tables))]
     points, again = tables.evaluated, confirmation(tables)
     if again is not None:
@@ -48,14 +48,14 @@ def verdict(tables: Tables) -> Section:
 
 
 def _noise(tables: Tables) -> str:
-    """A warning about the noise of one seed; with numbers for the data and split that were measured."""
+    """Warning of the noise of one seed, with numbers for the data and split where it was measured."""
     data = tables.manifest["data"]
     known = (data["source"], data["split"]) == ("ml-100k", "per-user")
     return f"{ONE_SEED} {MEASURED if known else CHOSEN} {CONFIRM}"
 
 
 def _answer(tables: Tables) -> str:
-    """The front in a sentence, or why there is none."""
+    """The front in a sentence, or the reason for none."""
     up, right = tables.goals
     points, front = tables.evaluated, tables.front
     if not len(tables.trials):
@@ -73,7 +73,7 @@ def _answer(tables: Tables) -> str:
             f"{text.fixed(last[right.name], right.decimals)}"
         )
     return (
-        f"{text.count(len(front), 'point')} non-dominated among the {len(points):,} evaluated "
+        f"The front has {len(front):,} of {text.count(len(points), 'evaluated point')} "
         f"({text.count(points['trial'].nunique(), 'configuration')}), {ends}, on {tables.split}. "
         f"Hypervolume {text.volume(tables.hypervolume)} against the reference ({reference(tables)})."
     )
@@ -88,7 +88,7 @@ def reference(tables: Tables) -> str:
 
 
 def _state(tables: Tables) -> str:
-    """Whether the study is complete, what became of its trials, and whether the test set was opened."""
+    """The state of the study, its trials by state, and the time when the test set was opened."""
     manifest = tables.manifest
     counts = ", ".join(f"{number} {state}" for state, number in manifest["counts"].items() if number)
     complete = "complete" if manifest["complete"] else "not complete"

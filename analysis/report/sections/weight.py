@@ -1,4 +1,4 @@
-"""How does λ trade? Each goal against λ, by what is shared."""
+"""The section `weight`: each goal against λ, for each way of sharing."""
 
 from analysis import text
 from analysis.figures import weight as trade_figure
@@ -8,26 +8,26 @@ from analysis.report.blocks import Block, Grid, Section, Text
 from analysis.stats import BOOTSTRAP_FROM
 from analysis.tables import Tables
 
-TITLE = "How does λ trade?"
+TITLE = "How does λ trade one objective for the other?"
 
 ROWS = 200
-"""Configurations that the table shows at most."""
+"""Most configurations in the table."""
 
 
 def weight(tables: Tables) -> Section:
-    """The goals against λ as a figure, how strongly they go with it, and the figure's data."""
+    """The goals against λ as a figure, their rank correlation with it, and the figure's data."""
     points = standing(tables)
     shared = points[points["sharing"] != "none"]
     if shared["weight"].nunique() < 2:
         tried = text.count(shared["weight"].nunique(), "value")
-        said = f"λ is not compared: where tables are shared the study has {tried} of it."
+        said = f"λ is not compared: where tables are shared, the study has {tried} of λ."
         return Section("weight", TITLE, [Text(said)])
     found = trends(tables)
     if found:
         answer = Text(_answer(found, tables), "answer")
     else:
-        needed = f"{BOOTSTRAP_FROM} configurations with {BINS} λ under one way of sharing"
-        answer = Text(f"No trend is told: that needs {needed}.")
+        needed = f"{BOOTSTRAP_FROM} configurations with {BINS} values of λ under one way of sharing"
+        answer = Text(f"No trend is estimated: that needs {needed}.")
     figure = trade_figure.trade(tables)
     blocks: list[Block] = [answer, figure]
     if found:
@@ -38,19 +38,19 @@ def weight(tables: Tables) -> Section:
 
 
 def _answer(found: list[Trend], tables: Tables) -> str:
-    """Which way each goal goes with λ, under each way of sharing."""
+    """The rank correlation of each goal with λ, for each way of sharing, in a sentence."""
     said = []
     for goal in tables.goals:
         ways = [t for t in found if t.goal == goal.name]
-        words = ", ".join(f"{text.signed(t.correlation, 2)} sharing {NAMED[t.sharing]}" for t in ways)
+        words = ", ".join(f"{text.signed(t.correlation, 2)} (shared: {NAMED[t.sharing]})" for t in ways)
         said.append(f"{goal.label} {words}")
-    return f"Rank correlation with λ over the configurations: {'; '.join(said)}."
+    return f"Rank correlation with λ over configurations: {'; '.join(said)}."
 
 
 def _trends(found: list[Trend], tables: Tables) -> Grid:
     """The correlations with their intervals."""
     labels = {goal.name: goal.label for goal in tables.goals}
-    columns = ("goal", "shared", "configurations", "rank correlation with λ", "95 % interval")
+    columns = ("objective", "shared", "configurations", "rank correlation with λ", "95 % interval")
     rows = [
         [
             labels[t.goal],
@@ -62,8 +62,8 @@ def _trends(found: list[Trend], tables: Tables) -> Grid:
         for t in found
     ]
     caption = (
-        f"How the goals go with λ on {tables.split}: Spearman's correlation over the configurations of this "
-        "search, with a bootstrap's interval over them; it describes them and is no effect of λ alone"
+        f"Spearman's correlation of the objectives with λ on {tables.split}, over the configurations of this "
+        "search, with a bootstrap interval over them. It describes this search, not the effect of λ alone"
     )
     return Grid(caption, columns, rows, numeric=frozenset(columns[2:]))
 

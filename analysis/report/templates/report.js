@@ -1,4 +1,4 @@
-// More of a figure's points on demand. The page says all of it without this script, too.
+// Tooltips of a figure's points. Without this script the page still contains all of their content.
 for (const data of document.querySelectorAll("script.spots")) {
   const spots = JSON.parse(data.textContent);
   const card = data.closest("figure").querySelector(".card");

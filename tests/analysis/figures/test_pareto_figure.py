@@ -152,8 +152,8 @@ def test_far_points_leave_the_frame_readable_and_are_counted(study):
     low, high = drawing.figure.axes[0].get_xlim()
     assert 0.7 < low < 0.80
     assert 0.871 < high < 1.0
-    assert "Beyond the frame: 2 points, 1 of them on the front." in drawing.caption
-    assert "3 points non-dominated among the 5 evaluated" in drawing.caption
+    assert "Outside the frame: 2 points, 1 of them on the front." in drawing.caption
+    assert "The front has 3 of 5 evaluated points" in drawing.caption
 
 
 def test_where_nothing_beats_the_reference_all_few_points_are_in_the_frame(study):
@@ -161,7 +161,7 @@ def test_where_nothing_beats_the_reference_all_few_points_are_in_the_frame(study
     drawing = pareto(Tables.load(study(*points_of(values))))
     (x0, x1), (y0, y1) = drawing.figure.axes[0].get_xlim(), drawing.figure.axes[0].get_ylim()
     assert all(x0 < mse < x1 and y0 < mrr < y1 for mrr, mse in [*values, (0.274, 0.871)])
-    assert "Beyond" not in drawing.caption
+    assert "Outside" not in drawing.caption
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_where_nothing_beats_the_reference_all_few_points_are_in_the_frame(study
 def test_few_or_equal_points_still_make_a_figure(study, values):
     drawing = pareto(Tables.load(study(*points_of(values))))
     ElementTree.fromstring(drawing.svg())
-    assert f"among the {len(values)} evaluated" in drawing.caption
+    assert f" of {len(values)} evaluated point" in drawing.caption
 
 
 def test_objectives_that_both_grow_are_drawn_too(study):

@@ -162,4 +162,4 @@ def test_every_setting_of_a_grid_is_judged_and_p_pays_for_their_number(four_cell
     for one, two, before in zip(*both, alone, strict=True):
         assert one.p == two.p > before.p
     answer = claims(Tables.load(folder)).blocks[0].text
-    assert answer.startswith("Of 2 settings claim 3.a holds in 2; claim 3.b holds in 2")
+    assert answer.startswith("In 2 settings: claim 3.a holds in 2; claim 3.b holds in 2")

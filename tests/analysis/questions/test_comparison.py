@@ -180,9 +180,9 @@ def test_studies_without_a_point_say_so(several, study, tmp_path):
     folders = [shutil.copytree(study([], [], name=name, spec=SPEC), tmp_path / name) for name in "ab"]
     said = read_several(folders).markdown()
     assert "No study has a front yet." in said
-    assert "Not every study has a trial that is over yet." in said
+    assert "Not every study has a trial that has ended." in said
 
 
 def test_studies_that_repeat_a_seed_are_warned_of(several):
     said = read_several([several("a", seed=1), several("b", seed=1)]).markdown()
-    assert "No replicates, for they repeat a seed of their group: b." in said
+    assert "Not replicates, since they repeat a seed of their group: b." in said

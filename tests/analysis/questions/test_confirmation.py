@@ -131,7 +131,7 @@ def test_the_page_says_what_stays_what_moved_and_against_what(confirmed):
     moved = {t: (mrr + 0.02, mse + 0.01) for t, (mrr, mse) in SEARCH.items()}
     words = said(confirmed(moved))
     assert "Trained again with 5 fresh seeds, 3 of 4 points are non-dominated on test by the means." in words
-    assert "noise of the seeds: 3 non-dominated, 1 dominated, 0 too near" in words
+    assert "noise of the seeds: 3 non-dominated, 1 dominated, 0 undecided" in words
     assert "The test set was opened 2025-02-03T04:05:06+00:00, once." in words
     assert "MRR (first hit) got better by +0.020 [+0.018, +0.022] and MSE got worse by +0.010" in words
     assert "The trivial models moved by +0.016 in MRR (first hit) and +0.019 in MSE" in words
@@ -150,14 +150,14 @@ def test_a_split_without_validation_says_so(confirmed):
     data = {"source": "ml-100k", "split": "ps1", "sha256": "0", "users": 1, "items": 1, "train": 1,
             "validation": 0, "test": 1, "has_validation": False, "warnings": []}  # fmt: skip
     words = said(confirmed(SEARCH, data=data, split="test"))
-    assert "no validation part: the points were chosen on the test set" in words
+    assert "no validation part: the points were selected on the test set" in words
     assert "From the search to test" in words
     assert "trivial models moved" not in words
 
 
 def test_one_seed_has_no_interval(confirmed):
     words = said(confirmed(SEARCH, seeds=1))
-    assert "One seed gives no interval and decides nothing." in words
+    assert "One seed gives no interval, so no point is decided." in words
     assert "none from one seed" in words
     assert "∞" not in words
 
@@ -185,11 +185,11 @@ def test_what_was_found_after_the_test_set_was_opened_is_not_confirmed(confirmed
     manifest = json.loads(path.read_text())
     manifest["confirmation"]["found_later"] = 2
     path.write_text(json.dumps(manifest))
-    assert "found after the test set was opened, which is once a study. A study under another" in said(folder)
+    assert "found after the test set was opened. A study opens it once." in said(folder)
 
 
 def test_a_study_not_confirmed_names_the_command(search):
-    assert "Not confirmed yet: study confirm made-up" in said(search)
+    assert "Not confirmed yet. Run study confirm made-up" in said(search)
 
 
 def test_an_opened_test_set_without_values_is_said(search):

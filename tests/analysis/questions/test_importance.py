@@ -97,7 +97,7 @@ def test_stopped_trials_count_and_all_are_compared_at_equal_epochs(candidates):
     assert epochs == 2
     pd.testing.assert_frame_equal(best, early[["mrr", "mse"]], check_names=False)
     said = " ".join(getattr(block, "text", "") for block in matters(tables).blocks)
-    assert "30 of them were stopped early" in said
+    assert "(30 stopped early)" in said
 
 
 @pytest.mark.parametrize(("candidates", "expected"), [("every", 0.5), ("last", 0.2)])
@@ -131,14 +131,14 @@ def few(tables):
         (few, "needs 30 configurations or more within the searched range, not 29"),
     ],
 )
-def test_why_it_cannot_be_told_is_said(change, why):
+def test_section_gives_the_reason_without_importance(change, why):
     tables = search(np.random.default_rng(4), 80, 0.3)
     change(tables)
     with pytest.raises(AnalysisError) as error:
         importance(tables)
     assert why in str(error.value)
     (block,) = matters(tables).blocks
-    assert block.text == f"What matters is not told: {error.value}."
+    assert block.text == f"Importance is not estimated: {error.value}."
 
 
 def test_configurations_that_are_all_alike_are_too_few():
@@ -148,9 +148,9 @@ def test_configurations_that_are_all_alike_are_too_few():
         importance(tables)
 
 
-def test_a_fit_that_foretells_little_is_not_to_be_read():
+def test_poor_fit_is_reported_instead_of_shares():
     tables = search(np.random.default_rng(5), 60, 20.0)
     found = importance(tables)
     assert not any(each.readable for each in found)
     said = [getattr(block, "text", "") for block in matters(tables).blocks]
-    assert said[:2] == ["MRR (first hit): not to be read.", "MSE: not to be read."]
+    assert said[:2] == ["MRR (first hit): the fit is too poor.", "MSE: the fit is too poor."]

@@ -60,7 +60,7 @@ def test_the_section_says_what_the_growth_gives(study):
     half, end = grown["epochs"].iloc[-1] / 2, grown["hypervolume"].iloc[-1]
     before = grown.loc[grown["epochs"] <= half, "hypervolume"].iloc[-1]
     assert made.numbers["at_half"] == pytest.approx(before / end)
-    assert f"gave {text.percent(before / end)} of the final hypervolume, {end:.5f}" in made.blocks[0].text
+    assert f"reached {text.percent(before / end)} of the final hypervolume, {end:.5f}" in made.blocks[0].text
 
 
 def test_the_data_name_the_trials_that_raised_the_hypervolume(study):
@@ -79,7 +79,7 @@ def test_the_data_name_the_trials_that_raised_the_hypervolume(study):
 
 @pytest.mark.parametrize(
     ("trials", "said"),
-    [(0, "No trial has ended"), (2, "2 trials show no trend"), (20, "of the final hypervolume")],
+    [(0, "No trial has ended"), (2, "2 trials are too few for a trend"), (20, "of the final hypervolume")],
 )  # fmt: skip
 def test_what_is_said_of_it(study, trials, said):
     if trials:

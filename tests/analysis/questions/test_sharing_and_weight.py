@@ -122,7 +122,7 @@ def test_medians_follow_the_weight():
 def test_one_weight_is_no_trade(study):
     folder = study([{"trial": 0}], [{"trial": 0, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}])
     (block,) = weight(Tables.load(folder)).blocks
-    assert block.text == "λ is not compared: where tables are shared the study has 1 value of it."
+    assert block.text == "λ is not compared: where tables are shared, the study has 1 value of λ."
 
 
 @pytest.mark.parametrize(("count", "joined"), [(3, False), (20, True)])

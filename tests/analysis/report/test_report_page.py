@@ -145,7 +145,7 @@ def test_the_words_of_every_figure_follow_the_page_in_the_dark(search):
 def test_text_and_tables_say_the_same_numbers(unchanged_search, tree):
     tables = Tables.load(unchanged_search)
     said = words(tree)
-    assert f"{len(tables.front)} points non-dominated among the 36 evaluated (12 configurations)" in said
+    assert f"The front has {len(tables.front)} of 36 evaluated points (12 configurations)" in said
     assert (
         f"Hypervolume {tables.hypervolume:.5f} against the reference (MRR (first hit) 0.274, MSE 0.871)"
         in said
@@ -217,13 +217,13 @@ def test_no_trial_at_all(study):
     assert "No trial has been recorded" in said
     assert "There is no point to compare." in said
     assert "No trial has begun." in said
-    assert "ran to its end" not in said
+    assert "Every trial completed" not in said
 
 
-def test_a_trial_that_runs_has_not_run_to_its_end(study):
+def test_running_trial_is_listed_as_not_completed(study):
     said = words(page(study([{"trial": 0, "state": "running", "reason": None}], []))[1])
-    assert "Trials that have not run to their end" in said
-    assert "Every trial ran to its end" not in said
+    assert "Trials that did not complete" in said
+    assert "Every trial completed" not in said
 
 
 def test_a_reason_is_shown_whole(study):
@@ -278,7 +278,7 @@ def test_a_manifest_without_stages_gives_no_rate(study):
         [{"trial": 0}], [], member_epochs=351, wall_s=96.0, test_opened="2025-02-03T04:05:06+00:00"
     )
     said = words(page(folder)[1])
-    assert "351 member-epochs of the search, the time of the confirmation included" in said
+    assert "351 member-epochs of the search, including the time of the confirmation" in said
     assert "per second" not in said
 
 
@@ -292,7 +292,7 @@ def test_all_failed(study):
 def test_one_point(study):
     measured = [{"trial": 0, "replicate": 0, "epoch": 7, "mrr": 0.3, "mse": 0.8}]
     said = words(page(study([{"trial": 0}], measured))[1])
-    assert "1 point non-dominated among the 1 evaluated (1 configuration)" in said
+    assert "The front has 1 of 1 evaluated point (1 configuration)" in said
     assert "Yes: 1 of 1 point" in said
 
 
@@ -312,7 +312,7 @@ def test_stopped_trials_are_listed_with_their_reasons(search):
     trials.to_parquet(path)
     said = words(page(search)[1])
     assert "rung 1 epochs: rank 3 of 9, places 3" in said
-    assert "2 of 12 trials stopped before the end of training." in said
+    assert "2 of 12 trials stopped before their last epoch." in said
     assert "stopped rung 1 epochs: rank 3–4 of 9, places 3 2 1 2" in said
     assert "completed trained to its end 10 3 30" in said
 
@@ -326,7 +326,7 @@ def test_what_stopping_left_untrained_is_counted_in_member_epochs(search):
     manifest = json.loads((search / "manifest.json").read_text()) | {"member_epochs": 68}
     (search / "manifest.json").write_text(json.dumps(manifest))
     said = words(page(search)[1])
-    assert "Full training of all takes 72 member-epochs; 94 % of that was spent." in said
+    assert "Training all trials fully takes 72 member-epochs; 94 % of that was spent." in said
 
 
 def test_an_opened_test_set_is_said(search):
