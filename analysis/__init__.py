@@ -1,1 +1,1 @@
-"""What a study means: fronts, figures and reports, from tables alone."""
+"""Analysis of studies: fronts, figures and reports, from exported tables alone."""

@@ -1,7 +1,7 @@
-"""How near fronts come to the best known, and what several runs of one search attain; smaller is better.
+"""Distances of fronts to the best known, and attainment surfaces of several runs; smaller is better.
 
-The other adapter on moocore, beside `front`: NaN and infinity are refused, and no directions are taken
-(law 6). Distances are in the losses' own units, so losses that differ in unit are to be scaled first.
+An adapter for moocore like `front`: it refuses NaN and infinity, and takes no directions (law 6). Distances
+are in the losses' own units; scale losses of different units first.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from analysis.objective import AnalysisError, Floats
 
 
 def pooled(fronts: Sequence[ArrayLike]) -> Floats:
-    """The rows (k, m) of all fronts (n_i, m) together that none dominates, each once, by first loss.
+    """The distinct non-dominated rows (k, m) of all fronts (n_i, m) together, by first loss.
 
     AnalysisError on NaN or infinity, no front, or fronts of different m.
 
@@ -29,7 +29,7 @@ def pooled(fronts: Sequence[ArrayLike]) -> Floats:
 
 
 def scaled(losses: ArrayLike, target: ArrayLike, reference: ArrayLike) -> Floats:
-    """Losses (n, m) as shares: 0 the best of target (k, m) in that objective, 1 the reference (m,).
+    """Losses (n, m) as shares: 0 at the best of target (k, m) in that objective, 1 at the reference (m,).
 
     AnalysisError on NaN or infinity, or a reference that is not worse than the best of the target.
 
@@ -45,10 +45,10 @@ def scaled(losses: ArrayLike, target: ArrayLike, reference: ArrayLike) -> Floats
 
 
 def epsilon(losses: ArrayLike, target: ArrayLike) -> float:
-    """How much every loss of losses (n, m) must fall before each row of target (k, m) is weakly dominated.
+    """Additive ε: the amount by which losses (n, m) must fall to weakly dominate each row of target (k, m).
 
-    Negative where they may even rise, infinite where there are no rows. AnalysisError on NaN or infinity, or
-    an empty target. Source: the additive ε indicator, Zitzler et al. 2003 (doi 10.1109/TEVC.2003.810758).
+    Negative if they may rise, infinite without rows. AnalysisError on NaN or infinity, or an empty target.
+    Source: Zitzler et al. 2003 (doi 10.1109/TEVC.2003.810758).
 
     >>> epsilon([[1, 4], [3, 3]], [[1, 4], [2, 2]])
     1.0
@@ -60,8 +60,8 @@ def epsilon(losses: ArrayLike, target: ArrayLike) -> float:
 def igd_plus(losses: ArrayLike, target: ArrayLike) -> float:
     """Mean distance from each row of target (k, m) to the region that losses (n, m) dominate.
 
-    0 where all of the target is weakly dominated, infinite where there are no rows. AnalysisError on NaN or
-    infinity, or an empty target. Source: Ishibuchi et al. 2015 (doi 10.1007/978-3-319-15892-1_8).
+    0 if all of the target is weakly dominated, infinite without rows. AnalysisError on NaN or infinity, or an
+    empty target. Source: Ishibuchi et al. 2015 (doi 10.1007/978-3-319-15892-1_8).
 
     >>> igd_plus([[1, 4], [3, 3]], [[1, 4], [2, 3]])
     0.5
@@ -71,12 +71,12 @@ def igd_plus(losses: ArrayLike, target: ArrayLike) -> float:
 
 
 def surface(fronts: Sequence[ArrayLike], runs: int) -> Floats:
-    """Corners (k, m), by first loss, of what at least `runs` of the fronts (n_i, m), m 2 or 3, attain.
+    """Corners (k, m), by first loss, of the region that at least `runs` of the fronts (n_i, m) attain.
 
-    A front attains what one of its rows weakly dominates, so one without rows attains nothing; the surface
-    has no corners where too few attain anything. 1 gives the best case, half of them the median, all the
-    worst. AnalysisError on NaN or infinity, fronts of different m, or `runs` that are none or more than
-    there are. Source: Grunert da Fonseca et al. 2001 (doi 10.1007/3-540-44719-9_15).
+    m is 2 or 3. A front attains all that one of its rows weakly dominates; without rows it attains nothing.
+    If fewer than `runs` fronts have rows there are no corners. 1 gives the best case, half of the fronts the
+    median, all the worst. AnalysisError on NaN or infinity, fronts of different m, or `runs` below 1 or above
+    the number of fronts. Source: Grunert da Fonseca et al. 2001 (doi 10.1007/3-540-44719-9_15).
 
     >>> surface([[[1, 3]], [[2, 2]], [[3, 1]]], 2)
     array([[2., 3.],
@@ -84,7 +84,7 @@ def surface(fronts: Sequence[ArrayLike], runs: int) -> Floats:
     """
     alike = _alike(fronts)
     if not 1 <= runs <= len(alike):
-        raise AnalysisError(f"a surface is that of 1 to {len(alike)} runs; not of {runs}")
+        raise AnalysisError(f"a surface needs 1 to {len(alike)} runs; not {runs}")
     filled = [points for points in alike if len(points)]
     if runs > len(filled):
         return np.empty((0, alike[0].shape[1]))
@@ -104,7 +104,7 @@ def _alike(fronts: Sequence[ArrayLike]) -> list[Floats]:
 
 
 def _pair(losses: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
-    """Losses and what they are held against, as finite floats of one width."""
+    """Losses and target as finite floats of one width."""
     points, goals = _alike([losses, target])
     if not len(goals):
         raise AnalysisError("the target has no rows; pool fronts that have some")

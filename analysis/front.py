@@ -1,6 +1,6 @@
-"""Fronts and hypervolumes of losses (n, m), smaller is better: an adapter on moocore.
+"""Fronts and hypervolumes of losses (n, m), smaller is better: an adapter for moocore.
 
-Every function refuses NaN and infinity, which moocore lets pass, and takes no directions (law 6).
+Every function refuses NaN and infinity, which moocore accepts, and takes no directions (law 6).
 """
 
 from typing import cast
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.objective import AnalysisError, Floats
 
 STRAIGHT = 1e-9
-"""A front that bulges by less than this share of its range is straight: what is left is rounding."""
+"""A front that bulges by less than this share of its range is straight up to rounding."""
 
 
 def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
@@ -30,8 +30,8 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
 
 
 def ranks(losses: ArrayLike) -> NDArray[np.int64]:
-    """Non-dominated rank (n,) of the rows of losses (n, m): 0 for those that no row dominates, 1 for those
-    that only such rows dominate, and so on; equal rows have equal ranks.
+    """Non-dominated rank (n,) of the rows of losses (n, m): 0 for non-dominated rows, 1 for rows that only
+    those dominate, and so on; equal rows have equal ranks.
 
     AnalysisError on NaN or infinity.
 
@@ -59,7 +59,7 @@ def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
 
 
 def contributions(losses: ArrayLike, reference: ArrayLike) -> Floats:
-    """What the hypervolume of losses (n, m) would lose without each row (n,); 0 for each of equal rows.
+    """Hypervolume (n,) that losses (n, m) would lose without each row; 0 for each of equal rows.
 
     AnalysisError on NaN or infinity.
 
@@ -75,10 +75,10 @@ def contributions(losses: ArrayLike, reference: ArrayLike) -> Floats:
 
 
 def box(losses: ArrayLike, reference: ArrayLike) -> Floats:
-    """Volume (n,) of the box that each row of losses (n, m) spans to reference (m,), alone; signed.
+    """Single-point hypervolume (n,) of each row of losses (n, m) with reference (m,); negative outside it.
 
-    Outside the reference it is minus the sum of what each objective lacks, as a share of |reference| (as it
-    is where the reference is 0). So it never falls when a loss does: it orders points as a search needs it.
+    Outside the reference it is minus the sum of the objectives' excess, as a share of |reference| (as it is
+    if the reference is 0). So it never falls when a loss falls, and a search can order points by it.
     AnalysisError on NaN or infinity.
 
     >>> box([[1, 2], [3, 1], [4, 6]], [3, 3]).round(3)
@@ -94,8 +94,8 @@ def box(losses: ArrayLike, reference: ArrayLike) -> Floats:
 def subset(losses: ArrayLike, reference: ArrayLike, count: int) -> NDArray[np.intp]:
     """Indices (k,) of the `count` rows of losses (n, 2) with the largest joint hypervolume, by first loss.
 
-    Fewer where fewer are to be had: a row that another dominates, or that is not below the reference in both
-    objectives, adds nothing and is never chosen, and of equal rows only the first may be.
+    Fewer if fewer add to it: a dominated row, or one that is not below the reference in both objectives, is
+    never chosen, and of equal rows only the first may be.
     AnalysisError on NaN or infinity, more than two objectives, or a count below 1.
     Source: Bringmann, Friedrich & Klitzke 2014 (GECCO); Kuhn et al. 2016: exact, by dynamic programming over
     the sorted front, O(n² count) as written here.
@@ -105,7 +105,7 @@ def subset(losses: ArrayLike, reference: ArrayLike, count: int) -> NDArray[np.in
     """
     points, corner = finite(losses), fitting(losses, reference)
     if points.shape[1] != 2:
-        raise AnalysisError(f"the best subset is known for 2 objectives; not for {points.shape[1]}")
+        raise AnalysisError(f"the best subset needs 2 objectives; not {points.shape[1]}")
     if count < 1:
         raise AnalysisError(f"a subset needs a count of 1 or more; not {count}")
     first = np.unique(points, axis=0, return_index=True)[1]
@@ -115,11 +115,10 @@ def subset(losses: ArrayLike, reference: ArrayLike, count: int) -> NDArray[np.in
 
 
 def spread(losses: ArrayLike, count: int, *, first: ArrayLike | None = None) -> NDArray[np.intp]:
-    """Indices (k,) of `count` rows of losses (n, m) that lie far from one another; the two ends by the first
-    loss are always among them.
+    """Indices (k,) of `count` rows of losses (n, m) far from one another, the two ends by first loss first.
 
     The row farthest from the chosen ones comes next; each loss is scaled by its range. Rows of the mask
-    `first` (n,) come before all others. Returns fewer indices where fewer rows are distinct.
+    `first` (n,) come before all others. Returns fewer indices if fewer rows are distinct.
     AnalysisError on NaN or infinity, or a count below 2. Gonzalez 1985, doi 10.1016/0304-3975(85)90224-5.
 
     >>> spread([[0, 8], [1, 7], [2, 6], [4, 4], [7, 1], [8, 0]], 3)
@@ -151,9 +150,9 @@ def spread(losses: ArrayLike, count: int, *, first: ArrayLike | None = None) -> 
 
 
 def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.bool_]:
-    """Mask (n,) of the rows of losses (n, m) that, better by `noise` (m,), no row of chosen (k, m) dominates.
+    """Mask (n,) of the rows of losses (n, m) that, improved by noise (m,), no row of chosen (k, m) dominates.
 
-    What equals a chosen row is in the mask, and everything is where nothing was chosen.
+    Rows equal to a chosen row are in the mask; with no chosen row, all are.
     AnalysisError on NaN or infinity, or negative noise.
 
     >>> near([[1, 2], [2, 2.2], [2.5, 2.5]], [[1, 2], [2, 1]], [0.3, 0.3])
@@ -169,12 +168,12 @@ def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.b
 
 
 def knee(losses: ArrayLike) -> int | None:
-    """Row of losses (n, 2) where the front bulges most towards the better, or None where it does not.
+    """Row of losses (n, 2) at the knee of the front, where it bulges most; None without a knee.
 
     That is the non-dominated row farthest below the straight line between the front's two ends, each loss
-    measured as a share of its range over the front; the first of equals. A front that is one point, however
-    often, has its knee there; two points, a straight front and one that bends the other way have none.
-    AnalysisError on NaN or infinity, or where there are not two losses. Das 1999, doi 10.1007/BF01195985.
+    measured as a share of its range over the front; the first of equals. A front of one distinct point has
+    its knee there; two points, a straight front and one that bends the other way have none.
+    AnalysisError on NaN or infinity, or without exactly two losses. Das 1999, doi 10.1007/BF01195985.
 
     >>> knee([[0, 4], [1, 1], [3, 0.5], [4, 0]])
     1
@@ -183,7 +182,7 @@ def knee(losses: ArrayLike) -> int | None:
     """
     points = finite(losses)
     if points.shape[1] != 2:
-        raise AnalysisError(f"a knee is that of two losses; not of {points.shape[1]}")
+        raise AnalysisError(f"a knee needs two losses; not {points.shape[1]}")
     rows = np.flatnonzero(non_dominated(points))
     front = points[rows]
     if not len(rows):
@@ -196,10 +195,10 @@ def knee(losses: ArrayLike) -> int | None:
 
 
 def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:
-    """Positions, ascending, of the `count` boxes to the reference with the largest union, all where fewer.
+    """Positions, ascending, of the `count` boxes to the reference with the largest union; all if fewer.
 
-    Boxes are sorted by falling width, so heights rise. best[i] is the largest area of as many boxes as have
-    been chosen so far, the last of them i; one more, j, adds what it stands out above i.
+    Boxes are sorted by falling width, so heights rise. best[i] is the largest area of the number of boxes
+    chosen so far that ends with box i; a further box j adds its area above box i.
     """
     size = min(count, len(widths))
     best, came_from = widths * heights, np.zeros((size, len(widths)), dtype=np.intp)
@@ -217,7 +216,7 @@ def _best(widths: Floats, heights: Floats, count: int) -> NDArray[np.intp]:
 
 
 def finite(losses: ArrayLike) -> Floats:
-    """Losses as finite floats (n, m). AnalysisError where they are not."""
+    """Losses as floats (n, m). AnalysisError if they are not finite or have another shape."""
     points = np.asarray(losses, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] == 0:
         raise AnalysisError(f"losses must have shape (n, m), one row a point; not {points.shape}")
@@ -230,7 +229,7 @@ def finite(losses: ArrayLike) -> Floats:
 
 
 def fitting(losses: ArrayLike, values: ArrayLike, *, what: str = "the reference point") -> Floats:
-    """One finite float for each column of the losses (m,). AnalysisError where there is not."""
+    """Values as finite floats (m,), one for each column of the losses; else AnalysisError."""
     corner = np.asarray(values, dtype=np.float64)
     columns = np.shape(losses)[-1]
     if corner.shape != (columns,):

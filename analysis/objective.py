@@ -1,4 +1,4 @@
-"""What is optimised: names, labels, units and, said once and only here, directions."""
+"""The objectives: names, labels, units and directions. Directions are defined only here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 WHOLE = 2.0**53
-"""From here on a float has no fractional part: it is written with an exponent."""
+"""From this value on a float has no fractional part and is written with an exponent."""
 
 
 class AnalysisError(ValueError):
-    """Something the user can mend: the message says what was given, what is allowed, and where."""
+    """A usage error: the message says what was given, what is allowed, and where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A metric that a study optimises: how it is called, its unit, which way is better, decimals shown."""
+    """A metric that a study optimises: its name, label, unit, direction and number of decimals."""
 
     name: str
     label: str
@@ -28,7 +28,7 @@ class Objective:
 
     @property
     def sign(self) -> int:
-        """−1 where larger is better, else 1: a value times its sign is a loss, and back."""
+        """−1 if larger is better, else 1: value × sign is the loss, loss × sign the value."""
         return -1 if self.larger_is_better else 1
 
 
@@ -43,7 +43,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def written(value: float, decimals: int = 4) -> str:
-    """`value` with `decimals` decimals; a large value with an exponent.
+    """Text of `value` with `decimals` decimals; of a large value with an exponent.
 
     >>> written(0.31274), written(-2.5e37)
     ('0.3127', '-2.5000e+37')
@@ -52,9 +52,9 @@ def written(value: float, decimals: int = 4) -> str:
 
 
 def objectives(names: Sequence[str]) -> tuple[Objective, ...]:
-    """The objectives called `names`, in that order.
+    """The objectives with these names, in that order.
 
-    AnalysisError where a name is unknown, named twice, or there are none.
+    AnalysisError if a name is unknown or repeated, or there are none.
 
     >>> [objective.label for objective in objectives(["mrr", "mse"])]
     ['MRR (first hit)', 'MSE']
@@ -64,14 +64,14 @@ def objectives(names: Sequence[str]) -> tuple[Objective, ...]:
         if name not in OBJECTIVES:
             raise AnalysisError(f"objectives: {name!r} is not known; {allowed}")
     if not names or len(set(names)) < len(names):
-        raise AnalysisError(f"objectives: {list(names)} will not do; {allowed}")
+        raise AnalysisError(f"objectives: {list(names)} is empty or repeats a name; {allowed}")
     return tuple(OBJECTIVES[name] for name in names)
 
 
 def to_losses(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
     """Losses (n, m) of `values` (n, m) or, for one point, (m,): smaller is better from here on.
 
-    AnalysisError where the columns are not as many as the objectives.
+    AnalysisError if the number of columns is not that of the objectives.
 
     >>> to_losses([[0.3, 0.9]], [OBJECTIVES["mrr"], OBJECTIVES["mse"]])
     array([[-0.3,  0.9]])
@@ -83,5 +83,5 @@ def to_losses(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
 
 
 def from_losses(losses: ArrayLike, objectives: Sequence[Objective]) -> Floats:
-    """The values (n, m) whose losses these are: the inverse of `to_losses`, exact to the bit."""
+    """The values (n, m) of losses (n, m): the inverse of `to_losses`, exact to the bit."""
     return to_losses(losses, objectives)

@@ -1,4 +1,4 @@
-"""Paired comparisons: how large an effect is, how sure one can be, and over what it was measured."""
+"""Paired comparisons: effect sizes, intervals, p-values, and the bootstrap."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from scipy.special import stdtr, stdtrit
 from analysis.objective import AnalysisError, Floats
 
 LEVEL = 0.05
-"""How often what is said may be wrong."""
+"""Significance level: the allowed share of wrong statements."""
 
 EXPLORATORY_BELOW = 6
-"""Pairs: with fewer no two-sided sign-flip test can reach p < 0.05 (with 5 its smallest p is 0.0625)."""
+"""Pairs: with fewer, no two-sided sign-flip test can reach p < 0.05 (with 5 its smallest p is 0.0625)."""
 
 FLIPS = 16
-"""Pairs up to which all 2^n sign flips are counted; beyond, as many are drawn."""
+"""Most pairs for which all 2^n sign flips are counted; for more pairs, as many flips are drawn."""
 
 BOOTSTRAP_FROM = 30
-"""Rows: of fewer the bootstrap's interval covers too little (for a mean of 5 values 83 %, not 95 %)."""
+"""Rows: with fewer, the bootstrap interval covers too little (for a mean of 5 values 83 %, not 95 %)."""
 
 DRAWS, FEWEST, MOST_ROWS = 2000, 200, 10_000_000
-"""Bootstrap samples; fewer, but not below so few, where together they would have more than so many rows."""
+"""Bootstrap samples; fewer, but at least `FEWEST`, if they would have more than `MOST_ROWS` rows in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence and what it rests on: a mean difference, its 95 % interval, p, pairs, and the scope."""
+    """A sentence and its evidence: a mean difference, its 95 % interval, p, pairs, and the scope."""
 
     sentence: str
     effect: float
@@ -41,23 +41,23 @@ class Finding:
 
     @property
     def exploratory(self) -> bool:
-        """Too few pairs for a test to decide."""
+        """True with too few pairs for a test to decide."""
         return self.n < EXPLORATORY_BELOW
 
     @property
     def direction(self) -> int:
-        """1 or −1 where the whole interval lies above or below 0, else 0."""
+        """1 or −1 if the whole interval lies above or below 0, else 0."""
         return int(self.low > 0) - int(self.high < 0)
 
 
 def paired(first: ArrayLike, second: ArrayLike, *, sentence: str, scope: str) -> Finding:
     """Mean of first − second over pairs (n,), its t interval and exact sign-flip p.
 
-    One pair has an infinite interval. AnalysisError where the pairs do not match, are none, or not finite.
+    One pair has an infinite interval. AnalysisError if the pairs do not match, are empty, or not finite.
     """
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.ndim != 1 or one.shape != two.shape or not len(one):
-        raise AnalysisError(f"pairs need two equal lists, not empty; not shapes {one.shape} and {two.shape}")
+        raise AnalysisError(f"pairs need two lists of equal length, not empty; got {one.shape}, {two.shape}")
     differences = one - two
     if not np.isfinite(differences).all():
         raise AnalysisError("pairs must be finite numbers")
@@ -69,7 +69,7 @@ def paired(first: ArrayLike, second: ArrayLike, *, sentence: str, scope: str) ->
 def t_half_width(values: Floats, *, confidence: float = 0.95, predict: bool = False) -> float:
     """Half the width of Student's interval for the mean of values (n,); infinite for n = 1.
 
-    With `predict`, of the interval for one further value (Hahn & Meeker 1991, section 4.2).
+    With `predict`, half the width of the interval for one further value (Hahn & Meeker 1991, section 4.2).
     """
     n = len(values)
     if n < 2:
@@ -95,7 +95,7 @@ def above(differences: Floats) -> float:
 def sign_flip_p(differences: Floats) -> float:
     """Two-sided p of paired differences (n,) under free signs (Fisher's randomisation test).
 
-    Exact over all 2^n flips up to n = 16; beyond over 2^16 fixed random ones, the observed one counted in.
+    Exact over all 2^n flips up to n = 16; for larger n, over 2^16 fixed random flips, with the observed one.
     """
     n = len(differences)
     sums = np.abs(_signs(n) @ differences)
@@ -105,7 +105,7 @@ def sign_flip_p(differences: Floats) -> float:
 
 @lru_cache(maxsize=4)
 def _signs(n: int) -> Floats:
-    """Sign flips (k, n) of n pairs, the unchanged ones among them."""
+    """Sign flips (k, n) of n pairs, with the one that changes no sign."""
     if n <= FLIPS:
         flips = np.arange(2**n)[:, None] >> np.arange(n) & 1
     else:
@@ -115,30 +115,30 @@ def _signs(n: int) -> Floats:
 
 
 def bootstrap(rows: ArrayLike, statistic: Callable[[Floats], float]) -> tuple[float, float]:
-    """Ends of the 95 % percentile interval of a statistic of rows (n, …) that are alike: users, or trials.
+    """Ends of the 95 % percentile interval of a statistic of exchangeable rows (n, …): users, or trials.
 
-    Rows are drawn again with replacement, the same draws every time. For seeds, which are few, see
-    `t_half_width`. AnalysisError below 30 rows, on NaN or infinity, or where the statistic is not finite.
+    Rows are drawn with replacement, with the same draws every time. For seeds, which are few, see
+    `t_half_width`. AnalysisError below 30 rows, on NaN or infinity, or if the statistic is not finite.
     Source: Efron 1979 (doi 10.1214/aos/1176344552).
     """
     values = np.asarray(rows, dtype=np.float64)
     if values.ndim == 0 or len(values) < BOOTSTRAP_FROM or not np.isfinite(values).all():
         raise AnalysisError(
-            f"a bootstrap needs {BOOTSTRAP_FROM} rows or more, all finite; not {values.shape}"
+            f"a bootstrap needs {BOOTSTRAP_FROM} rows or more, all finite; got shape {values.shape}"
         )
     n, rng = len(values), np.random.default_rng(0)
     draws = min(DRAWS, max(FEWEST, MOST_ROWS // n))
     statistics = np.array([statistic(values[rng.integers(0, n, size=n)]) for _ in range(draws)])
     if not np.isfinite(statistics).all():
-        raise AnalysisError("a bootstrap needs a statistic that is finite whatever rows are drawn")
+        raise AnalysisError("a bootstrap needs a statistic that is finite for all drawn rows")
     low, high = np.quantile(statistics, (0.025, 0.975))
     return float(low), float(high)
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """The p-values (k,) of a family of tests, adjusted: those up to α reject, all rightly but in α of cases.
+    """Adjusted p-values (k,) of a family of tests: rejecting those up to α errs in at most α of families.
 
-    AnalysisError where one is not within 0 and 1. Source: Holm 1979 (Scandinavian Journal of Statistics 6).
+    AnalysisError if one is not within 0 and 1. Source: Holm 1979 (Scandinavian Journal of Statistics 6).
 
     >>> holm([0.01, 0.04, 0.03])
     array([0.03, 0.06, 0.06])

@@ -1,4 +1,4 @@
-"""A study as its tables and its manifest say it is: all that the analysis ever reads."""
+"""A study's exported tables and manifest, checked. The analysis reads nothing else."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ LOSSES = ("ranking_loss", "rating_loss", "joint_loss")
 SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
 
 TRIVIAL = {"popularity": "popularity", "bias": "bias model"}
-"""The trivial models by their name in the manifest, and as they are called."""
+"""The trivial models: name in the manifest → name in the report."""
 
 KEYS = (
     "schema", "name", "fingerprint", "version", "objectives", "spec", "data", "trivial", "reference", "split",
@@ -52,17 +52,18 @@ NUMBERS = {
 }
 TIMES = {"trials": ("started", "finished")}
 OPTIONAL = ("confirmed", "users")
-"""Tables whose file is not there before a study has that stage behind it: empty then."""
+"""Tables without a file before that stage of a study; they are empty then."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """A study's manifest and tables, checked. `trials` has a row a trial, `points` one for each trial and
-    epoch (means over replicates), `measurements` one for each trial, replicate and epoch. `confirmed` has a
-    row for each point, named by its trial and epoch, and each fresh seed it was trained with again, with the
-    metrics on the test set; it is empty before anything was confirmed. `users` has the same user by user, for
-    those with test items: reciprocal rank of the first hit, the mean of all hits', and squared error summed
-    over that many ratings.
+    """A study's manifest and tables, checked.
+
+    `trials` has a row per trial, `points` per trial and epoch (means over replicates), `measurements` per
+    trial, replicate and epoch. `confirmed` has a row per confirmed point (trial and epoch) and fresh seed,
+    with the metrics on the test set; it is empty before a confirmation. `users` has the same for each user
+    with test items: reciprocal rank of the first hit, mean reciprocal rank of all hits, squared error summed
+    over the ratings, and their number.
     """
 
     manifest: Mapping[str, Any]
@@ -74,7 +75,7 @@ class Tables:
 
     @classmethod
     def load(cls, folder: Path) -> "Tables":
-        """The study in `folder`; AnalysisError where a file, a key or a column is missing or unfit."""
+        """Read the study in `folder`; AnalysisError if a file, a key or a column is missing or invalid."""
         manifest = _manifest(folder / "manifest.json")
         tables = {name: _table(folder / "tables" / f"{name}.parquet", name) for name in NUMBERS}
         strange = sorted(set(tables["trials"]["sharing"].dropna()) - set(SHARINGS))
@@ -92,7 +93,7 @@ class Tables:
 
     @cached_property
     def goals(self) -> tuple[Objective, Objective]:
-        """The study's two objectives; the one to be drawn upwards, where larger is better, first."""
+        """The study's two objectives, first the one with larger is better, which figures draw upwards."""
         first, second = sorted(objectives(self.manifest["objectives"]), key=lambda goal: goal.sign)
         return first, second
 
@@ -108,8 +109,8 @@ class Tables:
 
     @cached_property
     def evaluated(self) -> pd.DataFrame:
-        """The candidates: points a model can be had at, with their trial's values and `stands`, which marks
-        the point that the trial stands for. Points whose objectives are not finite are not among them.
+        """The candidates with finite objectives, their trial's values, and `stands`: True for the point that
+        represents the trial.
         """
         finite = np.isfinite(self.points[self.names].to_numpy()).all(axis=1)
         values = ["trial", "weight", "sharing", *self.configured]
@@ -121,7 +122,7 @@ class Tables:
 
     @cached_property
     def front(self) -> pd.DataFrame:
-        """The rows of `evaluated` that none of them dominates, the best in the first of `goals` first."""
+        """The non-dominated rows of `evaluated`, the best in the first of `goals` first."""
         rows = self.evaluated[self.evaluated["front"]]
         return rows.iloc[np.lexsort(self.losses(rows).T[::-1])]
 
@@ -138,21 +139,21 @@ class Tables:
 
     @cached_property
     def varying(self) -> list[str]:
-        """Those of `configured` that have more than one value."""
+        """The columns of `configured` with more than one value."""
         return [name for name in self.configured if self.trials[name].nunique() > 1]
 
     def losses(self, points: pd.DataFrame) -> Floats:
-        """The losses (n, 2) of some of the points, in the order of `goals`."""
+        """The losses (n, 2) of points, in the order of `goals`."""
         return to_losses(points[self.names].to_numpy(dtype=np.float64), self.goals)
 
     def beats_reference(self, points: pd.DataFrame) -> "pd.Series[bool]":
-        """Whether each point is better than the reference in both objectives."""
+        """Mask of the points that are better than the reference in both objectives."""
         better = (self.losses(points) < to_losses(self.reference, self.goals)).all(axis=1)
         return pd.Series(better, index=points.index)
 
     @cached_property
     def hypervolume(self) -> float:
-        """Of the front, against the reference, in the product of the objectives' units."""
+        """The hypervolume of the front against the reference, in the product of the objectives' units."""
         return hypervolume(self.losses(self.front), to_losses(self.reference, self.goals))
 
 
@@ -179,18 +180,18 @@ def _manifest(path: Path) -> Mapping[str, Any]:
 
 
 def _finite(value: object) -> bool:
-    """Whether a value of the manifest is a number that is finite."""
+    """True if a value of the manifest is a finite number."""
     return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
 def _has(manifest: Mapping[str, Any], key: str) -> bool:
-    """Whether a key, or with a dot one within another, is there."""
+    """True if the manifest has a key, or with a dot a key within another."""
     outer, _, inner = key.partition(".")
     return outer in manifest and (not inner or inner in manifest[outer])
 
 
 def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
-    """AnalysisError where a confirmed row names no point, stands there twice, or is not of the test set."""
+    """Raise AnalysisError if a confirmed row has no point, is repeated, or is not of the test set."""
     path, keys = "tables/confirmed.parquet", ["trial", "epoch"]
     strange = confirmed.loc[confirmed["split"] != "test", "split"]
     if len(strange):
@@ -208,7 +209,7 @@ def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
 
 
 def _check_confirmation(path: Path, manifest: Mapping[str, Any]) -> None:
-    """AnalysisError where the manifest does not say what was confirmed, or not against what."""
+    """Raise AnalysisError if the manifest lacks the confirmation's points, replicates or reference."""
     said = manifest["confirmation"] or {}
     missing = [key for key in ("replicates", "points", "reference") if key not in said]
     missing += [name for name in manifest["objectives"] if not _finite(said.get("reference", {}).get(name))]
@@ -217,7 +218,7 @@ def _check_confirmation(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _table(path: Path, name: str) -> pd.DataFrame:
-    """One table with all its columns, each of its kind; more columns are kept as they are."""
+    """One table with all its columns, converted to their types; other columns stay as they are."""
     needed = [c for kinds in (WORDS, FLAGS, NUMBERS, TIMES) for c in kinds.get(name, ())]
     try:
         table = pd.read_parquet(path)

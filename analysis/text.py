@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them: the same in sentences, tables and figures."""
+"""Format numbers for readers, in the same way in sentences, tables and figures."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -8,20 +8,20 @@ from typing import Self
 from analysis.objective import written
 
 NOTHING = "–"
-"""Shown where there is no number."""
+"""Shown for a missing number."""
 
 UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that neither XML nor HTML may hold."""
+"""Characters that neither XML nor HTML may contain."""
 
 NUMERAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
-"""A number within a text that is not part of a word."""
+"""A number in a text that is not part of a word."""
 
 Raw = float | Mapping[str, float]
-"""What is behind a number as shown: itself in full, or its parts by name, as in mean and sd."""
+"""The full value of a formatted number, or its parts by name, such as mean and sd."""
 
 
 class Number(str):
-    """A number as a reader sees it, and in `raw` as it is.
+    """A formatted number, with its full value in `raw`.
 
     >>> Number("0.313", 0.31274), Number("0.313", 0.31274).raw
     ('0.313', 0.31274)
@@ -31,18 +31,18 @@ class Number(str):
     raw: Raw
 
     def __new__(cls, shown: str, raw: Raw) -> Self:
-        """The text, with the value behind it."""
+        """Make the text `shown` with its value."""
         made = super().__new__(cls, shown)
         made.raw = raw
         return made
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, Raw]]:
-        """What a copy is made from."""
+        """The class and arguments of a copy."""
         return type(self), (str(self), self.raw)
 
 
 def fixed(value: float, decimals: int = 3) -> Number:
-    """`value` with `decimals` decimals and a true minus sign; a dash where it is NaN.
+    """`value` with `decimals` decimals and a true minus sign; a dash for NaN.
 
     >>> fixed(0.3127), fixed(-0.0041), fixed(float("nan")), fixed(2.5e37)
     ('0.313', '−0.004', '–', '2.500e+37')
@@ -65,7 +65,7 @@ def signed(value: float, decimals: int = 3) -> Number:
 
 
 def spread(mean: float, sd: float, decimals: int = 3) -> Number:
-    """Mean ± standard deviation, with as many more decimals as the deviation needs to show a digit.
+    """Mean ± standard deviation, with at least the decimals that show a digit of the deviation.
 
     >>> spread(0.3127, 0.0042), spread(0.9072, 0.0003), spread(0.3127, float("nan"))
     ('0.313 ± 0.004', '0.9072 ± 0.0003', '0.313')
@@ -78,7 +78,7 @@ def spread(mean: float, sd: float, decimals: int = 3) -> Number:
 
 
 def estimate(mean: float, half: float, decimals: int = 3) -> Number:
-    """Mean and interval, `half` to both sides, with as many more decimals as `half` needs to show a digit.
+    """Mean and interval, `half` to both sides, with at least the decimals that show a digit of `half`.
 
     >>> estimate(0.3127, 0.0044), estimate(0.9072, 0.0003), estimate(0.3127, float("inf"))
     ('0.313 [0.308, 0.317]', '0.9072 [0.9069, 0.9075]', '0.313')
@@ -101,7 +101,7 @@ def interval(low: float, high: float, decimals: int = 3) -> Number:
 
 
 def weight(value: float) -> Number:
-    """λ with two significant digits of its distance to the nearer of 0 and 1; a dash where it is NaN.
+    """λ with two significant digits of its distance to the nearer of 0 and 1; a dash for NaN.
 
     >>> weight(0.5), weight(0.99), weight(0.99312), weight(0.0042)
     ('0.50', '0.99', '0.9931', '0.0042')
@@ -124,7 +124,7 @@ def p_value(value: float) -> Number:
 
 
 def volume(value: float) -> Number:
-    """A hypervolume, in the product of the objectives' units, with five decimals wherever it is said.
+    """A hypervolume, in the product of the objectives' units, with five decimals everywhere.
 
     >>> volume(0.00427), volume(5.676e-05)
     ('0.00427', '0.00006')
@@ -143,7 +143,7 @@ def percent(share: float) -> Number:
 
 
 def whole(value: float) -> Number:
-    """A whole number as a name: a trial, an epoch; a dash where it is NaN.
+    """A whole number that is a name, such as a trial or an epoch; a dash for NaN.
 
     >>> whole(37.0), whole(100000), whole(float("nan"))
     ('37', '100000', '–')
@@ -152,7 +152,7 @@ def whole(value: float) -> Number:
 
 
 def duration(seconds: float) -> Number:
-    """A time span in the two units that matter.
+    """A time span in its two largest units.
 
     >>> duration(3.24), duration(200), duration(7260)
     ('3.2 s', '3 min 20 s', '2 h 1 min')
@@ -177,7 +177,7 @@ def count(number: int, noun: str) -> str:
 
 
 def general(value: object) -> str:
-    """A configuration's value as short as it is exact enough: four significant digits for a float.
+    """A configuration's value in short form: four significant digits for a float.
 
     >>> general(0.00123456), general("full"), general(32), general(None), general(0.0)
     ('0.001235', 'full', '32', '–', '0')
@@ -190,7 +190,7 @@ def general(value: object) -> str:
 
 
 def pattern(said: str) -> tuple[str, ...]:
-    """The words of a reason between its numbers: those after its first colon, or all without a colon.
+    """The words of a reason between its numbers, which are searched after its first colon, if it has one.
 
     >>> pattern("rung 27 epochs: rank 4 of 5"), pattern("trained its 81 epochs")
     (('rung 27 epochs: rank ', ' of ', ''), ('trained its ', ' epochs'))
@@ -215,7 +215,7 @@ def merged(reasons: Collection[str]) -> str:
 
 
 def pair(names: Sequence[str]) -> str:
-    """What a search varied, as it is called: one value, or two together.
+    """The name of a searched value, or of a pair, for readers.
 
     >>> pair(["learning_rate"]), pair(["weight", "sharing"])
     ('learning rate', 'λ × sharing')
@@ -224,7 +224,7 @@ def pair(names: Sequence[str]) -> str:
 
 
 def printable(said: str) -> str:
-    r"""Text without the characters that a page may not hold.
+    r"""Text without the characters that a page may not contain.
 
     >>> printable("a\x1bb")
     'a\ufffdb'
@@ -233,17 +233,17 @@ def printable(said: str) -> str:
 
 
 def spans(said: str) -> list[tuple[str, bool]]:
-    """The parts of a text and, for each, whether it is code: what stands between two backticks.
+    """The parts of a text, each with True if it is code: text between two backticks.
 
     >>> spans("Not yet: `study confirm x`.")
     [('Not yet: ', False), ('study confirm x', True), ('.', False)]
     """
     parts = said.split("`")
-    if len(parts) % 2 == 0:  # a backtick without its other half is one of the words
+    if len(parts) % 2 == 0:  # a single backtick is text
         parts[-2:] = ["`".join(parts[-2:])]
     return [(part, i % 2 == 1) for i, part in enumerate(parts) if part]
 
 
 def _enough(width: float, decimals: int) -> int:
-    """Decimals that show a digit of a width."""
+    """The number of decimals, `decimals` or more, that shows a digit of `width`."""
     return max(decimals, min(8, -floor(log10(width)))) if width > 0 else decimals

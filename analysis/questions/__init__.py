@@ -1,1 +1,1 @@
-"""One question of the report a file: what the tables say of it."""
+"""The computations behind the report: one file for each question."""

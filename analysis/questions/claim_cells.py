@@ -21,7 +21,7 @@ class Cell(NamedTuple):
     weight: float
 
     def __str__(self) -> str:
-        """As it is named in sentences."""
+        """The cell in words."""
         return f"{'shared' if self.sharing == 'both' else 'separate'}, λ = {text.weight(self.weight)}"
 
 
@@ -30,12 +30,12 @@ SEPARATE_99, SEPARATE_50 = Cell("none", 0.99), Cell("none", 0.5)
 CELLS = (SHARED_99, SHARED_50, SEPARATE_50, SEPARATE_99)
 
 FEWEST = 3
-"""Trials that make the four cells at least: one that shares nothing may stand for both of its cells."""
+"""Fewest trials for four cells: one that shares nothing may stand for both separate cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The four cells after the same epochs: for each a table of losses and metrics, a row a replicate."""
+    """The four cells after the same epochs: for each a table of losses and metrics, a row per replicate."""
 
     table: Mapping[Cell, pd.DataFrame]
     ranking: str
@@ -44,20 +44,20 @@ class Cells:
 
     @property
     def pairs(self) -> int:
-        """The replicates that all four have."""
+        """The number of replicates that all four have."""
         return len(self.table[SHARED_99])
 
     def values(self, cell: Cell, name: str) -> Floats:
-        """A loss or metric of a cell, a value a replicate."""
+        """A loss or metric of a cell: a value per replicate."""
         return self.table[cell][name].to_numpy(dtype=float)
 
 
 @dataclass(frozen=True, slots=True)
 class Four:
-    """Four trials that make the cells, equal in every other value and in the epochs they ended with.
+    """Four trials that form the cells, equal in every other value and in their last epoch.
 
-    `setting` names the values that they share and other fours of the study do not; `measured` has a table of
-    losses and metrics by epoch and replicate for each.
+    `setting` names the values that differ from other fours of the study; `measured` has for each cell a table
+    of losses and metrics by epoch and replicate.
     """
 
     measured: Mapping[Cell, pd.DataFrame]
@@ -68,12 +68,12 @@ class Four:
 
     @property
     def lengths(self) -> list[int]:
-        """Epochs at which all four were measured, with a replicate that all have."""
+        """Epochs at which all four were measured in a common replicate."""
         common = set.intersection(*(set(table.index) for table in self.measured.values()))
         return sorted({int(epoch) for epoch, _ in common})
 
     def at(self, epochs: int) -> Cells:
-        """The cells after so many epochs, at the replicates that all of them have."""
+        """The cells after `epochs` epochs, with the replicates that all of them have."""
         tables = {cell: _after(table, epochs) for cell, table in self.measured.items()}
         common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
         scope = f"{self.split}, after {text.count(epochs, 'epoch')}, {self.setting or 'all else equal'}"
@@ -86,10 +86,10 @@ class Four:
 
 
 def fours(tables: Tables) -> list[Four]:
-    """Every four completed trials that make the cells, all else equal: most replicates, then earliest, first.
+    """Every four completed trials that form the cells, all else equal: most replicates first, then earliest.
 
-    A configuration that shares nothing and names no λ stands for both of its cells: λ changes nothing there
-    under Adam. Of equal configurations the earliest counts.
+    A configuration that shares nothing and has no λ stands for both separate cells: under Adam, λ has no
+    effect there. Of equal configurations the earliest counts.
     """
     done = tables.trials[tables.trials["state"] == "completed"].sort_values("trial")
     ranking = next((name for name in tables.manifest["objectives"] if name != "mse"), "mrr")
@@ -115,7 +115,7 @@ def _setting(values: "pd.Series[Any]") -> str:
 
 
 def _fits(trials: pd.DataFrame, cell: Cell) -> NDArray[np.bool_]:
-    """Which of the trials (n,) are of a cell."""
+    """Mask (n,) of the trials that belong to a cell."""
     weight = trials["weight"].to_numpy(dtype=np.float64)
     named = np.isclose(weight, cell.weight, rtol=1e-6, atol=0.0)
     free = np.isnan(weight) & (cell.sharing == "none")
@@ -124,9 +124,9 @@ def _fits(trials: pd.DataFrame, cell: Cell) -> NDArray[np.bool_]:
 
 
 def _measured(measurements: pd.DataFrame, trial: float, cell: Cell) -> pd.DataFrame:
-    """Losses and metrics of a trial by epoch and replicate, where all are finite.
+    """Losses and metrics of a trial by epoch and replicate; rows that are not finite are left out.
 
-    The joint loss is formed with the cell's own λ, which its trial need not have named.
+    The joint loss uses the cell's λ, since its trial may have none.
     """
     rows = measurements[measurements["trial"] == trial].set_index(["epoch", "replicate"])
     table = rows[[*LOSSES, *METRICS]]
@@ -136,6 +136,6 @@ def _measured(measurements: pd.DataFrame, trial: float, cell: Cell) -> pd.DataFr
 
 
 def _after(measured: pd.DataFrame, epochs: int) -> pd.DataFrame:
-    """The rows after so many epochs, by replicate."""
+    """The rows at an epoch, by replicate."""
     rows = measured[measured.index.get_level_values("epoch") == epochs]
     return rows.droplevel("epoch")

@@ -1,10 +1,10 @@
-"""The three claims on sharing and λ (3.a, 3.b, 3.c), judged on a study that holds the four cells.
+"""The three claims on sharing and λ (3.a, 3.b, 3.c), judged on a study with the four cells.
 
-Claims: the multi-task recommender exercise of CS330 / XCS330 (MovieLens-100K, full batch, last of 200
-epochs). A claim is a conjunction. It holds where the 95 % interval of every part lies on the claimed side (an
-intersection-union test, Berger 1982, so the parts need no correction), and does not hold where one lies on
-the other (any may, so p counts as many times). Over the family of claims that a study is asked, p is adjusted
-as Holm does; what then stays above 5 % is undecided. So in 95 % of studies no verdict at all is wrong.
+Source: the multi-task recommender exercise of CS330 / XCS330 (MovieLens-100K, full batch, last of 200
+epochs). A claim is a conjunction. It holds if the 95 % interval of every part lies on the claimed side (an
+intersection-union test, Berger 1982, so the parts need no correction). It does not hold if one interval lies
+on the other side (any part may do so, hence p times the number of parts). p is adjusted (Holm) over all
+claims of a study; above 5 % a claim is undecided. So in 95 % of studies no verdict at all is wrong.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,15 +28,15 @@ LABELS = {
 }
 
 LENGTHS = 40
-"""Lengths of training at which claims are judged at most, spread over those measured."""
+"""Most lengths of training at which claims are judged, spread over those measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is claimed, the metrics and findings it rests on with the sign each must have, and what they show.
+    """A claim, with its metrics, findings, the sign that each must have, and the result of the test.
 
-    `leaning` is 1 where the findings speak for the claim, else −1, and `p` how easily chance alone makes them
-    speak so: two-sided, adjusted for the family of claims.
+    `leaning` is 1 if the findings favour the claim, else −1; `p` is two-sided and adjusted for the family of
+    claims.
     """
 
     name: str
@@ -49,33 +49,33 @@ class Claim:
 
     @property
     def verdict(self) -> Verdict:
-        """Holds, does not hold, or undecided (see the module)."""
+        """The verdict: holds, does not hold, or undecided (see the module)."""
         if self.p > LEVEL:
             return "undecided"
         return "holds" if self.leaning > 0 else "does not hold"
 
     @property
     def exploratory(self) -> bool:
-        """Too few pairs for a test to decide."""
+        """True with too few pairs for a test to decide."""
         return any(finding.exploratory for finding in self.findings)
 
 
 def judge(several: Sequence[Cells]) -> list[tuple[Claim, ...]]:
-    """The claims 3.a, 3.b and 3.c on each of several four cells, which make one family together."""
+    """The claims 3.a, 3.b and 3.c for each of `several`; together they are one family of tests."""
     judged = [_claims(cells) for cells in several]
     adjusted = iter(holm([claim.p for claims in judged for claim in claims]))
     return [tuple(replace(claim, p=float(next(adjusted))) for claim in claims) for claims in judged]
 
 
 def by_length(four: Four) -> list[tuple[int, tuple[Claim, ...]]]:
-    """Epochs, rising to the last, and the claims after so many: each length is a family of its own."""
+    """Epochs, rising to the last, and the claims at each; each length is a family of its own."""
     lengths = [epochs for epochs in four.lengths if epochs <= four.epochs]
     some = sorted({lengths[round(i)] for i in np.linspace(0, len(lengths) - 1, min(LENGTHS, len(lengths)))})
     return [(epochs, judge([four.at(epochs)])[0]) for epochs in some]
 
 
 def runs(verdicts: Iterable[tuple[int, Verdict]]) -> list[tuple[int, int, Verdict]]:
-    """First and last epochs of each stretch in which the verdict stays the same.
+    """First epoch, last epoch and verdict of each stretch with the same verdict.
 
     >>> runs([(10, "undecided"), (20, "holds"), (30, "holds")])
     [(10, 10, 'undecided'), (20, 30, 'holds')]
@@ -90,7 +90,7 @@ def runs(verdicts: Iterable[tuple[int, Verdict]]) -> list[tuple[int, int, Verdic
 
 
 def _claims(cells: Cells) -> tuple[Claim, ...]:
-    """The three claims from differences paired by replicate, p not yet adjusted for their number."""
+    """The three claims from differences paired by replicate, with p not yet adjusted for their number."""
     ranking = LABELS[cells.ranking]
     return (
         _claim(
@@ -104,7 +104,7 @@ def _claims(cells: Cells) -> tuple[Claim, ...]:
         _claim(
             cells,
             "3.b",
-            f"At λ = 0.5 neither: the shared model's ranking loss stays higher, and its {ranking} lower.",
+            f"Nor at λ = 0.5: the shared model's ranking loss stays higher, and its {ranking} lower.",
             (SHARED_50, SEPARATE_50),
             {"ranking_loss": 1, cells.ranking: -1},
         ),
@@ -119,7 +119,7 @@ def _claims(cells: Cells) -> tuple[Claim, ...]:
 
 
 def _claim(cells: Cells, name: str, statement: str, two: tuple[Cell, Cell], signs: dict[str, int]) -> Claim:
-    """A claim on the differences between two cells, in losses and metrics with the sign each must have."""
+    """A claim on the differences between two cells; `signs` maps losses and metrics to the claimed sign."""
     differences = [sign * (cells.values(two[0], n) - cells.values(two[1], n)) for n, sign in signs.items()]
     against = min(1.0, len(signs) * min(above(-difference) for difference in differences))
     for_ = max(above(difference) for difference in differences)

@@ -1,7 +1,7 @@
-"""Several studies of one question on one page: what they reach together, and each of them beside it.
+"""Comparison of several studies of one question: the pooled front, and each study's share in it.
 
-They must agree in objectives, data, split and reference; all else may differ. Those that differ in nothing
-but the seed of the search are replicates of one search: a group.
+The studies must agree in objectives, data, split and reference. Studies that differ only in the seed of the
+search are replicates of one search and form a group.
 """
 
 import json
@@ -24,15 +24,15 @@ from analysis.stats import Finding, paired
 from analysis.tables import Tables
 
 APART = ("name", "runtime", "storage", "confirm")
-"""Parts of a specification that make no other search."""
+"""Sections and keys of a specification that do not change the search."""
 
 SAID = 3
-"""Differences that name a group; of more the first."""
+"""Most differences in the name of a group."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Studies, by their place, that differ in the search's seed alone; the name tells them from others."""
+    """Studies, by position, that differ only in the search's seed; the name says how other groups differ."""
 
     name: str
     places: tuple[int, ...]
@@ -40,24 +40,24 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Studies that may be compared, each in the order given."""
+    """Comparable studies, in the order given."""
 
     studies: tuple[Tables, ...]
     groups: tuple[Group, ...]
 
     @property
     def names(self) -> list[str]:
-        """The studies' names."""
+        """The names of the studies."""
         return [str(study.manifest["name"]) for study in self.studies]
 
     @property
     def goals(self) -> tuple[Objective, Objective]:
-        """The objectives of all."""
+        """The common objectives."""
         return self.studies[0].goals
 
     @property
     def reference(self) -> Floats:
-        """Losses (2,) of the reference of all."""
+        """Losses (2,) of the common reference."""
         return to_losses(self.studies[0].reference, self.goals)
 
     @cached_property
@@ -72,22 +72,22 @@ class Comparison:
 
     @cached_property
     def grown(self) -> list[pd.DataFrame]:
-        """How each study's hypervolume grew."""
+        """The hypervolume history of each study."""
         return [growth(study) for study in self.studies]
 
     @cached_property
     def budget(self) -> float:
-        """The epochs that every study has spent at least."""
+        """The largest number of epochs that every study has spent."""
         return min((float(grown["epochs"].max()) for grown in self.grown if len(grown)), default=0.0)
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """A row a study: what it adds to the pooled front, and how near it comes.
+        """A row per study: its contribution to the pooled front, and its distance from it.
 
-        `points` of the pooled front are its own (equal ones count for each), `alone` is the hypervolume that
-        the pooled front would lose without it, `at_budget` its hypervolume at the epochs that all have spent.
-        ε and IGD+ are to the part of the pooled front that beats the reference, in shares of the way from the
-        best known to the reference; NaN where no study beats it.
+        `points` counts points of the pooled front that it found (equal ones count for each study), `alone` is
+        the hypervolume that the pooled front would lose without it, `at_budget` its hypervolume at the epochs
+        that all have spent. ε and IGD+ are distances to the part of the pooled front that beats the
+        reference, as shares of the way from the best known to the reference; NaN if no study beats it.
         """
         best = self.pooled[(self.pooled < self.reference).all(axis=1)]
         rows = []
@@ -116,13 +116,13 @@ class Comparison:
 
     @cached_property
     def hypervolume(self) -> float:
-        """Of the pooled front."""
+        """The hypervolume of the pooled front."""
         return hypervolume(self.pooled, self.reference)
 
     def surfaces(self, group: Group) -> dict[str, Floats]:
-        """Corners (k, 2) of what some study of a group attains, what half of them do, and what all do.
+        """Corners (k, 2) of a group's attainment surfaces, by name.
 
-        "best", "median" and "worst"; of fewer than three there is no median.
+        "best" is attained by at least one study, "median" by half of three or more, "worst" by all.
         """
         fronts = [self.fronts[place] for place in group.places]
         runs = {"best": 1, "median": (len(fronts) + 1) // 2, "worst": len(fronts)}
@@ -130,9 +130,9 @@ class Comparison:
         return {name: surface(fronts, count) for name, count in some.items()}
 
     def spread(self, group: Group) -> Floats:
-        """Epochs and quartiles of hypervolume over a group (n, 4): epochs, low, median, high.
+        """Quartiles of hypervolume over a group (n, 4): epochs, low, median, high.
 
-        As far as every one of its studies went.
+        Ends at the largest number of epochs that all of its studies have spent.
         """
         grown = [self.grown[place] for place in group.places]
         ends = [float(rows["epochs"].max()) if len(rows) else 0.0 for rows in grown]
@@ -142,10 +142,7 @@ class Comparison:
         return np.column_stack([epochs, *np.quantile(volumes, (0.25, 0.5, 0.75), axis=0)])
 
     def differences(self) -> list[Finding]:
-        """Between every two groups the difference in hypervolume at equal epochs, paired by seed.
-
-        Groups without a seed in common are not paired.
-        """
+        """Differences in hypervolume at equal epochs, paired by seed, of groups with a common seed."""
         return list(self._differences())
 
     def _differences(self) -> Iterator[Finding]:
@@ -165,13 +162,13 @@ class Comparison:
 
 
 def compare(studies: Sequence[Tables]) -> Comparison:
-    """The comparison of two studies or more.
+    """The comparison of two or more studies.
 
-    AnalysisError, which names both, where one is given twice or where two differ in what must agree.
+    AnalysisError, which names both, if a study is given twice or two studies are not comparable.
     """
     first, names = studies[0], [study.manifest["name"] for study in studies]
     if len(studies) < 2 or len(set(names)) < len(names):
-        raise AnalysisError(f"studies {', '.join(names)}: give two or more, each once")
+        raise AnalysisError(f"studies {', '.join(names)}: give two or more different studies")
     for other in studies[1:]:
         for what, one, two in _must_agree(first, other):
             if not _same(one, two):
@@ -184,7 +181,7 @@ def compare(studies: Sequence[Tables]) -> Comparison:
 
 
 def _must_agree(one: Tables, two: Tables) -> Iterator[tuple[str, object, object]]:
-    """What two studies must agree in, by name, as each has it."""
+    """Pairs of values that must be equal in two studies, each with its name."""
     yield "objectives", ", ".join(one.names), ", ".join(two.names)
     for key in ("source", "split", "sha256"):
         yield f"data.{key}", one.manifest["data"][key], two.manifest["data"][key]
@@ -196,14 +193,14 @@ def _must_agree(one: Tables, two: Tables) -> Iterator[tuple[str, object, object]
 
 
 def _same(one: object, two: object) -> bool:
-    """Whether two values are equal; floats but for rounding."""
+    """True if two values are equal; floats may differ by rounding."""
     if isinstance(one, float) and isinstance(two, float):
         return isclose(one, two, rel_tol=1e-9)
     return one == two
 
 
 def _groups(studies: Sequence[Tables]) -> tuple[Group, ...]:
-    """The studies by their specification without the seed, named by what differs between them."""
+    """The studies grouped by their specification without the seed, and named by the differences."""
     specs = [_question(study) for study in studies]
     by_spec: dict[str, list[int]] = {}
     for place, spec in enumerate(specs):
@@ -218,7 +215,7 @@ def _groups(studies: Sequence[Tables]) -> tuple[Group, ...]:
 
 
 def _called(studies: Sequence[Tables], places: Sequence[int], apart: str) -> str:
-    """A group of one by its study, and one of several by what tells it apart."""
+    """The name of a group: of a single study its name, else the values that differ."""
     first = str(studies[places[0]].manifest["name"])
     if len(places) == 1:
         return first
@@ -226,7 +223,7 @@ def _called(studies: Sequence[Tables], places: Sequence[int], apart: str) -> str
 
 
 def _named(spec: Mapping[str, Any], apart: Sequence[str]) -> str:
-    """A group by its values of what differs."""
+    """The values of the keys that differ between groups, in words."""
     said = [f"{key.rpartition('.')[2].replace('_', ' ')} {_short(spec.get(key))}" for key in apart[:SAID]]
     return ", ".join(said) + (" …" if len(apart) > SAID else "")
 
@@ -241,7 +238,7 @@ def _short(value: object) -> str:
 
 
 def _question(study: Tables) -> dict[str, Any]:
-    """What a study asks, key by key: its specification but for its name, its seed and where it runs."""
+    """The specification by key, without the study's name, seed, runtime, storage and confirmation."""
     spec = _flat(study.manifest["spec"])
     return {k: v for k, v in spec.items() if k.partition(".")[0] not in APART and k != "search.seed"}
 
@@ -252,7 +249,7 @@ def _seed(study: Tables) -> int:
 
 
 def _flat(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A specification's values by part and name, as in train.epochs."""
+    """A specification's values by section and key, such as train.epochs."""
     made: dict[str, Any] = {}
     for part, values in spec.items():
         if isinstance(values, Mapping):

@@ -1,7 +1,7 @@
-"""What the confirmed points are worth on the test set: values, what stays non-dominated, what moved.
+"""The confirmed points on the test set: values, non-dominated points, and shifts from the search.
 
 The fresh seeds are common to all points, so points are compared by their differences within a seed. The seed
-is the unit of replication: no interval here speaks of other users or other ratings.
+is the unit of replication: except in `intervals`, no interval covers other users or other ratings.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,15 +20,15 @@ from analysis.stats import LEVEL, Finding, bootstrap, paired, t_half_width
 from analysis.tables import Tables
 
 USERS_FROM = 200
-"""Users that an interval needs: of 100, some with one rating and some with many, one for the MSE covers in
-less than 93 % of cases (measured as in tests/analysis/questions/test_calibration.py)."""
+"""Users that an interval needs: with 100 users, some with one rating and some with many, the interval for the
+MSE covers in less than 93 % of cases (measured as in tests/analysis/questions/test_calibration.py)."""
 
 STATISTICS: Mapping[str, tuple[tuple[str, ...], Callable[[Floats], float]]] = {
     "mrr": (("reciprocal_rank",), lambda rows: float(rows[:, 0].mean())),
     "mrr_all": (("reciprocal_rank_all",), lambda rows: float(rows[:, 0].mean())),
     "mse": (("squared_error", "ratings"), lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum())),
 }
-"""What each metric is made of, user by user, and how."""
+"""Metric → the columns of `users` that it needs, and its value from those rows."""
 
 Outcome = Literal["stays", "undecided", "dominated"]
 
@@ -39,10 +39,10 @@ Beats = Literal["yes", "unsure", "no"]
 class Confirmation:
     """Points of the search on the test set, the best mean in the first goal first.
 
-    `points` has a row for each: trial and epoch, configuration, the search's own values, and `seeds`, how
-    many there are. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,)
-    those of the trivial models. `shifts` says for each goal how far the means lie from the search's values,
-    over the points that have every seed; it is empty where none has.
+    `points` has a row for each: trial and epoch, configuration, the search's values, and `seeds`, their
+    number. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,) those of
+    the trivial models. `shifts` has for each goal the difference of the means from the search's values, over
+    the points with every seed; it is empty if there are none.
     """
 
     goals: tuple[Objective, Objective]
@@ -53,7 +53,7 @@ class Confirmation:
 
     @property
     def means(self) -> Floats:
-        """The goals (n, 2), means over the seeds."""
+        """Means (n, 2) of the goals over the seeds."""
         return np.array(np.nanmean(self.values, axis=1), dtype=np.float64)
 
     @property
@@ -63,12 +63,12 @@ class Confirmation:
 
     @property
     def non_dominated(self) -> NDArray[np.bool_]:
-        """Mask (n,) of the points whose means no other's dominate."""
+        """Mask (n,) of the points whose means are non-dominated."""
         return non_dominated(to_losses(self.means, self.goals))
 
     @property
     def times(self) -> NDArray[np.int64]:
-        """In how many of its seeds each point (n,) is non-dominated among the points that have the seed."""
+        """The number (n,) of seeds in which each point is non-dominated among the points with that seed."""
         times = np.zeros(len(self.points), dtype=np.int64)
         for values in self.values.swapaxes(0, 1):
             there = np.flatnonzero(np.isfinite(values).all(axis=1))
@@ -77,22 +77,22 @@ class Confirmation:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """What the seeds together show of each point (n,); see `outcomes`."""
+        """The outcome of each point (n,) over all seeds; see the function `outcomes`."""
         losses = to_losses(self.values.reshape(-1, len(self.goals)), self.goals)
         return outcomes(losses.reshape(self.values.shape))
 
     @property
     def beats_trivial(self) -> list[Beats]:
-        """Whether the intervals of each point (n,) lie on the better side of both trivial models."""
+        """For each point (n,): do its intervals lie on the better side of both trivial models?"""
         gains = to_losses(self.reference, self.goals) - to_losses(self.means, self.goals)
         low, high = (gains - self.halves).min(axis=1), (gains + self.halves).min(axis=1)
         return ["yes" if a > 0 else "no" if b < 0 else "unsure" for a, b in zip(low, high, strict=True)]
 
 
 def confirmation(tables: Tables) -> Confirmation | None:
-    """The confirmed points of a study; None where nothing was measured again.
+    """The confirmed points of a study; None if no point was measured again.
 
-    Seeds whose goals are not finite are left out, and so are points without any other.
+    Seeds whose goals are not finite are left out, and so are points with no other seeds.
     """
     rows = tables.confirmed[np.isfinite(tables.confirmed[tables.names].to_numpy()).all(axis=1)]
     if not len(rows):
@@ -116,13 +116,13 @@ def confirmation(tables: Tables) -> Confirmation | None:
 
 
 def outcomes(losses: Floats) -> list[Outcome]:
-    """Whether each point (n,) of losses (n, r, m), NaN where a replicate is missing, stays non-dominated.
+    """Outcome of each point (n,) of losses (n, r, m), NaN where a replicate is missing.
 
-    "stays": against every other point it is better in some objective; "dominated": some other point is
-    better in every objective; else "undecided". A point that equals it in every replicate is no other.
-    Either statement on a point is wrong in at most 5 % of cases: one-sided t tests of differences by
-    replicate, of which all must reject where all are needed (Berger 1982, intersection-union) and the least
-    p counts times their number where one is enough (Bonferroni).
+    "stays": it is better than every other point in some objective; "dominated": some other point is better
+    in every objective; else "undecided". Points that equal it in every replicate are not compared with it.
+    Either statement on a point is wrong in at most 5 % of cases. The tests are one-sided t tests of
+    differences by replicate. If all must reject, none needs a correction (Berger 1982, intersection-union);
+    if one is enough, the least p is multiplied by their number (Bonferroni).
     """
     n, _, m = losses.shape
     differences = losses[:, None] - losses[None]
@@ -137,7 +137,7 @@ def outcomes(losses: Floats) -> list[Outcome]:
 
 
 def _above(differences: Floats) -> Floats:
-    """One-sided p (n, n, m) that means of differences (n, n, r, m) are above 0; 1 below two replicates."""
+    """One-sided p (n, n, m) that means of differences (n, n, r, m) are above 0; 1 with < 2 replicates."""
     there = np.isfinite(differences)
     count = there.sum(axis=2)
     held, several = np.where(there, differences, 0.0), np.maximum(count, 2)
@@ -150,7 +150,7 @@ def _above(differences: Floats) -> Floats:
 
 
 def _shifts(tables: Tables, points: pd.DataFrame, values: Floats) -> tuple[Finding, ...]:
-    """How far test lies from the search, for each goal: the mean over points, seed by seed."""
+    """The differences between test and search for each goal: means over points, seed by seed."""
     whole = np.isfinite(values).all(axis=(1, 2))
     if not whole.any():
         return ()
@@ -169,10 +169,10 @@ def _shifts(tables: Tables, points: pd.DataFrame, values: Floats) -> tuple[Findi
 
 
 def intervals(tables: Tables, points: pd.DataFrame) -> dict[str, Floats]:
-    """By goal the ends (n, 2) of the 95 % interval over users of points, named by trial and epoch.
+    """For each goal, the ends (n, 2) of the points' 95 % intervals over users.
 
-    Each user counts with the mean over the seeds that the point was trained with, so the luck of the seed is
-    not in it. NaN where a point has fewer than 200 users.
+    Each user counts with the mean over the point's seeds, so the luck of the seed is not in the interval. NaN
+    where a point has fewer than 200 users.
     """
     columns = sorted({column for name in tables.names for column in STATISTICS[name][0]})
     by_user = tables.users.groupby(["trial", "epoch", "user"])[columns].mean()

@@ -1,4 +1,4 @@
-"""How the hypervolume of a search grew, trial by trial, with the epochs and the time that went into it."""
+"""The hypervolume history of a search: hypervolume, epochs and time, trial by trial."""
 
 import numpy as np
 import pandas as pd
@@ -9,10 +9,10 @@ from analysis.tables import Tables
 
 
 def growth(tables: Tables) -> pd.DataFrame:
-    """A row a trial that is over, as they ended: trial, trials, epochs, wall_s, hypervolume.
+    """A row per ended trial, in the order of their ends: trial, trials, epochs, wall_s, hypervolume.
 
-    `trials` and `epochs` (over all replicates) are sums up to and with the trial, `wall_s` is the time since
-    the first trial began, and `hypervolume` that of all candidates so far against the reference.
+    `trials` and `epochs` (over all replicates) are sums up to and including the trial, `wall_s` is the time
+    since the first trial began, and `hypervolume` that of all candidates so far against the reference.
     """
     done = tables.trials[tables.trials["state"].isin(("completed", "stopped", "failed"))]
     done = done.sort_values(["finished", "trial"], kind="stable")
@@ -30,14 +30,14 @@ def growth(tables: Tables) -> pd.DataFrame:
 
 
 def at_epochs(grown: pd.DataFrame, epochs: Floats) -> Floats:
-    """The hypervolume (n,) once so many epochs (n,) were spent, of the trials that were over by then."""
+    """The hypervolume (n,) of the trials that had ended when `epochs` (n,) were spent."""
     rows = np.searchsorted(grown["epochs"].to_numpy(), epochs * (1 + 1e-9), side="right")
     volumes: Floats = np.append(0.0, grown["hypervolume"].to_numpy(np.float64))[rows]
     return volumes
 
 
 def _volumes(tables: Tables, trials: Floats) -> Floats:
-    """The hypervolume (n,) after each of the trials; only what beats the reference can raise it."""
+    """The hypervolume (n,) after each of the trials; only points that beat the reference can raise it."""
     reference = to_losses(tables.reference, tables.goals)
     inside = tables.evaluated[tables.beats_reference(tables.evaluated)].sort_values("trial", kind="stable")
     losses, owners = tables.losses(inside), inside["trial"].to_numpy(np.float64)
@@ -54,6 +54,6 @@ def _volumes(tables: Tables, trials: Floats) -> Floats:
 
 
 def _adds(points: Floats, best: Floats) -> bool:
-    """Whether some point is not weakly dominated by any of the best."""
+    """True if some point is not weakly dominated by any of the best."""
     reached = np.all(best[None] <= points[:, None], axis=2)
     return not bool(np.all(np.any(reached, axis=1)))

@@ -1,10 +1,10 @@
-"""What matters: how much of an objective's variance over the searched range each value explains.
+"""Importance: the share of an objective's variance over the searched range that each value explains.
 
 A polynomial of the searched values is fitted to the configurations by least squares, in columns that are
-orthonormal over the range, so its variance falls apart into shares: of each value alone and of each pair
-(Sobol' indices, here those of Sudret 2008, doi 10.1016/j.ress.2007.04.002). What the polynomial does not
-explain, noise of the seed included, is a share of its own. How rich the polynomial is, the number of
-configurations decides, and where they lie; never their results, which would spoil the intervals.
+orthonormal over the range. So its variance is a sum of shares, of each value alone and of each pair
+(Sobol' indices, here those of Sudret 2008, doi 10.1016/j.ress.2007.04.002). The unexplained variance, which
+includes the noise of the seed, is a share of its own. The number of terms depends on the number and places
+of the configurations; never on their results, which would bias the intervals.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,29 +21,29 @@ from analysis.stats import BOOTSTRAP_FROM, DRAWS
 from analysis.tables import Tables
 
 DRAWN, FEWEST_DRAWS = 20_000_000, 200
-"""Residuals that a bootstrap draws in all, about, and its samples at least: of 100,000 configurations, whose
-intervals are narrow, 200 samples are enough."""
+"""Approximate number of residuals that a bootstrap draws in all, and its fewest samples: for 100,000
+configurations, whose intervals are narrow, 200 samples are enough."""
 
 READABLE = 0.5
-"""Share of the variance that the fit must foretell of configurations it has not seen, to be worth reading."""
+"""Share of the variance of left-out configurations that a fit must predict to be interpreted."""
 
 NOISE = 1 / 3
-"""The most of the residuals' variance that may show as variance over the range: noise taken for signal.
+"""Largest share of the residuals' variance that may appear as variance over the range, as false signal.
 
-With half, 60 configurations can carry curves that a third denies them. But 80 with as much noise as signal
-then get 21 terms instead of 13, foretell 25 % of what they have not seen instead of 36 %, and 0.62 comes
-out as not explained instead of 0.55, where 0.53 is true.
+With 1/2, 60 configurations could support curves that 1/3 denies them. But 80 configurations with as much
+noise as signal would get 21 terms instead of 13, predict 25 % of left-out configurations instead of 36 %, and
+estimate the unexplained share as 0.62 instead of 0.55 (the truth is 0.53).
 """
 
 HELD = 0.95
-"""The most that a fitted value may hang on its own configuration (leverage); then its residual is empty."""
+"""Largest leverage of a configuration on its own fitted value; near 1 the residual has no information."""
 
 Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How rich a polynomial is: the degree of values alone, that of pairs, and which pairs it has."""
+    """The size of a polynomial: degrees of single values and of pairs; all pairs, or only λ × sharing."""
 
     alone: int
     pairs: int
@@ -52,12 +52,12 @@ class Shape:
 
 SHAPES = (Shape(3, 3, all_pairs=True), Shape(2, 2, all_pairs=True), Shape(2, 2, all_pairs=False),
           Shape(1, 2, all_pairs=False))  # fmt: skip
-"""The richest first; λ with sharing is a pair of every one. A choice counts as of degree 1."""
+"""The largest first; every one has the pair of λ and sharing. A choice has degree 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a value, or a pair beyond its two values alone, explains of the variance: share, 95 % interval."""
+    """The share of the variance that a value, or a pair beyond its two values, explains; 95 % interval."""
 
     names: Key
     share: float
@@ -67,10 +67,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """The shares of an objective's variance, the largest first, and how good the fit is they are read from.
+    """The shares of an objective's variance, the largest first, and the quality of the fit.
 
-    `r2` is the share that it foretells of configurations left out one by one; `unexplained` is what it leaves
-    of those it has seen. `totals` has each value with all its pairs.
+    `r2` is the share that it predicts for configurations left out one by one; `unexplained` is the share of
+    the fitted configurations that it does not explain. `totals` has each value with all its pairs.
     """
 
     objective: Objective
@@ -83,16 +83,16 @@ class Importance:
 
     @property
     def readable(self) -> bool:
-        """Whether the fit is good enough to speak."""
+        """True if the fit is good enough to be interpreted."""
         return self.r2 >= READABLE
 
 
 def responses(tables: Tables) -> tuple[int, pd.DataFrame]:
-    """Epochs that every ended trial was trained for, and by trial the best of each objective within them.
+    """Epochs that every ended trial was trained for, and each trial's best value of each objective in them.
 
-    With candidates "last" it is the value after these epochs. So trials that a rule stopped are held against
-    the others at equal training, and none is left out for having been stopped. Trials with a value that is
-    not finite are left out; (0, nothing) where no trial has ended.
+    With candidates "last" it is the value after these epochs. So trials that a rule stopped are compared with
+    the others at equal training, and none is left out because it was stopped. Trials with a value that is not
+    finite are left out; (0, empty table) if no trial has ended.
     """
     ended = tables.trials.loc[tables.trials["state"].isin(("completed", "stopped")), "trial"]
     points = tables.points[tables.points["trial"].isin(ended)]
@@ -108,30 +108,30 @@ def responses(tables: Tables) -> tuple[int, pd.DataFrame]:
 
 
 def importance(tables: Tables) -> tuple[Importance, ...]:
-    """The importance of what the search varied, for each objective.
+    """The importance of the searched values for each objective.
 
-    AnalysisError, which says why, where it cannot be told: fewer than 30 configurations, nothing varied, or
-    values that are all equal.
+    AnalysisError, with the reason, if it cannot be estimated: fewer than 30 configurations, no searched
+    range, or values that are all equal.
     """
     best = responses(tables)[1]
     trials = tables.trials.set_index("trial", drop=False).loc[best.index]
     found = varied(tables, trials)
     if not found.factors:
-        raise AnalysisError("the specification names no range that was searched")
+        raise AnalysisError("the specification has no range that was searched")
     values = best[found.rows]
     if len(values) < BOOTSTRAP_FROM:
         raise AnalysisError(
-            f"that needs {BOOTSTRAP_FROM} configurations or more within the searched range, not {len(values)}"
+            f"it needs {BOOTSTRAP_FROM} configurations or more within the searched range, not {len(values)}"
         )
     terms = _terms(found)
     if terms is None:
-        raise AnalysisError(f"{len(values)} configurations are too few, or too alike, for what was varied")
+        raise AnalysisError(f"{len(values)} configurations are too few, or too alike, for what was searched")
     return tuple(_importance(goal, values[goal.name].to_numpy(np.float64), terms) for goal in tables.goals)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A polynomial over n configurations: by value or pair its columns (n, k) and the part of the range."""
+    """A polynomial over n configurations: columns (n, k) and part of the range for each value or pair."""
 
     groups: Mapping[Key, tuple[Floats, float]]
 
@@ -146,9 +146,7 @@ class Terms:
         return {key: part * squares[..., own].sum(axis=-1) for key, part, own in self._own()}
 
     def less(self, coefficients: Floats, noise: Floats) -> Floats:
-        """Coefficients (p,), those of each group made smaller together, so that their squares sum to what the
-        sum was without the noise in it.
-        """
+        """Coefficients (p,), scaled down by group so that their sum of squares loses that of the noise."""
         smaller = coefficients.copy()
         for _, _, own in self._own():
             squares = float((coefficients[own] ** 2).sum())
@@ -157,7 +155,7 @@ class Terms:
         return smaller
 
     def _own(self) -> Iterator[tuple[Key, float, slice]]:
-        """Each group, its part of the range, and where its coefficients are."""
+        """Each group, its part of the range, and the slice of its coefficients."""
         start = 1
         for key, (columns, part) in self.groups.items():
             yield key, part, slice(start, start + columns.shape[1])
@@ -165,7 +163,7 @@ class Terms:
 
 
 def _terms(found: Varied) -> Terms | None:
-    """The richest polynomial that the configurations can tell apart; None where not even the plainest."""
+    """The largest polynomial that the configurations determine; None if they determine none."""
     for shape in SHAPES:
         terms = Terms(_groups(found, shape))
         design = terms.design
@@ -207,7 +205,7 @@ def _products(one: Factor, two: Factor, degree: int) -> Floats:
 
 
 def _leverage(design: Floats) -> Floats:
-    """How much each fitted value (n,) hangs on its own row of the design (n, p)."""
+    """Leverage (n,) of each row of the design (n, p) on its own fitted value."""
     leverage: Floats = (np.linalg.qr(design)[0] ** 2).sum(axis=1)
     return leverage
 
@@ -215,9 +213,9 @@ def _leverage(design: Floats) -> Floats:
 def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
     """Shares of the variance of values (n,), with intervals from a wild bootstrap of the residuals.
 
-    A squared coefficient is too large by its variance, which is taken off (White 1980, in the form HC3). In
-    the bootstrap, coefficients scatter about ones that lack it already: about the fitted ones, whose noise
-    would scatter once more, intervals cover 97 to 98 %. Sources: Wu 1986 (doi
+    A squared coefficient is too large by its variance, which is subtracted (White 1980, in the form HC3). The
+    bootstrap scatters coefficients around shrunk ones: around the fitted ones, whose noise would count twice,
+    intervals cover 97 to 98 %. Sources: Wu 1986 (doi
     10.1214/aos/1176350142), Davidson & Flachaire 2008 (doi 10.1016/j.jeconom.2008.08.003).
     """
     design = terms.design

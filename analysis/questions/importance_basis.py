@@ -1,8 +1,9 @@
-"""What a search varied, as columns that are orthonormal over the searched range.
+"""The searched values as columns that are orthonormal over the searched range.
 
-A configuration drawn evenly from the range (even in log or logit where the specification says so) gives each
-column mean 0 and mean square 1, and any two columns mean product 0. So the variance of a sum of such columns
-is the sum of its squared coefficients (polynomial chaos, Sudret 2008, doi 10.1016/j.ress.2007.04.002).
+For configurations drawn evenly from the range (evenly in log or logit if the specification says so), each
+column has mean 0 and mean square 1, and any two columns have mean product 0. So the variance of a sum of such
+columns is the sum of its squared coefficients (polynomial chaos, Sudret 2008,
+doi 10.1016/j.ress.2007.04.002).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,18 +27,18 @@ SCALES: Mapping[str, Callable[[Floats], Floats]] = {
     "log": np.log,
     "logit": lambda values: np.log(values) - np.log1p(-values),
 }
-"""How the specification says that a range is even, and what makes it so."""
+"""Scale of a range in the specification → transformation that makes it even."""
 
 UNSEEN = ("epochs",)
-"""Searched values that cannot matter where configurations are compared at equal epochs."""
+"""Searched values without effect, since configurations are compared at equal epochs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A value that a search varied, for n configurations.
+    """A searched value for n configurations.
 
-    `columns` holds its columns by degree, each (n, k): one a degree for a number, all at once for a choice.
-    They are 0 where the value does nothing, and `part` is the share of the range where it does something.
+    `columns` holds its columns by degree, each (n, k): one per degree for a number, all at once for a choice.
+    They are 0 where the value has no effect; `part` is the share of the range where it has one.
     """
 
     name: str
@@ -47,9 +48,9 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Varied:
-    """The factors of n configurations: `rows` are those of the trials that lie in the searched range.
+    """The factors of n configurations; `rows` is the mask of the trials in the searched range.
 
-    `ways` are the columns (n, k) that tell the ways of sharing something apart, for what λ does under each.
+    `ways` are columns (n, k) for the ways of sharing something, for the effect of λ under each.
     """
 
     rows: NDArray[np.bool_]
@@ -58,10 +59,10 @@ class Varied:
 
 
 def varied(tables: Tables, trials: pd.DataFrame) -> Varied:
-    """What the search varied, for some of its trials: nothing where the specification names no range.
+    """The searched values of some trials; no factors if the specification has no range.
 
-    Of a choice, only what these trials took counts. λ does nothing where nothing is shared, so there its
-    columns are 0 and it need not be given.
+    Of a choice, only the values in these trials count. Where nothing is shared, λ has no effect: its columns
+    are 0 there, and it may be missing.
     """
     spec = tables.manifest["spec"]
     space = spec.get("space", {}) if isinstance(spec, Mapping) else {}
@@ -85,14 +86,14 @@ def varied(tables: Tables, trials: pd.DataFrame) -> Varied:
 
 
 def _inside(values: "pd.Series[Any]", domain: Mapping[str, Sequence[float]]) -> NDArray[np.bool_]:
-    """Mask (n,) of the values within a range, its ends included but for rounding."""
+    """Mask (n,) of the values within a range, including its ends, up to rounding."""
     ((scale, (low, high)),) = domain.items()
     share = _share(values, scale, low, high)
     return np.asarray((share >= -1e-9) & (share <= 1 + 1e-9), dtype=np.bool_)
 
 
 def _share(values: "pd.Series[Any]", scale: str, low: float, high: float) -> Floats:
-    """How far along its range each value (n,) lies, from 0 to 1; NaN where there is none."""
+    """Position (n,) of each value in its range, from 0 to 1; NaN for a missing value."""
     with np.errstate(divide="ignore", invalid="ignore"):
         at, start, end = (
             SCALES[scale](np.asarray(v, dtype=np.float64)) for v in (values.to_numpy(np.float64), low, high)
@@ -101,7 +102,7 @@ def _share(values: "pd.Series[Any]", scale: str, low: float, high: float) -> Flo
 
 
 def _columns(values: "pd.Series[Any]", domain: object, needed: NDArray[np.bool_]) -> tuple[Floats, ...]:
-    """Columns by degree of a value's domain: a range, a choice, or, empty, a value that is fixed."""
+    """Columns by degree for a range or a choice; none for a fixed value."""
     if isinstance(domain, Mapping):
         ((scale, (low, high)),) = domain.items()
         along = np.where(needed, 2 * _share(values, scale, low, high) - 1, 0.0)
@@ -112,9 +113,9 @@ def _columns(values: "pd.Series[Any]", domain: object, needed: NDArray[np.bool_]
 
 
 def _choice(values: "pd.Series[Any]", needed: NDArray[np.bool_]) -> Floats:
-    """Columns (n, L − 1) that tell the L values apart that were taken where needed; 0 elsewhere.
+    """Contrasts (n, L − 1) of the L values that occur where `needed`; 0 elsewhere.
 
-    The columns of an orthogonal matrix whose first is constant, scaled: Helmert's contrasts.
+    Helmert's contrasts: the scaled columns of an orthogonal matrix, without the constant one.
     """
     taken = list(dict.fromkeys(values[needed]))
     levels = sorted(taken, key=lambda v: (SHARINGS.index(v) if v in SHARINGS else 0, str(v)))

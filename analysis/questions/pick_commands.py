@@ -1,7 +1,7 @@
 """The commands that export points of the front: `study pick` with the shortest bound that finds them.
 
-`study pick` takes the best by one objective among the points of the front that are within a bound on the
-other: MSE from above or, where it is no objective, MRR from below. It goes by the study's own values.
+`study pick` takes the best point by one objective among the points of the front within a bound on the other:
+MSE from above or, if MSE is no objective, MRR from below. It uses the study's own values.
 """
 
 import shlex
@@ -17,22 +17,22 @@ from analysis.objective import WHOLE, Objective, objectives, to_losses
 from analysis.tables import Tables
 
 BOUNDS = {"mse": "--max-mse", "mrr": "--min-mrr", "mrr_all": "--min-mrr"}
-"""The option that bounds an objective; of two with the same option it bounds the first."""
+"""The option that bounds an objective; of two with the same option, it bounds the first in this table."""
 
 Key = tuple[float, float]
 """A point by its trial and epoch."""
 
 
 def boundable(tables: Tables) -> list[Objective]:
-    """The goals that `study pick` takes a bound on, MSE first."""
+    """The goals that `study pick` can bound, MSE first."""
     goals = {BOUNDS[g.name]: g for name in reversed(BOUNDS) for g in tables.goals if g.name == name}
     return list(reversed(goals.values()))
 
 
 def commands(tables: Tables) -> dict[Key, str]:
-    """For each point of the front the command that exports it.
+    """The command that exports each point of the front.
 
-    Of points with equal values it is the first one's: `study pick` tells them apart no further.
+    Points with equal values have the same command, which exports the first of them.
     """
     goal, front = boundable(tables)[0], tables.front
     losses = to_losses(front[[goal.name]].to_numpy(dtype=np.float64), [goal])[:, 0]
@@ -45,12 +45,12 @@ def commands(tables: Tables) -> dict[Key, str]:
 
 
 def bounded(tables: Tables, goal: Objective, bound: Decimal) -> str:
-    """The command for the best of the front by the other goal whose value of this one is within the bound."""
+    """The command for the best point by the other goal, among those with this goal within the bound."""
     return f"study pick {shlex.quote(tables.manifest['name'])} {BOUNDS[goal.name]} {bound}"
 
 
 def within(tables: Tables, goal: Objective, bound: Decimal) -> "pd.Series[Any] | None":
-    """The point that this command takes; None where no point is so good."""
+    """The point that the command of `bounded` takes; None if no point is within the bound."""
     losses = tables.losses(tables.front)
     column = tables.goals.index(goal)
     rows = np.flatnonzero(losses[:, column] <= goal.sign * float(bound))
@@ -58,7 +58,7 @@ def within(tables: Tables, goal: Objective, bound: Decimal) -> "pd.Series[Any] |
 
 
 def kneed(tables: Tables) -> "pd.Series[Any] | None":
-    """The point that `study pick NAME --knee` takes; None where the front has no knee."""
+    """The point that `study pick NAME --knee` takes; None if the front has no knee."""
     goals = objectives(tables.manifest["objectives"])
     losses = to_losses(tables.front[[goal.name for goal in goals]].to_numpy(dtype=np.float64), goals)
     order = np.lexsort(losses.T[::-1])

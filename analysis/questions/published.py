@@ -16,12 +16,12 @@ PUBLISHED = {
 
 WITHIN_SHARE = 0.02
 WITHIN_MRR_ALL = 0.006
-"""How near a published value counts as reproduced, beside lying in the 99 % prediction interval."""
+"""Largest distance at which a published value outside the 99 % prediction interval counts as reproduced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """A published value beside ours: mean and standard deviation over `n` replicates, and how near it is.
+    """A published value beside ours: mean and standard deviation over `n` replicates.
 
     `low` and `high` bound the 99 % prediction interval for one further run (infinite for one replicate).
     """
@@ -37,7 +37,7 @@ class Reproduction:
 
     @property
     def agrees(self) -> bool:
-        """In the prediction interval or within 2 % of our mean; for `mrr_all` within 0.006 of it."""
+        """True in the prediction interval or within 2 % of our mean; for `mrr_all`, within 0.006 of it."""
         distance = abs(self.published - self.mean)
         if self.name == "mrr_all":
             return distance <= WITHIN_MRR_ALL

@@ -1,4 +1,4 @@
-"""Does sharing help? Differences between matched configurations, and what each way of sharing attains."""
+"""The effect of sharing: differences between matched configurations, and the front of each way of sharing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from analysis.stats import Finding, paired
 from analysis.tables import SHARINGS, Tables
 
 SUBSETS = 100
-"""Random choices of equally many configurations of each way of sharing."""
+"""Random samples of configurations of each way of sharing, of equal size."""
 
 NAMED = {"none": "nothing", "users": "users", "items": "items", "both": "users and items"}
-"""What is shared, in sentences."""
+"""The shared tables in words."""
 
 
 def matched(tables: Tables) -> list[Finding]:
-    """Differences in each goal between two ways of sharing, by λ, where all else and the epochs are equal.
+    """Differences in each goal between two ways of sharing, by λ, with all else and the epochs equal.
 
-    Values are those at the end of training. Of several matched configurations with the same λ each seed's
-    differences are averaged first: a seed is a pair, a configuration is none. What shares nothing matches any
-    λ, for there it does nothing. Only what was trained with two seeds or more counts, for one shows nothing
-    of chance. Empty where nothing matches.
+    Values are those at the end of training. With several matched configurations of the same λ, each seed's
+    differences are averaged first: the pairs are seeds, not configurations. A configuration that shares
+    nothing matches any λ, which has no effect there. Only configurations with two or more seeds count, since
+    one seed shows no noise. Empty if nothing matches.
     """
     done = tables.trials[tables.trials["state"] == "completed"].sort_values("trial")
     alike = done.groupby([done[name].astype(str) for name in ("epochs", *tables.configured)], sort=False)
@@ -42,7 +42,7 @@ def matched(tables: Tables) -> list[Finding]:
 
 
 def _pairs(keyed: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
-    """Trials that share more and less, a row a pair that is alike in all else; the first of equal ones."""
+    """Pairs of trials that share `more` and `less` and are equal in all else; the first of equal trials."""
     first = keyed[(keyed["sharing"] == more) & keyed["weight"].notna()].drop_duplicates(["alike", "shown"])
     second = keyed.loc[keyed["sharing"] == less, ["alike", "shown", "trial"]]
     pairs = first.merge(second, on="alike", suffixes=("", "_less"))
@@ -53,7 +53,7 @@ def _pairs(keyed: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
 
 
 def _findings(tables: Tables, key: tuple[str, str, str], pairs: pd.DataFrame) -> Iterator[Finding]:
-    """A difference in each goal, over the replicates that every matched pair has."""
+    """The difference in each goal, over the replicates that every matched pair has."""
     one, two, weight = key
     columns = ["trial", "epoch", "replicate", *tables.names]
     ends = tables.measurements[columns].replace([np.inf, -np.inf], np.nan).dropna()
@@ -78,10 +78,10 @@ def _findings(tables: Tables, key: tuple[str, str, str], pairs: pd.DataFrame) ->
 
 @dataclass(frozen=True, slots=True)
 class Attained:
-    """What the configurations with one way of sharing attain, all of them and as many as of every other way.
+    """The front of one way of sharing: with all its configurations, and with samples of equal size.
 
-    `on_front` counts points on the study's front. `equal` is the mean hypervolume of `tries` configurations
-    taken at random, `low` and `high` hold 95 % of such choices; `best` are the best values (2,) of the goals.
+    `on_front` counts points on the study's front. `equal` is the mean hypervolume of random samples of
+    `tries` configurations, and `low` to `high` holds 95 % of them; `best` has the goals' best values (2,).
     """
 
     sharing: str
@@ -97,7 +97,7 @@ class Attained:
 
 
 def attained(tables: Tables) -> list[Attained]:
-    """What each way of sharing attains among the candidates, which describes this search and no other."""
+    """The front of each way of sharing among the candidates; it describes this search only."""
     points = tables.evaluated
     ways = [way for way in SHARINGS if (points["sharing"] == way).any()]
     tries = min((points.loc[points["sharing"] == way, "trial"].nunique() for way in ways), default=0)
@@ -105,7 +105,7 @@ def attained(tables: Tables) -> list[Attained]:
 
 
 def _attained(tables: Tables, points: pd.DataFrame, way: str, tries: int) -> Attained:
-    """One way of sharing; the same random choices every time."""
+    """One way of sharing; the random samples are the same every time."""
     losses, reference = tables.losses(points), to_losses(tables.reference, tables.goals)
     trials, owner = np.unique(points["trial"].to_numpy(), return_inverse=True)
     inside = (losses < reference).all(axis=1)
@@ -131,7 +131,7 @@ def _attained(tables: Tables, points: pd.DataFrame, way: str, tries: int) -> Att
 
 
 def fronts(tables: Tables) -> dict[str, pd.DataFrame]:
-    """The candidates that no other of their way of sharing dominates, the best in the first goal first."""
+    """The front of the candidates of each way of sharing, the best in the first goal first."""
     made = {}
     for way in SHARINGS:
         points = tables.evaluated[tables.evaluated["sharing"] == way]

@@ -1,4 +1,4 @@
-"""How λ trades one goal for the other, among the points that configurations stand for."""
+"""The trade-off of the goals by λ, over the points that represent configurations."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from analysis.stats import BOOTSTRAP_FROM, bootstrap
 from analysis.tables import SHARINGS, Tables
 
 BINS = 8
-"""Groups of rising λ, as even as can be, whose medians are shown, and fewer where they would be small."""
+"""Most groups of rising λ, of equal size, whose medians are shown; fewer if they would be small."""
 
 MANY = 2000
-"""Configurations from which on the interval has a closed form: a bootstrap of so many takes minutes."""
+"""From this number of configurations the interval has a closed form: a bootstrap would take minutes."""
 
 IN_A_BIN = 5
 """Configurations that a group needs."""
@@ -21,7 +21,7 @@ IN_A_BIN = 5
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How a goal goes with λ under one way of sharing: Spearman's rank correlation, its 95 % interval."""
+    """Spearman's rank correlation of a goal with λ under one way of sharing, and its 95 % interval."""
 
     sharing: str
     goal: str
@@ -32,16 +32,16 @@ class Trend:
 
 
 def standing(tables: Tables) -> pd.DataFrame:
-    """The points that configurations stand for, those that share something with λ and those that do not."""
+    """The points that represent configurations; those that share something need a λ."""
     points = tables.evaluated[tables.evaluated["stands"]]
     return points[(points["sharing"] == "none") | points["weight"].notna()]
 
 
 def trends(tables: Tables) -> list[Trend]:
-    """The trend of each goal under each way of sharing something that has 30 configurations or more.
+    """The trend of each goal under each way of sharing something with 30 configurations or more.
 
-    The interval is a bootstrap's over configurations, or of very many the closed form (`_many`): it describes
-    the configurations of this search.
+    The interval is a bootstrap interval over configurations, or for very many the closed form (`_many`). It
+    describes the configurations of this search.
     """
     points, found = standing(tables), []
     for way in SHARINGS[1:]:
@@ -79,9 +79,9 @@ def spearman(pairs: Floats) -> float:
 
 
 def _ranks(values: Floats) -> Floats:
-    """Ranks (n,) from 1, ties at their mean rank, as `scipy.stats.rankdata` has them.
+    """Ranks (n,) from 1, ties at their mean rank, as from `scipy.stats.rankdata`.
 
-    A bootstrap asks thousands of times for a hundred; SciPy would take most of that for the calls themselves.
+    A bootstrap ranks a hundred values thousands of times; most of SciPy's time would be call overhead.
     """
     rising = np.sort(values)
     first, last = (np.searchsorted(rising, values, side=side) for side in ("left", "right"))

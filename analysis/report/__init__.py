@@ -1,4 +1,4 @@
-"""The report of a study, in three forms."""
+"""The report of a study, as HTML, Markdown and JSON."""
 
 from analysis.report.build import Report, read, read_several, write
 

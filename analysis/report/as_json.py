@@ -1,4 +1,4 @@
-"""A report as JSON: the words of the page, and beside each number as shown the number in full."""
+"""A report as JSON: the text of the page, and each formatted number with its full value."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ SCHEMA = 1
 
 
 def as_json(name: str, sections: Sequence[Section]) -> str:
-    """The report; what is not finite is null.
+    """The report as JSON; numbers that are not finite are null.
 
-    Of a table `rows` has what the page shows, and `values` what is behind it, cell by cell: a number, its
-    parts by name, or the words. Findings and each section's `numbers` are in full.
+    A table's `rows` have the formatted cells, and `values` their full values: a number, its parts by name, or
+    the text. Findings and each section's `numbers` are in full.
     """
     made = {
         "schema": SCHEMA,
@@ -35,7 +35,7 @@ def as_json(name: str, sections: Sequence[Section]) -> str:
 
 
 def _block(block: Block) -> dict[str, Any]:
-    """A block, by its kind."""
+    """A block as JSON values."""
     match block:
         case Text():
             said = {"kind": block.kind, "text": block.text}
@@ -54,7 +54,7 @@ def _block(block: Block) -> dict[str, Any]:
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
-    """A table as shown, and in full."""
+    """A table with formatted cells and full values."""
     return {
         "caption": grid.caption,
         "columns": list(grid.columns),
@@ -64,12 +64,12 @@ def _grid(grid: Grid) -> dict[str, Any]:
 
 
 def _raw(cell: str) -> Raw | str:
-    """What is behind a cell."""
+    """The full value of a cell."""
     return cell.raw if isinstance(cell, Number) else cell
 
 
 def _plain(value: object) -> Any:
-    """Values as JSON has them: NumPy's as Python's, null for what is not finite."""
+    """A value that JSON can hold: NumPy's floats as Python's, None for numbers that are not finite."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, float):

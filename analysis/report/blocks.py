@@ -1,4 +1,4 @@
-"""Sections of a report and the blocks that they are made of: text, tables, findings, code, drawings."""
+"""Sections of a report and their blocks: text, tables, findings, code, drawings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Value = float | str | None
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph; `kind` says whether it is the answer itself, plain, or a warning."""
+    """A paragraph: the answer of a section, plain text, or a warning."""
 
     form: ClassVar[str] = "text"
     text: str
@@ -22,9 +22,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table of words and numbers (`text.Number`); `numeric` names the columns set to the right.
+    """A table of words and numbers (`text.Number`); `numeric` names the right-aligned columns.
 
-    With `folded` the page shows its caption, and the rows on demand.
+    With `folded`, a page shows only its caption until the reader opens it.
     """
 
     form: ClassVar[str] = "grid"
@@ -37,9 +37,9 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Findings as a table: the sentence, effect and interval, p, pairs, and the scope where they differ.
+    """Findings as a table: the sentence, effect and interval, p, pairs, and the scope if it differs.
 
-    `unit` is what their `n` counts, one of it. `notes` are further columns of words, a word a finding.
+    `unit` is the singular noun that `n` counts. `notes` are further columns of words, one per finding.
     """
 
     form: ClassVar[str] = "findings"
@@ -51,7 +51,7 @@ class Findings:
     folded: bool = False
 
     def grid(self) -> Grid:
-        """The table of them."""
+        """The findings as a table."""
         scoped = len({finding.scope for finding in self.findings}) > 1
         columns = ["finding", "difference", "95 % interval", "p", f"{self.unit}s", *self.notes]
         rows = [self._row(finding) for finding in self.findings]
@@ -65,7 +65,7 @@ class Findings:
         return Grid(self.caption, columns, rows, numeric=frozenset(columns) - words, folded=self.folded)
 
     def _row(self, finding: Finding) -> list[str]:
-        """What every finding shows; one pair has no interval."""
+        """The common cells of a finding; one pair has no interval."""
         interval = text.interval(finding.low, finding.high, self.decimals)
         return [
             finding.sentence,
@@ -78,7 +78,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Text to be kept as it is: a command, a specification."""
+    """Text that is shown unchanged: a command, a specification."""
 
     form: ClassVar[str] = "code"
     text: str
@@ -86,14 +86,14 @@ class Code:
 
 
 Block = Text | Grid | Findings | Code | Drawing
-"""What a section is made of; the page's template knows each by its `form`."""
+"""A part of a section; the page's template distinguishes blocks by `form`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One question and its answer, block by block; `name` is its place on the page.
+    """One question and its answer, block by block; `name` is its anchor on the page.
 
-    `numbers` are those that its sentences are made of, in full and by name, for who reads by program.
+    `numbers` has the full values of the numbers in its sentences, by name, for programs.
     """
 
     name: str

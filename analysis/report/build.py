@@ -1,4 +1,4 @@
-"""The report of a study, in three forms: a page that needs nothing beside it, Markdown, JSON."""
+"""The report of a study, in three forms: a self-contained page, Markdown, JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from analysis.tables import Tables
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A name and the sections; each form is made from the same ones."""
+    """The name and the sections of a report, from which each form is made."""
 
     name: str
     sections: Sequence[Section]
 
     def html(self) -> str:
-        """One page."""
+        """The report as one page."""
         return page.page(self.name, self.sections)
 
     def markdown(self) -> str:
-        """For a pull request."""
+        """The report for a pull request."""
         return markdown.markdown(self.name, self.sections)
 
     def json(self) -> str:
-        """For programs, with every number in full."""
+        """The report for programs, with every number in full."""
         return as_json.as_json(self.name, self.sections)
 
     def save(self, folder: Path, put: Put) -> Path:
@@ -49,7 +49,7 @@ class Report:
 def read(folder: Path) -> Report:
     """The report of the study in `folder`.
 
-    AnalysisError where the study's tables or manifest are missing or unfit.
+    AnalysisError if the study's tables or manifest are missing or invalid.
     """
     tables = Tables.load(folder)
     with canvas.defaults():
@@ -59,7 +59,7 @@ def read(folder: Path) -> Report:
 def read_several(folders: Sequence[Path]) -> Report:
     """The report of several studies on one page.
 
-    AnalysisError where the tables of one are missing or unfit, or where the studies are not comparable.
+    AnalysisError if tables are missing or invalid, or if the studies are not comparable.
     """
     comparison = compare([Tables.load(folder) for folder in folders])
     with canvas.defaults():
@@ -69,6 +69,6 @@ def read_several(folders: Sequence[Path]) -> Report:
 def write(folder: Path, put: Put) -> Path:
     """Write the page of the study in `folder` to report/index.html, after its figures; return its path.
 
-    AnalysisError where the study's tables or manifest are missing or unfit; nothing is written then.
+    AnalysisError if the study's tables or manifest are missing or invalid; nothing is written then.
     """
     return read(folder).save(folder / "report", put)

@@ -1,4 +1,4 @@
-"""A report as one HTML page: well-formed XML too, complete without scripts, with nothing beside it."""
+"""A report as one self-contained HTML page, which is also well-formed XML and complete without scripts."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from analysis.report.blocks import Section
 
 
 def page(name: str, sections: Sequence[Section]) -> str:
-    """The page; everything but our own figures, style and script is escaped."""
+    """The page; everything except our own figures, style and script is escaped."""
     environment = Environment(
         loader=PackageLoader("analysis.report"),
         autoescape=True,
@@ -32,17 +32,17 @@ def page(name: str, sections: Sequence[Section]) -> str:
 
 
 def _ours(name: str) -> Markup:
-    """One of the files that belong into the page as they are."""
+    """A template file that the page contains unescaped."""
     return Markup(files("analysis.report").joinpath("templates", name).read_text(encoding="utf-8"))  # noqa: S704
 
 
 def _hash(script: str) -> str:
-    """What the page's security policy names the only script by that may run."""
+    """The hash by which the page's security policy allows its only script."""
     return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
 
 
 def _spans(said: str) -> Markup:
-    """A text with its code marked as such."""
+    """A text as HTML, with `code` between backticks."""
     parts = ((escape(text.printable(part)), code) for part, code in text.spans(said))
     return Markup("").join(Markup("<code>{}</code>").format(part) if code else part for part, code in parts)
 
@@ -53,5 +53,5 @@ def _spots(drawing: Drawing) -> list[dict[str, object]]:
 
 
 def _printable(value: object) -> object:
-    """Text without the characters that a page may not hold."""
+    """Text without the characters that a page may not contain; other values unchanged."""
     return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

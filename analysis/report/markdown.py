@@ -1,4 +1,4 @@
-"""A report as GitHub-flavoured Markdown, for a pull request: of figures what they show and their data."""
+"""A report as GitHub-flavoured Markdown, for a pull request: figures as captions and data."""
 
 import re
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from analysis.figures.drawing import Drawing
 from analysis.report.blocks import Block, Code, Findings, Grid, Section, Text
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
-"""What Markdown reads as more than itself, wherever it stands."""
+"""Characters with a meaning in Markdown anywhere in a line."""
 
 BEGINS = re.compile(r"(#+|[+-]+|=+|\d+[.)])(?= |$)")
-"""What begins a heading, a list or a rule where it begins a line."""
+"""The start of a heading, a list or a rule at the start of a line."""
 
 
 def markdown(name: str, sections: Sequence[Section]) -> str:
-    """The report; words are escaped, and whitespace within them is one space."""
+    """The report as Markdown; text is escaped, and whitespace in it becomes one space."""
     parts = [f"# {words(name)}: Pareto report"]
     for section in sections:
         parts += [f"## {words(section.title)}", *map(_block, section.blocks)]
@@ -24,7 +24,7 @@ def markdown(name: str, sections: Sequence[Section]) -> str:
 
 
 def words(said: str) -> str:
-    r"""Text as Markdown that reads as the text does, code between backticks as code.
+    r"""Text escaped for Markdown, with code between backticks.
 
     >>> words("a <b> | *c*: `study pick x`")
     'a \\<b\\> \\| \\*c\\*: `study pick x`'
@@ -45,7 +45,7 @@ def _line(said: str) -> str:
 
 
 def _block(block: Block) -> str:
-    """A block, by its kind."""
+    """A block as Markdown."""
     match block:
         case Text(said, kind):
             return {"answer": "**{}**", "warning": "> ⚠ {}", "plain": "{}"}[kind].format(words(said))
@@ -65,19 +65,19 @@ def _block(block: Block) -> str:
 
 
 def _table(grid: Grid) -> str:
-    """A table, its columns of numbers to the right."""
+    """A table with right-aligned columns of numbers."""
     rules = ["---:" if column in grid.numeric else "---" for column in grid.columns]
     rows = [map(words, grid.columns), rules, *(map(words, row) for row in grid.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _folded(caption: str, body: str) -> str:
-    """A block that opens on demand."""
+    """A block that the reader can open."""
     return f"<details><summary>{escape(_line(caption))}</summary>\n\n{body}\n\n</details>"
 
 
 def _fenced(said: str) -> str:
-    """Text as it is, between fences longer than any run of backticks in it."""
+    """Text between fences longer than any run of backticks in it."""
     longest = max(map(len, re.findall("`+", said)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text.printable(said)}\n{fence}"

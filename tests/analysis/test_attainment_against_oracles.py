@@ -114,5 +114,5 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(AnalysisError, match="must be worse than the best"):
         scaled([[1.0, 2.0]], [[1.0, 2.0]], [1.0, 3.0])
     for least in (0, 3):
-        with pytest.raises(AnalysisError, match=f"1 to 2 runs; not of {least}"):
+        with pytest.raises(AnalysisError, match=f"1 to 2 runs; not {least}"):
             surface([[[1.0, 2.0]], [[2.0, 1.0]]], least)

@@ -174,7 +174,7 @@ def test_a_subset_of_a_long_front_is_better_than_a_greedy_one():
 
 
 def test_what_a_subset_refuses():
-    with pytest.raises(AnalysisError, match="2 objectives; not for 3"):
+    with pytest.raises(AnalysisError, match="2 objectives; not 3"):
         subset([[1.0, 2.0, 3.0]], [4.0, 4.0, 4.0], 1)
     with pytest.raises(AnalysisError, match="1 or more; not 0"):
         subset([[1.0, 2.0]], [4.0, 4.0], 0)
@@ -256,7 +256,7 @@ def test_the_knee_where_there_is_little_to_bend(losses, found):
 
 
 def test_a_knee_is_that_of_two_losses():
-    with pytest.raises(AnalysisError, match="a knee is that of two losses; not of 3"):
+    with pytest.raises(AnalysisError, match="a knee needs two losses; not 3"):
         knee([[1, 2, 3]])
 
 

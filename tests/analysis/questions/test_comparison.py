@@ -131,7 +131,7 @@ def test_what_must_agree_is_named_with_both(several, changes, why):
 def test_one_study_or_one_twice_is_refused(several):
     folder = several("a")
     for folders in ([folder], [folder, folder]):
-        with pytest.raises(AnalysisError, match="give two or more, each once"):
+        with pytest.raises(AnalysisError, match="give two or more different studies"):
             loaded(*folders)
 
 
