@@ -26,7 +26,7 @@ def attains(front, spot) -> bool:
 
 
 @given(runs)
-def test_the_pooled_front_attains_what_any_front_attains_and_no_more(fronts):
+def test_pooled_front_attains_exactly_what_any_front_attains(fronts):
     together, best = np.vstack(fronts), pooled(fronts)
     assert len(np.unique(best, axis=0)) == len(best)
     for spot in together:
@@ -45,7 +45,7 @@ def test_epsilon_is_the_least_shift_that_reaches_every_target(pair):
 
 
 @given(pairs)
-def test_igd_plus_is_the_mean_distance_to_what_is_dominated(pair):
+def test_igd_plus_is_the_mean_distance_to_the_dominated_region(pair):
     losses, target = pair
     brute = np.mean([min(np.linalg.norm(np.maximum(row - goal, 0)) for row in losses) for goal in target])
     assert igd_plus(losses, target) == pytest.approx(brute)
@@ -62,7 +62,7 @@ def test_no_distance_from_the_pooled_front_to_itself_and_none_below_it(fronts):
 
 
 @given(runs, st.data())
-def test_a_surface_is_what_so_many_runs_attain(fronts, data):
+def test_surface_is_attained_by_at_least_the_given_number_of_runs(fronts, data):
     least = data.draw(st.integers(1, len(fronts)))
     corners = surface(fronts, least)
     axes = np.unique(np.vstack([*fronts, np.zeros((1, fronts[0].shape[1]))]))
@@ -104,7 +104,7 @@ def test_non_finite_losses_are_refused(measure, bad):
         measure([[0.0, bad]], [[1.0, 1.0]])
 
 
-def test_what_does_not_fit_is_refused():
+def test_unfit_fronts_are_refused():
     with pytest.raises(AnalysisError, match=r"widths \[2, 3\]"):
         epsilon([[1.0, 2.0]], [[1.0, 2.0, 3.0]])
     with pytest.raises(AnalysisError, match="not 0 of widths"):

@@ -47,7 +47,7 @@ def cells_below(losses, reference) -> float:
 
 
 @given(points)
-def test_non_dominated_is_what_no_row_dominates(losses):
+def test_non_dominated_rows_are_dominated_by_no_row(losses):
     brute = np.array([not any(dominates(other, row) for other in losses) for row in losses])
     np.testing.assert_array_equal(non_dominated(losses), brute)
     np.testing.assert_array_equal(non_dominated(losses), paretoset(losses, distinct=False))
@@ -173,7 +173,7 @@ def test_a_subset_of_a_long_front_is_better_than_a_greedy_one():
     assert hypervolume(losses[subset(losses, [1, 1], 8)], [1, 1]) > hypervolume(losses[greedy], [1, 1])
 
 
-def test_what_a_subset_refuses():
+def test_subset_refuses_three_objectives_and_no_count():
     with pytest.raises(AnalysisError, match="2 objectives; not 3"):
         subset([[1.0, 2.0, 3.0]], [4.0, 4.0, 4.0], 1)
     with pytest.raises(AnalysisError, match="1 or more; not 0"):
@@ -181,7 +181,7 @@ def test_what_a_subset_refuses():
 
 
 @given(points, st.floats(0, 2), st.lists(st.integers(0, 11), max_size=4))
-def test_near_is_what_no_chosen_row_dominates_after_the_noise_is_taken_off(losses, noise, picked):
+def test_near_rows_minus_noise_are_dominated_by_no_chosen_row(losses, noise, picked):
     chosen = losses[[row for row in picked if row < len(losses)]]
     margin = np.full(losses.shape[1], noise)
     brute = [not any(dominates(row, other - margin) for row in chosen) for other in losses]
@@ -197,7 +197,7 @@ def test_the_front_is_near_itself(losses, noise):
 @pytest.mark.parametrize(
     ("noise", "match"), [([0.1], "2 values"), ([-0.1, 0.1], "negative"), ([np.nan, 0.1], "finite")]
 )
-def test_what_near_refuses(noise, match):
+def test_near_refuses_bad_noise(noise, match):
     with pytest.raises(AnalysisError, match=f"the noise must .*{match}"):
         near([[1.0, 2.0]], [[1.0, 2.0]], noise)
 
@@ -206,7 +206,7 @@ def test_what_near_refuses(noise, match):
 
 
 def distance_below(point, start, end) -> float:
-    """How far a point lies below the line that falls from start to end, by the cross product."""
+    """Distance of a point below the line that falls from start to end, by the cross product."""
     along, to = end - start, point - start
     return float(along[1] * to[0] - along[0] * to[1]) / float(np.hypot(*along))
 

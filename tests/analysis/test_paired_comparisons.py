@@ -35,7 +35,7 @@ def test_sign_flip_p_is_scipys_exact_one(n):
 
 
 @pytest.mark.parametrize(("n", "smallest"), [(1, 1.0), (5, 0.0625), (6, 0.03125), (8, 0.0078125)])
-def test_smallest_p_and_what_is_exploratory(n, smallest):
+def test_smallest_p_and_exploratory_below_six_pairs(n, smallest):
     found = compare(np.arange(1, n + 1), np.zeros(n))
     assert found.p == smallest
     assert found.exploratory == (n < 6)
@@ -65,7 +65,7 @@ def test_prediction_interval_covers_the_next_value():
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([1.0], [1.0, 2.0]), ([np.nan], [1.0])])
-def test_what_does_not_pair_is_refused(first, second):
+def test_unpaired_values_are_refused(first, second):
     with pytest.raises(AnalysisError, match="pairs"):
         compare(first, second)
 
@@ -86,7 +86,7 @@ def test_the_bootstrap_draws_whole_rows():
 
 
 @pytest.mark.parametrize("values", [np.zeros(29), np.append(np.zeros(40), np.nan), np.float64(1.0)])
-def test_what_the_bootstrap_refuses(values):
+def test_bootstrap_refuses_few_or_non_finite_rows(values):
     with pytest.raises(AnalysisError, match="30 rows or more"):
         bootstrap(values, np.mean)
 
@@ -106,6 +106,6 @@ def test_holm_rejects_step_by_step(p_values, level):
 
 
 @pytest.mark.parametrize("bad", [[0.1, math.nan], [1.2], [-0.1], [[0.1]]])
-def test_what_is_no_p_value_is_refused(bad):
+def test_holm_refuses_values_outside_0_and_1(bad):
     with pytest.raises(AnalysisError, match="within 0 and 1"):
         holm(bad)

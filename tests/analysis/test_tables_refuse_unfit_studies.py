@@ -1,4 +1,4 @@
-"""What a study's folder must hold, and what is made of it."""
+"""Reading a study's folder: required files, keys and columns, and the tables read."""
 
 import json
 
@@ -148,6 +148,6 @@ def test_a_confirmed_row_is_a_fresh_seed_of_a_point_on_test(study, changes, matc
         ({"replicates": 1, "points": [], "reference": {"mrr": 0.3, "mse": None}}, "confirmation lacks mse;"),
     ],
 )
-def test_confirmed_rows_need_what_the_manifest_says_of_them(study, said, match):
+def test_confirmed_rows_need_a_confirmation_in_the_manifest(study, said, match):
     with pytest.raises(AnalysisError, match=match):
         Tables.load(study([{"trial": 0}], [AGAIN], [AGAIN], confirmation=said))

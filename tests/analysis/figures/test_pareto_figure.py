@@ -70,7 +70,7 @@ def test_no_evaluated_point_lies_beyond_the_staircase(search):
         assert point["mrr"] <= reached.max()
 
 
-def test_labels_touch_neither_each_other_nor_what_must_stay_clear():
+def test_labels_do_not_overlap():
     axes = Figure().add_subplot()
     axes.set(xlim=(0, 1), ylim=(0, 1))
     rng = np.random.default_rng(0)

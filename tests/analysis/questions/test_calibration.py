@@ -28,7 +28,7 @@ FORMS = [
     pytest.param(1, id="short"),
     pytest.param(40, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
 ]
-"""How many times as many studies are simulated."""
+"""Factor for the number of simulated studies."""
 
 ERRORS: dict[str, Callable[[Generator, tuple[int, ...]], np.ndarray]] = {
     "normal": lambda rng, shape: rng.normal(size=shape),
@@ -43,12 +43,12 @@ def studies(times: int, seed: int) -> Iterator[Generator]:
 
 
 def share(said: list[bool]) -> tuple[float, float]:
-    """How often it was so, and three standard errors of that at 5 %."""
+    """The share of true values, and three standard errors of a share of 5 %."""
     return float(np.mean(said)), 3 * (0.05 * 0.95 / len(said)) ** 0.5
 
 
 def covers(said: list[bool]) -> bool:
-    """Whether an interval covers in 93 to 97 % of cases, as far as few cases can tell."""
+    """True if an interval covers in 93 to 97 % of cases, within the error of the simulation."""
     found, slack = share(said)
     if len(said) > 2000:
         slack = 0.0
@@ -56,7 +56,7 @@ def covers(said: list[bool]) -> bool:
 
 
 def errs(said: list[bool]) -> bool:
-    """Whether a test rejects in more than 5 % of cases, beyond what chance makes of 5 %."""
+    """True if a test rejects in more than 5 % of cases, beyond the error of the simulation."""
     found, slack = share(said)
     return found > 0.05 + slack
 
@@ -149,9 +149,7 @@ def test_intervals_of_the_rank_correlation_of_very_many_cover_it(correlation, ti
 
 @pytest.mark.parametrize("times", FORMS)
 @pytest.mark.parametrize(("errors", "variance"), [("normal", 1.0), ("heavy-tailed", 2.0)])
-def test_intervals_of_importance_cover_the_shares_and_what_does_nothing_has_none(
-    errors, variance, times, monkeypatch
-):
+def test_importance_intervals_cover_the_shares_and_no_effect_has_none(errors, variance, times, monkeypatch):
     """120 configurations, much of their variance noise, are enough for every term that is in the truth."""
     monkeypatch.setattr("analysis.questions.importance.DRAWS", 400)
     cover, reject = [], []

@@ -1,4 +1,4 @@
-"""What the page offers to take is what `study pick` takes, whatever the front looks like."""
+"""The page's choices are the points that `study pick` takes, for fronts of any shape."""
 
 import shlex
 
@@ -86,7 +86,7 @@ def test_two_metrics_that_both_grow_have_commands_too(study):
 
 
 @pytest.mark.parametrize("name", FRONTS)
-def test_every_row_takes_what_it_shows(study, name):
+def test_each_command_takes_the_point_in_its_row(study, name):
     tables = fronted(study, FRONTS[name])
     grid = next(block for block in choice(tables).blocks if block.form == "grid")
     assert len(grid.rows) >= 2

@@ -82,7 +82,7 @@ def test_studies_that_differ_in_the_seed_alone_are_replicates(several):
     assert list(together.surfaces(two)) == ["best", "worst"]
 
 
-def test_where_a_study_ran_and_what_it_confirms_make_no_other_search(several):
+def test_runtime_and_confirmation_do_not_change_the_group(several):
     folders = []
     for seed, where in enumerate(("local", "inline")):
         search = SPEC["search"] | {"seed": seed}
@@ -118,7 +118,7 @@ def test_groups_are_paired_by_seed(several):
         ({"spec": SPEC | {"data": {"split_seed": 1}}}, "data.split_seed is 0 in one and 1 in the other"),
     ],
 )
-def test_what_must_agree_is_named_with_both(several, changes, why):
+def test_differing_studies_are_refused_with_both_values(several, changes, why):
     first = several("first")
     if "data" in changes:
         data = Tables.load(first).manifest["data"] | changes["data"]
@@ -135,7 +135,7 @@ def test_one_study_or_one_twice_is_refused(several):
             loaded(*folders)
 
 
-def test_growth_is_the_hypervolume_of_what_had_ended(several):
+def test_growth_is_the_hypervolume_of_ended_trials(several):
     tables = Tables.load(several("a", seed=4))
     grown = growth(tables)
     assert grown["trial"].tolist() == [3, 2, 1, 0]

@@ -1,4 +1,4 @@
-"""What fresh seeds say of the front, on points whose answers are known, and as the page shows it."""
+"""Outcomes of a confirmation on points with known answers, and the page that shows them."""
 
 import json
 from xml.etree import ElementTree
@@ -57,14 +57,14 @@ def test_means_and_intervals_are_students(confirmed):
             assert (mean[i] - half[i], mean[i] + half[i]) == pytest.approx((low, high))
 
 
-def test_what_differs_beyond_the_noise_is_decided(confirmed):
+def test_differences_beyond_the_noise_are_decided(confirmed):
     found = confirmation(Tables.load(confirmed(SEARCH)))
     assert found.outcomes == ["stays", "stays", "dominated", "stays"]
     assert found.non_dominated.tolist() == [True, True, False, True]
     assert found.times.tolist() == [5, 5, 0, 5]
 
 
-def test_pairing_by_seed_decides_what_single_intervals_do_not(confirmed):
+def test_pairing_by_seed_decides_where_single_intervals_do_not(confirmed):
     """Neighbours differ by less than the seeds' noise, which they share."""
     near = {0: (0.340, 0.850), 1: (0.341, 0.851), 2: (0.342, 0.852), 3: (0.339, 0.853)}
     found = confirmation(Tables.load(confirmed(near)))
@@ -74,7 +74,7 @@ def test_pairing_by_seed_decides_what_single_intervals_do_not(confirmed):
     }  # fmt: skip
 
 
-def test_what_noise_hides_is_undecided(confirmed):
+def test_differences_within_the_noise_are_undecided(confirmed):
     found = confirmation(Tables.load(confirmed(dict.fromkeys(SEARCH, (0.34, 0.85)), wobble=0.003)))
     assert found.outcomes == ["undecided"] * 4
 
@@ -127,7 +127,7 @@ def test_shifts_are_means_over_points_seed_by_seed(confirmed):
     assert (mrr.n, mrr.scope) == (5, "4 points, validation to test")
 
 
-def test_the_page_says_what_stays_what_moved_and_against_what(confirmed):
+def test_page_has_outcomes_shifts_and_trivial_models(confirmed):
     moved = {t: (mrr + 0.02, mse + 0.01) for t, (mrr, mse) in SEARCH.items()}
     words = said(confirmed(moved))
     assert "Trained again with 5 fresh seeds, 3 of 4 points are non-dominated on test by the means." in words
@@ -162,7 +162,7 @@ def test_one_seed_has_no_interval(confirmed):
     assert "∞" not in words
 
 
-def test_what_was_planned_and_lacks_a_value_is_counted(confirmed):
+def test_planned_points_without_a_value_are_counted(confirmed):
     folder = confirmed(SEARCH)
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -178,7 +178,7 @@ def test_what_was_planned_and_lacks_a_value_is_counted(confirmed):
     assert "Not every point has all 6 seeds" in words
 
 
-def test_what_was_found_after_the_test_set_was_opened_is_not_confirmed(confirmed):
+def test_points_found_after_the_test_set_was_opened_are_not_confirmed(confirmed):
     folder = confirmed(SEARCH)
     assert "Not confirmed" not in said(folder)
     path = folder / "manifest.json"
@@ -192,7 +192,7 @@ def test_a_study_not_confirmed_names_the_command(search):
     assert "Not confirmed yet. Run study confirm made-up" in said(search)
 
 
-def test_an_opened_test_set_without_values_is_said(search):
+def test_page_says_if_the_opened_test_set_has_no_values(search):
     path = search / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test_opened": "2025-02-03T04:05:06+00:00"}))
     assert "opened 2025-02-03T04:05:06+00:00; no point has been measured on it yet" in said(search)

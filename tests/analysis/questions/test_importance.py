@@ -35,7 +35,7 @@ def test_a_total_is_a_value_with_all_its_pairs():
     assert totals["sharing",] == pytest.approx(truth["sharing",] + truth["weight", "sharing"])
 
 
-def test_noise_is_what_stays_unexplained_and_takes_nothing_for_signal():
+def test_noise_stays_unexplained_and_adds_no_signal():
     """Over many searches the shares are right on average: what noise adds to a square is taken off."""
     made = [importance(search(np.random.default_rng(seed), 80, 1.0))[0] for seed in range(60)]
     truth = known(1.0).mrr
@@ -68,7 +68,7 @@ def test_a_weight_where_nothing_is_shared_changes_nothing():
     assert importance(tables) == before
 
 
-def test_what_lies_outside_the_range_is_left_out():
+def test_configurations_outside_the_range_are_left_out():
     tables = search(np.random.default_rng(1), 100, 0.3)
     tables.trials.loc[3, "learning_rate"] = 0.1
     assert importance(tables)[0].trials == 99
@@ -101,7 +101,7 @@ def test_stopped_trials_count_and_all_are_compared_at_equal_epochs(candidates):
 
 
 @pytest.mark.parametrize(("candidates", "expected"), [("every", 0.5), ("last", 0.2)])
-def test_what_counts_is_what_one_can_have(candidates, expected):
+def test_response_is_the_best_value_or_the_last(candidates, expected):
     tables = search(np.random.default_rng(3), 40, 0.3)
     tables.manifest["spec"]["train"] = {"candidates": candidates}
     points = [

@@ -1,4 +1,4 @@
-"""How a search came to its hypervolume, against hypervolumes taken anew; and curves that fit their frame."""
+"""The hypervolume history against hypervolumes computed anew; and curves that fit their frame."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -54,7 +54,7 @@ def test_hypervolume_is_that_of_all_trials_that_had_ended(study):
     assert grown["wall_s"].tolist() == [60.0 * at for at in range(1, 21)]
 
 
-def test_the_section_says_what_the_growth_gives(study):
+def test_section_numbers_are_those_of_the_history(study):
     tables, _ = searched(study)
     grown, made = growth(tables), section(tables)
     half, end = grown["epochs"].iloc[-1] / 2, grown["hypervolume"].iloc[-1]
@@ -81,7 +81,7 @@ def test_the_data_name_the_trials_that_raised_the_hypervolume(study):
     ("trials", "said"),
     [(0, "No trial has ended"), (2, "2 trials are too few for a trend"), (20, "of the final hypervolume")],
 )  # fmt: skip
-def test_what_is_said_of_it(study, trials, said):
+def test_answer_depends_on_the_number_of_trials(study, trials, said):
     if trials:
         tables, _ = searched(study, trials=trials, reference={"mrr": 0.1, "mse": 1.2})
     else:

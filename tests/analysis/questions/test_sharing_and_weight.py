@@ -32,7 +32,7 @@ def grid(study, replicates=4, sharings=("none", "users", "both"), rates=(0.001, 
     return study(trials, measured, **changes)
 
 
-def test_differences_are_by_seed_and_weight_averaged_over_what_else_is_matched(study):
+def test_differences_are_means_over_matched_configurations_by_seed_and_weight(study):
     found = matched(Tables.load(grid(study)))
     assert len(found) == 3 * 2 * 2
     (users,) = [
@@ -55,7 +55,7 @@ def test_seeds_that_a_matched_trial_lacks_do_not_count(study):
     assert {f.n for f in matched(Tables.load(folder)) if "nothing" in f.sentence} == {3}
 
 
-def test_only_what_is_alike_in_all_else_is_matched(study, search):
+def test_only_configurations_equal_in_all_else_are_matched(study, search):
     assert matched(Tables.load(search)) == []
     tables = Tables.load(search)
     assert sharing(tables).blocks[0].text == UNMATCHED
@@ -67,7 +67,7 @@ def test_only_what_is_alike_in_all_else_is_matched(study, search):
     )
 
 
-def test_what_each_way_attains_counts_its_own_points(search):
+def test_each_way_of_sharing_counts_its_own_points(search):
     tables = Tables.load(search)
     for way in attained(tables):
         points = tables.evaluated[tables.evaluated["sharing"] == way.sharing]
@@ -102,7 +102,7 @@ def test_the_rank_correlation_is_spearmans(ties):
     assert spearman(np.column_stack([pairs[:, 0], np.ones(40)])) == 0
 
 
-def test_trends_are_told_of_thirty_configurations_or_more():
+def test_trends_need_thirty_configurations():
     tables = search(np.random.default_rng(0), 160, 0.1)
     tables.trials["epoch"] = 5.0
     found = {(trend.sharing, trend.goal): trend for trend in trends(tables)}
@@ -126,7 +126,7 @@ def test_one_weight_is_no_trade(study):
 
 
 @pytest.mark.parametrize(("count", "joined"), [(3, False), (20, True)])
-def test_lines_are_told_of_where_lines_are_drawn(study, count, joined):
+def test_caption_mentions_lines_only_if_drawn(study, count, joined):
     """Medians need ten configurations of one way of sharing."""
     trials = [{"trial": t, "sharing": "both", "weight": 0.5 + t / 50} for t in range(count)]
     measured = [

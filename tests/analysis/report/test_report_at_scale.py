@@ -84,7 +84,7 @@ def check(folder, points, *, thinned):
 
 @pytest.mark.long
 @pytest.mark.parametrize("equal", [False, True])
-def test_what_is_drawn_is_thinned_and_what_is_counted_is_not(study, equal):
+def test_drawn_points_are_thinned_but_all_are_counted(study, equal):
     check(*large(study, 3000, equal=equal), thinned=True)
 
 

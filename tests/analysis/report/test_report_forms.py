@@ -68,7 +68,7 @@ def test_all_forms_show_the_same_tables(report):
     assert markdown_tables(report.markdown()) == shown
 
 
-def test_what_a_cell_shows_is_its_value_rounded(report):
+def test_cells_show_their_values_rounded(report):
     """A half of the last digit shown, or a digit in four for what has no fixed decimals."""
     checked = 0
     for grid in grids(json.loads(report.json())):
@@ -113,7 +113,7 @@ def test_findings_are_in_full(four_cells):
         assert (found["effect"], found["low"], found["high"]) == (finding.effect, finding.low, finding.high)
 
 
-def test_what_is_not_finite_is_null_and_one_pair_has_no_interval():
+def test_non_finite_numbers_are_null_and_one_pair_has_no_interval():
     finding = paired([1.0], [0.5], sentence="a against b", scope="here")
     blocks = [Findings("f", [finding]), Grid("g", ["x"], [[text.fixed(np.nan)], [text.spread(1.0, np.nan)]])]
     findings, grid = json.loads(as_json("x", [Section("s", "S", blocks)]))["sections"]["s"]["blocks"]

@@ -29,7 +29,7 @@ CUT = """() => {
   }
   return cut;
 }"""
-"""What of a page cannot be read: beyond the window, or cut off by a box that does not scroll."""
+"""Unreadable parts of a page: beyond the window, or cut off by a box that does not scroll."""
 
 HIDDEN = """() => {
   const wide = document.documentElement.clientWidth, hidden = [];
@@ -55,7 +55,7 @@ HIDDEN = """() => {
 BEYOND = """() => [...document.querySelectorAll(".plate, table, pre")]
   .filter((box) => Math.max(box.getBoundingClientRect().right, box.scrollWidth) > innerWidth + 1)
   .map((box) => box.outerHTML.slice(0, 99))"""
-"""What does not fit on paper."""
+"""Elements that do not fit on paper."""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def opened(chromium):
 
 
 def serious(page, source):
-    """What axe-core finds that keeps people out, with the elements it finds it in."""
+    """Serious faults that axe-core finds, with their elements."""
     # as an extension would: the page's own policy lets no further script run
     found = page.evaluate(f"async () => {{ {source}; return (await axe.run()).violations; }}")
     return [
@@ -114,7 +114,7 @@ def test_a_page_can_be_read_by_everybody(confirmed_page, opened, axe_source, wid
     assert serious(page, axe_source) == []
 
 
-def test_a_telephone_shows_the_objectives_and_what_marks_mean(confirmed_page, page_of_several, opened):
+def test_phone_shows_objectives_and_legends(confirmed_page, page_of_several, opened):
     """Catches: an MSE column and legends that appear only after scrolling sideways."""
     for file, legends in ((confirmed_page, 5), (page_of_several, 3)):
         page = opened(file, width=390)
@@ -133,7 +133,7 @@ def test_several_studies_can_be_read_on_one_page(page_of_several, opened, axe_so
     assert serious(page, axe_source) == []
 
 
-def test_what_keeps_people_out_is_found(confirmed_page, opened, axe_source):
+def test_accessibility_faults_are_found(confirmed_page, opened, axe_source):
     page = opened(confirmed_page, width=390)
     page.evaluate(
         """() => {

@@ -171,7 +171,7 @@ def test_one_seed_is_warned_of_and_several_are_not(study):
 
 
 @pytest.mark.parametrize("other", [{"source": "synthetic"}, {"split": "leave-last"}])
-def test_noise_in_numbers_is_told_only_where_it_was_measured(study, other):
+def test_noise_has_numbers_only_for_the_measured_data(study, other):
     data = json.loads((study([], []) / "manifest.json").read_text())["data"] | other
     measured = [{"trial": 0, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}]
     said = words(page(study([{"trial": 0}], measured, data=data))[1])
@@ -317,7 +317,7 @@ def test_stopped_trials_are_listed_with_their_reasons(search):
     assert "completed trained to its end 10 3 30" in said
 
 
-def test_what_stopping_left_untrained_is_counted_in_member_epochs(search):
+def test_share_of_full_training_counts_member_epochs(search):
     """12 trials of 3 epochs, one of them stopped after 1: 34 of 36 epochs, twice for two replicates."""
     path = search / "tables" / "trials.parquet"
     trials = pd.read_parquet(path)
@@ -329,7 +329,7 @@ def test_what_stopping_left_untrained_is_counted_in_member_epochs(search):
     assert "Training all trials fully takes 72 member-epochs; 94 % of that was spent." in said
 
 
-def test_an_opened_test_set_is_said(search):
+def test_page_says_when_the_test_set_was_opened(search):
     path = search / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test_opened": "2025-02-03T04:05:06+00:00"}))
     assert "The test set was opened 2025-02-03T04:05:06+00:00" in words(page(search)[1])
