@@ -1,7 +1,7 @@
-"""The `study` command. What can be mended is said on stderr, exit code 2.
+"""The `study` command. A usage error is one line on stderr, with exit code 2.
 
-Each file is one group of commands, a thin function each. What takes time to import is imported by the command
-that needs it, so that `study --help` answers at once, and `study list` where torch or Ray is absent.
+Each file has one group of commands, a thin function each. Commands import slow modules themselves, so
+`study --help` answers at once, and `study list` works without torch and Ray.
 """
 
 import atexit
@@ -40,12 +40,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "schema": setup.schema,
     "doctor": setup.doctor,
 }
-"""Every command in the order of `study --help`; `token` has commands of its own."""
+"""All commands in the order of `study --help`, except the group `token`."""
 
 EACH = 100_000
-"""New objects after which Python looks for garbage. What a command imports and reads is kept, and looking
-through it after every 700, as Python does by itself, takes a tenth of `study status`; so does looking through
-it once more at the end, when it goes with the process.
+"""New objects between garbage collections. Commands keep what they import and read: with Python's default of
+700, collections take a tenth of `study status`. So does the one at exit, which `main` avoids.
 """
 
 app = typer.Typer(
@@ -77,11 +76,11 @@ def study(
 
 
 def main() -> None:
-    """Run the command; a mistake that the user can mend costs one line, not a traceback."""
+    """Run the command; a usage error prints one line, not a traceback."""
     speak_plainly()
     gc.set_threshold(EACH)
     atexit.register(gc.freeze)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # TERM ends a command as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
     try:
         app()
     except (StudyError, AnalysisError) as error:
@@ -89,11 +88,11 @@ def main() -> None:
     except ImportError as error:
         _refuse(f"{type(error).__name__}: {error}; `study doctor` shows what is missing here")
     except MemoryError as error:
-        _refuse(f"MemoryError: {error or 'there is too little memory'}; free some, or raise `ulimit -v`")
+        _refuse(f"MemoryError: {error or 'not enough memory'}; free some, or raise `ulimit -v`")
     except OSError as error:
         where = error.filename or f"{local.STUDIES} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
         _refuse(f"{type(error).__name__}: {where}: {error.strerror or error}")
-    except Exception as error:  # not SystemExit, in which every command ends
+    except Exception as error:  # not SystemExit, which ends every command
         if not isinstance(error, _database_errors()):
             raise
         _refuse(f"{local.STUDIES}: a study's record cannot be read or written: {first_line(error)}")
@@ -105,7 +104,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
-    """Asked for only when something was raised: the ledger takes a second to import."""
+    """Errors of databases; imported only after an exception, because the import takes a second."""
     from study.record.optuna_storage import STORAGE_ERRORS
 
     return STORAGE_ERRORS

@@ -8,19 +8,21 @@ from study.cli import completion
 
 Name = Annotated[
     str,
-    typer.Argument(help="A study's name, as `study list` shows it.", autocompletion=completion.studies),
+    typer.Argument(help="Name of a study; see `study list`.", autocompletion=completion.studies),
 ]
 SPEC = typer.Argument(
-    metavar="SPEC", help="A path, a study's name, or a preset.", autocompletion=completion.specs
+    metavar="SPEC", help="Path of a spec, name of a study, or preset.", autocompletion=completion.specs
 )
 Address = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="Of a Ray cluster's dashboard, as http://head:8265: ask there instead of here."
+        metavar="URL", help="Run the command on a Ray cluster; URL of its dashboard, as http://head:8265."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override the spec, as in train.epochs=40. Repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the spec, as in train.epochs=40. Repeatable."
+    ),
 ]

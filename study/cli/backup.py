@@ -1,4 +1,4 @@
-"""Keeping studies, or not: delete, backup, restore."""
+"""The commands delete, backup and restore."""
 
 import time
 from pathlib import Path
@@ -15,13 +15,15 @@ from trainable.contract import StudyError
 
 def delete(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without confirmation.")] = False,
     address: Address = None,
 ) -> None:
     """Delete a study: its record, tables and report."""
     if address is not None:
         if not yes:
-            raise StudyError(f"delete: nobody can be asked at {address}; add --yes to delete {name} there")
+            raise StudyError(
+                f"delete: {address} cannot ask for confirmation; add --yes to delete {name} there"
+            )
         remote.ask(address, ["delete", name, "--yes"])
         return
     from study.record import deletion
@@ -30,7 +32,7 @@ def delete(
     seen = deletion.look(folder)
     if seen.unreadable is not None:
         say(seen.unreadable)
-    if yes or typer.confirm(f"Delete {folder} and all it holds?"):
+    if yes or typer.confirm(f"Delete {folder} and all its files?"):
         left = deletion.delete(folder, seen)
         say(f"{name}: deleted" if left is None else f"{name}: deleted; {left}")
 
@@ -38,11 +40,11 @@ def delete(
 def backup(
     name: Name,
     file: Annotated[
-        Path | None, typer.Argument(help="The file to write; else NAME-DATE-TIME.backup, here.")
+        Path | None, typer.Argument(help="File to write. Default: NAME-DATE-TIME.backup.")
     ] = None,
     address: Address = None,
 ) -> None:
-    """Write a study's whole record and its spec into one file, whether it runs or not."""
+    """Write a study's record and spec into one file; the study may be running."""
     made = file or Path(f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.backup")
     if address is not None:
         _fetch_backup(name, made, address)
@@ -50,30 +52,30 @@ def backup(
         from study.record.backup import backup
 
         backup(local.folder(name), made)
-    say(f"{name}: backed up; `study restore {made}` makes a study of it")
+    say(f"{name}: backed up; `study restore {made}` restores it")
 
 
 def _fetch_backup(name: str, made: Path, address: str) -> None:
-    """Back a study up on a cluster's head and move the file to `made` here."""
+    """Back up a study on a cluster's head and move the file to `made` on this machine."""
     from trainable.disk import put
 
     if made.exists():
-        raise StudyError(f"{made}: is there already; name another file, or remove it")
+        raise StudyError(f"{made}: exists already; name another file, or remove it")
     file = f"{local.STUDIES}/.{uuid4().hex}.backup"
     answer = remote.ask(address, ["backup", name, file], take=[file], quiet=True)
     if file not in answer.files:
-        raise StudyError(f"{name}: {address} sent no backup, or one that is too large to send")
+        raise StudyError(f"{name}: {address} sent no backup; it may be too large to send")
     put(made, answer.files[file])
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file that `study backup` wrote.")],
+    file: Annotated[Path, typer.Argument(help="File that `study backup` wrote.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="Call the restored study so, not as it was called.")
+        str | None, typer.Option("--name", help="Name of the restored study. Default: its old name.")
     ] = None,
 ) -> None:
-    """Make a study of a backup; `study run` goes on with it."""
+    """Restore a study from a backup; `study run` resumes it."""
     from study.record.backup import restore
 
     folder = restore(file, local.STUDIES, name=name)
-    say(f"{folder.name}: restored in {folder}; `study run {folder.name}` goes on with it")
+    say(f"{folder.name}: restored in {folder}; `study run {folder.name}` resumes it")

@@ -1,4 +1,4 @@
-"""Shell completion of names, read from folders and file names so that a key press loads no library."""
+"""Shell completion of names, from folders and file names: a key press imports no library."""
 
 from importlib.resources import files
 
@@ -6,13 +6,13 @@ from study.cli import local
 
 
 def studies(incomplete: str) -> list[str]:
-    """The studies here whose names begin with `incomplete`."""
+    """Names of studies here that begin with `incomplete`."""
     found = (path.parent.name for path in local.STUDIES.glob("*/study.toml"))
     return sorted(name for name in found if name.startswith(incomplete) and name.isprintable())
 
 
 def specs(incomplete: str) -> list[str]:
-    """The studies here, then the presets, that begin with `incomplete`; else the shell completes a path."""
+    """Names of studies here, then of presets, that begin with `incomplete`; the shell completes paths."""
     known = studies(incomplete)
     names = (path.name.removesuffix(".toml") for path in (files("study") / "spec" / "presets").iterdir())
     return [*known, *sorted(n for n in names if n.startswith(incomplete) and n not in known)]

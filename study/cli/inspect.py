@@ -1,4 +1,4 @@
-"""Looking at studies: list, status, logs, front, pick."""
+"""The commands list, status, logs, front and pick."""
 
 import json
 from contextlib import closing
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def list_(
     as_json: AsJson = False,
     homes: Annotated[
-        bool, typer.Option("--homes", help="Also those in every folder that was submitted to, on a head.")
+        bool, typer.Option("--homes", help="On a head: also list the studies of other submitted homes.")
     ] = False,
     address: Address = None,
 ) -> None:
-    """The studies here: state, trials, hypervolume, and what each is at."""
+    """List the studies: state, trials, hypervolume, stage."""
     if address is not None:
         remote.ask(address, ["list", "--homes", *remote.flag("--json", as_json)])
         return
@@ -46,11 +46,11 @@ def list_(
         answers = marks.all(folders)
     for folder in folders:
         try:
-            if isinstance(away := answers[folder], AwayError):  # it was asked once
+            if isinstance(away := answers[folder], AwayError):  # already asked, for the token
                 raise away
             seen.append(snapshot.snapshot(Reader.read(folder)))
             lie_in.append(str(folder.parent.parent.absolute()))
-        except (StudyError, *DATABASE_ERRORS) as error:  # the others are still worth a line
+        except (StudyError, *DATABASE_ERRORS) as error:  # list the other studies
             complain(f"{folder.name}: {first_line(error)}")
     if as_json:
         more = [{"home": home} if homes else {} for home in lie_in]
@@ -71,20 +71,18 @@ def list_(
             "" if s.stage is None else s.stage.words,
             *([home] if shown else []),
         )
-    console.print(table if seen else f"no studies in {local.STUDIES}/ yet; `study run SPEC` begins one")
+    console.print(table if seen else f"no studies in {local.STUDIES}/ yet; `study run SPEC` starts one")
 
 
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(
-            help="A study's name; without one, all are listed.", autocompletion=completion.studies
-        ),
+        typer.Argument(help="Name of a study. Default: list all studies.", autocompletion=completion.studies),
     ] = None,
     as_json: AsJson = False,
     address: Address = None,
 ) -> None:
-    """How a study stands: trials by state, budget, front, and why trials ended early."""
+    """Show a study's state, trials, budget and front, and why trials ended early."""
     if name is None:
         list_(as_json, address=address)
         return
@@ -102,7 +100,7 @@ def status(
     say(printable(text.standing(seen)))
     show_front(seen, most=SHOWN)
     early = [n for n, trial in seen.trials.items() if trial.state in ("failed", "stopped")]
-    early.sort(key=lambda n: (seen.trials[n].state, -n))  # failed ones first, and the latest
+    early.sort(key=lambda n: (seen.trials[n].state, -n))  # failed first, then latest first
     for number in early[:SHOWN]:
         say(printable(f"trial {number} {seen.trials[number].state}: {seen.trials[number].reason}"))
     if len(early) > SHOWN:
@@ -111,16 +109,16 @@ def status(
 
 def logs(
     name: Name,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as the study does, until it ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Print new events until the run ends.")] = False,
     as_json: AsJson = False,
     address: Address = None,
 ) -> None:
-    """What happened in a study, a line an event: lanes, asks, leases, trials that went back or ended."""
+    """Print a study's events, one a line: lanes, asks, leases, retries and ends of trials."""
     if address is not None:
         if follow:
             raise StudyError(
-                "logs: --follow goes on where the log is written, and --address asks once; leave one out, or "
-                "use `study submit SPEC --address URL`, which follows a study there"
+                "logs: --follow works only on the machine that writes the log; leave out --follow or "
+                "--address, or use `study submit SPEC --address URL` to follow a study there"
             )
         remote.ask(address, ["logs", name, *remote.flag("--json", as_json)])
         return
@@ -135,11 +133,11 @@ def logs(
     for line in logs.lines(folder, over=over):
         print(show(line), flush=follow)
     if follow and not as_json:
-        say(f"{name}: nobody runs it any more; `study status {name}` shows how it stands")
+        say(f"{name}: its run has ended; see `study status {name}`")
 
 
 def _over(record: "Reader") -> bool:
-    """Whether a study was run, and nobody runs it now."""
+    """True if the study has had a run, and none is alive."""
     runs = record.runs()
     return bool(runs) and not runs[-1].alive
 
@@ -147,10 +145,10 @@ def _over(record: "Reader") -> bool:
 def front(
     name: Name,
     as_json: AsJson = False,
-    every: Annotated[bool, typer.Option("--all", help="Show every point, however many there are.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show all points.")] = False,
     address: Address = None,
 ) -> None:
-    """The front: its points with their configuration, epochs and test values; of many, some along it."""
+    """Show the front: configurations, epochs, test values; a large front is thinned to 25 points."""
     if address is not None:
         remote.ask(address, ["front", name, *remote.flag("--json", as_json), *remote.flag("--all", every)])
         return
@@ -167,17 +165,17 @@ def front(
 
 def pick(
     name: Name,
-    knee: Annotated[bool, typer.Option("--knee", help="Where the front bulges most.")] = False,
+    knee: Annotated[bool, typer.Option("--knee", help="The knee of the front.")] = False,
     max_mse: Annotated[
-        float | None, typer.Option(metavar="X", help="The best ranking with MSE up to X.")
+        float | None, typer.Option(metavar="X", help="Highest MRR among points with MSE <= X.")
     ] = None,
     min_mrr: Annotated[
-        float | None, typer.Option(metavar="X", help="The other objective's best with MRR from X on.")
+        float | None, typer.Option(metavar="X", help="Lowest MSE among points with MRR >= X.")
     ] = None,
     as_json: AsJson = False,
     address: Address = None,
 ) -> None:
-    """One point of the front: its configuration, and its model, for use without torch."""
+    """Choose a point of the front and export its model, for use without torch."""
     if address is not None:
         bounds = {"--max-mse": max_mse, "--min-mrr": min_mrr}
         words = [f"{option}={bound!r}" for option, bound in bounds.items() if bound is not None]
@@ -202,7 +200,7 @@ def pick(
 
 
 def _pick_there(name: str, which: list[str], address: str, *, as_json: bool) -> None:
-    """Pick a point on a cluster's head, which trains its model there, and fetch the model."""
+    """Pick a point on a cluster's head, train its model there, and fetch it."""
     from study.record.location import MODELS
     from trainable.artifact import FILES
 
@@ -212,5 +210,5 @@ def _pick_there(name: str, which: list[str], address: str, *, as_json: bool) -> 
     files = [f"{folder}/{file}" for file in FILES]
     answer = remote.ask(address, [*command, *remote.flag("--json", as_json)], files=files)
     if set(answer.files) != set(files):
-        raise StudyError(f"{name}: its front has changed meanwhile, so no model came; pick again")
+        raise StudyError(f"{name}: its front changed in the meantime, so no model was sent; pick again")
     answer.save(Path())

@@ -1,4 +1,4 @@
-"""The studies of the folder one is in, by name."""
+"""The studies of the working folder, by name."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from study.record.reader import Reader
 
 STUDIES = Path("studies")
-"""Where all commands look for studies, and put them."""
+"""The folder of all studies, for every command."""
 
 
 def homes(*, every: bool) -> "list[Path]":
@@ -22,18 +22,18 @@ def homes(*, every: bool) -> "list[Path]":
 
 
 def folder(name: str) -> Path:
-    """The folder of a study. StudyError, with those that there are, where there is none of this name."""
+    """The folder of a study. StudyError, with the names of those here, if there is none of this name."""
     from study.record.location import holds_study, studies
     from study.spec.study import NAME
 
     if not NAME.fullmatch(name) or not holds_study(STUDIES / name):
         known = [found.name for found in studies(STUDIES)]
-        raise StudyError(f"{name!r} is no study here; there are: {', '.join(known) or 'none yet'}")
+        raise StudyError(f"no study {name!r} here; studies here: {', '.join(known) or 'none yet'}")
     return STUDIES / name
 
 
 def record(name: str) -> "Reader":
-    """The record of a study, to be read."""
+    """The record of a study, for reading."""
     from study.record.reader import Reader
 
     return Reader.read(folder(name))

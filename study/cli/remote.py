@@ -1,4 +1,4 @@
-"""The same commands on a cluster: asked of its head, said here."""
+"""Commands that run on a cluster's head and print here."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,9 +20,10 @@ def ask(
     quiet: bool = False,
     mixed: bool = False,
 ) -> "Answer":
-    """Run a command on a cluster's head and print its answer here; `mixed` where files come among ours.
+    """Run a command on a cluster's head, print its output here, and return it with the requested files.
 
-    The files to `take` are removed there.
+    With `mixed`, files go into a study's folder here: StudyError if that study is not the head's. Files in
+    `take` are removed on the head.
     """
     from study.remote import commands
 
@@ -37,11 +38,11 @@ def ask(
 
 
 def flag(word: str, given: bool) -> list[str]:
-    """The option as it goes into `arguments`."""
+    """The option `word` as a list of arguments; empty if it is not given."""
     return [word] if given else []
 
 
 def leave(code: int) -> None:
-    """End the command with the code that it ended with there; go on where that is 0."""
+    """Exit with the remote command's exit code, unless it is 0."""
     if code:
         raise typer.Exit(code)

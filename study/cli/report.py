@@ -1,4 +1,4 @@
-"""What is made of a study for others: export, report."""
+"""The commands export and report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,21 +35,20 @@ def export(name: Name, address: Address = None) -> None:
 def report(
     names: Annotated[
         list[str],
-        typer.Argument(help="Studies, as `study list` shows them.", autocompletion=completion.studies),
+        typer.Argument(help="Names of studies; see `study list`.", autocompletion=completion.studies),
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the page goes; else beside the study.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the report. Default: studies/NAME/report."),
     ] = None,
-    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print it as JSON, numbers in full, instead.")
-    ] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with exact numbers instead.")] = False,
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print it as Markdown, for a pull request, instead.")
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request, instead.")
     ] = False,
     address: Address = None,
 ) -> None:
-    """Write the report of a study, or of several on one page: HTML, and its figures as SVG, PDF and PNG."""
+    """Write the report of one or several studies: an HTML page, and figures as SVG, PDF and PNG."""
     if [open_, as_json, as_markdown].count(True) > 1:
         raise StudyError("report: give at most one of --open, --json and --markdown")
     if as_json or as_markdown:
@@ -65,14 +64,14 @@ def report(
 
 
 def write(folders: list[Path], out: Path | None = None) -> Path:
-    """Export the studies and write their report, where nothing is said beside the study or the studies."""
+    """Export the studies and write their report into `out`, by default into `_beside`."""
     page = _read(folders).save(out or _beside([folder.name for folder in folders]), put).absolute()
     say(f"report: {page}")
     return page
 
 
 def _beside(names: list[str]) -> Path:
-    """The folder of a report. Of several studies no study can have its name: A+B, or of many A+B+C+5-more."""
+    """The folder of a report. For several studies, a name that no study can have: A+B, or A+B+C+5-more."""
     if len(names) == 1:
         return local.STUDIES / names[0] / "report"
     more = [f"{len(names) - MOST_NAMED}-more"] if names[MOST_NAMED:] else []
@@ -80,7 +79,7 @@ def _beside(names: list[str]) -> Path:
 
 
 def _fetched(names: list[str], out: Path | None, address: str) -> Path:
-    """The page of a report that a cluster's head has made, fetched with its figures."""
+    """Make a report on a cluster's head and fetch it with its figures; returns the path of its page."""
     folder = _beside(names)
     answer = remote.ask(address, ["report", *names], files=[folder.as_posix()], quiet=True, mixed=out is None)
     answer.save(out or folder, below=folder)

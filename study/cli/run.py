@@ -1,4 +1,4 @@
-"""Running studies, here and on a cluster: run, confirm, submit, stop."""
+"""The commands run, confirm, submit and stop."""
 
 import os
 from functools import partial
@@ -24,7 +24,7 @@ def run(
     spec: Annotated[str, SPEC],
     overrides: Overrides = None,
 ) -> None:
-    """Run a study here; one that was begun goes on where it was. Ends with a report."""
+    """Run or resume a study on this machine. Ends with a report."""
     limits.check()
     from study.spec import resolve
 
@@ -43,7 +43,7 @@ def run(
 
 
 def _note_home() -> None:
-    """Note the working folder on a cluster, so that its studies are found after a restart of Ray's head."""
+    """Note the working folder on a cluster: `study list` finds its studies after a restart of Ray's head."""
     from study.remote import homes
 
     try:
@@ -55,7 +55,7 @@ def _note_home() -> None:
 def confirm(
     name: Name,
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Confirm the front of a search that is not complete.")
+        bool, typer.Option("--unfinished", help="Confirm the front although the search is not complete.")
     ] = False,
     address: Address = None,
 ) -> None:
@@ -74,7 +74,7 @@ def confirm(
     if complete(record) is None and record.confirmation() is None and not unfinished:
         raise StudyError(
             f"{name}: its search is not complete, and the test set is opened only once; "
-            f"`study run {name}` goes on, --unfinished confirms the front as it stands"
+            f"`study run {name}` resumes the search, --unfinished confirms the present front"
         )
     watch = partial(live.watch, console=console)
     _driven(lambda: confirm(local.folder(name), watch=watch), f"study confirm {name}")
@@ -93,7 +93,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
     if not outcome.trained:
         say(f"complete ({outcome.reason}): nothing left to do{_more(outcome.reason)}")
     elif not outcome.complete:
-        say(f"{outcome.reason}; `{again}` goes on from here")
+        say(f"{outcome.reason}; `{again}` resumes it")
     record = Reader.read(outcome.folder)
     seen = snapshot.snapshot(record)
     say("\n".join(text.lines(seen)))
@@ -108,26 +108,26 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
 
 
 def _more(reason: str) -> str:
-    """A note on the effect of a larger budget on a complete study."""
-    if "tried" in reason:  # the space is used up
+    """The effect of a larger budget on a complete study."""
+    if "tried" in reason:  # the space is exhausted
         return ""
     if reason.endswith("confirmed"):
-        return "; what a larger budget finds is not confirmed, for the test set is opened once"
-    return "; a larger budget would go on"
+        return "; points that a larger budget finds cannot be confirmed: the test set is opened only once"
+    return "; a larger budget resumes it"
 
 
 def submit(
     spec: Annotated[str, SPEC],
     address: Annotated[
-        str, typer.Option(metavar="URL", help="Of the cluster's dashboard: http://head:8265.")
+        str, typer.Option(metavar="URL", help="URL of the cluster's dashboard, as http://head:8265.")
     ],
     overrides: Overrides = None,
     with_package: Annotated[
-        bool, typer.Option("--with-package", help="Send this machine's pareto-study too.")
+        bool, typer.Option("--with-package", help="Also send the pareto-study that is installed here.")
     ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the study.")] = False,
 ) -> None:
-    """Run a study on a Ray cluster, and follow it; where it runs already, only follow it. Ctrl-C detaches."""
+    """Run or resume a study on a Ray cluster and follow it. Ctrl-C detaches."""
     from study.remote import commands
     from study.spec import resolve
 
@@ -137,7 +137,7 @@ def submit(
 
 
 def stop(name: Name, address: Address = None) -> None:
-    """Ask a running study to stop; the command that began it goes on later."""
+    """Ask a running study to stop; the command that started it resumes it."""
     if address is not None:
         from study.remote import commands
 

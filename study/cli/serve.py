@@ -1,4 +1,4 @@
-"""Serving studies to others over HTTP: serve, token."""
+"""The commands serve and token."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,28 +14,30 @@ from trainable.contract import StudyError
 
 PORT = 8300
 
-tokens = typer.Typer(help="Tokens of the service here: who may read, who may write.", no_args_is_help=True)
+tokens = typer.Typer(help="Create, list and revoke tokens of the service.", no_args_is_help=True)
 
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Where to listen; beyond this machine only with tokens.")
+        str, typer.Option(help="Address to listen on; beyond this machine only with tokens.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 is a free one.")] = PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = PORT,
     address: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Of a Ray dashboard, as http://head:8265; else one is started here."
+            metavar="URL", help="URL of a Ray dashboard, as http://head:8265. Default: start a Ray here."
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Files of ratings that a posted spec may name.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of data files that posted specs may name.")
     ] = None,
     root_path: Annotated[
-        str, typer.Option(metavar="PATH", help="As /x: where a proxy puts it that takes /x away.")
+        str, typer.Option(metavar="PATH", help="Path below a site, as /x, if a proxy strips it.")
     ] = "",
 ) -> None:
-    """Serve the studies here over HTTP: post, watch, read the report."""
+    """Serve the studies over HTTP: post and watch studies, read reports."""
     try:
         from study.service.serve import serve
     except ModuleNotFoundError as error:
@@ -46,11 +48,13 @@ def serve(
 
 @tokens.command()
 def create(
-    scope: Annotated[str, typer.Option(help="read, or write: to post, stop and resume too.")],
-    expires: Annotated[str | None, typer.Option(metavar="TIME", help="As in 90m, 36h, 30d, 8w.")] = None,
-    label: Annotated[str, typer.Option(help="Whose it is, for the list.")] = "",
+    scope: Annotated[str, typer.Option(help="read, or write (post, stop and resume, too).")],
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time until it expires, as in 90m, 36h, 30d, 8w.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="Note on its owner, for the list.")] = "",
 ) -> None:
-    """Make a token, and print it; it is not kept, and cannot be shown again."""
+    """Create a token and print it; it cannot be shown again."""
     if scope not in SCOPES:
         raise StudyError(f"--scope: {scope!r} is not known; use {' or '.join(SCOPES)}")
     chosen: Scope = "write" if scope == "write" else "read"
@@ -61,23 +65,23 @@ def create(
 
 @tokens.command("list")
 def list_() -> None:
-    """The tokens, without their secrets."""
+    """List the tokens, without their secrets."""
     table = Table("id", "scope", "created (UTC)", "expires (UTC)", "label", box=box.SIMPLE_HEAD)
     for token in Tokens(local.STUDIES).all():
-        over = ", over" if token.expired else ""
+        over = ", expired" if token.expired else ""
         until = "never" if token.expires is None else f"{_minute(token.expires)}{over}"
         add_row(table, token.id, token.scope, _minute(token.created), until, token.label)
     console.print(table)
 
 
 def _minute(moment: str) -> str:
-    """A moment in ISO 8601 as people write it, to the minute."""
+    """A moment in ISO 8601 as text to the minute: 2026-01-31 12:00."""
     return moment[:16].replace("T", " ")
 
 
 @tokens.command()
-def revoke(token: Annotated[str, typer.Argument(help="Its id, as `study token list` shows it.")]) -> None:
-    """Let a token open nothing any more."""
+def revoke(token: Annotated[str, typer.Argument(help="Id of the token; see `study token list`.")]) -> None:
+    """Revoke a token."""
     if not Tokens(local.STUDIES).revoke(token):
-        raise StudyError(f"{token!r} is no token here; `study token list` shows them")
+        raise StudyError(f"no token {token!r} here; `study token list` shows all")
     say(f"{token}: revoked")

@@ -1,4 +1,4 @@
-"""What there is to study, and on what: data, presets, schema, doctor."""
+"""The commands data, presets, schema and doctor."""
 
 import json
 from typing import Annotated
@@ -13,10 +13,10 @@ from study.cli.terminal import add_row, console, say
 
 def data(
     source: Annotated[
-        str | None, typer.Argument(help="A dataset's name, or a .csv or .parquet file.")
+        str | None, typer.Argument(help="Name of a dataset, or a .csv or .parquet file.")
     ] = None,
 ) -> None:
-    """Fetch and verify a dataset; without a name, list the known ones."""
+    """Download and verify a dataset; without a name, list the datasets."""
     from trainable.data.description import describe
     from trainable.data.registry import known, load
 
@@ -32,7 +32,7 @@ def data(
 
 
 def presets() -> None:
-    """The built-in specs."""
+    """List the built-in specs."""
     from study.spec import presets
 
     for name, description in presets().items():
@@ -40,7 +40,7 @@ def presets() -> None:
 
 
 def schema() -> None:
-    """The JSON schema of a spec."""
+    """Print the JSON schema of a spec."""
     from study.spec import StudySpec
 
     print(json.dumps(StudySpec.model_json_schema(), indent=2))
@@ -51,7 +51,7 @@ def doctor(
     overrides: Overrides = None,
     address: Address = None,
 ) -> None:
-    """What works on this machine, or on a cluster, and what a spec would get there."""
+    """Check what works on this machine or a cluster, and show the lanes that a spec would get."""
     from study import doctor
     from study.spec import resolve
 

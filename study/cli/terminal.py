@@ -1,4 +1,4 @@
-"""The terminal, and what is said there."""
+"""Output to the terminal."""
 
 import codecs
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from study.status.snapshot import Snapshot
 
 SHOWN = 25
-"""The most points of a front, and trials that ended early, that a command shows."""
+"""Most points of a front, and most trials that ended early, that a command shows."""
 
 console = Console()
 
@@ -59,7 +59,7 @@ def speak_plainly() -> None:
 
 
 def show_front(seen: "Snapshot", *, most: int | None = None) -> None:
-    """The front as a table: all of it, or `most` points spread along it."""
+    """Print the front as a table: all points, or `most` points spread along it."""
     from study.status.front_table import FrontTable
 
     console.print(
@@ -83,5 +83,5 @@ def add_row(table: Table, *cells: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first: a database's goes on with the statement it failed in."""
+    """The first line of an error; the others of a database error quote its statement."""
     return str(error).partition("\n")[0]

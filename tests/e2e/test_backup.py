@@ -29,13 +29,13 @@ def test_a_study_that_runs_is_backed_up_and_goes_on_elsewhere(tmp_path: Path):
         made = study("backup", "tiny", cwd=here)
         (file,) = here.glob("*.backup")
         assert re.fullmatch(r"tiny-\d{8}-\d{6}\.backup", file.name)
-        assert made.out == f"tiny: backed up; `study restore {file.name}` makes a study of it\n"
+        assert made.out == f"tiny: backed up; `study restore {file.name}` restores it\n"
         before = measured(running)
         until(lambda: measured(running) > before, "a run that goes on")
         with_pid(run.process.pid, signal.SIGKILL)
         assert run.wait().err == ""
     said = study("restore", str(file), cwd=there)
-    assert said.out == "tiny: restored in studies/tiny; `study run tiny` goes on with it\n"
+    assert said.out == "tiny: restored in studies/tiny; `study run tiny` resumes it\n"
     held, full = numbers(restored), numbers(running)
     assert 0 < len(held) < len(full)
     assert held.items() <= full.items()

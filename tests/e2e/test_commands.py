@@ -160,13 +160,13 @@ def test_one_study_has_one_driver_and_can_be_stopped_from_elsewhere(tmp_path: Pa
         assert followed.out == (folder / "log.jsonl").read_text(encoding="utf-8")
         assert json.loads(followed.out.splitlines()[-1])["words"] == "stopped on request"
     assert (ended.code, ended.err) == (0, "")
-    assert "stopped on request; `study run tiny` goes on from here" in ended.out
+    assert "stopped on request; `study run tiny` resumes it" in ended.out
     assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"
     assert study("delete", "tiny", cwd=here).code == 1  # asked, and nobody there to say yes
     assert folder.is_dir()
     assert study("delete", "tiny", "--yes", cwd=here).out == "tiny: deleted\n"
     assert not folder.exists()
-    assert study("list", cwd=here).out == "no studies in studies/ yet; `study run SPEC` begins one\n"
+    assert study("list", cwd=here).out == "no studies in studies/ yet; `study run SPEC` starts one\n"
 
 
 def test_schema_accepts_every_preset_and_refuses_what_the_spec_refuses(here: Path):

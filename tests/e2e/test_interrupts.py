@@ -57,7 +57,7 @@ def training(here: Path, *more: str):
 def ends_gracefully(run: Running, here: Path) -> None:
     ended = run.wait()
     assert (ended.code, ended.err) == (130, ""), ended
-    assert "stopped on request; `study run tiny` goes on from here" in ended.out
+    assert "stopped on request; `study run tiny` resumes it" in ended.out
     assert ended.out.splitlines()[-1] == f"report: {here}/studies/tiny/report/index.html"
 
 

@@ -46,7 +46,7 @@ def test_answer_has_the_output_and_files_of_a_command(tmp_path, monkeypatch):
     (tmp_path / "left" / "deep" / "file").write_bytes(b"\0\1")
     answer = answered(["status", "nobody"], ["left", "nothing"])
     assert answer.code == 2
-    assert "'nobody' is no study here" in answer.err
+    assert "no study 'nobody' here" in answer.err
     assert answer.files == {"left/deep/file": b"\0\1"}
     answer.save(tmp_path / "here", below=tmp_path.relative_to(tmp_path) / "left")
     assert (tmp_path / "here" / "deep" / "file").read_bytes() == b"\0\1"

@@ -155,7 +155,7 @@ def test_follow_ends_if_no_driver_runs(study_):
     followed = CliRunner().invoke(app, ["logs", "formula", "--follow"])
     *said, last = followed.output.splitlines()
     assert said == [in_words(line) for line in (study_ / LOG).read_text(encoding="utf-8").splitlines()]
-    assert last == "formula: nobody runs it any more; `study status formula` shows how it stands"
+    assert last == "formula: its run has ended; see `study status formula`"
     asked = CliRunner().invoke(app, ["logs", "formula", "--follow", "--json"])
     assert asked.output == (study_ / LOG).read_text(encoding="utf-8")
 
@@ -199,6 +199,6 @@ def test_no_command_prints_control_characters_of_a_trials_error(study_):
 
 def test_unknown_study_and_conflicting_options_are_refused(study_):
     unknown = CliRunner().invoke(app, ["logs", "nobody"])
-    assert str(unknown.exception) == "'nobody' is no study here; there are: formula"
+    assert str(unknown.exception) == "no study 'nobody' here; studies here: formula"
     both = CliRunner().invoke(app, ["logs", "formula", "--follow", "--address", "http://head:8265"])
     assert "`study submit SPEC --address URL`" in str(both.exception)
