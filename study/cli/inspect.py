@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 def list_(
     as_json: AsJson = False,
-    homes: Annotated[
-        bool, typer.Option("--homes", help="On a head: also list the studies of other submitted homes.")
-    ] = False,
+    homes: Annotated[bool, typer.Option("--homes", help="On a head: list the studies of all homes.")] = False,
     address: Address = None,
 ) -> None:
     """List the studies: state, trials, hypervolume, stage."""

@@ -1,4 +1,4 @@
-"""Which form of an answer a client prefers, by its Accept header (RFC 9110, section 12.5.1)."""
+"""Content negotiation by the Accept header (RFC 9110, section 12.5.1)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ PARQUET = "application/vnd.apache.parquet"
 
 
 def chosen(accept: str | None, offered: Sequence[str]) -> str | None:
-    """The offered media type that is preferred most, the first of equals; None where none is acceptable.
+    """The preferred media type among those offered, the first of equals; None if none is acceptable.
 
     >>> chosen("text/csv;q=0.5, application/*", ["text/csv", "application/json"])
     'application/json'
@@ -23,7 +23,7 @@ def chosen(accept: str | None, offered: Sequence[str]) -> str | None:
 
 
 def _range(part: str) -> tuple[str, float]:
-    """A media range and its weight; one whose weight is no number counts for nothing."""
+    """A media range and its weight; 0 if the weight is no number."""
     kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
     weight = 1.0
     for parameter in parameters:
@@ -37,7 +37,7 @@ def _range(part: str) -> tuple[str, float]:
 
 
 def _weight(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """The weight of a media type: by the most specific range that it is in."""
+    """The weight of a media type, from the most specific range that contains it."""
     for pattern in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
         for found, weight in ranges:
             if found == pattern:

@@ -1,4 +1,4 @@
-"""What is done to studies: posted, stopped, gone on with; and the jobs that run them."""
+"""Actions on studies: post, stop, resume; and the jobs that run them."""
 
 import time
 from pathlib import Path
@@ -13,22 +13,22 @@ from study.spec import StudySpec
 from trainable.contract import StudyError
 
 ASKED_S, AWAY_S = 1.0, 30.0
-"""How old what is known of a job may be; how long what runs studies is left alone once it was silent."""
+"""Seconds for which the state of a job is cached; seconds until a silent Ray is called again."""
 
 LIVE = ("waiting", "running")
 """States of a job that has not ended."""
 
 
 class CompleteError(StudyError):
-    """A study that has nothing left to do."""
+    """The study has nothing left to do."""
 
 
 class BusyError(StudyError):
-    """A study of which something has to end before it goes on."""
+    """The study, or its job, must end before this action."""
 
 
 class Desk:
-    """The studies of a shelf, and what runs them."""
+    """Actions on the studies of a cache, with the runner of their jobs."""
 
     def __init__(self, shelf: Shelf, runner: Runner, *, data: Path | None) -> None:
         self.shelf, self._runner, self._data = shelf, runner, data
@@ -37,29 +37,29 @@ class Desk:
         self._lock = Lock()
 
     def study(self, name: str, *, writes: bool = True) -> Study:
-        """The study as the service shows it, with the last job where the record is incomplete.
+        """The study as the service shows it, with its last job if it is not running.
 
-        The job is "unknown" where Ray does not answer. Without `writes` the words of a failure are left out.
+        The job is "unknown" if Ray does not answer. Without `writes` the reasons of failures are redacted.
         """
         told = self._told(self.shelf.look(name))
         return told if writes else redaction.study(told)
 
     def line(self, look: Look, *, writes: bool = True) -> str:
-        """The same as JSON, of one look at the record; made once for each where the record says all."""
+        """The study of `look` as JSON, with its last job if it is not running; redacted without `writes`."""
         told = self._told(look)
         if not writes:
             told = redaction.study(told)
         return look.line if told is look.study else told.model_dump_json()
 
     def parsed(self, body: bytes, kind: str) -> StudySpec:
-        """The spec in a request's body. SpecError where it is not valid, or names what it may not."""
+        """The spec in a request's body. SpecError if it is not valid, or names what a posted spec may not."""
         return submission.parsed(body, kind, data=self._data)
 
     def post(self, spec: StudySpec) -> tuple[Study, bool]:
-        """The study of a spec, and whether it is new; begun if it was not, and going on if it may go further.
+        """Post a spec and start or resume its study; returns the study, and True if it is new.
 
-        Repeating it changes nothing, and mends a post that was cut off before its job had begun. TakenError
-        where the name asks another question, BusyError where a job goes by less than this spec allows.
+        Repeating it changes nothing, and repairs a post that was interrupted before its job started.
+        TakenError if the name belongs to another question, BusyError if a job runs with a smaller budget.
         """
         new = submission.put(self.shelf, spec)
         look = self.shelf.look(spec.name)
@@ -70,7 +70,7 @@ class Desk:
         return self.study(spec.name), new
 
     def _begin(self, spec: StudySpec, known: StudySpec) -> None:
-        """Let a study begin by the spec that was posted last, unless it begins already."""
+        """Start a study with the spec that was posted last, unless its job has started."""
         begun = self._start(spec)
         if begun.same and spec != known:
             submission.replace(self.shelf.home / spec.name, spec)
@@ -78,7 +78,7 @@ class Desk:
             raise _busy(spec, begun.job)
 
     def _go_further(self, spec: StudySpec, look: Look) -> None:
-        """Let a study that has ended go on by a spec that may go further, if that leaves anything to do."""
+        """Resume a study that has ended with a spec that allows more, if anything is left to do."""
         if look.summary.state == "running":
             raise _busy(spec, None)
         if spec.storage != (there := look.spec.storage):
@@ -90,7 +90,7 @@ class Desk:
             raise _busy(spec, begun.job)
 
     def stop(self, name: str) -> Study:
-        """The study, asked to stop. One that does not run is left as it is."""
+        """Ask a study to stop, and return it. Does nothing if it is not running."""
         folder, look = self.shelf.folder(name), self.shelf.look(name)
         if look.summary.state == "complete" and self.study(name).job is None:
             return self.study(name)
@@ -101,19 +101,17 @@ class Desk:
         return self.study(name)
 
     def resume(self, name: str) -> Study:
-        """The study, going on where it was. CompleteError where nothing is left to do, BusyError where its
-        job has yet to end.
-        """
+        """Resume and return a study. CompleteError if nothing is left to do, BusyError while its job ends."""
         folder, look = self.shelf.folder(name), self.shelf.look(name)
         if look.summary.state == "complete" and not submission.left(folder, look.spec):
             raise CompleteError(
-                f"{name}: is complete ({look.summary.reason}); post it with a larger budget to go on"
+                f"{name}: is complete ({look.summary.reason}); post it with a larger budget to resume it"
             )
         if look.summary.state != "running":
             begun = self._start(look.spec)
             if begun.at is not None and look.seen is not None and submission.driven_since(folder, begun.at):
                 raise BusyError(
-                    f"{name}: its job {begun.job.id} still writes its report; ask again in a moment"
+                    f"{name}: its job {begun.job.id} is still writing the report; ask again in a moment"
                 )
         return self.study(name)
 
@@ -159,8 +157,8 @@ class Desk:
 
 
 def _busy(spec: StudySpec, job: Job | None) -> BusyError:
-    what = "it runs" if job is None else f"job {job.id} is there"
+    what = "it runs" if job is None else f"its job {job.id} was posted"
     return BusyError(
-        f"{spec.name}: {what} with a smaller budget or without [confirm]; post this again once that has "
+        f"{spec.name}: {what} with a smaller budget or without [confirm]; post again once it has "
         f"ended, or stop it first (POST /studies/{spec.name}/stop)"
     )

@@ -1,4 +1,4 @@
-"""The application: what surrounds its routes, and how mistakes are answered."""
+"""The application: routes, middleware and error handlers."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -41,7 +41,7 @@ STATUSES: dict[type[Exception], int] = {
     OSError: 503,
     **dict.fromkeys(STORAGE_ERRORS, 503),
 }
-"""What an error is answered with; the class that is nearest counts."""
+"""HTTP status of each error class; the nearest base class counts."""
 
 
 def application(
@@ -55,14 +55,13 @@ def application(
 ) -> FastAPI:
     """The service of the studies in `home`, which `runner` runs.
 
-    With `required` nobody gets in without a token, else that holds once there is one. `hosts` are the names
-    it goes by until then, `data` the folder whose files a posted spec may name, `stream_s` how long events
-    last.
+    With `required` every request needs a token, else only once a token exists; until then, a request must
+    name one of `hosts`. Posted specs may name files in `data`. A stream of events lasts `stream_s` seconds.
     """
     app = FastAPI(
         title="pareto-study",
         version=version("pareto-study"),
-        summary="Pareto studies of two-task recommenders: post one, watch it, read its report.",
+        summary="Post Pareto studies of two-task recommenders, watch them, and read their reports.",
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -88,7 +87,7 @@ def application(
 
 
 def _locked(access: Access) -> bool:
-    """Whether nobody gets in without a token; where the tokens cannot be read nobody gets in at all."""
+    """True if requests need a token; also if the tokens cannot be read."""
     try:
         return access.locked
     except StudyError:
@@ -97,7 +96,7 @@ def _locked(access: Access) -> bool:
 
 @asynccontextmanager
 async def _warming(app: FastAPI) -> AsyncIterator[None]:
-    """Every study is looked at once while the first requests come, so that lists answer quickly."""
+    """Read every study once in a thread, so that lists answer quickly; close the databases at the end."""
     shelf: Shelf = app.state.desk.shelf
     Thread(target=shelf.warm, name="warming", daemon=True).start()
     yield
@@ -126,7 +125,7 @@ async def _mendable(request: Request, error: Exception, *, status: int) -> Respo
 
 
 def _problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """What went wrong: as a page for a browser, else as JSON."""
+    """An error, as a page for a browser, else as JSON."""
     if pages.wanted(request):
         return pages.problem(request, status, detail, headers or {})
     return JSONResponse({"detail": detail}, status, headers)

@@ -1,4 +1,4 @@
-"""Who may: a bearer token, or in a browser the same token in a cookie that scripts cannot read."""
+"""Authentication by a bearer token, or in a browser by the same token in an HttpOnly cookie."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -11,22 +11,22 @@ from study.service.tokens import Scope, Token, Tokens
 COOKIE = "study_token"
 
 _BEARER = HTTPBearer(auto_error=False, description="A token of `study token create`.")
-_COOKIE = APIKeyCookie(name=COOKIE, auto_error=False, description="The same token, from the page to sign in.")
+_COOKIE = APIKeyCookie(name=COOKIE, auto_error=False, description="The same token, set by the sign-in page.")
 
 
 class Access:
-    """Lets in by token. Without any token everybody may do everything, unless tokens are `required`."""
+    """Checks tokens. While no token exists, every request is allowed, unless tokens are `required`."""
 
     def __init__(self, tokens: Tokens, *, required: bool) -> None:
         self.tokens, self._required = tokens, required
 
     @property
     def locked(self) -> bool:
-        """Whether nobody gets in without a token."""
+        """True if requests need a token."""
         return self._required or bool(self.tokens.all())
 
     def check(self, text: str | None, scope: Scope) -> Token | None:
-        """The token, None where none is needed. HTTPException 401 or 403 where it is not enough."""
+        """The token; None if none is needed. HTTPException 401 or 403 if it does not grant `scope`."""
         if not self.locked:
             return None
         if not text:
@@ -37,12 +37,12 @@ class Access:
         if token.expired:
             raise _unknown(f"this token expired at {token.expires}; ask for a new one")
         if not token.may(scope):
-            raise HTTPException(403, f"this token may {token.scope}, and this needs one that may {scope}")
+            raise HTTPException(403, f"this is a {token.scope} token, and the request needs a {scope} token")
         return token
 
 
 def needs(scope: Scope) -> Callable[..., None]:
-    """A dependency that lets only those in who may `scope`."""
+    """A dependency that requires a token for `scope`."""
 
     def check(
         request: Request,

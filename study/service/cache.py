@@ -1,7 +1,7 @@
-"""The studies of one folder, each read again only where its record may have changed.
+"""A cache of the studies of one folder: a study is read again only if its record may have changed.
 
-What is kept in memory can be had again from the records at any time. It holds while the record's mark does;
-one that is being written has none, and is believed for a moment.
+An entry is valid while the record's version token is the same. A record that is being written has no token;
+its entry is valid for a moment.
 """
 
 import math
@@ -30,35 +30,33 @@ from study.status.snapshot import Snapshot, snapshot
 from trainable.contract import StudyError
 
 POSTED = "posted.toml"
-"""A spec that was posted, until its first run has a record."""
+"""File of a posted spec, until the first run creates the record."""
 
 FRESH_S = 1.0
-"""How old a look at a study that changes may be, where looking does not take long."""
+"""Seconds for which an entry of a changing study is valid, unless reading takes long: see LOOKING."""
 
 UNREADABLE_S = 10.0
-"""How long a record that could not be read is left alone by a list."""
+"""Seconds until a list reads an unreadable record again."""
 
 LISTING_S = 0.1
-"""How long a list reads records, whatever there are."""
+"""Most seconds for which a list reads records."""
 
 LOOKING = 9
-"""A study that changes is looked at again after so many times what the last look took."""
+"""A changing study is read again after LOOKING times the seconds of the last read, or more."""
 
 KEPT = 16
-"""Studies that are kept in full; of the others only the summary."""
+"""Studies kept in full; of all others, only the summary is kept."""
 
 T = TypeVar("T")
 
 
 class NoStudyError(StudyError):
-    """There is no study of this name."""
+    """No study has this name."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """A study at one moment, and all its trials by number. Of one that was posted and has no record yet,
-    `seen` is None.
-    """
+    """A study at one moment, with all its trials by number. `seen` is None while it has no record."""
 
     spec: StudySpec
     seen: Snapshot | None
@@ -72,24 +70,24 @@ class Look:
 
     @cached_property
     def summary(self) -> Summary:
-        """What a list shows of it."""
+        """The study as a list shows it."""
         return summary_of(self.spec, self.seen)
 
     @cached_property
     def study(self) -> Study:
-        """What is told of it, without the job."""
+        """The study as the service shows it, without its job."""
         at = position(self.records, self.points)
         return study_of(self.spec, self.seen, self.summary, self.records, at)
 
     @cached_property
     def line(self) -> str:
-        """The same as one line of JSON."""
+        """The study as one line of JSON."""
         return self.study.model_dump_json()
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[T]):
-    """Something that was made of a record: while its mark lasts, or until a time on the monotonic clock."""
+    """A value made from a record; valid while its version token is `mark`, or until a monotonic time."""
 
     value: T
     mark: Mark | None
@@ -100,7 +98,7 @@ class _Kept(Generic[T]):
 
 
 class Shelf:
-    """The studies in the folder `home`. May be asked from several threads."""
+    """The studies in the folder `home`. Thread-safe."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -112,24 +110,24 @@ class Shelf:
         self._summaries: dict[str, _Kept[Summary]] = {}
 
     def names(self) -> list[str]:
-        """Every study's name, those that were only posted too."""
+        """The sorted names of all studies, including posted ones without a record."""
         posted = {path.parent.name for path in self.home.glob(f"*/{POSTED}")}
         found = posted | {folder.name for folder in studies(self.home)}
         return sorted(name for name in found if NAME.fullmatch(name))
 
     def holds(self, name: str) -> bool:
-        """Whether there is a study of this name."""
+        """True if there is a study of this name."""
         folder = self.home / name
         return NAME.fullmatch(name) is not None and (holds_study(folder) or (folder / POSTED).is_file())
 
     def folder(self, name: str) -> Path:
-        """The folder of a study. NoStudyError where there is none."""
+        """The folder of a study. NoStudyError if there is none."""
         if not self.holds(name):
-            raise NoStudyError(f"{name!r} is no study here; GET /studies lists those there are")
+            raise NoStudyError(f"no study {name!r} here; GET /studies lists all")
         return self.home / name
 
     def look(self, name: str) -> Look:
-        """The study as it stands. NoStudyError, or what a record that cannot be read raises."""
+        """The present study. NoStudyError if there is none; errors of the database as they are."""
         folder = self.folder(name)
         with self._alone(name):
             kept, now = self._looks.get(name), self.marks.of(folder)
@@ -146,10 +144,10 @@ class Shelf:
         return kept.value
 
     def summaries(self, names: Sequence[str], *, within_s: float = LISTING_S) -> list[Summary]:
-        """What a list shows of these studies.
+        """The summaries of these studies.
 
-        What may have changed is read again, the longest known first, and then what nobody has read yet. Where
-        that takes longer than `within_s` the rest is told as it was, or as "unread".
+        Reads those that may have changed, the oldest entry first, then those without an entry. After
+        `within_s` seconds, the others get their last summary, or "unread".
         """
         with self._idle:
             self._lists += 1
@@ -161,7 +159,7 @@ class Shelf:
                 self._idle.notify_all()
 
     def warm(self) -> None:
-        """Read every study once, so that lists need not; while a list is made it comes first."""
+        """Read every study once; wait while a list is being made."""
         for name in self.names():
             with self._idle:
                 self._idle.wait_for(lambda: not self._lists)
@@ -178,9 +176,9 @@ class Shelf:
         return [told[name] or self._before(name) for name in names]
 
     def _known(self, name: str, now: Mark | StudyError | None, ends: float) -> Summary | None:
-        """What a list shows of a study whose mark is `now`; None where it has to be read for that.
+        """The summary of a study whose version token is `now`; None if its record must be read.
 
-        What an earlier service noted is looked for until `ends`.
+        Looks for the summary file of an earlier service until the monotonic time `ends`.
         """
         if isinstance(now, StudyError):
             return unreadable(name, self.told(now))
@@ -193,30 +191,30 @@ class Shelf:
         return noted
 
     def _read(self, name: str) -> Summary:
-        """What a list shows of a study, read where it may have changed; why not, where it cannot be read."""
+        """The summary of a study, read if it may have changed; with the reason if it is unreadable."""
         try:
             return self.look(name).summary
-        except (StudyError, OSError, *DATABASE_ERRORS) as error:  # the others are still worth a line
+        except (StudyError, OSError, *DATABASE_ERRORS) as error:  # list the other studies
             summary = unreadable(name, self.told(error))
         self._summaries[name] = _Kept(summary, None, time.monotonic() + UNREADABLE_S)
         return summary
 
     def _before(self, name: str) -> Summary:
-        """What a list showed of a study when it was last read."""
+        """The summary of the last read; "unread" if there is none."""
         kept = self._summaries.get(name)
         return unread(name) if kept is None else kept.value
 
     def told(self, error: Exception) -> str:
-        """What an error says, without where the studies lie on this machine."""
+        """The message of an error, without the path of the home."""
         said = str(error) if isinstance(error, StudyError) else str(error).partition("\n")[0]
         return said.replace(f"{self.home.parent}/", "")
 
     def close(self) -> None:
-        """Let go of every database."""
+        """Close all databases."""
         self.marks.close()
 
     def forget(self, name: str) -> None:
-        """Read this study anew when it is next asked for: something was done to it."""
+        """Drop the entry of a study, after an action on it."""
         with self._alone(name):
             self._looks.pop(name, None)
             self._summaries.pop(name, None)
@@ -230,13 +228,15 @@ def _read(folder: Path) -> Look:
     if not holds_study(folder):
         return Look(StudySpec.load(folder / POSTED), None, {})
     with closing(Reader.read(folder)) as ledger:
-        records = {r.trial: r for r in ledger.records()}  # first: of those that have ended all points follow
+        records = {
+            r.trial: r for r in ledger.records()
+        }  # before the points, so ended trials have all of theirs
         seen = snapshot(ledger)
     return Look(seen.spec, seen, records)
 
 
 def _kept(folder: Path, now: Mark | None) -> _Kept[Look]:
-    """A look with how long it holds: a study that runs may end without a word on record."""
+    """Read a study. The entry of a running study expires: a run may die without a change of the record."""
     began = time.monotonic()
     look = _read(folder)
     ended = time.monotonic()

@@ -10,28 +10,28 @@ HEAD_S = 20.0
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection with Nagle's algorithm off; it closes where a request's head does not arrive.
+    """uvicorn's connection without Nagle's algorithm; closes if the head of a request does not arrive.
 
-    asyncio turns Nagle's algorithm off only for sockets that name their protocol, and ours do not. The body
-    of each answer would wait 40 ms for the client's delayed acknowledgement of its head.
+    asyncio disables Nagle's algorithm only for sockets that name their protocol; ours do not, and each body
+    would wait 40 ms for the client's delayed acknowledgement of the head.
     """
 
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin with a client."""
+        """Set up the connection of a client."""
         super().connection_made(transport)
         if (found := transport.get_extra_info("socket")) is not None and found.family != socket.AF_UNIX:
             found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sends."""
+        """Receive data from the client."""
         super().data_received(data)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End with a client."""
+        """Clean up after the connection."""
         super().connection_lost(exc)
         if self._late is not None:
             self._late.cancel()

@@ -1,8 +1,8 @@
-"""How far somebody has heard a study's record, as a short text; and what is new to them.
+"""Cursors: a client's position in a study's record, as a short text, and the news after it.
 
-The text is made from the record alone, so any instance can go on from it, and what was told is neither told
-again nor left out, whatever ended in between. A trial's epochs only grow and its end comes once: a number for
-each trial that is under way, and one below which all have been told to their end, say it all.
+Cursors derive from the record alone, so any instance can continue from one, without gaps or repeats. A
+trial's epochs only grow and it ends once. So a cursor is the last epoch sent of each unfinished trial, and a
+number below which all trials were sent to their end.
 """
 
 import re
@@ -15,7 +15,7 @@ from study.service.schemas import Point as Told
 from trainable.contract import StudyError
 
 MOST = 500
-"""Points told at once."""
+"""Most points in one event."""
 
 LONGEST = 4096
 _NUMBER = "[0-9]{1,9}"
@@ -23,14 +23,12 @@ _TEXT = re.compile(rf"{_NUMBER}(_{_NUMBER}(\.{_NUMBER}|x))*")
 
 
 class CursorError(StudyError):
-    """A text that is no cursor."""
+    """The text is no cursor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """All trials below `low` were told to their end; of those in `heard`, the points up to an epoch, or with
-    None the end as well.
-    """
+    """All trials below `low` were sent to their end; those in `heard` to an epoch, or to their end (None)."""
 
     low: int = 0
     heard: Mapping[int, int | None] = field(default_factory=dict)
@@ -41,7 +39,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """The cursor that `str` wrote. CursorError where it wrote nothing like it."""
+        """The cursor of a text that `str` wrote. CursorError if it is none."""
         if len(text) > LONGEST or not _TEXT.fullmatch(text):
             raise CursorError("after: this is no cursor; use the id of an event, or the `cursor` of a study")
         low, *parts = text.split("_")
@@ -55,9 +53,9 @@ class Cursor:
 def news(
     cursor: Cursor, records: Mapping[int, Record], points: Mapping[int, Sequence[Point]]
 ) -> Iterator[tuple[News, Cursor]]:
-    """What the record says beyond the cursor, in pieces, each with the cursor after it.
+    """News after `cursor`, in pieces, each with the cursor after it.
 
-    `points` are those of each trial, by epoch; of a trial that has ended, all are there.
+    `points` has the points of each trial by epoch, for an ended trial all of them.
     """
     heard, low = dict(cursor.heard), cursor.low
     told: list[Told] = []
@@ -84,7 +82,7 @@ def news(
 
 
 def position(records: Mapping[int, Record], points: Mapping[int, Sequence[Point]]) -> Cursor:
-    """The cursor of somebody who has heard all of it."""
+    """The cursor at the end of the record."""
     heard: dict[int, int | None] = {
         n: points[n][-1].epoch if r.state == "running" else None
         for n, r in records.items()
@@ -94,7 +92,7 @@ def position(records: Mapping[int, Record], points: Mapping[int, Sequence[Point]
 
 
 def _settled(low: int, heard: dict[int, int | None]) -> int:
-    """The number below which all were told to their end; what it covers leaves `heard`."""
+    """The number below which all trials were sent to their end; removes these from `heard`."""
     while heard.get(low, 0) is None:
         del heard[low]
         low += 1

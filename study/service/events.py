@@ -1,7 +1,7 @@
 """Server-sent events of one study, made from its record alone.
 
-`news` has points and ends of trials, each told once: its id is a cursor, and whoever comes back with it, to
-any instance, goes on from there. `study` is how the study stands; the last one counts, so it has no id.
+`news` has new points and ended trials, each sent once. Its id is a cursor: a client that returns with it, to
+any instance, continues from there. `study` is the state of the study; only the last counts, so it has no id.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from study.service.cursor import Cursor, news
 from trainable.contract import StudyError
 
 LOOK_S = 1.0
-"""How often a stream looks whether there is anything new; what it sees is no younger."""
+"""Seconds between two reads of the record by a stream."""
 
 QUIET_S = 15.0
-"""After so much silence a comment is sent: proxies close what says nothing."""
+"""Seconds of silence until a comment is sent, because proxies close silent connections."""
 
 LASTS_S = 600.0
-"""How long a stream lasts; a client that comes back shows its token again."""
+"""Seconds that a stream lasts; then the client reconnects and shows its token again."""
 
 
 async def stream(
@@ -31,9 +31,9 @@ async def stream(
     follow: bool = True,
     lasts_s: float = LASTS_S,
 ) -> AsyncIterator[bytes]:
-    """The events after `cursor`, of a study that `look` sees and `line` tells: the end comes after its news.
+    """The events after `cursor`. `look` reads the study, and `line` makes its JSON; `news` precedes `study`.
 
-    Without `follow` they are only those that are on record now.
+    Without `follow`, only the events that are on record now.
     """
     ends, spoken = time.monotonic() + lasts_s, time.monotonic()
     known: Look | None = None
@@ -42,11 +42,15 @@ async def stream(
     while True:
         try:
             seen, said = await asyncio.to_thread(_seen, look, line)
-        except (StudyError, OSError, *DATABASE_ERRORS):  # whoever comes back is told why, with a status
+        except (
+            StudyError,
+            OSError,
+            *DATABASE_ERRORS,
+        ):  # a client that reconnects gets the error, with a status
             return
         if seen is not known:
             known = seen
-            for piece, cursor in news(cursor, seen.records, seen.points):  # noqa: B020 - it goes on from the last
+            for piece, cursor in news(cursor, seen.records, seen.points):  # noqa: B020 - continues from the last
                 yield _event("news", piece.model_dump_json(), cursor)
         if said != told:
             yield _event("study", said)
@@ -65,6 +69,6 @@ def _seen(look: Callable[[], Look], line: Callable[[Look], str]) -> tuple[Look, 
 
 
 def _event(kind: str, data: str, cursor: Cursor | None = None) -> bytes:
-    """One event; JSON has no line breaks."""
+    """An event as bytes. `data` has no line breaks, because it is JSON."""
     number = "" if cursor is None else f"id: {cursor}\n"
     return f"{number}event: {kind}\ndata: {data}\n\n".encode()

@@ -1,4 +1,4 @@
-"""Middleware of every request: limits on its body, checks of its origin, headers, a log line a write."""
+"""Middleware of every request: limits of its body, checks of its origin, headers, an audit log of writes."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 64 * 1024
-"""The longest body: a spec takes two thousand bytes."""
+"""The longest body; a spec takes about 2,000 bytes."""
 
 BODY_S, LINGER_S = 20.0, 1.0
 """The longest time for a body; the longest wait of an answer for an unread body."""
@@ -34,17 +34,16 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "private, no-cache",
 }
-"""What every answer says where its route says nothing else. None of it lets another origin read anything."""
+"""Default headers of every answer. They let no other origin read it."""
 
 audit = logging.getLogger("study.audit")
 
 
 class Guard:
-    """The application inside, guarded. `hosts` are the names it may be called by unless it is `locked`.
+    """Guards the application. Unless it is `locked`, a request must name one of `hosts`; None allows any.
 
-    Naming them keeps a web page elsewhere from reading what is open on this machine by a name of its own that
-    leads here (DNS rebinding); with None it may have any. A write that a browser sends for another site is
-    refused.
+    The check of the host prevents DNS rebinding: a web page whose own host name resolves to this machine
+    could read the open service. A write that a browser sends for another site is refused.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Guard:
         self._app, self._locked, self._hosts = app, locked, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse; a write leaves a line, before its answer leaves."""
+        """Answer or refuse a request; a write is logged before its answer is sent."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -77,7 +76,7 @@ class Guard:
         try:
             await self._answered(scope, body, dressed)
         finally:
-            if not noted:  # it raised, or who asked had gone before its body was here
+            if not noted:  # an exception, or the client left before its body was complete
                 _note(scope, 500)
 
     async def _answered(self, scope: Scope, body: "_Body", send: Send) -> None:
@@ -90,13 +89,13 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._hosts is not None and _name(host) not in self._hosts and not self._locked():
-            return _problem(400, "Host: this service does not go by that name; see `study serve --host`")
+            return _problem(400, "Host: this is no name of the service; see `study serve --host`")
         if scope["method"] in SAFE:
             return None
         origin = headers.get("origin")
         elsewhere = origin is not None and origin.partition("://")[2] != host
         if elsewhere or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return _problem(403, "Origin: only pages of this service may send this")
+            return _problem(403, "Origin: only pages of this service may send this request")
         return None
 
 
@@ -125,14 +124,14 @@ class _Body:
         self._until = time.monotonic() + BODY_S
 
     async def __call__(self) -> Message:
-        """The next piece. HTTPException 413, 408 or 400 where it is too long, too slow, or cut off."""
+        """The next piece. HTTPException 413, 408 or 400 if the body is too long, too slow, or cut off."""
         if self._whole:
             return await self._receive()
         try:
             async with asyncio.timeout(self._until - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            raise self._refusal(408, f"the body did not come within {BODY_S:.0f} s") from None
+            raise self._refusal(408, f"the body did not arrive within {BODY_S:.0f} s") from None
         if message["type"] == "http.disconnect":
             raise self._refusal(400, "the body was cut off")
         self._left -= len(message.get("body", b""))
@@ -142,7 +141,7 @@ class _Body:
         return message
 
     async def lingered(self) -> bool:
-        """True if the body is complete now or in a moment; else the connection takes no further request."""
+        """True if the body is complete within LINGER_S; else the connection takes no further request."""
         self._until = min(self._until, time.monotonic() + LINGER_S)
         try:
             while not (self._whole or self._refused):
@@ -157,7 +156,7 @@ class _Body:
 
 
 def _note(scope: Scope, status: int) -> None:
-    """One line for a write, in JSON: what was asked holds no line break then, whatever it holds."""
+    """Log a write as one line of JSON, which escapes line breaks in the request."""
     client = scope.get("client")
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),

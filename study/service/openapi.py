@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the routes' types do not say by themselves."""
+"""The OpenAPI document: examples and descriptions that FastAPI does not derive from types."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ ANSWERS = {
     "/studies/{name}/trials": Trials(total=1, offset=0, limit=1000, rows=[_TRIAL]),
     "/studies/{name}/measurements": Measurements(total=1, offset=0, limit=1000, rows=[_MEASURED]),
 }
-"""What a GET of each route answers as JSON."""
+"""Examples of the JSON answers to GET, by route."""
 
 EVENT = {
     "event": "news",
@@ -122,27 +122,27 @@ SPEC_BODY = {
 }
 
 SAID = {
-    400: "The request is not for this service, or is not HTTP as it should be.",
-    401: "A token is needed, and this is none, or one that has expired.",
-    403: "The token may not do this, or a browser sent it for another site.",
-    404: "There is no such study.",
-    406: "No form of the answer that was asked for.",
-    408: "The body did not come in time.",
-    409: "The study under this name asks another question, or is complete.",
+    400: "The request is for another host, or is not valid HTTP.",
+    401: "The token is missing, unknown or expired.",
+    403: "The request needs a write token, or a browser sent it for another site.",
+    404: "No such study.",
+    406: "None of the formats in Accept is available.",
+    408: "The body did not arrive in time.",
+    409: "The study of this name asks another question, is complete, or is still running.",
     413: "The body is too long.",
     415: "The body is neither application/json nor application/toml.",
-    422: "Something in the request is not valid; a line for each mistake.",
-    503: "The record or what runs studies cannot be reached now.",
+    422: "The request is not valid; one line per error.",
+    503: "The record, or the Ray that runs studies, does not answer.",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What else a route may answer, for its description."""
+    """Error answers of a route, for its description."""
     return {status: {"model": Problem, "description": SAID[status]} for status in statuses}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the spec's own schema in it, and an example of each answer."""
+    """The OpenAPI document, with the JSON schema of a spec and an example of each answer."""
     if app.openapi_schema is not None:
         return app.openapi_schema
     made = FastAPI.openapi(app)

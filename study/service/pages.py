@@ -1,4 +1,4 @@
-"""Pages for people: made here whole, so that they can be read without scripts; with them they live."""
+"""HTML pages. They are complete without scripts; scripts update them."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -25,13 +25,13 @@ from study.status.front_table import searched
 from study.status.text import duration, left
 
 SHOWN = 50
-"""Trials that a page shows, the last ones; all are in the table."""
+"""Most trials on a page, the last ones; the table has all."""
 
 DRAWN = 5000
-"""Points that a page draws beside the front, fetched as events; of a longer record only what is new."""
+"""Most points on record that a page draws beside the front; of a longer record, only new points."""
 
 EVERY_S = 10
-"""How often an open list is fetched anew."""
+"""Seconds until an open list is fetched again."""
 
 SECONDS_SIGNED_IN = 30 * 24 * 3600
 
@@ -53,22 +53,22 @@ def _environment() -> Environment:
 
 
 def _percent(share: float) -> str:
-    """A share as people say it, all in one piece."""
+    """A share in percent, without a line break."""
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _value(value: float | str | None) -> str:
-    """A value of a configuration, a float with two significant digits."""
+    """A value of a configuration; floats with two significant digits."""
     return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
 def _total(counts: Counts) -> int:
-    """Trials in all."""
+    """Number of trials in all states."""
     return sum(counts.model_dump().values())
 
 
 def _words(counts: Counts) -> str:
-    """Trials by state, those that there are."""
+    """Trials by state in words, without states that have none."""
     named = counts.model_dump() | {"stopped early": counts.stopped}
     order = ("completed", "stopped early", "failed", "running", "unfinished")
     return ", ".join(f"{named[state]} {state}" for state in order if named[state]) or "none yet"
@@ -81,19 +81,19 @@ def root(request: Request) -> str:
 
 
 def wanted(request: Request) -> bool:
-    """Whether whoever asks would rather have a page than JSON."""
+    """True if the client prefers HTML to JSON."""
     return chosen(request.headers.get("accept"), (JSON, HTML)) == HTML
 
 
 def studies(request: Request, page: Summaries) -> Response:
-    """The list."""
+    """The page of the list of studies."""
     locked = request.app.state.access.locked
     url = str(request.base_url).rstrip("/")
     return _page(request, "studies.html", page=page, every_s=EVERY_S, locked=locked, url=url)
 
 
 def study(request: Request, desk: Desk, name: str) -> Response:
-    """One study, live."""
+    """The page of a study."""
     look, told = desk.shelf.look(name), desk.study(name, writes=request.state.writes)
     count, waits = sum(map(len, look.points.values())), told.job is not None and told.job.state in LIVE
     return _page(
@@ -113,7 +113,7 @@ def study(request: Request, desk: Desk, name: str) -> Response:
 
 
 def problem(request: Request, status: int, detail: str, headers: Mapping[str, str]) -> Response:
-    """What went wrong; the page to sign in where that would mend it."""
+    """The page of an error; the sign-in page for 401."""
     if status == 401 and request.method in SAFE:
         detail = detail if COOKIE in request.cookies else "Sign in to see this page."
         return _signing_in(request, detail, here=request.url.path, status=401, headers=headers)
@@ -124,19 +124,19 @@ def problem(request: Request, status: int, detail: str, headers: Mapping[str, st
 
 
 def back(request: Request, name: str) -> Response:
-    """To the page of a study, after a form was sent."""
+    """Redirect to the page of a study, after a form was sent."""
     return RedirectResponse(f"{root(request)}/studies/{name}", 303)
 
 
 @router.get("/", status_code=307, response_class=RedirectResponse, responses=problems(400))
 def first(request: Request) -> RedirectResponse:
-    """To the list."""
+    """Redirect to the list of studies."""
     return RedirectResponse(f"{root(request)}/studies", 307)
 
 
 @router.get("/sign-in", response_class=HTMLResponse, responses=problems(400))
 def sign_in(request: Request) -> Response:
-    """The page to sign in: it keeps a token in a cookie that scripts cannot read."""
+    """The sign-in page, which stores a token in an HttpOnly cookie."""
     return _signing_in(request, "", here="", status=200, headers={})
 
 
@@ -159,7 +159,7 @@ def sign_in(request: Request) -> Response:
     },
 )
 async def signed_in(request: Request) -> Response:
-    """Take the token and go where one was; 401 where it is not known, or has expired."""
+    """Store the token and redirect to the page requested before; 401 if it is unknown or expired."""
     form = parse_qs((await request.body()).decode("latin-1"))
     token, here = form.get("token", [""])[0].strip(), _local(request, form.get("here", [""])[0])
     access: Access = request.app.state.access
@@ -187,7 +187,7 @@ async def signed_in(request: Request) -> Response:
     "/sign-out", status_code=303, response_class=RedirectResponse, responses=problems(400, 403, 408, 413)
 )
 def signed_out(request: Request) -> RedirectResponse:
-    """Forget the token."""
+    """Delete the cookie with the token."""
     answer = RedirectResponse(f"{root(request)}/sign-in", 303)
     answer.delete_cookie(COOKIE, path=root(request) or "/", httponly=True, samesite="lax")
     return answer
@@ -202,7 +202,7 @@ def _signing_in(
 
 
 def _local(request: Request, path: str) -> str:
-    """A path of this service; the list where it leads elsewhere."""
+    """`path` if it is a path of this service, else the path of the list."""
     below = f"{root(request)}/"
     plain = path.isascii() and path.isprintable() and "\\" not in path
     return path if plain and path.startswith(below) and not path.startswith("//") else f"{below}studies"
@@ -225,8 +225,9 @@ def _page(
 
 
 def _trials(look: Look) -> list[tuple[Record, ShownState, int, Point | None]]:
-    """The last trials, the latest first, each with its shown state, its epochs on record, and the point that
-    it stands for; of a trial without an end, its last measured point.
+    """The last trials, the latest first: record, shown state, epochs on record, point.
+
+    The point is the one that stands for the trial; for a trial that has not ended, its last point.
     """
     shown, driven = [], look.summary.state == "running"
     for number in sorted(look.records, reverse=True)[:SHOWN]:

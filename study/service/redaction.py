@@ -6,29 +6,29 @@ study, which only write tokens may see.
 
 from study.service.schemas import Job, JobState, Study, Summary
 
-ASK = "a token that may write shows why"
-JOB_SAID: dict[JobState, str] = {"failed": f"it failed; {ASK}", "unknown": f"not known now; {ASK}"}
+ASK = "a write token shows the reason"
+JOB_SAID: dict[JobState, str] = {"failed": f"failed; {ASK}", "unknown": f"unknown; {ASK}"}
 STATE_SAID = {
     "failed": f"failed: {ASK}",
-    "unreadable": f"its record cannot be read; {ASK}",
+    "unreadable": f"the record cannot be read; {ASK}",
 }
-PROBLEM = f"this cannot be answered now; {ASK}"
+PROBLEM = f"the service cannot answer now; {ASK}"
 
 
 def study(told: Study) -> Study:
-    """The study without the reason of a failure; itself where it has none."""
+    """The study without the reason of a failure; the same object if it has none."""
     changes = {"summary": summary(told.summary), "job": None if told.job is None else job(told.job)}
     same = changes["summary"] is told.summary and changes["job"] is told.job
     return told if same else told.model_copy(update=changes)
 
 
 def summary(told: Summary) -> Summary:
-    """A line of the list without the reason of a failure."""
+    """The summary without the reason of a failure."""
     said = STATE_SAID.get(told.state)
     return told if said is None else told.model_copy(update={"reason": said})
 
 
 def job(told: Job) -> Job:
-    """A job without words from its log or from Ray."""
+    """The job without text from its log or from Ray."""
     said = JOB_SAID.get(told.state, "")
     return told if told.said == said else told.model_copy(update={"said": said})

@@ -1,7 +1,7 @@
-"""The report of a study, made in a process of its own: figures take seconds, and would hold the events up.
+"""Make the report of a study in a separate process: figures take seconds, and would delay events.
 
-`python -m study.service.reports FOLDER` writes FOLDER/report. Each file is replaced whole, the page last, so
-two processes that make it at the same moment leave a whole one.
+`python -m study.service.reports FOLDER` writes FOLDER/report. Files are replaced atomically, the page last:
+concurrent processes leave a complete report.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from trainable.disk import put
 
 PAGE = "report/index.html"
 MARK = "report/.mark"
-"""What the record was marked with when the service made the page."""
+"""File with the version token of the record from which the service made the page."""
 
 STALE_S = 30.0
-"""How old a page may be that the record has gone on from."""
+"""Seconds for which a page is served although the record has changed."""
 
 _POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]+)"')
 
@@ -40,7 +40,7 @@ class Reports:
         self._one = asyncio.Lock()
 
     async def page(self, folder: Path) -> str:
-        """The page, made anew where the record has gone on. NoStudyError before there is a record."""
+        """The page, made again if the record has changed. NoStudyError if there is no record."""
         if not holds_study(folder):
             raise NoStudyError(f"{folder.name}: has no record yet, and so no report")
         async with self._one:
@@ -52,14 +52,14 @@ class Reports:
 
 
 def policy(page: str) -> str:
-    """The security policy of a report's page: its own, and no frame around it."""
+    """The content security policy in a report's page, with frames forbidden."""
     found = _POLICY.search(page)
     own = found[1].replace("&#39;", "'") if found else "default-src 'none'; style-src 'unsafe-inline'"
     return f"{own}; frame-ancestors 'none'"
 
 
 def _stale(folder: Path, mark: Mark | None) -> bool:
-    """Whether the record, marked so now, has gone on from the page, and the page is no longer new."""
+    """True if the record, of version `mark`, is newer than the page, and the page is older than STALE_S."""
     page = folder / PAGE
     if not page.is_file():
         return True
@@ -71,13 +71,13 @@ def _stale(folder: Path, mark: Mark | None) -> bool:
 
 
 async def _made(folder: Path) -> None:
-    """Write the report. StudyError with what its process said where it cannot be made."""
+    """Write the report in a process. StudyError with its last line on stderr if it fails."""
     command = (sys.executable, "-P", "-m", "study.service.reports", str(folder))
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, said = await process.communicate()
     if process.returncode:
-        lines = said.decode(errors="replace").strip().splitlines() or ["its process ended without a word"]
-        raise StudyError(f"{folder.name}: no report can be made: {lines[-1]}")
+        lines = said.decode(errors="replace").strip().splitlines() or ["its process ended without a message"]
+        raise StudyError(f"{folder.name}: the report cannot be made: {lines[-1]}")
 
 
 def write(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The routes for programs: each a few lines over the record."""
+"""The routes of the API."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -22,9 +22,9 @@ from study.service.tables import Name as TableName
 from study.service.tables import as_answer, as_file
 from study.spec.study import NAME
 
-Name = Annotated[str, InPath(pattern=f"^{NAME.pattern}$", description="A study's name.", examples=["mine"])]
-Offset = Annotated[int, Query(ge=0, le=10**9, description="Rows to leave out at the beginning.")]
-Limit = Annotated[int, Query(ge=1, le=10_000, description="Rows at most.")]
+Name = Annotated[str, InPath(pattern=f"^{NAME.pattern}$", description="Name of a study.", examples=["mine"])]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="Number of rows to skip.")]
+Limit = Annotated[int, Query(ge=1, le=10_000, description="Most rows to return.")]
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 
 ALWAYS = (400, 401, 403, 503)
@@ -44,13 +44,13 @@ def _html(more: str = "") -> dict[str, Any]:
 
 @router.get("/health", responses=problems(400))
 def health() -> Health:
-    """That the service is there; needs no token."""
+    """Check that the service answers; needs no token."""
     return Health()
 
 
 @router.get("/openapi.json", dependencies=reads, responses=problems(*ALWAYS))
 def openapi(request: Request) -> dict[str, Any]:
-    """The description that one is reading."""
+    """The present OpenAPI document."""
     found: dict[str, Any] = request.app.openapi()
     below = pages.root(request)
     return found | {"servers": [{"url": below}]} if below else found
@@ -63,7 +63,7 @@ def openapi(request: Request) -> dict[str, Any]:
     responses={200: _html(), **problems(*ALWAYS, 406, 422)},
 )
 def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None) -> Response:
-    """The studies here, by name: how each stands. A page for a browser."""
+    """List the studies by name, each with its state. Browsers get a page."""
     shelf = desk(request).shelf
     names = shelf.names()
     page = Summaries(
@@ -85,19 +85,19 @@ def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: A
     responses={
         200: {
             "model": Study,
-            "description": "The study was here already; it begins, or goes on, if that is asked.",
+            "description": "The study is known. It starts or resumes if the spec allows it to train more.",
         },
-        201: {"description": "The study is new, and its job begins."},
+        201: {"description": "The study is new; its job starts."},
         **problems(*ALWAYS, 408, 409, 413, 415, 422),
     },
     openapi_extra=SPEC_BODY,
 )
 async def post(request: Request) -> Response:
-    """Post a study: its spec as JSON or TOML. The same spec again is the same study, and changes nothing.
+    """Post a study: its spec as JSON or TOML. Posting the same spec again changes nothing.
 
-    The same is what has the same name and fingerprint. With a larger budget, or [confirm] where there was
-    none, a study that has ended goes on; where it still runs, that is answered with 409. A smaller budget
-    and other changes of [confirm], [storage] and [runtime] leave a study that has begun as it is.
+    Studies with the same name and fingerprint are the same study. A larger budget, or a new [confirm],
+    resumes a study that has ended; while it runs, the answer is 409. A smaller budget and other changes of
+    [confirm], [storage] and [runtime] do not affect a study that has started.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (JSON_SPEC, TOML_SPEC):
@@ -117,7 +117,7 @@ async def post(request: Request) -> Response:
     responses={200: _html(), **problems(*ALWAYS, 404, 406, 422)},
 )
 def study(request: Request, name: Name, accept: Accept = None) -> Response:
-    """One study: state, budget, front, hypervolume. A page for a browser."""
+    """Show a study: state, budget, front, hypervolume. Browsers get a page."""
     if _form(accept, JSON, HTML) == HTML:
         return pages.study(request, desk(request), name)
     return _json(desk(request).line(desk(request).shelf.look(name), writes=request.state.writes))
@@ -130,7 +130,7 @@ def study(request: Request, name: Name, accept: Accept = None) -> Response:
     responses=problems(*ALWAYS, 404, 408, 413, 422),
 )
 def stop(request: Request, name: Name) -> Response:
-    """Ask a study to stop; one that does not run is left as it is. What it has is kept."""
+    """Ask a study to stop; its record is kept. Does nothing if it is not running."""
     request.state.study = name
     stopped = desk(request).stop(name)
     return pages.back(request, name) if pages.wanted(request) else _json(stopped.model_dump_json())
@@ -143,14 +143,14 @@ def stop(request: Request, name: Name) -> Response:
     responses=problems(*ALWAYS, 404, 408, 409, 413, 422),
 )
 def resume(request: Request, name: Name) -> Response:
-    """Let a study go on where it was; one that runs is left as it is."""
+    """Resume a study from its record. Does nothing if it is running."""
     request.state.study = name
     resumed = desk(request).resume(name)
     return pages.back(request, name) if pages.wanted(request) else _json(resumed.model_dump_json())
 
 
 TABLE = {
-    "description": "Rows, in the form that Accept names; Link leads to the next page.",
+    "description": "Rows in the format that Accept requests; the header Link has the next page.",
     "content": {
         CSV: {"schema": {"type": "string"}},
         PARQUET: {"schema": {"type": "string", "format": "binary"}},
@@ -167,7 +167,7 @@ TABLE = {
 def trials(
     request: Request, name: Name, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None
 ) -> Response:
-    """A row a trial: its configuration, how it ended and why, the point it stands for."""
+    """One row per trial: configuration, state, reason of its end, and the point that stands for it."""
     return _table(request, name, "trials", offset, limit, accept)
 
 
@@ -180,7 +180,7 @@ def trials(
 def measurements(
     request: Request, name: Name, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None
 ) -> Response:
-    """A row a measurement: one seed of one configuration after some epochs."""
+    """One row per measurement: one seed of a trial after an epoch."""
     return _table(request, name, "measurements", offset, limit, accept)
 
 
@@ -188,12 +188,12 @@ EVENT = {
     "type": "object",
     "properties": {
         "event": {"type": "string", "enum": ["news", "study"]},
-        "id": {"type": "string", "description": "Of news: where to go on."},
+        "id": {"type": "string", "description": "Only of `news`: the cursor to continue from."},
         "data": {
             "type": "string",
             "contentMediaType": JSON,
-            "description": "Of `news` points and ends of trials, each told once; of `study` how it stands: "
-            "the last one counts.",
+            "description": "`news`: new points and ended trials, each sent once. `study`: the state of the "
+            "study; the last one counts.",
         },
     },
     "required": ["event", "data"],
@@ -212,11 +212,13 @@ EVENT = {
 def follow(
     request: Request,
     name: Name,
-    after: Annotated[str, Query(max_length=LONGEST, description="A study's `cursor`.")] = "0",
-    follow: Annotated[bool, Query(description="Go on as the study does.")] = True,
+    after: Annotated[
+        str, Query(max_length=LONGEST, description="The `cursor` of a study, or the id of an event.")
+    ] = "0",
+    follow: Annotated[bool, Query(description="Keep the stream open for new events.")] = True,
     last_event_id: Annotated[str | None, Header(max_length=LONGEST)] = None,
 ) -> Response:
-    """What happens in a study, as it happens. Come back with Last-Event-ID: no gap, nothing twice."""
+    """Stream the events of a study. Last-Event-ID continues a stream without gaps or repeats."""
     here = desk(request)
     here.shelf.look(name)
     told = events.stream(
@@ -237,7 +239,7 @@ def follow(
     responses=problems(*ALWAYS, 404, 422),
 )
 def report_of(request: Request, name: Name) -> RedirectResponse:
-    """The report: a page, and its figures beside it."""
+    """Redirect to the report."""
     desk(request).shelf.folder(name)
     return RedirectResponse(f"{pages.root(request)}/studies/{name}/report/", 307)
 
@@ -249,7 +251,7 @@ def report_of(request: Request, name: Name) -> RedirectResponse:
     responses={200: _html(), **problems(*ALWAYS, 404, 422)},
 )
 async def report(request: Request, name: Name) -> Response:
-    """The report's page."""
+    """The page of the report."""
     folder = await run_in_threadpool(desk(request).shelf.folder, name)
     page = await request.app.state.reports.page(folder)
     return Response(page, media_type=HTML, headers={"Content-Security-Policy": policy(page)})
@@ -269,7 +271,7 @@ def figure(
     """A figure of the report."""
     path = desk(request).shelf.folder(name) / "report" / file
     if not path.is_file():
-        raise HTTPException(404, f"the report of {name} has no {file}")
+        raise HTTPException(404, f"the report of {name} has no file {file}")
     return FileResponse(
         path, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
     )
@@ -290,12 +292,12 @@ def _table(
         page = as_answer(rows, which, total=total, offset=offset, limit=limit)
         return _json(page.model_dump_json(), headers=headers)
     if rows is None:
-        raise HTTPException(404, f"{name} has no record yet, and so no table")
+        raise HTTPException(404, f"{name}: has no record yet, and so no table")
     return Response(as_file(rows, form), media_type=form, headers=headers | {"Vary": "Accept"})
 
 
 def _discreet(request: Request, told: list[Summary]) -> list[Summary]:
-    """The lines of a list as the token may read them."""
+    """The summaries, redacted for a read token."""
     return told if request.state.writes else list(map(redaction.summary, told))
 
 

@@ -1,4 +1,4 @@
-"""What runs studies for the service: jobs on a Ray, which go on whatever becomes of the service."""
+"""Run studies for the service as jobs on Ray, which survive the service."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,18 +20,18 @@ STATES: Mapping[str, JobState] = {
     "FAILED": "failed",
     "STOPPED": "stopped",
 }
-"""Ray's words for a job's state, in ours."""
+"""Our name of each of Ray's job states."""
 
 
 class NoRunnerError(StudyError):
-    """What runs studies does not answer now, or refuses."""
+    """The Ray that runs studies does not answer, or refuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The job that runs a study: begun `now`, or found; `same` says whether with the very same spec.
+    """The job that runs a study. `now`: it is new; `same`: it was found, with an equal spec.
 
-    `at` is when one that was found began, in seconds since 1970; None where it waits.
+    `at` is the start of a job that was found, in seconds since 1970; None if it waits.
     """
 
     job: Job
@@ -41,30 +41,30 @@ class Begun:
 
 
 class Runner(Protocol):
-    """Runs studies elsewhere. Every method may raise NoRunnerError."""
+    """Runs studies as jobs. Every method may raise NoRunnerError."""
 
     def start(self, spec: StudySpec) -> Begun:
-        """The job that runs the study: the live one if there is one, else one that begins now."""
+        """The live job of the study; starts one if there is none."""
         ...
 
     def last(self, name: str) -> Job | None:
-        """The last job that was to run the study; None where there was none."""
+        """The last job of the study; None if there is none."""
         ...
 
     def stop(self, name: str) -> None:
-        """End the study's live job, if there is one: for a study that has no record to ask through yet."""
+        """End the study's live job, if any: for a study that has no record yet to request a stop in."""
         ...
 
 
 class Jobs:
-    """Runs studies through the Jobs API of the Ray at `address`; there they lie in `home`, a "studies"."""
+    """Runs studies in the folder `home`, a "studies", through the Jobs API of the Ray at `address`."""
 
     def __init__(self, address: str, home: Path) -> None:
         self._address, self._home = address, home
         self._known: Head | None = None
 
     def start(self, spec: StudySpec) -> Begun:
-        """The live job, or one that begins now; of two that start one at once, one finds the other's."""
+        """The live job; starts one if there is none. Of two concurrent calls, one finds the other's job."""
         runtime = spec.runtime.model_copy(update={"home": str(self._home.parent)})
         with self._head() as head:
             submitted = head.submit(spec.model_copy(update={"runtime": runtime}))
@@ -84,8 +84,8 @@ class Jobs:
 
     @contextmanager
     def _head(self) -> "Iterator[Head]":
-        """The head, asked who it is once; what it refuses is NoRunnerError."""
-        from study.remote.jobs import Head  # Ray reads its token when it is imported, and takes seconds
+        """The head, connected once; its errors become NoRunnerError."""
+        from study.remote.jobs import Head  # slow, and Ray reads its token at import
 
         try:
             if self._known is None:

@@ -1,4 +1,4 @@
-"""What the service answers, as types: the routes write them, the Python client reads them."""
+"""Types of the service's answers: the routes write them, the Python client reads them."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ JobState = Literal["waiting", "running", "ended", "failed", "stopped", "unknown"
 
 
 class Answer(BaseModel):
-    """One strict base for every answer."""
+    """Strict base class of all answers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -27,19 +27,19 @@ class Counts(Answer):
     failed: int = 0
     running: int = 0
     unfinished: int = 0
-    """Trials without an end in a study without a run; the next run resumes them."""
+    """Trials that have not ended in a study that is not running; the next run resumes them."""
 
 
 class StageProgress(Answer):
-    """The stage that a run of the study is in, or would enter next."""
+    """The present stage of the study's run, or the next one if it is not running."""
 
     name: StageName
     done: int
     planned: int | None
-    """Null where nothing limits it, or where it is not known yet."""
+    """Null if it has no limit, or is not known yet."""
     unit: Unit
     words: str
-    """The same in words, as in "searching 31 of 60 trials"."""
+    """The stage in words, as in "searching 31 of 60 trials"."""
 
 
 class Summary(Answer):
@@ -47,27 +47,27 @@ class Summary(Answer):
 
     name: str
     fingerprint: str | None
-    """16 hexadecimal digits; equal where the question is the same. Null where the record is not read."""
+    """16 hexadecimal digits, equal for the same question. Null if the record is unread or unreadable."""
     state: State
     reason: str
-    """Why it stands so, in words."""
+    """The reason for the state, in words."""
     stage: StageProgress | None
-    """Null where nothing is left to do, and where the record is not read."""
+    """Null if nothing is left to do, or the record is unread or unreadable."""
     counts: Counts = Counts()
     member_epochs: int = 0
     """Epochs trained, summed over configurations and seeds."""
     share: float = 0.0
-    """The share of all training that is done, 0 to 1, the confirmation's included."""
+    """Share of the training that is done, 0 to 1, including the confirmation."""
     wall_s: float = 0.0
     left_s: float | None = None
-    """An estimate of the seconds until it is complete; null while too little is known."""
+    """Estimate of the seconds until the study is complete; null while too little is measured."""
     front: int = 0
     """Points on the front."""
     hypervolume: float = 0.0
 
 
 class Summaries(Answer):
-    """A page of the list, by name; `total` counts all studies."""
+    """A page of the list of studies, by name; `total` counts all studies."""
 
     total: int
     offset: int
@@ -76,10 +76,10 @@ class Summaries(Answer):
 
 
 class Config(Answer):
-    """The values of one trial."""
+    """The configuration of a trial."""
 
     weight: float | None
-    """λ; null where nothing is shared and the spec names none."""
+    """λ; null if nothing is shared and the spec gives none."""
     sharing: Sharing
     learning_rate: float
     weight_decay: float
@@ -98,11 +98,11 @@ class Tested(Answer):
     mrr_all: float
     mse: float
     mrr_sd: float | None
-    """Null for one seed."""
+    """Null for a single seed."""
     mrr_all_sd: float | None
     mse_sd: float | None
     replicates: int
-    """Fresh seeds that are measured."""
+    """Number of fresh seeds measured."""
 
 
 class FrontPoint(Answer):
@@ -116,12 +116,12 @@ class FrontPoint(Answer):
     beats_trivial: bool
     """True if it beats the trivial models in both objectives."""
     test: Tested | None
-    """The same point on the test set; null where it is not confirmed."""
+    """The point on the test set; null if it is not confirmed."""
     config: Config
 
 
 class Growth(Answer):
-    """The hypervolume once another trial had ended, `at_s` seconds after the first began."""
+    """The hypervolume after a trial ended, `at_s` seconds after the first trial started."""
 
     trial: int
     at_s: float
@@ -129,7 +129,7 @@ class Growth(Answer):
 
 
 class Held(Answer):
-    """A trial that a lane trains now, and the epochs that are on record."""
+    """A trial that a lane is training; `epoch` of its `of` epochs are on record."""
 
     trial: int
     epoch: int
@@ -137,66 +137,66 @@ class Held(Answer):
 
 
 class Lane(Answer):
-    """A lane that trains, and what it holds."""
+    """A lane that is training, and its trials."""
 
     lane: str
     trials: list[Held]
 
 
 class Confirmation(Answer):
-    """How far the confirmation is: points ended of those planned."""
+    """Progress of the confirmation: `ended` of `planned` points."""
 
     opened: str
-    """When it opened the test set: ISO 8601, UTC."""
+    """Time at which the test set was opened: ISO 8601, UTC."""
     planned: int
     ended: int
     replicates: int
     found_later: int
-    """Points of the front that were found after it opened the test set: they are not confirmed."""
+    """Points of the front that were found later; they are not confirmed."""
 
 
 class Job(Answer):
-    """The last job that was to run the study on Ray."""
+    """The last Ray job of the study."""
 
     id: str
     state: JobState
     said: str
-    """What Ray says of it."""
+    """Ray's message on the job."""
 
 
 class Study(Answer):
-    """One study in full: state, budget, front and hypervolume, and the spec it goes by."""
+    """A study in full: state, budget, front, hypervolume and spec."""
 
     summary: Summary
     sampler: SamplerName
     objectives: tuple[str, str]
     reference: dict[str, float] | None
-    """What the trivial models reach, by metric; null while the study has not begun."""
+    """Scores of the trivial models, by metric; null if the study has not started."""
     front: list[FrontPoint]
     growth: list[Growth]
-    """At most 400 of the trials that have ended, in the order in which they did; the last is there."""
+    """At most 400 of the ended trials, in order of their end, including the last."""
     lanes: list[Lane]
     confirmation: Confirmation | None
     job: Job | None
     cursor: str
-    """Where `/events?after=` goes on from what is told here."""
+    """`/events?after=CURSOR` continues from this state."""
     spec: dict[str, Any]
 
 
 class Ended(Answer):
-    """A trial that ended, and why."""
+    """A trial that has ended, with the reason."""
 
     trial: int
     state: Literal["completed", "stopped", "failed"]
     reason: str | None
     epochs: int
     epoch: int | None
-    """That of the point it stands for; null where it has none."""
+    """Epoch of the point that stands for the trial; null if there is none."""
     finished: str | None
 
 
 class Point(Answer):
-    """What a configuration measured after some epochs; means over its seeds."""
+    """Metrics of a trial after an epoch: means over its seeds."""
 
     trial: int
     epoch: int
@@ -206,7 +206,7 @@ class Point(Answer):
 
 
 class News(Answer):
-    """What was new on record: points by trial and epoch, and trials that ended. Each is told once."""
+    """New points, by trial and epoch, and trials that have ended. Each is sent once."""
 
     points: list[Point]
     trials: list[Ended]
@@ -244,7 +244,7 @@ class Trial(Answer):
 
 
 class Measured(Answer):
-    """A row of the table of measurements: one seed of one configuration after some epochs."""
+    """A row of the table of measurements: one seed of a trial after an epoch."""
 
     trial: int
     replicate: int
@@ -277,12 +277,12 @@ class Measurements(Answer):
 
 
 class Problem(Answer):
-    """What went wrong: what was given, what is allowed, where to mend it. One line a mistake."""
+    """An error: the value given, the values allowed, and the remedy. One line per error."""
 
     detail: str
 
 
 class Health(Answer):
-    """The service is there."""
+    """The service answers."""
 
     status: Literal["ok"] = "ok"

@@ -1,4 +1,4 @@
-"""A snapshot of a record as the answers of the service."""
+"""Convert snapshots of a record to the service's answers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -28,13 +28,13 @@ from study.spec import StudySpec
 from study.status.snapshot import Snapshot
 
 MOST_GROWTH = 400
-"""Steps of the hypervolume that are told; more could not be told apart on a screen."""
+"""Most steps of the hypervolume; a screen cannot resolve more."""
 
 
 def summary_of(spec: StudySpec, seen: Snapshot | None) -> Summary:
-    """What a list shows of a study; `seen` is None where it was posted and has no record yet."""
+    """The summary of a study; `seen` is None while it has no record."""
     if seen is None:
-        reason = "posted; no run has begun its record yet"
+        reason = "posted; its first run has not started"
         return Summary(
             name=spec.name, fingerprint=spec.fingerprint, state="not begun", reason=reason, stage=None
         )
@@ -55,12 +55,12 @@ def summary_of(spec: StudySpec, seen: Snapshot | None) -> Summary:
 
 
 def unreadable(name: str, reason: str) -> Summary:
-    """A study whose record cannot be read, and why."""
+    """The summary of a study whose record cannot be read, with the reason."""
     return Summary(name=name, fingerprint=None, state="unreadable", reason=reason, stage=None)
 
 
 def unread(name: str) -> Summary:
-    """A study whose record was not read yet."""
+    """The summary of a study whose record has not been read."""
     reason = "not read yet; ask again in a moment"
     return Summary(name=name, fingerprint=None, state="unread", reason=reason, stage=None)
 
@@ -90,9 +90,9 @@ def study_of(
 
 
 def growth(seen: Snapshot, records: Mapping[int, Record]) -> list[Growth]:
-    """The hypervolume after each trial that ended, in the order in which they did, thinned to MOST_GROWTH.
+    """The hypervolume after each ended trial, in order of their ends, thinned to MOST_GROWTH steps.
 
-    Only what beats the reference can raise it, so only that is looked at.
+    Only points that beat the reference can raise it, so the others are skipped.
     """
     spec, goals = seen.spec, objectives(seen.spec.objectives)
     corner = to_losses([seen.reference[name] for name in spec.objectives], goals)
@@ -136,7 +136,7 @@ def _front(seen: Snapshot) -> Iterable[FrontPoint]:
 
 
 def _lanes(seen: Snapshot) -> list[Lane]:
-    """The lanes that train right now, and what each holds."""
+    """The lanes that are training, each with its trials."""
     held: dict[str, list[Held]] = {}
     for occupant in seen.occupants:
         trial = Held(trial=occupant.trial, epoch=occupant.epoch, of=occupant.of)

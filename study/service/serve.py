@@ -1,4 +1,4 @@
-"""`study serve`: the service over a socket, with its audit on stderr."""
+"""`study serve`: listen on sockets, and write the audit log to stderr."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ from trainable.contract import StudyError
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 ENDING_S = 2
-"""How long open streams may take to end; their clients go on where they were."""
+"""Seconds for open streams to end at shutdown; their clients reconnect."""
 
 ROOT_PATH = re.compile("(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
@@ -32,7 +32,7 @@ log = logging.getLogger("study.service")
 
 
 def configured(app: Any, **options: Any) -> uvicorn.Config:
-    """The configuration of uvicorn for the application, with more of its `options`."""
+    """The uvicorn configuration of the application, with further `options`."""
     return uvicorn.Config(
         app,
         http=Connection,
@@ -55,25 +55,25 @@ def serve(
     said: Callable[[str], None],
     root_path: str = "",
 ) -> None:
-    """Serve the studies in `home` until a signal ends it; they run on the Ray at `address`, else on one here.
+    """Serve the studies in `home` until a signal; they run on the Ray at `address`, else on a local one.
 
-    With a `root_path`, as "/x", it serves below that path of a site; the proxy must strip the path.
-    `said` gets a line for each event: Ray starts, the URL answers, Ray has ended or is left running.
-    StudyError where it would listen beyond this machine without tokens, or cannot listen there.
+    `root_path`, as "/x", is the path below a site at which a proxy serves it; the proxy must strip the path.
+    `said` receives a line when Ray starts, when the service answers, and when Ray ends or is left running.
+    StudyError if it cannot listen, or would listen beyond this machine without a token.
     """
     addresses = _addresses(host)
     outside = not all(ip_address(found.partition("%")[0]).is_loopback for _, found in addresses)
     if outside and not Tokens(home).all():
         raise StudyError(
-            f"--host: {host} is open to others, and there is no token to keep them out; "
-            "`study token create --scope write` makes one, or listen on 127.0.0.1"
+            f"--host: {host} is open to other machines, and there is no token; create one with "
+            "`study token create --scope write`, or listen on 127.0.0.1"
         )
     if address is not None and address != "auto" and not address.startswith(("http://", "https://")):
         raise StudyError(
             f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265"
         )
     if not ROOT_PATH.fullmatch(root_path):
-        raise StudyError(f"--root-path: {root_path!r} is no path below a site; write e.g. /studies-of-us")
+        raise StudyError(f"--root-path: {root_path!r} is no path below a site; write e.g. /lab/studies")
     sockets = listening(addresses, host, port)
     home.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(handlers=[_stderr()])
@@ -86,7 +86,7 @@ def serve(
         config = configured(app, root_path=root_path)
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{sockets[0].getsockname()[1]}{root_path}"
-        with suppress(KeyboardInterrupt):  # uvicorn ends in order, and passes the signal on
+        with suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
             _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
 
 
@@ -98,8 +98,8 @@ def _stderr() -> logging.Handler:
 
 
 def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]:
-    """The URL of the Ray for the studies in `home`, on this machine."""
-    said("starting a Ray on this machine, unless the one of these studies runs …")
+    """The URL of the local Ray of the studies in `home`."""
+    said("starting a Ray for these studies, unless it is running …")
     return local_ray.dashboard(home, said)
 
 
@@ -111,13 +111,13 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Start to listen."""
         await super().startup(sockets=sockets)
         self._ready()
 
 
 def _greeted(jobs: Jobs, url: str, said: Callable[[str], None]) -> None:
-    """Print the URL, and a warning where no Ray answers; studies can still be read."""
+    """Print the URL, and log a warning if Ray does not answer."""
     said(url)
     Thread(target=_asked, args=(jobs,), name="greeting", daemon=True).start()
 
@@ -126,11 +126,11 @@ def _asked(jobs: Jobs) -> None:
     try:
         jobs.last("")
     except NoRunnerError as error:
-        log.warning("%s; studies here can be read, and none begins until it answers", error)
+        log.warning("%s; studies can be read, but none can start until it answers", error)
 
 
 def _addresses(host: str) -> list[tuple[int, str]]:
-    """The addresses of `host`, each with its family. StudyError where it is no name of this machine."""
+    """The addresses of `host`, each with its family. StudyError if it is no name of this machine."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -140,7 +140,7 @@ def _addresses(host: str) -> list[tuple[int, str]]:
 
 
 def listening(addresses: list[tuple[int, str]], host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen there, all on one port: who comes while Ray starts waits."""
+    """Sockets that listen on all `addresses`, on one port: clients wait while Ray starts."""
     made: list[socket.socket] = []
     try:
         for family, address in addresses:
@@ -151,7 +151,6 @@ def listening(addresses: list[tuple[int, str]], host: str, port: int) -> list[so
             each.close()
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise StudyError(
-            f"--port: {host}:{port} cannot be listened on ({reason}); is another service there? `--port 0` "
-            "takes a free one"
+            f"--port: cannot listen on {host}:{port} ({reason}); `--port 0` takes a free port"
         ) from error
     return made

@@ -1,6 +1,4 @@
-"""What may be posted: a spec as JSON or TOML, checked by the model that every spec is, and by what a server
-lets others name on its disks and in its network.
-"""
+"""Posted specs: parse them, check what they name on the server, and store them."""
 
 from contextlib import closing
 from pathlib import Path
@@ -16,18 +14,18 @@ from trainable.contract import StudyError
 JSON, TOML = "application/json", "application/toml"
 WHERE = "the request"
 OPERATORS = ("address", "home", "storage_path")
-"""Keys of [runtime] that are for whoever runs the service to say."""
+"""Keys of [runtime] that a posted spec may not set."""
 
 
 class TakenError(StudyError):
-    """There is a study of this name that asks another question."""
+    """The study of this name asks another question."""
 
 
 def parsed(body: bytes, kind: str, *, data: Path | None) -> StudySpec:
-    """The spec in a request's body. SpecError where it is not valid, or names what it may not.
+    """The spec in a request's body. SpecError if it is not valid, or names what a posted spec may not.
 
-    A data file is allowed inside the folder `data` only: a server's disk is not its users'. A database is
-    named by "env:NAME" only, for whoever posts a URL would have the server knock at any door.
+    Data files must be inside the folder `data`, because clients must not read the server's disk. A database
+    must be "env:NAME": a URL would let clients make the server connect anywhere.
     """
     if kind == JSON:
         spec = StudySpec.from_json(body, where=WHERE, folder=data)
@@ -42,15 +40,15 @@ def parsed(body: bytes, kind: str, *, data: Path | None) -> StudySpec:
         )
     for key in OPERATORS:
         if getattr(spec.runtime, key) != Runtime.model_fields[key].default:
-            raise SpecError(f"runtime.{key}: is for whoever runs the service to say; leave it out")
+            raise SpecError(f"runtime.{key}: only the operator of the service may set it; leave it out")
     return spec
 
 
 def put(shelf: Shelf, spec: StudySpec) -> bool:
-    """Keep a spec as a study that waits for its first run; whether it is new. One that is here stays so.
+    """Store a posted spec unless its study exists; True if it is new.
 
-    Of two that post one name at the same moment one makes it and the other finds it, whatever instance they
-    ask. TakenError where the study under this name has another fingerprint.
+    Of two concurrent posts of one name, at any instances, one stores it and the other finds it. TakenError if
+    the study of this name has another fingerprint.
     """
     folder = shelf.home / spec.name
     if not shelf.holds(spec.name):
@@ -67,12 +65,12 @@ def put(shelf: Shelf, spec: StudySpec) -> bool:
 
 
 def replace(folder: Path, spec: StudySpec) -> None:
-    """Keep another spec of a study that waits for its first run."""
+    """Replace the posted spec of a study without a record."""
     disk.put(folder / POSTED, spec.as_toml().encode())
 
 
 def left(folder: Path, spec: StudySpec) -> bool:
-    """Whether a run of `spec` would have anything to do in the study on record."""
+    """True if a run of `spec` would have anything to do in the study on record."""
     with closing(Ledger.read(folder)) as ledger:
         ledger.spec = spec
         asked = spec.confirm is not None
@@ -80,19 +78,19 @@ def left(folder: Path, spec: StudySpec) -> bool:
 
 
 def driven_since(folder: Path, at: float) -> bool:
-    """Whether the last run of the study on record began after that, in seconds since 1970, and has ended."""
+    """True if the last run on record started after `at`, in seconds since 1970, and has ended."""
     with closing(Ledger.read(folder)) as ledger:
         return any(run.started >= at and run.ended is not None for run in ledger.runs()[-1:])
 
 
 def ask_to_stop(folder: Path) -> bool:
-    """Ask whoever drives the study to stop; whether somebody does."""
+    """Request a stop of the study's live run; False if there is none."""
     with closing(Ledger.read(folder)) as ledger:
         return any(ledger.request_stop(run.run) for run in ledger.runs() if run.alive)
 
 
 def _linked(path: Path, text: str) -> bool:
-    """Whether the file was made, whole, with this text; False where there is one."""
+    """Create the file atomically with this text; False if it exists."""
     with disk.beside(path, text.encode()) as made:
         try:
             path.hardlink_to(made)
@@ -111,8 +109,8 @@ def _text(body: bytes) -> str:
 def _inside(source: Path, data: Path | None) -> None:
     if data is None:
         raise SpecError(
-            "data.source: this service takes no data files; use a dataset's name, or have it started with "
+            "data.source: this service takes no data files; use a dataset's name, or start the service with "
             "`study serve --data FOLDER`"
         )
     if not source.resolve().is_relative_to(data.resolve()):
-        raise SpecError("data.source: lies outside the folder for data of this service; name a file in it")
+        raise SpecError("data.source: is outside the data folder of this service; name a file in it")

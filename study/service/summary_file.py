@@ -1,6 +1,6 @@
-"""A summary beside the record that it was made of: a service that has just begun need not read them all.
+"""A summary file beside each record, so that a new service need not read all records.
 
-It names the record's stamps and our version, and holds while they do; delete it and it is made again.
+It is valid for one version token of the record and one version of this package. Deleting it is safe.
 """
 
 import json
@@ -21,19 +21,23 @@ log = logging.getLogger("study.service")
 
 
 def read(folder: Path, mark: Mark | None) -> Summary | None:
-    """The summary of the study in `folder` as its record is marked now; None where none holds."""
+    """The summary of the study in `folder` for its present version token; None if there is none."""
     path = folder / FILE
     if mark is None or not path.is_file():
         return None
     try:
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         return Summary.model_validate_json(rest) if first == _key(mark) else None
-    except (ValidationError, UnicodeDecodeError, OSError):  # from another version, damaged, or just deleted
+    except (
+        ValidationError,
+        UnicodeDecodeError,
+        OSError,
+    ):  # of another version, damaged, or deleted meanwhile
         return None
 
 
 def write(folder: Path, mark: Mark, summary: Summary) -> None:
-    """Put the summary beside the record, whole; where it cannot be put the next service reads the record."""
+    """Write the summary file atomically. If that fails, log it: the next service reads the record."""
     try:
         put(folder / FILE, f"{_key(mark)}\n{summary.model_dump_json()}".encode())
     except OSError as error:
@@ -46,5 +50,5 @@ def _key(mark: Mark) -> str:
 
 @cache
 def _version() -> str:
-    """Our version; looking it up reads files."""
+    """The version of this package; cached, because the look-up reads files."""
     return version("pareto-study")

@@ -1,4 +1,4 @@
-"""The tables of trials and of measurements, a page at a time: as JSON, CSV or Parquet."""
+"""The tables of trials and measurements, in pages, as JSON, CSV or Parquet."""
 
 from collections import OrderedDict
 from contextlib import closing
@@ -22,11 +22,11 @@ Name = Literal["trials", "measurements"]
 Frames = dict[Name, "pd.DataFrame"]
 
 KEPT = 4
-"""Studies whose tables are kept; made of 10,000 trials they take some 10 MB."""
+"""Studies whose tables are cached; the tables of 10,000 trials take about 10 MB."""
 
 
 class Tables:
-    """The tables of studies, made again where a record may have changed."""
+    """A cache of tables, made again if a record may have changed."""
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
@@ -34,7 +34,7 @@ class Tables:
         self._lock = Lock()
 
     def of(self, folder: Path, name: Name) -> "pd.DataFrame | None":
-        """A table of the study in `folder`; None where it has no record yet."""
+        """A table of the study in `folder`; None if it has no record."""
         if not holds_study(folder):
             return None
         with self._lock:
@@ -46,7 +46,7 @@ class Tables:
                     made = tables(ledger)
                 frames = {"trials": made.trials, "measurements": made.measurements}
                 ended = monotonic()
-                if "running" in set(made.trials["state"]):  # its run may end without a change of the record
+                if "running" in set(made.trials["state"]):  # a run may die without a change of the record
                     now = None
                 self._kept[folder] = (now, ended + max(FRESH_S, LOOKING * (ended - began)), frames)
             self._kept.move_to_end(folder)
@@ -56,7 +56,7 @@ class Tables:
 
 
 def as_file(rows: "pd.DataFrame", kind: str) -> bytes:
-    """The rows as a file of that media type."""
+    """The rows as a file of the media type `kind`. ValueError if it is unknown."""
     content: bytes
     if kind == CSV:
         content = rows.to_csv(index=False).encode()
@@ -64,13 +64,13 @@ def as_file(rows: "pd.DataFrame", kind: str) -> bytes:
     if kind == PARQUET:
         content = rows.to_parquet(index=False)
         return content
-    raise ValueError(f"{kind} is no form of a table")
+    raise ValueError(f"{kind} is no format of a table")
 
 
 def as_answer(
     rows: "pd.DataFrame | None", name: Name, *, total: int, offset: int, limit: int
 ) -> Trials | Measurements:
-    """The rows as JSON has them."""
+    """The rows as the JSON answer."""
     values = [] if rows is None else _records(rows)
     if name == "trials":
         trials = [Trial(**row) for row in values]
@@ -80,7 +80,7 @@ def as_answer(
 
 
 def _records(rows: "pd.DataFrame") -> list[dict[str, Any]]:
-    """The rows as dictionaries; what is missing is None, a moment is text."""
+    """The rows as dictionaries; missing values are None, times are ISO 8601."""
     plain = rows.copy()
     for column in plain.select_dtypes("datetimetz").columns:
         plain[column] = plain[column].map(lambda at: at.isoformat(), na_action="ignore").astype(object)

@@ -1,8 +1,8 @@
-"""Tokens: who may read, who may write. A file beside the studies; only hashes of the secrets are in it.
+"""Tokens with scope read or write, in a file beside the studies that has only hashes of their secrets.
 
-A token is `study_ID_SECRET`. The secret is 256 random bits, so one round of SHA-256 keeps it (a slow hash is
-for what people choose); it is shown once. The file is replaced whole, and every instance reads it anew when
-it has changed.
+A token is `study_ID_SECRET`. The secret is 256 random bits, so one round of SHA-256 protects it (slow hashes
+are for passwords that people choose). It is shown once. The file is replaced atomically, and every instance
+reads it again after a change.
 """
 
 import hmac
@@ -22,7 +22,7 @@ from trainable.disk import put
 
 Scope = Literal["read", "write"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""What a token is for; one that may write may read."""
+"""Scopes, each of which includes those before it."""
 
 FILE = ".tokens.json"
 _TOKEN = re.compile(r"study_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
@@ -33,7 +33,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is kept of a token. Times are ISO 8601, UTC; without `expires` it never does."""
+    """A stored token. Times are ISO 8601, UTC; without `expires` it is valid until revoked."""
 
     id: str
     scope: Scope
@@ -44,11 +44,11 @@ class Token:
 
     @property
     def expired(self) -> bool:
-        """Whether its time is over."""
+        """True if the token has expired."""
         return self.expires is not None and datetime.now(UTC) >= datetime.fromisoformat(self.expires)
 
     def may(self, scope: Scope) -> bool:
-        """Whether it is good for what needs `scope`."""
+        """True if the token's scope includes `scope`."""
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
@@ -60,7 +60,7 @@ class Tokens:
         self._known: tuple[tuple[int, ...] | None, Mapping[str, Token]] = (None, {})
 
     def create(self, scope: Scope, *, expires: timedelta | None = None, label: str = "") -> str:
-        """A new token, durable; only its hash is kept."""
+        """Create a token, durably, and return it; only its hash is stored."""
         number, secret, now = secrets.token_hex(4), secrets.token_urlsafe(32), datetime.now(UTC)
         until = None if expires is None else (now + expires).isoformat(timespec="seconds")
         token = Token(number, scope, _hash(secret), now.isoformat(timespec="seconds"), until, label)
@@ -69,18 +69,18 @@ class Tokens:
         return f"study_{number}_{secret}"
 
     def revoke(self, number: str) -> bool:
-        """Forget the token with this id; whether there was one."""
+        """Delete the token with this id; False if there is none."""
         with self._changing() as tokens:
             return tokens.pop(number, None) is not None
 
     def all(self) -> list[Token]:
-        """Every token, the oldest first; expired ones are kept until they are revoked."""
+        """All tokens, the oldest first; expired tokens stay until they are revoked."""
         return sorted(self._read().values(), key=lambda token: token.created)
 
     def find(self, text: str) -> Token | None:
-        """The token that `text` is, expired or not; None where it is none of these.
+        """The token with the text `text`, also if it has expired; None if there is none.
 
-        The secret is compared in constant time, and against nobody's where the id is unknown.
+        The secret is compared in constant time, with a dummy hash if the id is unknown.
         """
         found = _TOKEN.fullmatch(text)
         number, secret = found.groups() if found else ("", "")
@@ -93,7 +93,7 @@ class Tokens:
             found = self._path.stat()
         except FileNotFoundError:
             return {}
-        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)  # replaced whole: another file
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)  # another inode after a change
         known, tokens = self._known
         if stamp != known:
             tokens = self._parsed()
@@ -106,8 +106,8 @@ class Tokens:
             return {entry["id"]: Token(**entry) for entry in entries}
         except OSError as error:
             raise StudyError(
-                f"{self._path}: cannot be read ({error.strerror}), so nobody is let in; make it readable "
-                "for whoever runs the service"
+                f"{self._path}: cannot be read ({error.strerror}), so every request is refused; make it "
+                "readable for the user of the service"
             ) from error
         except (ValueError, TypeError, KeyError) as error:
             raise StudyError(
@@ -116,8 +116,8 @@ class Tokens:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Token]]:
-        """The tokens, alone, to be changed and written."""
-        import fcntl  # not on every system, and every command imports this module
+        """Yield the tokens under a lock, and write them afterwards."""
+        import fcntl  # missing on some systems, and every command imports this module
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.with_suffix(".lock").open("w") as lock:
@@ -129,7 +129,7 @@ class Tokens:
 
 
 def span(text: str) -> timedelta:
-    """How long "30d" is; m, h, d and w are minutes, hours, days and weeks. StudyError for anything else.
+    """Parse a time like "30d"; m, h, d and w are minutes, hours, days and weeks. StudyError for other texts.
 
     >>> span("36h")
     datetime.timedelta(days=1, seconds=43200)

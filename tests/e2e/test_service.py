@@ -151,8 +151,8 @@ def answers(client: Client) -> bool:
 
 def test_it_does_not_listen_to_others_without_a_token(tmp_path):
     refused = {
-        "0.0.0.0": "there is no token to keep them out",
-        "::": "there is no token to keep them out",
+        "0.0.0.0": "is open to other machines, and there is no token",
+        "::": "is open to other machines, and there is no token",
         "no.such.host.invalid": "is no address of this machine",
         "a..b": "is no address of this machine",
     }
@@ -167,7 +167,7 @@ def test_where_it_cannot_listen_one_line_says_so_before_a_ray_is_started(tmp_pat
         port = str(taken.getsockname()[1])
         ended = study("serve", "--port", port, cwd=tmp_path)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
-    assert f"--port: 127.0.0.1:{port} cannot be listened on (Address already in use)" in ended.err
+    assert f"--port: cannot listen on 127.0.0.1:{port} (Address already in use)" in ended.err
     wrong = study("serve", "--port", "0", "--address", "head:8265", cwd=tmp_path)
     assert (wrong.code, "'head:8265' is no URL of a Ray dashboard" in wrong.err) == (2, True)
     assert not (tmp_path / "studies").exists()

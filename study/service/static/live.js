@@ -1,4 +1,4 @@
-// A study's page as the study goes on. Without this script it says the same, when it is loaded again.
+// Updates a study's page from its events. Without this script, reloading the page shows the same.
 "use strict";
 (() => {
   const root = document.getElementById("study");
@@ -12,7 +12,7 @@
   const size = (box) => ({ width: box.clientWidth, height: box.clientHeight });
   const stepped = (align) => uPlot.paths.stepped({ align });
   const dots = { paths: () => null, points: { show: true, size: 5 } };
-  // As many decimals as the step between two ticks needs: of fewer, neighbours would look alike.
+  // As many decimals as the step between two ticks needs; with fewer, neighbours could look alike.
   const decimals = (step) => {
     let places = 0;
     while (places < 12 && Math.abs(Number(step.toFixed(places)) - step) > step / 1000) places += 1;
@@ -30,13 +30,13 @@
     axes: [{ ...axis(xLabel), size: 34 }, axis(yLabel)], series: [{}, ...series],
   }, null, box);
 
-  // uPlot wants one row of x for all series, in order: what a series has nothing at is null there.
+  // uPlot needs one sorted row of x for all series; a series without a value at an x has undefined there.
   const joined = (...series) => {
     const rows = series.flatMap(([xs, ys], at) => xs.map((x, i) => [x, ys[i], at])).sort((a, b) => a[0] - b[0]);
     return [rows.map(([x]) => x), ...series.map((_, at) => rows.map(([, y, of]) => (of === at ? y : undefined)))];
   };
 
-  // A model that has hardly begun may be far off: what is drawn is around the front and the trivial models.
+  // Models in their first epochs may be far off, so the view covers the front and the trivial models.
   let view = null;
   const around = (all) => {
     const [low, high] = [least(all), most(all)], room = 0.2 * (high - low || Math.abs(high) || 1);
@@ -46,7 +46,7 @@
   const least = (all) => all.reduce((one, other) => Math.min(one, other));
   const most = (all) => all.reduce((one, other) => Math.max(one, other));
 
-  // What has nothing to show yet is not shown: an empty chart says something that is not so.
+  // Hide charts without data: an empty chart would be misleading.
   const shown = (id, some) => { document.getElementById(id).parentElement.hidden = !some; };
 
   let charts = null;
@@ -84,9 +84,9 @@
     charts[1].setData([[0, ...told.growth.map((step) => step.at_s)], [0, ...told.growth.map((step) => step.hypervolume)]]);
   };
 
-  // --- what is said ------------------------------------------------------------------------------------
+  // --- text --------------------------------------------------------------------------------------------
 
-  // The service writes the words of a page in one place, for those without scripts too: they are fetched.
+  // Only the service writes the text of a page, so that it also works without scripts: fetch it.
   let fetching = false, again = false;
   const refresh = async () => {
     if (fetching) { again = true; return; }
@@ -101,7 +101,7 @@
 
   // --- events ------------------------------------------------------------------------------------------
 
-  const events = new EventSource(root.dataset.events); // it comes back by itself, with the last id
+  const events = new EventSource(root.dataset.events); // it reconnects by itself, with the last id
   events.addEventListener("news", ({ data }) => {
     for (const point of JSON.parse(data).points) goals.forEach((name, at) => points[at].push(point[name]));
   });

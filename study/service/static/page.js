@@ -1,4 +1,4 @@
-// What of a page goes on with its studies is fetched anew and put in the place of what was there.
+// Replaces the live parts of a page by newly fetched ones.
 "use strict";
 const living = (() => {
   const same = (one, other) => one.tagName === other.tagName &&
@@ -20,12 +20,12 @@ const living = (() => {
     try {
       const answer = await fetch(page, { headers: { Accept: "text/html" } });
       if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch { /* the service is away; the next try says when it is back */ }
+    } catch { /* the service is away; the next call tries again */ }
   };
   return { refresh };
 })();
 
-// A page that no events tell of asks for itself, while somebody looks at it.
+// A page without events fetches itself at intervals, while it is visible.
 addEventListener("DOMContentLoaded", () => {
   const every = Number(document.querySelector("[data-every]")?.dataset.every);
   if (every) setInterval(() => { if (!document.hidden) living.refresh(location.href); }, 1000 * every);

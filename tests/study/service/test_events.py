@@ -118,7 +118,7 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path):
         for token, status, said in (
             (None, 401, "a token is needed"),
             ("study_no", 401, "this token is not known here"),
-            (tokens.create("read"), 403, "this token may read, and this needs one that may write"),
+            (tokens.create("read"), 403, "this is a read token, and the request needs a write token"),
             (tokens.create("write"), 409, "is a study with another spec"),
         ):
             with pytest.raises(ServiceError, match=f"^{status}: .*{said}") as refused:

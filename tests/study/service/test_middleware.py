@@ -93,7 +93,7 @@ def test_a_body_has_its_time(service, monkeypatch):
         connection.sendall(head("/studies") + b'{"name": ')
         said = all_of(connection)
     assert said.startswith("HTTP/1.1 408")
-    assert "the body did not come within" in said
+    assert "the body did not arrive within" in said
 
 
 def test_the_head_of_a_request_has_its_time(service, monkeypatch):

@@ -49,7 +49,7 @@ def test_a_reader_is_told_that_it_failed_and_a_writer_why(lab, accept):
             headers = {"Authorization": f"Bearer {token}", "Accept": accept}
             with service.client(headers=headers) as client:
                 said[scope] = client.get(path, headers={} if path in PAGES else {"Accept": "*/*"}).text
-        assert "a token that may write shows why" in said["read"], path
+        assert "a write token shows the reason" in said["read"], path
         for secret in ("/home/ann", "db.internal", "LAB_PASSWORD", "study.toml"):
             assert secret not in said["read"], path
         assert any(secret in said["write"] for secret in ("db.internal", "study.toml")), path

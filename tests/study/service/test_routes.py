@@ -360,9 +360,9 @@ def test_a_complete_study_is_not_resumed(service, client):
         (SPEC | {"name": ".tokens"}, "cannot be a study's name"),
         (SPEC | {"data": {"source": "/etc/passwd.csv"}}, "takes no data files"),
         (SPEC | {"storage": {"url": "postgresql://inside:5432/x"}}, "may not name a database by its URL"),
-        (SPEC | {"runtime": {"storage_path": "/etc"}}, "runtime.storage_path: is for whoever runs"),
-        (SPEC | {"runtime": {"home": "/etc"}}, "runtime.home: is for whoever runs"),
-        (SPEC | {"runtime": {"address": "inline"}}, "runtime.address: is for whoever runs"),
+        (SPEC | {"runtime": {"storage_path": "/etc"}}, "runtime.storage_path: only the operator"),
+        (SPEC | {"runtime": {"home": "/etc"}}, "runtime.home: only the operator"),
+        (SPEC | {"runtime": {"address": "inline"}}, "runtime.address: only the operator"),
         ([], "is no JSON object"),
     ],
 )

@@ -206,7 +206,7 @@ def test_a_file_that_holds_no_tokens_locks_everybody_out(tmp_path):
         (tmp_path / FILE).mkdir()  # as good as one that nobody may read
         for path in ("/studies", "/sign-in"):
             answer = client.post(path) if path == "/sign-in" else client.get(path)
-            assert (answer.status_code, "nobody is let in" in answer.text) == (503, True)
+            assert (answer.status_code, "every request is refused" in answer.text) == (503, True)
 
 
 def test_who_may_only_read_sees_no_buttons_to_write_with(locked):
