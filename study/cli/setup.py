@@ -21,7 +21,7 @@ def data(
     from trainable.data.registry import known, load
 
     if source is None:
-        table = Table("name", "what", "cached", "terms")
+        table = Table("name", "description", "cached", "terms")
         for entry in known():
             add_row(table, entry.name, entry.description, "yes" if entry.cached else "no", entry.terms)
         console.print(table)
@@ -57,7 +57,7 @@ def doctor(
 
     chosen = None if spec is None else resolve(spec, overrides or (), local.STUDIES)
     nodes = [] if address is None and chosen is None else doctor.offers(chosen, address)
-    table = Table("what", "here" if address is None else "there", "")
+    table = Table("item", "here" if address is None else "there", "")
     for finding in (*(doctor.findings() if address is None else ()), *doctor.offered(nodes)):
         add_row(table, finding.what, finding.found, "ok" if finding.fine else "missing")
     console.print(table)

@@ -52,7 +52,7 @@ class Desk:
         return look.line if told is look.study else told.model_dump_json()
 
     def parsed(self, body: bytes, kind: str) -> StudySpec:
-        """The spec in a request's body. SpecError if it is not valid, or names what a posted spec may not."""
+        """The spec in a request's body. SpecError if it is invalid, or names a forbidden resource."""
         return submission.parsed(body, kind, data=self._data)
 
     def post(self, spec: StudySpec) -> tuple[Study, bool]:

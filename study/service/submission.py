@@ -22,7 +22,7 @@ class TakenError(StudyError):
 
 
 def parsed(body: bytes, kind: str, *, data: Path | None) -> StudySpec:
-    """The spec in a request's body. SpecError if it is not valid, or names what a posted spec may not.
+    """The spec in a request's body. SpecError if it is invalid, or names a forbidden resource.
 
     Data files must be inside the folder `data`, because clients must not read the server's disk. A database
     must be "env:NAME": a URL would let clients make the server connect anywhere.

@@ -1,4 +1,4 @@
-"""Whatever is wrong, the command says what, where and what is allowed, and leaves nothing behind."""
+"""A usage error names the value, its place and the allowed values, and leaves no files."""
 
 import json
 import os
@@ -36,7 +36,7 @@ OVERRIDES = {
     "runtime.gpus_per_lane=0.3": "runtime.gpus_per_lane: 0.3 is neither a number of GPUs nor one k-th of one",
     "name=a/b": "name: 'a/b' cannot be a study's name; use up to 64 letters, digits,",
 }
-"""What `--set` gives, and what is said of it."""
+"""Values of `--set`, with their errors."""
 
 RATINGS = {
     "": "no column 'user' among []; wanted are user, item, rating and, if there is one, timestamp",
@@ -48,7 +48,7 @@ RATINGS = {
     rated("a,x,3,1", "b,x,3,2"): "ratings.csv: column 'item': every row has 'x'; give at least two items",
     rated("a,x,3,1", "b,y,3,2"): "data.split: 'per-user' leaves no user any validation rows; give more",
 }
-"""Files of ratings, and what is said of them."""
+"""Files of ratings, with their errors."""
 
 COMMANDS = {
     "run broken.toml": "broken.toml: is not valid TOML: ",
@@ -64,7 +64,7 @@ COMMANDS = {
     "front": "Missing argument",
     "rnu": "No such command 'rnu'",
 }
-"""Commands, and what is said of them; `FILES` are in the folder."""
+"""Commands, with their errors; `FILES` are in the folder."""
 
 FILES = {
     "broken.toml": "name = 'tiny'\nepochs\n",
@@ -84,7 +84,7 @@ CASES = [
 
 @dataclass(frozen=True)
 class Seen:
-    """How a command ended, and all that its folder held before and after."""
+    """The end of a command, and the content of its folder before and after."""
 
     ended: Ended
     before: Mapping[str, bytes]
@@ -114,7 +114,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> list[Seen]:
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[case[-1][:40] for case in CASES])
-def test_a_mistake_is_told_in_words_and_leaves_nothing_behind(seen: Sequence[Seen], number: int):
+def test_a_usage_error_is_explained_and_leaves_no_files(seen: Sequence[Seen], number: int):
     ended = seen[number].ended
     assert ended.code == 2, ended
     assert CASES[number][-1] in ended.err
@@ -186,7 +186,7 @@ def a_folder_without_leave_to_write(here: Path) -> None:
 @pytest.mark.parametrize(
     "obstacle", [a_file, a_file_for_the_study, a_folder_for_the_record, a_folder_without_leave_to_write]
 )
-def test_what_stands_where_the_study_should_be_is_named(here: Path, obstacle: Callable[[Path], None]):
+def test_an_obstacle_at_the_study_folder_is_named(here: Path, obstacle: Callable[[Path], None]):
     obstacle(here)
     before = holds(here)
     refuses(study("run", "tiny.toml", cwd=here), "studies")

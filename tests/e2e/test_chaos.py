@@ -20,7 +20,7 @@ SHORT, LONG = 1, range(20)
 
 @pytest.fixture(scope="module")
 def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
-    """What all storms did; said at the end."""
+    """The log of all storms, printed at the end."""
     total = Tally()
     yield total
     with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
@@ -86,7 +86,7 @@ def test_storms_are_as_large_as_they_say(request: pytest.FixtureRequest, numbers
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_storm(rage: Callable[[int], None]):
-    """Catches: a trial lost, doubled or left running; a number that is not what the replicate alone gives."""
+    """Catches: a trial lost, doubled or left running; a number that differs from the replicate's alone."""
     rage(SHORT)
 
 

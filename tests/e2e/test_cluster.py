@@ -65,7 +65,7 @@ def endless() -> type[tune.Lane]:
 
 
 def until(fact, study):
-    """Wait for a fact of a study that goes on; fail where it ends first."""
+    """Wait for a fact of a running study; fail if it ends first."""
     while not fact():
         if wait([study], timeout=0.2).done:
             study.result()

@@ -1,4 +1,4 @@
-"""Every command on one small study: what they say agrees, with the record and with each other."""
+"""Every command on one small study: the outputs agree with the record and with each other."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from study.spec import presets
 from trainable.contract import METRICS
 
 TRIALS, EPOCHS = 4, 3
-"""What `command.TINY` says."""
+"""The settings of `command.TINY`."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def tiny(here: Path) -> Path:
     return here / "studies" / "tiny"
 
 
-def test_a_study_leaves_what_the_design_names(tiny: Path):
+def test_a_study_writes_its_files(tiny: Path):
     assert {p.relative_to(tiny).as_posix() for p in tiny.rglob("*") if p.is_file()} >= {
         "study.toml",
         "ledger.db",
@@ -72,7 +72,7 @@ LOOKS = (
 
 
 @pytest.mark.parametrize("words", ["--help", "list", "status tiny", "front tiny", "logs tiny"])
-def test_who_looks_does_not_wait_for_what_trains(here: Path, words: str):
+def test_reading_commands_import_no_heavy_modules(here: Path, words: str):
     """Catches: a second of imports in every command, though it was spent on the way out only."""
     absent = "import sys; sys.modules.update(torch=None, numba=None, ray=None, optuna=None)"
     command = [sys.executable, "-P", "-c", f"{absent}\nfrom study.cli import main; main()", *words.split()]
@@ -82,13 +82,13 @@ def test_who_looks_does_not_wait_for_what_trains(here: Path, words: str):
 
 @pytest.fixture(scope="module")
 def shown(here: Path) -> dict[str, str]:
-    """What every command that looks at studies says."""
+    """The output of every reading command."""
     said = {words: study(*words.split(), cwd=here) for words in LOOKS}
     assert [(e.code, e.err) for e in said.values()] == [(0, "")] * len(LOOKS)
     return {words: e.out for words, e in said.items()}
 
 
-def test_all_that_looks_agrees(tiny: Path, shown: Mapping[str, str]):
+def test_all_reading_commands_agree(tiny: Path, shown: Mapping[str, str]):
     front, status = json.loads(shown["front tiny --json"]), json.loads(shown["status tiny --json"])
     assert json.loads(shown["list --json"]) == json.loads(shown["status --json"]) == [status]
     assert status["front"] == front
@@ -112,7 +112,7 @@ def test_all_that_looks_agrees(tiny: Path, shown: Mapping[str, str]):
     assert manifest["complete"] is True
 
 
-def test_people_see_what_machines_see(shown: Mapping[str, str]):
+def test_text_and_json_agree(shown: Mapping[str, str]):
     front = json.loads(shown["front tiny --json"])
     assert front
     for point in front:
@@ -162,7 +162,7 @@ def test_one_study_has_one_driver_and_can_be_stopped_from_elsewhere(tmp_path: Pa
     assert (ended.code, ended.err) == (0, "")
     assert "stopped on request; `study run tiny` resumes it" in ended.out
     assert study("stop", "tiny", cwd=here).out == "tiny: is not running\n"
-    assert study("delete", "tiny", cwd=here).code == 1  # asked, and nobody there to say yes
+    assert study("delete", "tiny", cwd=here).code == 1  # a question without an answer
     assert folder.is_dir()
     assert study("delete", "tiny", "--yes", cwd=here).out == "tiny: deleted\n"
     assert not folder.exists()

@@ -76,7 +76,7 @@ class Cluster:
     """One of the service's, to write with."""
 
     def study(self, *arguments: str, **variables: str) -> str:
-        """What `study` says on the laptop."""
+        """The output of `study` on the laptop."""
         return self.engine.near([STUDY, *arguments], LAPTOP | variables, self.folder)
 
     def asked(self, headers: dict[str, str]) -> int:
@@ -86,7 +86,7 @@ class Cluster:
         return int(self.engine.near(command, {}, self.folder))
 
     def head(self, *command: str) -> str:
-        """What a command says in the head's container."""
+        """The output of a command in the head's container."""
         return self.engine.compose("exec", "--no-TTY", "head", *command, variables=VARIABLES)
 
 
@@ -150,7 +150,7 @@ def test_secrets_are_in_no_image_and_on_no_command_line(cluster: Cluster) -> Non
     assert "127.0.0.1:" not in layers.replace("127.0.0.1:52365", "")
 
 
-def test_it_runs_as_nobody_special_in_small_layers(cluster: Cluster) -> None:
+def test_it_runs_as_a_plain_user_in_small_layers(cluster: Cluster) -> None:
     assert cluster.head("id", "--user").strip() == "1000"
     columns = ("--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}")
     sizes = cluster.engine.docker("history", *columns, IMAGE)

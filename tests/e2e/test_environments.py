@@ -134,7 +134,7 @@ def test_any_command_in_any_environment(
 
 
 @pytest.mark.long
-def test_figures_are_the_same_whatever_matplotlib_is_told(study_there: Path, tmp_path: Path):
+def test_figures_ignore_the_matplotlib_configuration(study_there: Path, tmp_path: Path):
     """Catches: a report in the user's font."""
     made = []
     for name, within in (("plain", ()), ("told", env("MATPLOTLIBRC=rc/matplotlibrc", "MPLBACKEND=bogus"))):
@@ -146,7 +146,7 @@ def test_figures_are_the_same_whatever_matplotlib_is_told(study_there: Path, tmp
     assert made[0] == made[1]
 
 
-def test_what_a_ray_needs_is_looked_at_before_anything_is_trained(tmp_path: Path):
+def test_the_needs_of_ray_are_checked_before_training(tmp_path: Path):
     """Catches: a traceback, or a minute's silence, in the place of a remedy."""
     here = prepare(tmp_path / "here")
     ended = study(

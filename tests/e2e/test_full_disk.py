@@ -54,14 +54,14 @@ def fill(path: Path) -> None:
 
 
 def setting(*overrides: str) -> list[str]:
-    """What `study run` is given to change a spec so."""
+    """Options of `study run` that change a spec so."""
     return [word for override in overrides for word in ("--set", override)]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("address", ["inline", pytest.param("local", marks=pytest.mark.ray)])
 def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, address: str):
-    """Catches: a run that dies of it, a measurement that is lost or doubled, a user who is told nothing."""
+    """Catches: a run that dies of it, a measurement that is lost or doubled, a user who is not informed."""
     within = small_disk(here / "studies", "32m")
     changed = setting(*OVERRIDES, f"runtime.address={address}")
     with started("run", "tiny.toml", *changed, cwd=here, within=within) as running:

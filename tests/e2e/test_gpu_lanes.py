@@ -43,7 +43,7 @@ gpus_per_lane = 0.25
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two nodes with two GPUs each that nobody has, and this process connected to them."""
+    """Two nodes with two pretended GPUs each, and this process connected to them."""
     offer = {"num_cpus": 4, "num_gpus": 2}
     nodes = Cluster(initialize_head=True, head_node_args={**offer, "include_dashboard": False})
     nodes.add_node(**offer)
@@ -54,7 +54,7 @@ def cluster():
 
 
 def without_cuda(diary: Path) -> type[tune.Lane]:
-    """A lane that trains on the CPU what it was to train on its GPU, and notes what it was given."""
+    """A lane that trains on the CPU in place of its GPU, and notes its devices."""
 
     class Pretending(tune.Lane):
         """Made here, so that it travels to Ray's workers by value."""
@@ -95,7 +95,7 @@ def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monke
 
 @pytest.mark.long
 @pytest.mark.ray
-def test_what_can_never_be_placed_is_refused_at_once(cluster, tmp_path: Path):
+def test_lanes_that_can_never_be_placed_are_refused_at_once(cluster, tmp_path: Path):
     asked = StudySpec.from_text(SPEC, where="test", overrides=["runtime.gpus_per_lane=3"])
     with pytest.raises(
         StudyError, match=r"no node has room for a lane of 0\.5 CPUs and 3 GPUs, the largest is"

@@ -15,7 +15,7 @@ from study.record.ledger import Ledger
 
 BIN = Path(sys.executable).parent
 UP_S = 300.0
-"""For what a busy machine may take to start a lane; only a hang reaches it."""
+"""Timeout of a lane's start on a busy machine; only a hang reaches it."""
 
 EPOCHS = 60
 SPEC = f"""
@@ -38,7 +38,7 @@ engine = "plain"
 slots = 1
 save_every_s = 1.0
 """
-"""A study that outlasts all that befalls it, however fast the machine is; then it is cut to what is begun."""
+"""A study that outlasts the test on any machine; later its budget is cut to the trials that have started."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ class Cluster:
         self._ray(self.head, 0, "--head", "--port=6379", f"--dashboard-host={self.head.address}")
 
     def join(self, host: Host, cpus: int) -> None:
-        """Start a worker with room for so many lanes."""
+        """Start a worker with room for a number of lanes."""
         self._ray(host, cpus, f"--address={self.head.address}:6379")
 
     def _ray(self, host: Host, cpus: int, *options: str) -> subprocess.Popen[bytes]:
@@ -74,7 +74,7 @@ class Cluster:
         return self.laptop.start(BIN / "study", *command, log=f"{words[0]}.log")
 
     def said(self, command: str) -> str:
-        """What the laptop was told by all commands of that name."""
+        """The output of all commands of that name on the laptop."""
         return (self.laptop.tmp / f"{command}.log").read_text(encoding="utf-8")
 
     def nodes(self) -> int:
@@ -138,7 +138,7 @@ def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: 
     ledger.close()
     assert cluster.study(*submit, "--set", f"budget.trials={trials}").wait(UP_S) == 0, cluster.said("submit")
     assert f"trials: {trials} completed" in cluster.said("submit")
-    ledger = Ledger.read(folder)  # its budget is another now
+    ledger = Ledger.read(folder)  # its budget has changed
     check_record(ledger, trials)
     check_measurements(ledger, only={*struck, trials - 1})
     check_judgements(ledger)
@@ -146,7 +146,7 @@ def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: 
 
 
 def running(ledger: Ledger) -> set[int]:
-    """The trials without an end: what befalls a host befalls some of them."""
+    """The running trials: a fault of a host affects some of them."""
     return {r.trial for r in ledger.records() if r.state == "running"}
 
 

@@ -1,4 +1,4 @@
-"""However a run ends, the next one goes on, and the record ends with exactly the budgeted trials (law 5)."""
+"""After any end of a run the next one resumes, and the record ends with the budgeted trials (law 5)."""
 
 import signal
 import socket
@@ -102,8 +102,8 @@ def goes_on(here: Path, *more: str) -> None:
 @pytest.mark.parametrize(
     "polite", [(signal.SIGINT,), pytest.param((signal.SIGINT, signal.SIGTERM), marks=pytest.mark.long)]
 )
-def test_a_run_goes_on_after_every_way_of_ending(here: Path, polite: tuple[signal.Signals, ...]):
-    """`make test` has TERM in the test below of a run that nobody reads."""
+def test_a_run_resumes_after_every_way_of_ending(here: Path, polite: tuple[signal.Signals, ...]):
+    """`make test` covers TERM in the test of a closed pipe below."""
     for number in polite:
         with training(here) as run:
             run.send(number)
@@ -117,7 +117,7 @@ def test_a_run_goes_on_after_every_way_of_ending(here: Path, polite: tuple[signa
 
 
 @pytest.mark.long
-def test_a_run_that_is_stopped_before_it_measured_anything_ends_as_any_other(here: Path):
+def test_a_run_stopped_before_its_first_measurement_ends_normally(here: Path):
     """Catches: tables without rows that have other types than those with some."""
     long = ("--set", "train.epochs=1000000", "--set", "train.evaluate_every=1000000")
     with started("run", "tiny.toml", *long, cwd=here) as run:
@@ -133,7 +133,7 @@ def test_a_run_that_is_stopped_before_it_measured_anything_ends_as_any_other(her
 
 
 @pytest.mark.long
-def test_a_confirmation_goes_on_too_and_opens_the_test_set_once(here: Path):
+def test_a_confirmation_resumes_and_opens_the_test_set_once(here: Path):
     """Catches: a plan that is made again, a fresh seed that is trained twice or not at all."""
     long = ("train.epochs=200", "train.evaluate_every=10", "train.candidates=last", "runtime.slots=1")
     overrides = (*long, "budget.trials=8", "confirm.replicates=15")
@@ -158,7 +158,7 @@ def test_a_confirmation_goes_on_too_and_opens_the_test_set_once(here: Path):
 
 
 def confirmed(here: Path) -> Confirmation:
-    """How far the confirmation is; nothing while it is not planned."""
+    """Progress of the confirmation; nothing before it is planned."""
     nothing = Confirmation(opened="", planned=0, ended=0, replicates=0)
     if not holds_study(here / "studies/tiny"):
         return nothing
@@ -166,8 +166,8 @@ def confirmed(here: Path) -> Confirmation:
         return snapshot(reader).confirmation or nothing
 
 
-def test_a_run_that_nobody_reads_is_stopped_all_the_same(here: Path):
-    """As `study run … | head -1`. Catches: a signal that is passed on by what shows the study."""
+def test_a_run_with_a_closed_pipe_can_be_stopped(here: Path):
+    """As `study run … | head -1`. Catches: a signal that the display of the study passes on."""
     folder = here / "studies/tiny"
     with started(*SLOW, ENDLESS, cwd=here, within=("sh", "-c", 'trap "" TERM; "$@" | head -1', "sh")) as run:
         until(lambda: measured(folder) or not run.running, "a measurement")
@@ -194,7 +194,7 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path, monkeypatch: pytest
 
 @pytest.mark.long
 @pytest.mark.ray
-def test_term_means_after_ray_what_it_meant_before(tmp_path: Path):
+def test_sigterm_is_restored_after_ray(tmp_path: Path):
     """Catches: a report that TERM ends without a word, and a handler of the user's that is lost."""
     script = [sys.executable, "-c", AFTER_RAY]
     ended = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -212,7 +212,7 @@ def ends_with_its_ray(run: Running, *, code: int, words: str) -> None:
 @linux
 @pytest.mark.ray
 @pytest.mark.long
-def test_a_run_whose_ray_is_ended_says_so_and_goes_on(here: Path):
+def test_a_run_whose_ray_ended_says_so_and_resumes(here: Path):
     """As `timeout` and service managers do, which signal all processes; and where Ray's head alone dies."""
     with training(here, *RAY) as run:
         run.send(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Lanes that hang on Ray, or that what they train kills: their study ends all the same."""
+"""Lanes on Ray that hang, or that a poison trial kills: their study ends all the same."""
 
 import os
 import signal
@@ -82,10 +82,10 @@ def a_ray() -> Iterator[None]:
 
 @pytest.mark.ray
 @pytest.mark.long
-def test_what_a_hung_lane_held_is_trained_by_another(
+def test_another_lane_trains_the_trials_of_a_hung_lane(
     a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches: a study that waits for a lane for ever, at its end too, or loses what that lane held."""
+    """Catches: a study that waits for a lane for ever, at its end too, or loses the trials of that lane."""
     monkeypatch.setattr(tune, "Lane", hanging())
     monkeypatch.setitem(tune.drive.__kwdefaults__, "lease_s", LEASE_S)
     outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
@@ -101,10 +101,10 @@ def test_what_a_hung_lane_held_is_trained_by_another(
 
 @pytest.mark.ray
 @pytest.mark.long
-def test_a_run_whose_every_lane_hangs_ends_and_the_next_goes_on(
+def test_a_run_whose_lanes_all_hang_ends_and_the_next_resumes(
     a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches: a run that goes on for ever where no lane is left to ask the referee."""
+    """Catches: a run that never ends after its last lane is lost."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=["runtime.lanes=1"])
     with monkeypatch.context() as patched:
         patched.setattr(tune, "Lane", hanging())

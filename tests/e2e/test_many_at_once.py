@@ -60,7 +60,7 @@ def spec(sampler: str, *more: str) -> StudySpec:
 
 
 def processes_of_their_own() -> ForkServerContext:
-    """Processes that share nothing but what they import, which takes longer than their studies."""
+    """Processes that share only their imports, which take longer than their studies."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["study.runtime.run", "trainable.engines.plain"])
     return context
@@ -73,7 +73,7 @@ def drive(sampler: str, home: Path, url: str) -> str:
 
 
 def look(home: Path, drivers: Sequence[Future[str]]) -> Sequence[Mapping[str, Snapshot]]:
-    """What `study list`, `status` and `front` show, again and again until all is driven, and once more."""
+    """The outputs of `study list`, `status` and `front`, repeated until all are driven, and once more."""
     seen, driven = [], False
     while not driven:
         driven = not wait(drivers, timeout=POLL_S).not_done

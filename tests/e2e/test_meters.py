@@ -53,7 +53,7 @@ def endpoint():
 
 
 def samples(endpoint: str) -> dict[str, dict[str, float]]:
-    """What the endpoint says of the study: by name without Ray's prefix, by the label `state` or ""."""
+    """The study's metrics at the endpoint: by name without Ray's prefix, by the label `state` or ""."""
     with urllib.request.urlopen(endpoint, timeout=10) as answer:
         text = answer.read().decode()
     found: dict[str, dict[str, float]] = {}
@@ -106,7 +106,7 @@ def test_a_study_is_metered_where_its_spec_asks_for_it(tmp_path: Path, monkeypat
     assert made == (["gauges", "counts"] if asked else [])
 
 
-def test_a_record_that_is_away_at_first_is_metered_when_it_is_back(tmp_path: Path, monkeypatch) -> None:
+def test_a_record_is_metered_once_its_database_is_back(tmp_path: Path, monkeypatch) -> None:
     """Catches: a run without meters, or one that dies of them."""
     seen: list[Reader] = []
     folder = run(

@@ -37,7 +37,7 @@ def test_ratings_in_a_very_small_or_large_unit_have_a_report(unit: float, tmp_pa
     assert good(study(*command.split(), cwd=here))
 
 
-def test_equal_ratings_are_said_to_leave_nothing_to_learn(tmp_path: Path):
+def test_equal_ratings_give_a_warning(tmp_path: Path):
     """Catches: a reference of 0, which nothing can beat, without a warning."""
     here = rated(tmp_path, lambda _: 3.3)
     warning = "the bias model predicts every validation rating exactly, so no model beats both trivial models"

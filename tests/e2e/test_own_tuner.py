@@ -1,4 +1,4 @@
-"""TwoTask in a Tuner of one's own, and what its checkpoints hold."""
+"""TwoTask in a custom Tuner, and the content of its checkpoints."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def results(trainable: TwoTask) -> list[dict[str, Any]]:
     return [{name: value for name, value in step.items() if name != "wall_s"} for step in steps]
 
 
-def test_a_checkpoint_goes_on_with_the_same_numbers(tmp_path: Path):
+def test_a_checkpoint_resumes_with_the_same_numbers(tmp_path: Path):
     whole = results(TwoTask(CONFIG))
     assert [step["epoch"] for step in whole] == [1, 2, 3, 4]
 
@@ -38,7 +38,7 @@ def test_a_checkpoint_goes_on_with_the_same_numbers(tmp_path: Path):
 
 @pytest.mark.long
 @pytest.mark.ray
-def test_a_tuner_of_ones_own_gets_both_metrics(tmp_path: Path):
+def test_a_custom_tuner_gets_both_metrics(tmp_path: Path):
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         tuner = tune.Tuner(

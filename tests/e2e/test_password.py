@@ -47,7 +47,7 @@ PASSWORD = postgres.PASSWORD.encode()
 
 
 def pickled(storage: Path) -> bool:
-    """Whether a lane's checkpoint and Tune's state are there."""
+    """True if a lane's checkpoint and Tune's state exist."""
     return any(storage.rglob("checkpoint_*")) and any(storage.rglob("experiment_state-*"))
 
 
@@ -62,10 +62,10 @@ def written(folder: Path) -> dict[Path, bytes]:
 
 
 def names(files: dict[Path, bytes]) -> set[str]:
-    """What the files are called."""
+    """The names of the files."""
     return {path.name for path in files}
 
 
 def said(ended: Ended) -> str:
-    """All that a command said."""
+    """All output of a command."""
     return ended.out + ended.err

@@ -32,7 +32,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def said(here: Path) -> dict[str, Ended]:
-    """What every way to pick says."""
+    """The output of every way to pick."""
     return {words: study("pick", "smoke", *words.split(), cwd=here) for words in PICKS}
 
 
@@ -65,7 +65,7 @@ def test_each_way_picks_its_point(said: Mapping[str, Ended], front: list[dict]):
         is_shown(said["--knee"], front[row])
 
 
-def test_what_cannot_be_picked_is_told_in_a_line(said: Mapping[str, Ended], front: list[dict]):
+def test_an_impossible_pick_is_one_line(said: Mapping[str, Ended], front: list[dict]):
     ended, best = said["--max-mse 0.01"], min(p["mse"] for p in front)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert f"mse of 0.01 or better; the best has {best!r}" in ended.err
@@ -92,7 +92,7 @@ def test_the_example_recommends_what_the_user_has_not_rated_without_torch(here: 
     assert set(model.seen(user)) == rated
 
 
-def test_machines_hear_the_same_and_nothing_is_trained_again(here: Path, front: list[dict]):
+def test_json_has_the_same_point_and_nothing_is_trained_again(here: Path, front: list[dict]):
     point = max((p for p in front if p["mse"] <= 0.9), key=lambda p: p["mrr"])
     folder = here / "studies/smoke/models" / f"{point['trial']}-{point['epoch']}"
     before = (folder / "model.json").stat().st_mtime_ns

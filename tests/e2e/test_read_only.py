@@ -16,8 +16,8 @@ SAID = {
 }
 
 
-def test_it_is_said_in_a_line_and_nothing_is_lost(tmp_path: Path):
-    """Catches: a traceback, and advice to delete what is whole."""
+def test_a_read_only_folder_is_one_line_and_loses_nothing(tmp_path: Path):
+    """Catches: a traceback, and advice to delete a sound record."""
     here = prepare(tmp_path / "here")
     folder = here / "studies/tiny"
     Ledger.open(StudySpec.load(here / "tiny.toml"), folder, BASELINE).close()

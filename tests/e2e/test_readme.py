@@ -152,7 +152,7 @@ def test_every_block_of_code_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_a_page_points_to_is_there(name: str) -> None:
+def test_links_of_a_page_exist(name: str) -> None:
     for target in links(name):
         assert target.exists(), target
     (targets,) = re.findall(r"^\.PHONY: (.+)$", page("Makefile"), re.MULTILINE)

@@ -33,7 +33,7 @@ PAGE = "docs/service.md"
 @pytest.mark.timeout(900)
 def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path):
     """Post a smoke study, watch it finish live, open the report; the service dies three times meanwhile. A
-    larger budget, posted to two services at once, goes on with it in one job. Then the page's example.
+    larger budget, posted to two services at once, resumes it in one job. Then the page's example.
     """
     port, chance = free_port(), Random(8)
     (shown,) = blocks(PAGE, "sh service")
@@ -141,7 +141,7 @@ def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
 
 
 def answers(client: Client) -> bool:
-    """Whether the service lets us in."""
+    """True if the service answers."""
     try:
         client._open("/health", "application/json").close()
     except OSError:
@@ -149,7 +149,7 @@ def answers(client: Client) -> bool:
     return True
 
 
-def test_it_does_not_listen_to_others_without_a_token(tmp_path):
+def test_it_does_not_listen_beyond_this_machine_without_a_token(tmp_path):
     refused = {
         "0.0.0.0": "is open to other machines, and there is no token",
         "::": "is open to other machines, and there is no token",
@@ -162,7 +162,7 @@ def test_it_does_not_listen_to_others_without_a_token(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_it_cannot_listen_one_line_says_so_before_a_ray_is_started(tmp_path):
+def test_a_port_in_use_is_reported_before_ray_starts(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = study("serve", "--port", port, cwd=tmp_path)
@@ -173,7 +173,7 @@ def test_where_it_cannot_listen_one_line_says_so_before_a_ray_is_started(tmp_pat
     assert not (tmp_path / "studies").exists()
 
 
-def test_a_head_that_is_away_is_said_and_what_is_here_can_be_read(tmp_path):
+def test_a_silent_head_is_reported_and_studies_can_be_read(tmp_path):
     done(tmp_path / "studies", "done")
     away = f"http://127.0.0.1:{free_port()}"
     with started("serve", "--port", "0", "--address", away, cwd=tmp_path) as service:

@@ -81,11 +81,11 @@ def test_two_submit_one_study_and_one_detaches(cluster: Head, laptop: Path):
 
 
 def standing(cluster: Head, laptop: Path, name: str) -> str:
-    """How a study stands there."""
+    """The state of a study there."""
     return json.loads(there(cluster, laptop, "status", name, "--json").out)["state"]
 
 
-def test_a_driver_that_is_killed_is_said_with_how_to_resume(cluster: Head, laptop: Path):
+def test_a_killed_driver_is_reported_with_the_remedy(cluster: Head, laptop: Path):
     """As when memory runs out. Catches: exit 247 without a reason."""
     submit = ("submit", "smoke", *LONG, "--set", "name=killed", "--address", cluster.address)
     with started(*submit, cwd=laptop) as follower:
@@ -136,7 +136,7 @@ def test_a_head_that_dies_is_named_and_all_is_found_on_the_next(
         assert (far / "studies/far/report/index.html").is_file()
 
 
-def test_the_package_goes_along_where_it_is_asked_for(cluster: Head, laptop: Path, tmp_path: Path):
+def test_the_package_is_sent_on_request(cluster: Head, laptop: Path, tmp_path: Path):
     """The head's own python knows nothing of it. Catches: the installed version used in its place."""
     home = tmp_path / "data"
     options = ("--set", "name=sent", "--set", "budget.trials=1", "--set", f"runtime.home={home}")
@@ -147,7 +147,7 @@ def test_the_package_goes_along_where_it_is_asked_for(cluster: Head, laptop: Pat
     assert not (cluster.home / "studies/sent").exists()
 
 
-def test_without_the_token_nobody_comes_in(cluster: Head, laptop: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_request_without_the_token_is_refused(cluster: Head, laptop: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "of-another-cluster")
     ended = there(cluster, laptop, "list")
     assert ended.code == 2

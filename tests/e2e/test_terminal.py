@@ -1,4 +1,4 @@
-"""What a person at a terminal sees while a study runs, that Ctrl-C ends it, and what a log file gets."""
+"""A study in a terminal: the live view, Ctrl-C, and the lines of a log file."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ from command import ENDLESS, prepare, started, study, until
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLUMNS, ROWS = 80, 24
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
-"""What hides a terminal's cursor, and what shows it."""
+"""The escape sequences that hide and show a terminal's cursor."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_terminal_shows_the_study_live_and_passes_ctrl_c_on(tmp_path: Path, te
     assert max(map(len, re.split(r"[\r\n]+", shown.partition("stopped on request")[0]))) <= COLUMNS
 
 
-def test_who_is_impatient_gets_the_terminal_back(
+def test_a_second_ctrl_c_restores_the_terminal(
     tmp_path: Path, terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ):
     """Catches: a second Ctrl-C that leaves the cursor hidden, or does not say how to resume."""

@@ -1,4 +1,4 @@
-"""Two `study run` of one study in one PostgreSQL, on two hosts: one drives, the other is told who does."""
+"""Two `study run` of one study in one PostgreSQL, on two hosts: one drives, the other names the driver."""
 
 import os
 import signal

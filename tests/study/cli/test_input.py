@@ -41,7 +41,7 @@ def test_a_byte_order_mark_before_a_spec_is_no_part_of_it(tmp_path: Path):
 
 @pytest.mark.timeout(60)  # for code that waits
 @pytest.mark.parametrize("name", ["pipe", "folder"])
-def test_what_is_no_file_is_never_read(name: str, tmp_path: Path):
+def test_a_pipe_or_folder_is_never_read(name: str, tmp_path: Path):
     """A named pipe without a writer. Catches: a command, or a service, that hangs."""
     for suffix in (".toml", ".csv", ".parquet"):
         path = tmp_path / f"{name}{suffix}"
@@ -75,7 +75,7 @@ def deep(home: Path, size: int) -> Path:
     return home / "formula"
 
 
-def test_a_path_that_sqlite_cannot_open_is_said_to_be_too_long(tmp_path: Path):
+def test_a_path_too_long_for_sqlite_is_reported(tmp_path: Path):
     """Catches: "its disk fails", and a run that waits for the disk."""
     spec = StudySpec.from_text(SPEC, where="test")
     room = LONGEST_PATH - len("/.ledger.db.1234567")

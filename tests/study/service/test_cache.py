@@ -55,7 +55,7 @@ def test_a_stamp_of_this_moment_is_not_trusted(tmp_path, reads):
     assert reads == ["done", "done"]
 
 
-def test_a_study_that_runs_is_looked_at_again_for_it_may_die_without_a_word(tmp_path, reads):
+def test_a_running_study_is_read_again_because_its_run_may_die(tmp_path, reads):
     study = driven(tmp_path, "live")
     study.step()
     study.ledger.close()
@@ -78,8 +78,8 @@ def test_only_the_last_studies_are_kept_in_full(tmp_path, reads, monkeypatch):
     assert reads == ["a", "b", "a"]
 
 
-def test_a_service_that_has_just_begun_reads_only_what_changed(tmp_path, reads):
-    """What an earlier one noted holds while the record's stamps do."""
+def test_a_new_service_reads_only_changed_records(tmp_path, reads):
+    """The summary file of an earlier service is valid while the record's version token is the same."""
     folders = [done(tmp_path, name, "budget.trials=1") for name in ("a", "b")]
     for folder in folders:
         aged(folder, 60)
@@ -94,8 +94,8 @@ def test_a_service_that_has_just_begun_reads_only_what_changed(tmp_path, reads):
     assert reads == ["a", "b", "b", "a"]
 
 
-def test_a_list_tells_what_it_has_when_its_time_is_over(tmp_path, reads):
-    """What was never read is "unread"; of what is known the longest known is read first."""
+def test_a_list_returns_cached_summaries_after_its_time_limit(tmp_path, reads):
+    """A study never read is "unread"; among the others, the oldest entry is read first."""
     for name in ("a", "b"):
         done(tmp_path, name, "budget.trials=1")  # just now, so no stamp is trusted
     kept = Shelf(tmp_path)
@@ -122,7 +122,7 @@ def test_a_study_whose_spec_cannot_be_read_is_listed_with_the_reason(tmp_path):
         kept.look("torn")
 
 
-def test_where_nothing_can_be_written_everything_can_be_read(tmp_path, reads, monkeypatch, caplog):
+def test_studies_can_be_read_on_a_read_only_disk(tmp_path, reads, monkeypatch, caplog):
     aged(done(tmp_path, "a"), 60)
     (tmp_path / "a" / ".summary.json").mkdir()  # as good as a disk that is full
     assert Shelf(tmp_path).look("a").summary.state == "complete"
@@ -130,7 +130,7 @@ def test_where_nothing_can_be_written_everything_can_be_read(tmp_path, reads, mo
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "nothing", ".hidden", "a\0"])
-def test_what_is_no_study_has_no_folder(tmp_path, name):
+def test_an_unknown_name_has_no_folder(tmp_path, name):
     with pytest.raises(NoStudyError):
         Shelf(tmp_path).folder(name)
 
@@ -144,7 +144,7 @@ def test_the_policy_of_a_report_is_its_own():
     assert b64encode(sha256(script.encode()).digest()).decode() in said
 
 
-def test_a_report_is_made_again_when_and_only_when_its_record_has_gone_on(tmp_path, monkeypatch):
+def test_a_report_is_made_again_only_if_its_record_changed(tmp_path, monkeypatch):
     """Figures take seconds. A page that is older than the record is good for half a minute all the same."""
     folder, made = done(tmp_path, "done"), []
 

@@ -1,4 +1,4 @@
-"""Law of the events: whatever a listener has heard, and whenever it comes back, each thing is told once."""
+"""Law of the events: wherever a client was interrupted, and whenever it returns, each event is sent once."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def histories(draw: st.DrawFn) -> list[tuple[dict[int, Record], dict[int, list[P
 
 
 @given(histories(), st.data())
-def test_everything_is_told_once_however_often_one_comes_back(histories, data):
+def test_news_is_sent_once_however_often_a_client_returns(histories, data):
     """Looks are missed and listeners come back from the text of their last id, at any instance."""
     cursor, points, ends = Cursor(), [], []
     for at, (records, known) in enumerate(histories):
@@ -68,7 +68,7 @@ def test_everything_is_told_once_however_often_one_comes_back(histories, data):
     assert list(news(cursor, records, known)) == []
 
 
-def test_a_long_record_is_told_in_pieces():
+def test_a_long_record_is_sent_in_pieces():
     points = {0: [Point(0, e, mrr=0.1, mrr_all=0.1, mse=1.0) for e in range(1, 1201)]}
     told = list(news(Cursor(), {0: record(0, "completed", 1200)}, points))
     assert [len(said.points) for said, _ in told] == [500, 500, 200]
@@ -79,7 +79,7 @@ def test_a_long_record_is_told_in_pieces():
     "text",
     ["", "a", "-1", "1_", "1_2", "1_2.3y", "1_2.3x", "1 ", "1\n", "9999999999", "1_2x" * 2000, "١", "0x"],
 )
-def test_what_is_no_cursor_is_refused(text):
+def test_an_invalid_cursor_is_refused(text):
     with pytest.raises(CursorError, match="no cursor"):
         Cursor.parse(text)
 

@@ -1,4 +1,4 @@
-"""Events over HTTP and the Python client: nothing is missed or told twice while services come and go."""
+"""Events over HTTP and the Python client: none is missed or sent twice while services restart."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from study.spec import SpecError
 from trainable.contract import StudyError
 
 
-def test_a_listener_hears_everything_once_while_services_come_and_go(tmp_path):
+def test_a_client_gets_each_event_once_while_services_restart(tmp_path):
     home, port = tmp_path / "studies", free_port()
     study = driven(home, "live", "budget.trials=10", slots=3)
     study.step()
@@ -42,7 +42,7 @@ def test_a_listener_hears_everything_once_while_services_come_and_go(tmp_path):
     assert events[-1].summary.state == "complete"
 
 
-def test_a_listener_waits_for_a_run_that_is_to_come_and_not_for_one_that_failed(tmp_path):
+def test_a_client_waits_for_a_pending_run_but_not_for_a_failed_one(tmp_path):
     home = tmp_path / "studies"
     with served(home) as service, ThreadPoolExecutor(1) as pool:
         client = Client(service.url)
@@ -54,7 +54,7 @@ def test_a_listener_waits_for_a_run_that_is_to_come_and_not_for_one_that_failed(
         assert rest.result(60)[-1].job.state == "stopped"
 
 
-def test_events_go_on_after_any_id_and_after_a_page(service, client):
+def test_events_continue_after_any_id_and_after_a_page(service, client):
     def told(**headers):
         text = client.get("/studies/done/events?follow=false", headers=headers).text
         blocks = [dict(line.split(": ", 1) for line in b.splitlines()) for b in text.split("\n\n") if b]
@@ -99,7 +99,7 @@ def test_the_client_has_every_verb(tmp_path):
         Client("file:///etc/passwd")
 
 
-def test_what_is_wrong_is_said_in_a_line(tmp_path):
+def test_an_error_is_one_line(tmp_path):
     url = f"http://127.0.0.1:{free_port()}"
     client = Client(url, patience_s=0.1)
     away = rf"^{url}: no service answers there: Connection refused$"
@@ -128,7 +128,7 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path):
             Client(service.url, token).post("[data]\nsource = 'synthetic'\n")
 
 
-def test_a_list_is_asked_for_again_until_all_is_read(tmp_path, monkeypatch):
+def test_the_client_repeats_a_list_until_all_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.Shelf.summaries, "__kwdefaults__", {"within_s": 0.0})
     monkeypatch.setattr(cache.Shelf, "warm", lambda self: None)
     home = tmp_path / "studies"
@@ -140,8 +140,8 @@ def test_a_list_is_asked_for_again_until_all_is_read(tmp_path, monkeypatch):
         assert [s.state for s in listed.result(60)] == ["complete"]
 
 
-def test_only_what_looks_is_asked_again():
-    """A service that fails twice: a look is answered, a change is sent once and its failure told."""
+def test_only_reading_methods_are_repeated():
+    """A service that fails twice: a read is repeated; a change is sent once, and its failure raised."""
     with failing(times=2) as (url, asked):
         assert Client(url).studies() == []
         assert asked == ["GET", "GET", "GET"]
@@ -154,7 +154,7 @@ def test_only_what_looks_is_asked_again():
         assert asked == ["POST", "POST", "POST"]
 
 
-def test_a_token_goes_to_no_other_place():
+def test_the_token_is_not_sent_to_another_host():
     with failing(times=9, status=307) as (url, asked), pytest.raises(ServiceError, match="307"):
         Client(url, "study_x").studies()
     assert asked == ["GET"]
@@ -162,7 +162,7 @@ def test_a_token_goes_to_no_other_place():
 
 @contextmanager
 def failing(*, times: int, status: int = 503):
-    """A server that refuses so many requests with that status, then has no studies; and what it was asked."""
+    """A server that refuses `times` requests with `status`, then lists no studies; yields its log, too."""
     asked = []
 
     class Answers(BaseHTTPRequestHandler):

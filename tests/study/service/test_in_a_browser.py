@@ -1,4 +1,4 @@
-"""The pages in a real Chromium: read, watched as a study goes on, and used by keyboard."""
+"""The pages in a real Chromium: read, watched while a study runs, and used by keyboard."""
 
 from contextlib import ExitStack, closing
 from itertools import pairwise
@@ -29,7 +29,7 @@ CUT = """() => {
   }
   return cut;
 }"""
-"""What of a page cannot be read: beyond the window."""
+"""The elements of a page that extend beyond the window."""
 
 INK = """() => [...document.querySelectorAll("canvas")].map((canvas) => {
   if (!canvas.width) return 0;
@@ -68,7 +68,7 @@ def serve():
 
 @pytest.fixture
 def opened(chromium, serve):
-    """Opens a page as a reader has it; what the console complains of ends the test."""
+    """Opens a page as a reader does; a complaint of the console fails the test."""
     contexts, said = [], []
 
     def made(url, *, width=1280, scheme="light", scripts=True, cookies=(), before=""):
@@ -91,7 +91,7 @@ def opened(chromium, serve):
 
 
 def serious(page):
-    """What axe-core finds that keeps people out, with the elements it finds it in."""
+    """The accessibility violations that axe-core finds, with their elements."""
     found = page.evaluate(f"async () => {{ {axe()}; return (await axe.run()).violations; }}")
     return [
         (fault["id"], [node["html"][:200] for node in fault["nodes"]])
@@ -101,7 +101,7 @@ def serious(page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
-def test_pages_can_be_read_by_everybody(home, serve, opened, width, scheme):
+def test_pages_are_accessible(home, serve, opened, width, scheme):
     url = serve(home)
     for name, path in {"list": "/studies", "done": "/studies/done", "running": "/studies/running"}.items():
         page = opened(url + path, width=width, scheme=scheme)
@@ -111,7 +111,7 @@ def test_pages_can_be_read_by_everybody(home, serve, opened, width, scheme):
         assert serious(page) == []
 
 
-def test_pages_with_nothing_to_show_say_so_and_draw_nothing(tmp_path, serve, opened):
+def test_empty_pages_say_so_and_draw_nothing(tmp_path, serve, opened):
     """An empty chart would say something that is not so."""
     home = tmp_path / "studies"
     page = opened(serve(home), width=390, scheme="dark")
@@ -129,7 +129,7 @@ def test_pages_with_nothing_to_show_say_so_and_draw_nothing(tmp_path, serve, ope
         assert (page.evaluate(CUT), serious(page)) == ([], [])
 
 
-def test_a_list_goes_on_with_its_studies(tmp_path, serve, opened, monkeypatch):
+def test_an_open_list_is_updated(tmp_path, serve, opened, monkeypatch):
     monkeypatch.setattr(pages, "EVERY_S", 1)
     home = tmp_path / "studies"
     study = driven(home, "live", "budget.trials=2")
@@ -220,7 +220,7 @@ def test_tables_show_every_searched_value_and_both_objectives(home, serve, opene
         assert [cells[mrr], cells[mse]] == [f"{stands.mrr:.4f}", f"{stands.mse:.4f}"]
 
 
-def test_a_page_goes_on_with_its_study(tmp_path, serve, opened):
+def test_an_open_page_is_updated(tmp_path, serve, opened):
     home = tmp_path / "studies"
     study = driven(home, "live", "budget.trials=6")
     study.step()
@@ -260,7 +260,7 @@ def test_signing_in_and_using_it_by_keyboard(tmp_path, serve, opened):
 
 
 def test_names_and_reasons_are_text_and_never_markup(tmp_path, serve, opened):
-    """A reason may be what an exception said; a page shows it letter by letter."""
+    """A reason may be the text of an exception; a page shows it literally."""
     home = tmp_path / "studies"
     study = driven(home, "live", "budget.trials=6")
     study.step()

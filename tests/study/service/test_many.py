@@ -63,7 +63,7 @@ def in_one_database(home, url):
 
 
 @pytest.mark.parametrize("where", ["files", pytest.param("one database", marks=pytest.mark.long)])
-def test_a_list_waits_for_no_reading_and_reads_no_study_twice(where, tmp_path, request, monkeypatch):
+def test_a_list_does_not_wait_for_reads_and_reads_no_study_twice(where, tmp_path, request, monkeypatch):
     """Not while nothing was ever read, not when all was, and not after a restart."""
     home = tmp_path / "studies"
     if where == "files":
@@ -85,11 +85,11 @@ def test_a_list_waits_for_no_reading_and_reads_no_study_twice(where, tmp_path, r
     monkeypatch.setattr(cache, "_read", reads.append)
     with closing(Shelf(home)) as kept:
         assert {summary.state for summary in kept.summaries(kept.names(), within_s=60)} == {"complete"}
-    assert reads == []  # what is noted is not read
+    assert reads == []  # a noted summary is not read again
 
 
 def test_reading_ahead_waits_while_a_list_is_made(tmp_path, monkeypatch):
-    """Catches: a list that shares the interpreter with what reads every study."""
+    """Catches: a list that is slow because a thread reads all studies meanwhile."""
     home = tmp_path / "studies"
     done(home, "one")
     with closing(Shelf(home)) as kept:

@@ -1,4 +1,4 @@
-"""What surrounds every answer: limits, headers, who may write from where, and what is noted of it."""
+"""The middleware: limits, headers, checks of host and origin, and the audit log."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ EVERYWHERE = (
 
 @pytest.mark.parametrize("path", EVERYWHERE)
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
-def test_every_answer_is_dressed(client, path, accept):
+def test_every_answer_has_the_security_headers(client, path, accept):
     headers = client.get(path, headers={"Accept": accept, "Origin": "https://elsewhere.example"}).headers
     for name, value in HEADERS.items():
         assert headers[name] == value
@@ -75,7 +75,7 @@ def all_of(connection: socket.socket) -> str:
 
 @pytest.mark.parametrize("path", ["/studies", "/studies/done/stop"])
 @pytest.mark.parametrize("wrong", [[], ["Authorization: Bearer study_no"]])
-def test_nobody_is_waited_for_without_a_token(tmp_path, monkeypatch, path, wrong):
+def test_a_request_without_a_token_is_refused_before_its_body(tmp_path, monkeypatch, path, wrong):
     """Catches: a body that is read before authentication; a connection that stays open."""
     monkeypatch.setattr(middleware, "LINGER_S", 0.01)
     Tokens(tmp_path).create("write")
@@ -86,7 +86,7 @@ def test_nobody_is_waited_for_without_a_token(tmp_path, monkeypatch, path, wrong
     assert "\r\nconnection: close\r\n" in said.lower()  # else each byte that comes keeps it open
 
 
-def test_a_body_has_its_time(service, monkeypatch):
+def test_a_slow_body_times_out(service, monkeypatch):
     """Catches: a connection that an idle client keeps for ever."""
     monkeypatch.setattr(middleware, "BODY_S", 0.05)
     with connected(service.url) as connection:
@@ -96,7 +96,7 @@ def test_a_body_has_its_time(service, monkeypatch):
     assert "the body did not arrive within" in said
 
 
-def test_the_head_of_a_request_has_its_time(service, monkeypatch):
+def test_a_slow_head_of_a_request_times_out(service, monkeypatch):
     """For the first request and a later one. Catches: a connection that stays open without a request."""
     monkeypatch.setattr(connection, "HEAD_S", 0.05)
     for sent in (b"", b"GET /health HTTP/1.1\r\nX-Slow: "):
@@ -110,7 +110,7 @@ def test_the_head_of_a_request_has_its_time(service, monkeypatch):
         assert "200" not in all_of(later)
 
 
-def test_a_body_that_is_here_costs_no_connection(tmp_path):
+def test_a_body_that_has_arrived_keeps_the_connection(tmp_path):
     """A refused request with an unread body. Catches: a client that never receives the reason."""
     Tokens(tmp_path).create("write")
     with served(tmp_path) as service, closing(HTTPConnection(urlsplit(service.url).netloc)) as asking:
@@ -122,7 +122,7 @@ def test_a_body_that_is_here_costs_no_connection(tmp_path):
         assert len(used - {None}) == len(used) == 1
 
 
-def test_an_answer_waits_for_no_acknowledgement(service, client):
+def test_an_answer_does_not_wait_for_an_acknowledgement(service, client):
     """Catches: Nagle's algorithm, which holds a body back for 40 ms until its head is acknowledged."""
     client.get("/health")
     (protocol,) = service.server.server_state.connections
@@ -185,13 +185,13 @@ def test_broken_headers_are_refused_or_harmless(service, header):
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_other_sites_write_nothing(service, client, headers):
+def test_writes_from_other_sites_are_refused(service, client, headers):
     answer = client.post("/studies/done/resume", headers=headers)
     assert answer.status_code == 403
     assert client.get("/studies/done", headers=headers).status_code == 200
 
 
-def test_only_its_own_names_are_answered_to(home):
+def test_other_host_names_are_refused(home):
     with served(home, hosts=("localhost", "127.0.0.1", "[::1]")) as service, service.client() as client:
         for host in ("127.0.0.1", "localhost:80", "[::1]", "[::1]:8300"):
             assert client.get("/health", headers={"Host": host}).status_code == 200
@@ -199,7 +199,7 @@ def test_only_its_own_names_are_answered_to(home):
             assert client.get("/health", headers={"Host": host}).status_code == 400
 
 
-def test_with_tokens_it_goes_by_any_name(tmp_path):
+def test_with_tokens_any_host_name_is_accepted(tmp_path):
     Tokens(tmp_path).create("read")
     with served(tmp_path, hosts=("localhost",)) as service, service.client() as client:
         assert client.get("/health", headers={"Host": "studies.example.org"}).status_code == 200
@@ -225,7 +225,7 @@ def test_writes_leave_one_line_each_and_reads_none(client, caplog):
 
 
 def exchanged(url: str, request: str) -> str:
-    """What a service answers to these very bytes, up to the end of its first piece or of the connection."""
+    """The answer to these bytes, up to the end of its first piece or of the connection."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
         connection.sendall(request.encode("latin-1"))

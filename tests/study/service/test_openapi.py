@@ -29,7 +29,7 @@ LOOKS = settings(
 )
 
 
-def test_the_examples_are_what_they_are_examples_of(tmp_path):
+def test_examples_match_their_schemas(tmp_path):
     """Both of a spec are one valid spec; an answer's is such an answer."""
     asked = StudySpec.from_json(json.dumps(SPEC), where="example")
     assert StudySpec.from_text(SPEC_TOML, where="example") == asked

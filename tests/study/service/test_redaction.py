@@ -40,7 +40,7 @@ STREAMS = tuple(f"{page}/events?follow=false" for page in PAGES[1:3])
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-def test_a_reader_is_told_that_it_failed_and_a_writer_why(lab, accept):
+def test_a_failure_is_redacted_for_a_read_token(lab, accept):
     """In lists, studies, pages, streams and errors. Catches: a log that a read token opens."""
     service, tokens = lab
     for path in PAGES + STREAMS:
@@ -55,7 +55,7 @@ def test_a_reader_is_told_that_it_failed_and_a_writer_why(lab, accept):
         assert any(secret in said["write"] for secret in ("db.internal", "study.toml")), path
 
 
-def test_without_tokens_everybody_is_told_why(tmp_path):
+def test_without_tokens_failures_are_not_redacted(tmp_path):
     """Without tokens every client may write. Catches: a reason that no client can see."""
     put(Shelf(tmp_path / "studies"), StudySpec.preset("smoke", ["name=waits"]))
     with served(tmp_path / "studies", runner=Failed()) as service, service.client() as client:

@@ -1,4 +1,4 @@
-"""What the routes tell agrees with the record, in every form; what they do is done once."""
+"""The routes' answers agree with the record, in every format; their actions happen once."""
 
 import io
 import json
@@ -37,10 +37,10 @@ def as_toml(text):
     return {"content": text, "headers": {"Content-Type": "application/toml"}}
 
 
-# --- what is told ----------------------------------------------------------------------------------------
+# --- answers ---------------------------------------------------------------------------------------------
 
 
-def test_a_study_is_told_as_the_record_has_it(home, client):
+def test_a_study_is_shown_as_recorded(home, client):
     told = client.get("/studies/done").json()
     with closing(Ledger.read(home / "done")) as ledger:
         status = snapshot.as_dict(snapshot.snapshot(ledger))
@@ -57,7 +57,7 @@ def test_a_study_is_told_as_the_record_has_it(home, client):
 
 
 @pytest.mark.parametrize("name", ["trials", "measurements"])
-def test_a_table_is_that_of_the_export_in_every_form(home, client, name):
+def test_tables_equal_the_export_in_every_format(home, client, name):
     with closing(Ledger.read(home / "done")) as ledger:
         frame = getattr(tables(ledger), name)
     pages = [client.get(f"/studies/done/{name}?limit=4&offset={at}") for at in range(0, len(frame), 4)]
@@ -80,7 +80,7 @@ def test_a_table_is_that_of_the_export_in_every_form(home, client, name):
     assert csv.headers["x-total-count"] == str(len(frame))
 
 
-def test_a_form_that_there_is_not_is_refused(client):
+def test_an_unknown_format_is_refused(client):
     for path in ("/studies", "/studies/done", "/studies/done/trials"):
         answer = client.get(path, headers={"Accept": "image/png"})
         assert (answer.status_code, "use one of" in answer.json()["detail"]) == (406, True)
@@ -107,7 +107,7 @@ def test_lists_are_paged_by_name(tmp_path):
         assert client.get("/studies/no-study").status_code == 404
 
 
-def test_a_study_that_goes_on_is_told_anew(tmp_path):
+def test_a_changed_study_is_read_again(tmp_path):
     home = tmp_path / "studies"
     study = driven(home, "live", "budget.trials=8")
     while len(study.ledger.records()) < 4:
@@ -127,7 +127,7 @@ def test_a_study_that_goes_on_is_told_anew(tmp_path):
         assert state()["counts"]["completed"] == 8
 
 
-def test_a_study_that_stopped_has_unfinished_trials_and_none_that_run(tmp_path):
+def test_a_stopped_study_has_unfinished_trials_but_no_running_ones(tmp_path):
     home = tmp_path / "studies"
     study = driven(home, "stopped", "budget.trials=8")
     while len(study.ledger.records()) < 4:
@@ -171,7 +171,7 @@ def test_a_study_whose_confirmation_was_interrupted_is_not_complete(tmp_path):
         assert service.runner.started == ["half"]
 
 
-# --- what is done ----------------------------------------------------------------------------------------
+# --- actions ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [{"json": SPEC}, as_toml(TOML)], ids=["json", "toml"])
@@ -190,7 +190,7 @@ def test_posting_is_idempotent(fresh, body):
     assert "train.epochs: 20 → 3" in other.json()["detail"]
 
 
-def test_a_study_that_begins_is_not_changed_and_one_that_did_not_goes_by_the_last_post(fresh):
+def test_the_last_post_before_the_job_starts_counts(fresh):
     service, client = fresh
 
     def posted(trials):
@@ -207,7 +207,7 @@ def test_a_study_that_begins_is_not_changed_and_one_that_did_not_goes_by_the_las
     assert service.runner.live["posted"][0].budget.trials == 9
 
 
-def test_of_many_that_post_at_once_one_makes_it(fresh):
+def test_one_of_many_concurrent_posts_creates_the_study(fresh):
     service, _ = fresh
     with served(service.home, runner=service.runner) as another, ThreadPoolExecutor(8) as pool:
         urls = [service.url, another.url] * 8
@@ -218,7 +218,7 @@ def test_of_many_that_post_at_once_one_makes_it(fresh):
     assert service.runner.started == ["posted"]
 
 
-def test_a_post_whose_job_did_not_begin_is_mended_by_the_next(fresh):
+def test_the_next_post_starts_a_job_that_did_not_start(fresh):
     service, client = fresh
     service.runner.away = True
     assert client.post("/studies", json=SPEC).status_code == 503
@@ -254,7 +254,7 @@ def formula(name, *overrides):
     )
 
 
-def test_a_larger_budget_goes_on_with_a_study_that_has_ended_and_nothing_else_does(tmp_path):
+def test_only_a_larger_budget_resumes_a_study_that_has_ended(tmp_path):
     """As `study run` does; the same post again changes nothing, before its job, during it and after it."""
     home = tmp_path / "studies"
     done(home, "done")  # 6 trials, budget spent
@@ -275,7 +275,7 @@ def test_a_larger_budget_goes_on_with_a_study_that_has_ended_and_nothing_else_do
         status, _, said = posted("budget.trials=9")
         assert (status, "with a smaller budget" in said["detail"]) == (409, True)
 
-        going = driven(home, "done", more)  # what the job does: the record goes by the larger budget now
+        going = driven(home, "done", more)  # as the job does: the record has the larger budget now
         going.step()
         until(lambda: posted(more)[2]["summary"]["state"] == "running", "the run")
         assert posted("budget.trials=9")[0] == 409
@@ -291,7 +291,7 @@ def test_a_larger_budget_goes_on_with_a_study_that_has_ended_and_nothing_else_do
         assert (status, "leave it there" in said["detail"]) == (409, True)
 
 
-def test_a_study_that_was_stopped_goes_on_by_a_larger_budget_and_not_by_the_same(tmp_path):
+def test_a_larger_budget_resumes_a_stopped_study_but_the_same_does_not(tmp_path):
     home = tmp_path / "studies"
     study = driven(home, "live", "budget.trials=50")
     study.step()
@@ -304,7 +304,7 @@ def test_a_study_that_was_stopped_goes_on_by_a_larger_budget_and_not_by_the_same
         assert client.post("/studies/live/stop").json()["job"]["state"] == "stopped"  # before it has begun
 
 
-def test_a_confirmation_that_was_cut_off_goes_on(tmp_path):
+def test_an_interrupted_confirmation_resumes(tmp_path):
     home = tmp_path / "studies"
     done(home, "done", "confirm={}")
     with served(home) as service, service.client() as client:
@@ -314,8 +314,8 @@ def test_a_confirmation_that_was_cut_off_goes_on(tmp_path):
         assert service.runner.started == ["done"]
 
 
-def test_a_study_does_not_go_on_while_its_last_job_has_yet_to_end(tmp_path):
-    """After its run a job writes a report. A resume then would find it, and nothing would go on."""
+def test_a_study_does_not_resume_before_its_last_job_ends(tmp_path):
+    """After its run a job writes a report. A resume would find that job, and start none."""
     home = tmp_path / "studies"
     with served(home) as service, service.client() as client:
         service.runner.start(StudySpec.from_text(FORMULA, where="test", overrides=["name=live"]))
@@ -345,7 +345,7 @@ def test_a_complete_study_is_not_resumed(service, client):
     assert service.runner.started == []
 
 
-# --- what is refused -------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_complete_study_is_not_resumed(service, client):
         ([], "is no JSON object"),
     ],
 )
-def test_a_spec_that_will_not_do_is_refused_in_words(fresh, body, said):
+def test_an_invalid_spec_is_refused_with_the_reason(fresh, body, said):
     service, client = fresh
     answer = client.post("/studies", json=body)
     assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
@@ -377,13 +377,13 @@ def test_a_spec_that_will_not_do_is_refused_in_words(fresh, body, said):
 @pytest.mark.parametrize(
     "text", ["{", '{"name": NaN}', '"\\ud800"', '{"name": "\\ud800"}', "[" * 50_000, "1" * 6000, "null"]
 )
-def test_what_is_no_json_is_refused(client, text):
+def test_invalid_json_is_refused(client, text):
     answer = client.post("/studies", content=text, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"name = ", b"a = " + b"[" * 5000])
-def test_what_is_no_toml_is_refused(client, content):
+def test_invalid_toml_is_refused(client, content):
     assert client.post("/studies", **as_toml(content)).status_code == 422
 
 
@@ -392,7 +392,7 @@ def test_another_kind_of_body_is_refused(client):
     assert client.post("/studies", content="{}").status_code == 415
 
 
-def test_a_disk_that_takes_nothing_is_said_and_nothing_is_begun(fresh):
+def test_a_failing_disk_is_reported_and_no_job_starts(fresh):
     """And not where on this machine it is."""
     service, client = fresh
     service.home.mkdir()
@@ -402,7 +402,7 @@ def test_a_disk_that_takes_nothing_is_said_and_nothing_is_begun(fresh):
     assert service.runner.started == []
 
 
-def test_files_are_for_the_folder_that_is_named(tmp_path):
+def test_data_files_must_be_in_the_data_folder(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     (tmp_path / "data-of-others.csv").touch()
@@ -421,8 +421,8 @@ def test_files_are_for_the_folder_that_is_named(tmp_path):
             parsed(body.encode(), "application/json", data=data)
 
 
-def test_a_runner_that_is_silent_is_not_asked_at_every_look(tmp_path, monkeypatch):
-    """It may take half a minute to be silent, and whoever looks waits for it."""
+def test_a_silent_runner_is_not_called_at_every_read(tmp_path, monkeypatch):
+    """A call to a silent runner may take half a minute, and every reader would wait for it."""
     asked = []
 
     def last(name):
@@ -443,6 +443,6 @@ def test_a_runner_that_is_silent_is_not_asked_at_every_look(tmp_path, monkeypatc
         assert client.get("/studies/waits").json()["job"]["state"] == "running"
 
 
-def test_a_runner_that_is_away_leaves_everything_readable(home):
+def test_studies_can_be_read_without_a_runner(home):
     with served(home, runner=Notes(away=True)) as service, service.client() as client:
         assert client.get("/studies/done").status_code == 200

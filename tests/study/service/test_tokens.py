@@ -1,4 +1,4 @@
-"""Who gets in where: every route against every kind of token, and what is kept of one."""
+"""Authentication: every route with every kind of token, and the storage of tokens."""
 
 import hmac
 import inspect
@@ -44,7 +44,7 @@ EXPECTED = {
     "reads": {"none": 401, "expired": 401, "other": 401, "revoked": 401, "read": None, "write": None},
     "writes": {"none": 401, "expired": 401, "other": 401, "revoked": 401, "read": 403, "write": None},
 }
-"""What is answered; None is anything but a refusal."""
+"""The expected status; None is any but a refusal."""
 
 ROUTES = [
     *(("open", *route) for route in sorted(OPEN)),
@@ -86,7 +86,7 @@ def test_the_table_has_every_route(tmp_path):
 
 
 @pytest.mark.parametrize(("needs", "method", "path"), ROUTES)
-def test_who_gets_in(locked, needs, method, path):
+def test_each_route_requires_its_scope(locked, needs, method, path):
     service, given = locked
     where = path.format(name="done", file="front.svg")
     if path.endswith("/events"):
@@ -131,7 +131,7 @@ def test_a_browser_signs_in_and_out(locked):
 
 
 @pytest.mark.parametrize("here", ["//evil.example", "https://evil.example", "/\\evil.example", "", "/a\nb"])
-def test_signing_in_leads_nowhere_else(locked, here):
+def test_signing_in_does_not_redirect_to_other_sites(locked, here):
     service, given = locked
     with service.client() as browser:
         answer = browser.post("/sign-in", data={"token": given["read"], "here": here})
@@ -148,7 +148,7 @@ def test_without_tokens_this_machine_is_open_until_there_is_one(tmp_path):
         assert client.get("/studies").status_code == 200
 
 
-def test_beyond_this_machine_nobody_gets_in_when_all_are_revoked(tmp_path):
+def test_beyond_this_machine_a_token_is_required_after_all_are_revoked(tmp_path):
     with served(tmp_path / "studies", required=True) as service, service.client() as client:
         assert client.get("/studies").status_code == 401
 
@@ -163,7 +163,7 @@ def test_only_a_hash_is_kept_and_only_for_its_user(tmp_path):
     assert (entry["scope"], entry["label"], entry["expires"]) == ("write", "CI", None)
 
 
-def test_a_token_is_good_for_every_instance_at_once(tmp_path):
+def test_a_token_is_valid_at_every_instance_at_once(tmp_path):
     here, there = Tokens(tmp_path), Tokens(tmp_path)
     assert there.all() == []
     token = here.create("read")
@@ -191,25 +191,25 @@ def test_every_secret_is_compared_once_and_in_constant_time(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("text", ["", "0d", "30", "d", "-1d", "1.5h", "1y", "30 d", "999999d"])
-def test_what_is_no_time_is_refused(text):
+def test_an_invalid_time_is_refused(text):
     with pytest.raises(StudyError, match="--expires"):
         span(text)
 
 
-def test_a_file_that_holds_no_tokens_locks_everybody_out(tmp_path):
+def test_a_broken_file_of_tokens_refuses_every_request(tmp_path):
     with served(tmp_path) as service, service.client() as client:
         (tmp_path / FILE).write_text("[{}]")
         answer = client.get("/studies")
         assert answer.status_code == 503
         assert "holds no tokens" in answer.json()["detail"]
         (tmp_path / FILE).unlink()
-        (tmp_path / FILE).mkdir()  # as good as one that nobody may read
+        (tmp_path / FILE).mkdir()  # equivalent to an unreadable file
         for path in ("/studies", "/sign-in"):
             answer = client.post(path) if path == "/sign-in" else client.get(path)
             assert (answer.status_code, "every request is refused" in answer.text) == (503, True)
 
 
-def test_who_may_only_read_sees_no_buttons_to_write_with(locked):
+def test_a_read_token_gets_pages_without_buttons(locked):
     service, given = locked
     pages = {}
     for scope in ("read", "write"):
