@@ -184,7 +184,7 @@ def test_a_silent_head_is_reported_and_studies_can_be_read(tmp_path):
         with pytest.raises(ServiceError, match=f"503: {away}: no Ray answers there"):
             client.post(StudySpec.preset("smoke"))
         assert client.study("smoke").job.state == "unknown"
-        until(lambda: "none begins until it answers" in service.err_text, "its warning")
+        until(lambda: "none can start until it answers" in service.err_text, "its warning")
         service.send(signal.SIGTERM)
         ended = service.wait()
     assert "Traceback" not in ended.err

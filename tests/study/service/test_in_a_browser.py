@@ -121,7 +121,7 @@ def test_empty_pages_say_so_and_draw_nothing(tmp_path, serve, opened):
     failed.ledger.release(failed.run, "failed: lanes: no node has 4 GPUs")
     put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
     url = serve(home)
-    for name, said in {"failed": "lanes: no node has 4 GPUs", "waits": "no run has begun"}.items():
+    for name, said in {"failed": "lanes: no node has 4 GPUs", "waits": "first run has not started"}.items():
         page = opened(f"{url}/studies/{name}", width=390, scheme="dark")
         until(lambda page=page, name=name: name in page.get_by_role("status").inner_text(), "its events")
         assert said in page.locator("#standing").inner_text()

@@ -417,7 +417,7 @@ def test_data_files_must_be_in_the_data_folder(tmp_path):
         assert parsed(body.encode(), kind, data=data).data.source == str(data / "mine.csv")
     for name in ("data-of-others.csv", "data/../data-of-others.csv", "data/way-out.csv"):
         body = json.dumps(SPEC | {"data": {"source": str(tmp_path / name)}})
-        with pytest.raises(SpecError, match="outside the folder"):
+        with pytest.raises(SpecError, match="outside the data folder"):
             parsed(body.encode(), "application/json", data=data)
 
 
