@@ -1,4 +1,4 @@
-"""Signals: the first asks the study to stop, the second ends the run at once."""
+"""INT and TERM: the first signal asks the study to stop, the second ends the run at once."""
 
 import os
 import signal
@@ -13,20 +13,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 130
 """Exit code of a process that a signal has ended."""
 
-RESUMES = "the same command goes on from here"
+RESUMES = "the same command resumes the study"
 """Message of a run that ends before its study is complete."""
 
 FAREWELL_S = 1.0
-"""How long a process that ends at once waits for its last words: its terminal may be stuck."""
+"""Limit of the wait for the last line of a process that ends at once: its terminal may be stuck."""
 
 
 class Interrupt:
-    """Notes INT and TERM while it is entered. The first asks the study to stop; a second ends a command's
-    process with 130, and is a KeyboardInterrupt in any other, a notebook's say: as soon as Python has the
-    word, which a call of Ray's may keep for a while.
+    """Context manager that handles INT and TERM. The first asks the study to stop. A second ends the process
+    of a command with exit code 130, and raises KeyboardInterrupt elsewhere, in a notebook for example. It
+    takes effect once Python runs; a call into Ray may delay that.
 
-    Signals reach the main thread only: entered in another one, it leaves them alone. `farewell` is given the
-    last words: a command sets it, which may have a terminal to tidy up.
+    Signals reach the main thread only; in another thread it handles none. A command sets `farewell`, which
+    tidies up the terminal and prints the last line.
     """
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class Interrupt:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal has come, or somebody has asked, even where the main thread is in a call that
-        keeps it from Python: one of Ray's, that waits for a head which the same signal has ended.
+        """True after a signal or `ask`, even while the main thread is in a call that runs no Python, such as
+        one of Ray's that waits for a head which the same signal has ended.
         """
         if self._asked or self._heard is None:
             return self._asked
-        with suppress(OSError):  # nothing has come, or this is over
+        with suppress(OSError):  # no signal, or the socket is closed
             return any(number in SIGNALS for number in self._heard.recv(4096, socket.MSG_PEEK))
         return False
 
@@ -70,7 +70,7 @@ class Interrupt:
         self._asked = True
 
     def leave(self, code: int, words: str) -> NoReturn:
-        """End the process at once, whatever its threads are in the middle of, but for the farewell."""
+        """End the process at once, after the farewell, without waiting for other threads."""
         self._leaving = True
         if self.farewell is not None:
             farewell = Thread(target=self.farewell, args=(words,), name="farewell", daemon=True)

@@ -1,1 +1,1 @@
-"""What is searched, and how it is chosen."""
+"""The search space and its samplers."""

@@ -1,9 +1,8 @@
-"""Distinct configurations: count those of a space, find those tried, and choose an untried one.
+"""Count the distinct configurations of a space, find those tried, and choose an untried one.
 
-Two trials have the same configuration where everything that decides what they learn is equal, the seed aside.
-The weight counts where something is shared; elsewhere it changes nothing (law 7), and counts only where an
-initial configuration names it. Configurations are counted by arithmetic and never listed: five lists of
-thirty values make 24 million.
+Two trials have the same configuration if all values but the seed that affect training are equal. Without
+sharing the weight changes nothing (law 7), so there it counts only if an initial configuration names it.
+Configurations are counted by arithmetic and never listed: five lists of thirty values make 24 million.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,17 +18,17 @@ from study.spec.sections import Space
 from trainable.contract import Config
 
 Values = Mapping[str, Any]
-"""A configuration, or a part of one, by the names of its branch."""
+"""A full or partial configuration, by the names of its branch."""
 
 Branch = Mapping[str, Sequence[Any] | None]
-"""The values that each name can take under one sharing, in order; None for a range of real numbers."""
+"""Values of each name under one sharing, in order; None for a range of real numbers."""
 
 
 # --- the space -------------------------------------------------------------------------------------------
 
 
 def branches(spec: StudySpec) -> dict[str, Branch]:
-    """The space by sharing; the branch where nothing is shared has no weight."""
+    """The space by sharing; the branch "none" has no weight."""
     choices = {name: _choices(spec.form(name)) for name in Space.model_fields}
     return {
         sharing: {
@@ -42,13 +41,13 @@ def branches(spec: StudySpec) -> dict[str, Branch]:
 
 
 def size(branch: Branch) -> float:
-    """Number of configurations, exact; `inf` where a range of real numbers is among the values."""
+    """Number of configurations, exact; `inf` if a name has a range of real numbers."""
     lengths = [len(values) for values in branch.values() if values is not None]
     return prod(lengths) if len(lengths) == len(branch) else inf
 
 
 def space_size(spec: StudySpec) -> float:
-    """Number of distinct configurations of a spec's space; `inf` where real numbers are searched."""
+    """Number of distinct configurations of a spec's space; `inf` if real numbers are searched."""
     return sum(map(size, branches(spec).values()))
 
 
@@ -64,7 +63,7 @@ def _choices(form: Form) -> Sequence[Any] | None:
 
 
 def _narrowed(branch: Branch, pinned: Values) -> Branch | None:
-    """The part of a branch that has the pinned values; None where it has none. Other names do not count."""
+    """The branch restricted to the pinned values, or None if it lacks one. Other names are ignored."""
     narrowed = dict(branch)
     for name in pinned.keys() & branch.keys():
         values = branch[name]
@@ -75,7 +74,7 @@ def _narrowed(branch: Branch, pinned: Values) -> Branch | None:
 
 
 def _index(branch: Branch, values: Values) -> int | None:
-    """The position of a configuration in a finite branch, from 0; None where it is not in it."""
+    """Position of a configuration in a finite branch, from 0; None if it is outside."""
     index = 0
     for name, choices in branch.items():
         if choices is None or name not in values or values[name] not in choices:
@@ -98,8 +97,8 @@ def _at(branch: Branch, index: int) -> dict[str, Any]:
 class Untried:
     """Configurations with all `pinned` values that are not in `tried`; `counts` has their number by sharing.
 
-    A pinned weight rules out the branch without one, unless that is the only branch with the other values.
-    Sharings that have no untried configuration are not in `counts`.
+    A pinned weight excludes the branch without one, unless only that branch has the other values.
+    Sharings without an untried configuration are not in `counts`.
     """
 
     def __init__(self, space: Mapping[str, Branch], tried: Iterable[Values], pinned: Values) -> None:
@@ -125,7 +124,7 @@ class Untried:
         """A sharing, and one of its untried configurations; None in a branch with real numbers.
 
         In a finite space all untried configurations are equally likely, else all sharings are. IndexError
-        where none is left.
+        if all were tried.
         """
         weights = None if inf in self.counts.values() else [*self.counts.values()]
         (sharing,) = chance.choices([*self.counts], weights)
@@ -153,7 +152,7 @@ class Tried:
 
     @classmethod
     def of(cls, trials: Iterable[tuple[int, Record | Standing]]) -> "Tried":
-        """The configurations of these trials, those without one left out."""
+        """The configurations of these trials; trials without one are skipped."""
         tried = cls()
         for number, trial in trials:
             if trial.config is not None:
@@ -161,7 +160,7 @@ class Tried:
         return tried
 
     def add(self, number: int, config: Config) -> int | None:
-        """The earlier trial with this configuration; None where it is the first."""
+        """Add a trial; return the earlier trial with this configuration, or None."""
         earlier = self._first.get(config, self._weightless.get(config))
         if earlier is None:
             self._first[config] = number
@@ -172,9 +171,9 @@ class Tried:
         return len(self._first)
 
     def left(self, spec: StudySpec, begun: int) -> float:
-        """Configurations of a space that were not tried, after `begun` trials.
+        """Number of untried configurations of a spec's space, after `begun` trials.
 
-        If none is left: 1 where the next initial configuration shares nothing and names a new weight, else 0.
+        If all were tried: 1 if the next initial configuration shares nothing and names a new weight, else 0.
         """
         left = space_size(spec) - len(self._weightless)
         if left > 0 or begun >= len(spec.search.initial):
@@ -190,7 +189,7 @@ class Tried:
 
 
 def repeats(trials: Mapping[int, Record | Standing]) -> dict[int, int]:
-    """The trials whose configuration an earlier one has, and that trial; empty but for old records."""
+    """Trials that repeat a configuration → the first trial with it. Empty except in old records."""
     tried, found = Tried(), {}
     for number, trial in sorted(trials.items()):
         if trial.config is not None and (earlier := tried.add(number, trial.config)) is not None:
@@ -199,7 +198,7 @@ def repeats(trials: Mapping[int, Record | Standing]) -> dict[int, int]:
 
 
 def _weightless(config: Config) -> Config:
-    """The configuration without a weight that changes nothing."""
+    """The configuration, with weight None if nothing is shared."""
     if config.sharing != "none" or config.weight is None:
         return config
     return replace(config, weight=None)

@@ -1,8 +1,8 @@
-"""SearchSpace: what a spec searches as Optuna distributions, and the Config that a trial's parameters make.
+"""SearchSpace: the space of a spec as Optuna distributions, and conversion of parameters to a Config.
 
-The weight is a parameter only where something is shared (law 7: elsewhere it changes nothing under Adam), so
-the sharing is always asked for first. A range on the logit scale is the Optuna parameter `logit(weight)`,
-even on its own scale; every other parameter is in its own unit.
+The weight is a parameter only if tables are shared (law 7: otherwise it changes nothing under Adam), so the
+sharing is always suggested first. A range on the logit scale is the Optuna parameter `logit(weight)`, uniform
+on its own scale; every other parameter is in its own unit.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,17 +26,17 @@ from study.spec.sections import Space
 from trainable.contract import Config
 
 Ask = Callable[[str, BaseDistribution], Any]
-"""The value of an Optuna parameter, by its name and distribution."""
+"""A function (name, distribution) → value of an Optuna parameter."""
 
 DIGITS = 13
-"""Significant digits that survive the way to the logit scale and back: 0.99 comes back as 0.99."""
+"""Significant digits that survive conversion to the logit scale and back: 0.99 returns as 0.99."""
 
 
 class SearchSpace:
-    """The values a study searches, and those it fixes.
+    """Searched and fixed values of a study.
 
-    `searched` names the values that are searched, the sharing first; `distributions` has, in the same order,
-    Optuna's parameters for them.
+    `searched` names the searched values, the sharing first; `distributions` has their Optuna parameters in
+    the same order.
     """
 
     def __init__(self, spec: StudySpec) -> None:
@@ -52,14 +52,14 @@ class SearchSpace:
             sharing: {self._parameter(name): branch[name] for name in self.searched if name in branch}
             for sharing, branch in branches(spec).items()
         }
-        """The values that each of Optuna's parameters can take, by sharing."""
+        """Values of each Optuna parameter, by sharing."""
 
     def suggest(self, trial: BaseTrial) -> Config:
-        """The Config of a trial: of a new one as its sampler draws it, of a recorded one as it was drawn."""
+        """The Config of a trial; its sampler draws the parameters that are not on record."""
         return self.config(self.parameters(partial(_suggest, trial)), trial.number)
 
     def parameters(self, ask: Ask) -> dict[str, Any]:
-        """The parameters of one configuration, each asked for unless those before it rule it out."""
+        """Parameters of one configuration, each from `ask`, without those that earlier values exclude."""
         chosen: dict[str, Any] = {}
         for name in self.searched:
             if self._has(chosen, name):
@@ -70,7 +70,7 @@ class SearchSpace:
     def config(self, parameters: Mapping[str, Any], number: int) -> Config:
         """The Config of trial `number` with these parameters.
 
-        Where the weight is no parameter, nothing being shared, it is what the initial one named, or None.
+        Without a parameter for the weight, it is that of the initial configuration, or None.
         """
         values: dict[str, Any] = dict(self._forms)
         for name in self.searched:
@@ -81,7 +81,7 @@ class SearchSpace:
         return Config(evaluate_every=self._evaluate_every, **values)
 
     def initial(self, number: int) -> dict[str, Any] | None:
-        """The parameters that the initial configuration of trial `number` names; None where it has none."""
+        """Parameters that the initial configuration of trial `number` names; None if it has none."""
         if number >= len(self._initial):
             return None
         named = self._initial[number].model_dump(exclude_none=True)
@@ -92,7 +92,7 @@ class SearchSpace:
         return str(parameters.get("sharing", self._forms["sharing"]))
 
     def _has(self, chosen: Mapping[str, Any], name: str) -> bool:
-        """Whether a configuration has a value by this name, with what was chosen before it."""
+        """True if a configuration with the values in `chosen` has a value of this name."""
         return name != "weight" or self.sharing(chosen) != "none"
 
     def _parameter(self, name: str) -> str:
@@ -123,11 +123,11 @@ def _distribution(form: Form) -> BaseDistribution:
             return IntDistribution(int(low), int(high))
         case tuple():
             return CategoricalDistribution(form)
-    raise TypeError(f"{form!r} is one value; there is nothing to draw")
+    raise TypeError(f"{form!r} is one value, not a domain to draw from")
 
 
 def value_at(share: float, distribution: BaseDistribution) -> Any:
-    """The value of a parameter that leaves `share`, from 0 up to 1, of its range below it."""
+    """Quantile of a parameter's range: the value with `share`, in [0, 1), of the range below it."""
     match distribution:
         case FloatDistribution(low=low, high=high, log=True):
             return min(max(low * (high / low) ** share, low), high)

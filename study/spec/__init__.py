@@ -1,4 +1,4 @@
-"""What a study asks: its spec, read from TOML."""
+"""The spec of a study, read from TOML."""
 
 from study.spec.study import StudySpec, presets, resolve
 from study.spec.toml_errors import SpecError

@@ -1,8 +1,8 @@
-"""How a spec writes the values a search may take: a range, a list, or one value.
+"""Search domains of a spec: a range, a list, or one value.
 
 `{ uniform = [a, b] }`, `{ log = [a, b] }`, `{ logit = [a, b] }` and `{ int = [a, b] }` are ranges, bounds
-included, in the parameter's own unit; the word says on which scale it is even. A list is a choice. One value
-is fixed.
+included, in the parameter's own unit; the word names the scale on which it is uniform. A list is a choice.
+One value is fixed.
 """
 
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # abs: −0.0 is 0.0
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Length = Annotated[int, Field(ge=1, le=65_536)]
-"""Length of a vector: memory holds tables with one such row for each user and item."""
+"""Length of a vector: each user and item has one in memory."""
 Seeds = Annotated[int, Field(ge=1, le=1_000)]
 """Seeds of one configuration; its slot holds a model for each."""
 MOST_CHOICES = 1_000
-"""The most values in one list: the record of each trial repeats the list."""
+"""Limit of values in one list: the record of each trial repeats the list."""
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 BatchSize = Count | Literal["full"]
 
 
 class Part(BaseModel):
-    """A part of a spec: frozen, every key known, every type exact, every number finite."""
+    """Base of a spec's sections: frozen, without unknown keys, types exact, numbers finite."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -53,7 +53,7 @@ def _ordered(bounds: tuple[T, T]) -> tuple[T, T]:
 
 def _distinct(choices: tuple[V, ...]) -> tuple[V, ...]:
     if not choices:
-        raise ValueError("an empty list leaves nothing to choose; name at least one value")
+        raise ValueError("an empty list has no value to choose; name at least one")
     if len(set(choices)) < len(choices):
         raise ValueError(f"{list(choices)} names a value twice; name each once")
     return choices
@@ -76,38 +76,38 @@ class Range(Part):
 
 
 class Uniform(Range):
-    """A real number, even on its own scale."""
+    """A real number, uniform on its own scale."""
 
     word = "uniform"
 
 
 class UniformShare(Uniform):
-    """A real number from 0 to 1, even on its own scale."""
+    """A real number from 0 to 1, uniform on its own scale."""
 
     bounds: Bounds[Share] = Field(alias="uniform")
 
 
 class UniformPositive(Uniform):
-    """A real number above 0, even on its own scale."""
+    """A real number above 0, uniform on its own scale."""
 
     bounds: Bounds[Positive] = Field(alias="uniform")
 
 
 class UniformNonNegative(Uniform):
-    """A real number of at least 0, even on its own scale."""
+    """A real number of at least 0, uniform on its own scale."""
 
     bounds: Bounds[NonNegative] = Field(alias="uniform")
 
 
 class Log(Range):
-    """A real number above 0, even on the logarithmic scale."""
+    """A real number above 0, uniform on the logarithmic scale."""
 
     word = "log"
     bounds: Bounds[Positive] = Field(alias="log")
 
 
 class Logit(Range):
-    """A real number strictly between 0 and 1, even on the scale of log(p / (1 − p))."""
+    """A real number strictly between 0 and 1, uniform on the scale of log(p / (1 − p))."""
 
     word = "logit"
     bounds: Bounds[OpenShare] = Field(alias="logit")
@@ -121,13 +121,13 @@ class Whole(Range):
 
 
 class WholeLength(Whole):
-    """A whole number that may be the length of a vector."""
+    """A whole number in the limits of a vector's length."""
 
     bounds: Bounds[Length] = Field(alias="int")
 
 
 def _written_as(value: Any) -> str:
-    """The form that a value of `[space]` is written in: "list", "value", or the word of its range."""
+    """The form of a value of `[space]`: "list", "value", or the word of its range."""
     if isinstance(value, Range):
         return value.word
     if isinstance(value, Mapping):
@@ -169,18 +169,18 @@ SearchedSharing = Annotated[Choice[Sharing] | Annotated[Sharing, Tag("value")], 
 SearchedRankingLoss = Annotated[Choice[RankingLoss] | Annotated[RankingLoss, Tag("value")], FORM]
 
 Form = Range | tuple[Any, ...] | float | str
-"""What `[space]` says of one value: a range, a choice, or the value itself."""
+"""The domain of one value: a range, a choice, or the value itself."""
 
 
 def largest(form: Form) -> Any:
-    """The largest value that a search over numbers can come to."""
+    """The largest value in a numeric domain."""
     if isinstance(form, Range):
         return form.bounds[1]
     return max(form) if isinstance(form, tuple) else form
 
 
 def allows(form: Form, value: object) -> bool:
-    """Whether a search over `form` can come to `value`."""
+    """True if the domain `form` contains `value`."""
     if isinstance(form, Range | tuple):
         return value in form
     return form == value

@@ -7,7 +7,7 @@ GRAIN, MOST_LANES = 1e-4, 64
 
 
 def of_a_gpu(gpus: Literal["auto"] | float) -> Literal["auto"] | float:
-    """GPUs as asked for: none, whole ones, or one k-th of one as Ray counts it, in ten-thousandths."""
+    """`gpus` itself, if whole or "auto"; one k-th is rounded to Ray's ten-thousandths. Else ValueError."""
     if gpus == "auto" or gpus == int(gpus):
         return gpus
     k = round(1 / max(gpus, GRAIN)) if gpus < 1 else 0
@@ -15,12 +15,12 @@ def of_a_gpu(gpus: Literal["auto"] | float) -> Literal["auto"] | float:
         near = sorted({1.0, *(_grain(k) for k in range(2, MOST_LANES + 1))}, key=lambda g: abs(g - gpus))[:2]
         words = " or ".join(f"{g:g}" for g in near)
         raise ValueError(
-            f"{gpus:g} is neither a number of GPUs nor one k-th of one, so part of a GPU would be left over; "
+            f"{gpus:g} is neither a number of GPUs nor one k-th of one, so part of a GPU would stay unused; "
             f"use {words}"
         )
     return _grain(k)
 
 
 def _grain(k: int) -> float:
-    """One k-th, rounded down to what Ray counts: k of them fit."""
+    """One k-th, rounded down to Ray's unit so that k of them fit."""
     return int(1 / (k * GRAIN) + 1e-9) * GRAIN

@@ -1,6 +1,6 @@
-"""The parts of a spec: one class a table of the TOML, one attribute a key.
+"""Sections of a spec: one class for each table of the TOML, one attribute for each key.
 
-A value with a default may be left out. Keys that no part knows are refused.
+A value with a default is optional. Unknown keys are errors.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,22 +39,22 @@ Metric = Literal["mrr", "mrr_all", "mse"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 
 EVEN: tuple[SamplerName, ...] = ("qmc", "grid")
-"""Samplers that cover the space evenly by themselves: they leave nothing to explore."""
+"""Samplers that cover the space evenly by themselves and need no exploration."""
 
 RuleName = Literal["never", "median", "pareto-asha"]
 
 MOST_INITIAL = 1_000
-"""The most configurations to try first: each ask searches the list."""
+"""Limit of initial configurations: each ask searches the list."""
 
 Lanes = Annotated[int, Field(ge=1, le=1_024)]
 """Number of lanes: each is a process and a trial of Ray Tune, which scales to about a thousand."""
 
 Places = Annotated[int, Field(ge=1, le=4_096)]
-"""Slots of a lane: its memory holds the models of all of them."""
+"""Slots of a lane, which has the models of all of them in memory."""
 
 
 def is_file(source: str) -> bool:
-    """Whether a data source is a file, by its suffix."""
+    """True if a data source has the suffix of a data file."""
     return Path(source).suffix.lower() in FILES
 
 
@@ -82,27 +82,27 @@ EngineName = Annotated[
 
 
 class Data(Part):
-    """The ratings, and how they are divided."""
+    """The ratings and their split."""
 
     source: Annotated[str, AfterValidator(_source)]
-    """A dataset's name, or a .csv or .parquet file; a relative path starts at the spec's folder."""
+    """A dataset's name, or a .csv or .parquet file; a relative path is relative to the spec's folder."""
     split: SplitName = "per-user"
-    """The rule that divides the ratings into training, validation and test."""
+    """The rule that divides the ratings into training, validation and test data."""
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Seed of the division, where the rule draws at random."""
+    """Seed of a split that draws at random."""
 
 
 class Train(Part):
-    """How each configuration is trained, where `[space]` says nothing else."""
+    """Training of each configuration; `[space]` overrides it."""
 
     epochs: Count = 20
-    """Times through the training ratings."""
+    """Passes over the training ratings."""
     candidates: Literal["every", "last"] = "every"
-    """The models one can have: after every measured epoch, or after the last one only."""
+    """Points that the front may choose: every measured epoch of a trial, or its last one only."""
     batch_size: BatchSize = 256
-    """Ratings a step, or "full" for all of them in one."""
+    """Ratings in a step, or "full" for all of them in one."""
     dim: Length = 32
-    """Length of a user's and an item's vector."""
+    """Length of the vectors of users and items."""
     hidden: Length = 64
     """Hidden units of the network that predicts the rating."""
     ranking_loss: RankingLoss = "one-minus-sigmoid"
@@ -112,29 +112,29 @@ class Train(Part):
     weight_decay: NonNegative = 0.0
     """Decoupled weight decay (AdamW); 0 is Adam."""
     evaluate_every: Count = 1
-    """Epochs from one measurement to the next; the last epoch is always measured."""
+    """Epochs between measurements; the last epoch is always measured."""
 
 
 class Space(Part):
-    """The values searched over: { uniform, log, logit or int = [low, high] }, a list, or one fixed value.
+    """The search space: { uniform, log, logit or int = [low, high] }, a list, or one fixed value.
 
-    What is named here overrides `[train]`. Bounds are in the value's own unit and included.
+    Values here override `[train]`. Bounds are in the value's own unit and included.
     """
 
     weight: SearchedShare = Logit(logit=(0.5, 0.9997))
-    """λ_F, the weight of the ranking loss; λ_R = 1 − λ_F. Searched only where something is shared."""
+    """λ_F, the weight of the ranking loss; λ_R = 1 − λ_F. Searched only where tables are shared."""
     sharing: SearchedSharing = SHARINGS
-    """The tables that both tasks read."""
+    """Embedding tables that both tasks use."""
     learning_rate: SearchedPositive | None = None
     """Adam's learning rate."""
     weight_decay: SearchedNonNegative | None = None
     """Decoupled weight decay (AdamW)."""
     epochs: SearchedCount | None = None
-    """Times through the training ratings."""
+    """Passes over the training ratings."""
     batch_size: SearchedBatchSize | None = None
-    """Ratings a step, or "full"."""
+    """Ratings in a step, or "full"."""
     dim: SearchedLength | None = None
-    """Length of a user's and an item's vector."""
+    """Length of the vectors of users and items."""
     hidden: SearchedLength | None = None
     """Hidden units of the network that predicts the rating."""
     ranking_loss: SearchedRankingLoss | None = None
@@ -145,7 +145,7 @@ class Initial(Part):
     """Values of a configuration to try first; those not named are drawn at random."""
 
     weight: Share | None = None
-    """λ_F. Where nothing is shared it may be any: it is kept, though it changes nothing under Adam."""
+    """λ_F. With sharing = "none" any value is kept, although it changes nothing under Adam."""
     sharing: Sharing | None = None
     learning_rate: Positive | None = None
     weight_decay: NonNegative | None = None
@@ -162,14 +162,14 @@ def _explore(search: Mapping[str, Any]) -> float:
 
 
 class Search(Part):
-    """How configurations are chosen."""
+    """The search for configurations."""
 
     sampler: SamplerName = "tpe"
     """The sampler that proposes them."""
     explore: Share = Field(default_factory=_explore)
-    """Share of asks drawn at random, spread evenly over the sharings; none with "qmc" and "grid"."""
+    """Share of configurations drawn at random, evenly over the sharings; 0 with "qmc" and "grid"."""
     replicates: Seeds = 1
-    """Seeds each configuration is trained with; a point is the mean over them."""
+    """Seeds for each configuration; a point is the mean over them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the study: of its sampler, initial values, batches and negatives."""
     initial: Annotated[tuple[Initial, ...], Field(strict=False, max_length=MOST_INITIAL)] = ()
@@ -177,68 +177,68 @@ class Search(Part):
 
 
 class Stopping(Part):
-    """Which trials end early."""
+    """Early stopping of trials."""
 
     rule: RuleName = "never"
     """The stopping rule."""
     min_epochs: Count = 27
-    """Epochs before the first rung: nothing is stopped earlier."""
+    """Epochs before the first rung; no trial stops earlier."""
     reduction_factor: Annotated[int, Field(ge=2, lt=2**31)] = 3
-    """A rung lets one in so many go on, and lies at so many times the epochs of the rung before."""
+    """At a rung one trial in `reduction_factor` continues; the next rung has that many times its epochs."""
 
 
 class Plateau(Part):
-    """The search has come to rest: so many trials in a row brought too little hypervolume."""
+    """Improvement-based stopping: the last trials raised the hypervolume too little."""
 
     trials: Count = 40
     """Ended trials to look back over."""
     gain: Positive = 0.001
-    """Share by which they must have raised the hypervolume together."""
+    """Share by which all of them together must raise the hypervolume."""
 
 
 class Budget(Part):
-    """When the study is complete: whichever comes first. One at least must be given."""
+    """Limits of the search; the first one reached ends it. At least one hard limit is required."""
 
     trials: Count | None = None
     """Configurations."""
     member_epochs: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     """Epochs, summed over trials and replicates."""
     wall_time_s: Positive | None = None
-    """Seconds from a run's first lane to its end, summed over runs; waiting for a lane spends none."""
+    """Seconds from a run's first lane to its end, summed over runs; waiting for a lane does not count."""
     plateau: Plateau | None = None
-    """End when the hypervolume no longer grows; never the only limit, for it may grow for ever."""
+    """End when the hypervolume no longer grows; not a hard limit, because it may grow for ever."""
 
     @model_validator(mode="after")
     def _bounded(self) -> "Budget":
         if self.trials is None and self.member_epochs is None and self.wall_time_s is None:
-            raise ValueError("sets no limit that is sure to come; give trials, member_epochs or wall_time_s")
+            raise ValueError("has no hard limit; set trials, member_epochs or wall_time_s")
         return self
 
 
 class Confirm(Part):
-    """The front again, with fresh seeds on all ratings but the test set, which is then opened once."""
+    """Confirmation: train points of the front with fresh seeds, and measure them once on the test set."""
 
     points: Count = 10
-    """Points of the front: those that together have the largest hypervolume."""
+    """Points of the front, chosen for the largest hypervolume together."""
     replicates: Annotated[Seeds, Field(ge=2)] = 5
-    """Fresh seeds for each; intervals need two at least."""
+    """Fresh seeds for each point; intervals need at least two."""
 
 
 class Storage(Part):
-    """Where the record is. Nothing here changes a result."""
+    """Place of the record. It changes no result."""
 
     url: Annotated[str, AfterValidator(without_password)] | None = None
-    """A PostgreSQL URL without a password, or "env:NAME" for one; left out, SQLite in the study's folder."""
+    """A PostgreSQL URL without a password, or "env:NAME" for one; by default SQLite in the study's folder."""
 
 
 def _absolute(folder: str) -> str:
     if not Path(folder).is_absolute():
-        raise ValueError(f"{folder!r} is another folder on every node; write it in full, from '/' on")
+        raise ValueError(f"{folder!r} is a different folder on each node; write an absolute path, from '/'")
     return folder
 
 
 class Slots(Part):
-    """Trials that a lane trains together, by the kind of its device."""
+    """Trials that a lane trains together, by kind of device."""
 
     cpu: Literal["auto"] | Places = "auto"
     """On CPU cores."""
@@ -250,33 +250,33 @@ Kind = Literal["cpu", "gpu"]
 
 
 class Runtime(Part):
-    """Where the study runs. Nothing here changes a result."""
+    """Place and resources of the lanes. They change no result."""
 
     address: Literal["inline", "local", "auto"] = "local"
-    """In this process ("inline"), on a Ray of its own ("local"), or on the cluster one is on ("auto")."""
+    """In this process ("inline"), on a private Ray ("local"), or on this machine's Ray cluster ("auto")."""
     engine: EngineName = "auto"
-    """The engine that trains; "auto" takes the best for the device."""
+    """The training engine; "auto" takes the best one for the device."""
     lanes: Literal["auto"] | Lanes = "auto"
     """Lanes that train at the same time; "auto" is as many as fit."""
     max_lanes: Lanes | None = None
-    """With lanes = "auto", lanes to ask for: those that do not fit yet wait for nodes to join."""
+    """With lanes = "auto", lanes to request: those that do not fit yet wait for more nodes."""
     slots: Literal["auto"] | Places | Slots = "auto"
-    """Trials that a lane trains together; { cpu = 1, gpu = 64 } says it for each kind of device."""
+    """Trials that a lane trains together; { cpu = 1, gpu = 64 } sets it by kind of device."""
     cpus_per_lane: Positive = 1.0
     """CPU cores of a lane."""
     gpus_per_lane: Annotated[Literal["auto"] | NonNegative, AfterValidator(of_a_gpu)] = "auto"
-    """GPUs of a lane, or one k-th of one, as 0.25 or 0.3333; "auto" takes one where there is one."""
+    """GPUs of a lane, or one k-th of one, as 0.25 or 0.3333; "auto" takes one if the node has any."""
     cpu_nodes: bool = False
-    """Whether nodes without a GPU get lanes too where lanes train on GPUs; their last digits differ."""
+    """True gives lanes to nodes without a GPU too; their results differ in the last digits."""
     placement: Literal["spread", "pack"] = "spread"
-    """Lanes on as many nodes as there are, or on as few as they need; elsewhere where there is no room."""
+    """Spread lanes over all nodes, or pack them onto as few as possible, if there is room."""
     storage_path: Annotated[str, AfterValidator(_absolute)] | None = None
-    """A folder that every node reaches, in full, for checkpoints; by default the study's own folder."""
+    """Absolute path of a folder for checkpoints that every node reaches; by default the study's folder."""
     save_every_s: Positive = 60.0
     """Seconds from one checkpoint to the next."""
     home: Annotated[str, AfterValidator(_absolute)] | None = None
-    """With address = "auto", the folder on the head, in full, that `studies/` lies in; left out, the working
-    folder, and of a submitted study the home folder of whoever runs Ray there.
+    """With address = "auto", absolute path of the folder on the head that contains `studies/`. Default: the
+    working folder, or for a submitted study the home folder of the user that runs Ray there.
     """
 
     meters: bool = False

@@ -1,7 +1,7 @@
-"""StudySpec: the question a study asks, and where to run it. Read from TOML; says what is wrong, and where.
+"""StudySpec: the configuration of a study, read from TOML. Errors name value, alternatives and line.
 
-Every value of a configuration has one origin: `[space]` for the weight, the sharing and whatever else it
-names, `[train]` for the rest. Importing this needs neither Optuna, torch nor Ray.
+Every value of a configuration has one origin: `[space]` for the weight, the sharing and all else that it
+names, `[train]` for the rest. Importing this module imports neither Optuna, torch nor Ray.
 """
 
 import json
@@ -38,7 +38,7 @@ __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 FINGERPRINTED = ("objectives", "data", "train", "space", "search", "stopping")
-"""What makes two studies the same question; budgets may grow, and where it runs may change."""
+"""Sections that the fingerprint covers; the budget may grow, and the runtime may change."""
 
 SEARCHABLE = tuple(Space.model_fields)
 MOST_OF_A_GRID = 100_000
@@ -47,7 +47,7 @@ _PRESETS = files("study") / "spec" / "presets"
 
 
 def study_name(name: str) -> str:
-    """`name` itself. ValueError where it cannot be a study's."""
+    """`name` itself. ValueError if it cannot name a study."""
     if not NAME.fullmatch(name) or name.endswith(".toml"):
         raise ValueError(
             f"{name!r} cannot be a study's name; use up to 64 letters, digits, '.', '_' and '-', "
@@ -63,7 +63,10 @@ def _different(objectives: tuple[Metric, Metric]) -> tuple[Metric, Metric]:
 
 
 class StudySpec(Part):
-    """A study: what it asks and where it runs."""
+    """Configuration of a study, immutable: objectives, data, training, search, budget and runtime.
+
+    Read one with `load`, `from_text` or `preset`. Invalid values raise SpecError, with a line for each.
+    """
 
     name: Annotated[str, AfterValidator(study_name)]
     """The study's name, and its folder's."""
@@ -71,7 +74,7 @@ class StudySpec(Part):
         "mrr",
         "mse",
     )
-    """Two metrics to trade; all three are always measured."""
+    """Two metrics to optimise; all three are always measured."""
     data: Data
     train: Train = Train()
     space: Space = Space()
@@ -79,7 +82,7 @@ class StudySpec(Part):
     stopping: Stopping = Stopping()
     budget: Budget
     confirm: Confirm | None = None
-    """Left out, a study ends with its search; `study confirm` may follow."""
+    """By default a study ends with its search; `study confirm` may follow."""
     storage: Storage = Storage()
     runtime: Runtime = Runtime()
 
@@ -109,7 +112,7 @@ class StudySpec(Part):
             if isinstance(form := self.form(key), Range) and not unused:
                 raise MisplacedError(
                     ("space", key),
-                    f'{_inline(form)} is a range, of which sampler = "grid" can take no part; '
+                    f'{_inline(form)} is a range, which sampler = "grid" cannot use; '
                     "write a list of values, or one value",
                 )
         if sampler == "grid" and (size := self._grid_size()) > MOST_OF_A_GRID:
@@ -132,34 +135,31 @@ class StudySpec(Part):
         if first % every:
             raise MisplacedError(
                 ("stopping", "min_epochs"),
-                f"{first} is no multiple of train.evaluate_every, {every}, so nothing would be measured "
-                "there",
+                f"{first} is not a multiple of train.evaluate_every, {every}, so nothing is measured there",
             )
         if first >= longest:
             raise MisplacedError(
                 ("stopping", "min_epochs"),
-                f"{first} leaves nothing to stop, for no trial trains longer than {longest} epochs; use "
+                f"{first} leaves no trial to stop, because none trains longer than {longest} epochs; use "
                 'less, train.epochs above it, or rule = "never"',
             )
         return self
 
     def _grid_size(self) -> int:
-        """Number of distinct configurations that the lists of `[space]` make. Without sharing there is no
-        weight.
-        """
+        """Number of distinct configurations of the lists in `[space]`. Without sharing there is no weight."""
         choices = {key: form if isinstance(form := self.form(key), tuple) else (form,) for key in SEARCHABLE}
         weights, sharings = len(choices.pop("weight")), choices.pop("sharing")
         shared = len(sharings) - ("none" in sharings)
         return (shared * weights + len(sharings) - shared) * prod(map(len, choices.values()))
 
     def form(self, key: str) -> Form:
-        """What the values of `key` may be: what `[space]` says, else the one value of `[train]`."""
+        """The domain of `key`: that of `[space]`, else the one value of `[train]`."""
         searched: Form | None = getattr(self.space, key)
         return getattr(self.train, key) if searched is None else searched
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "StudySpec":
-        """The spec in the TOML file `path`, overridden. SpecError where it cannot be read or is not valid."""
+        """Load the TOML file `path` and apply `overrides`. SpecError if it cannot be read or is invalid."""
         path = Path(path)
         text = text_of(path)
         return cls.from_text(text, where=str(path), overrides=overrides, folder=path.parent)
@@ -168,10 +168,10 @@ class StudySpec(Part):
     def from_text(
         cls, text: str, *, where: str, overrides: Sequence[str] = (), folder: Path | None = None
     ) -> "StudySpec":
-        """The spec that a TOML text gives with each `section.key=value` of `overrides` put in.
+        """Parse a TOML text and apply each `section.key=value` of `overrides`.
 
-        A relative data file in the text starts at `folder`, one in an override at the working folder; the
-        spec names it in full. SpecError, with a line for each mistake and its place in `where`.
+        A relative data file in the text is relative to `folder`, one in an override to the working folder;
+        the spec has its absolute path. SpecError, with a line for each mistake and its place in `where`.
         """
         given = SpecText.parse(text, where=where)
         _anchor(given.values, folder or Path.cwd())
@@ -181,7 +181,7 @@ class StudySpec(Part):
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str, folder: Path | None = None) -> "StudySpec":
-        """The spec that a JSON text gives: the keys of the TOML. A relative data file starts at `folder`.
+        """Parse a JSON text, which has the keys of the TOML. A relative data file is relative to `folder`.
 
         SpecError, with a line for each mistake.
         """
@@ -194,11 +194,11 @@ class StudySpec(Part):
         try:
             return cls.model_validate(given.values)
         except ValidationError as error:
-            raise given.error(error, cls) from None  # its text shows every value, secrets too
+            raise given.error(error, cls) from None  # pydantic's text shows every value, secrets too
 
     @classmethod
     def preset(cls, name: str, overrides: Sequence[str] = ()) -> "StudySpec":
-        """The built-in spec called `name`, overridden. SpecError where there is none, or it is not valid."""
+        """Load the preset `name` and apply `overrides`. SpecError if it is unknown or invalid."""
         if name not in presets():
             raise SpecError(f"preset: {name!r} is not known; use {', '.join(presets())}")
         text = (_PRESETS / f"{name}.toml").read_text(encoding="utf-8")
@@ -206,15 +206,15 @@ class StudySpec(Part):
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits, equal where the question is the same, however the spec was written.
+        """16 hexadecimal digits: a hash of objectives, data, train, space, search and stopping.
 
-        A data file counts by its name: it may move, and its content is checked where it is read.
+        A data file counts by its name: it may move, and its content is checked when it is read.
         """
         canonical = json.dumps(dict(self._question()), sort_keys=True, separators=(",", ":"))
         return sha256(canonical.encode()).hexdigest()[:16]
 
     def differences(self, other: "StudySpec") -> list[str]:
-        """What the fingerprint covers and `other` says differently: "train.epochs: 20 → 40"."""
+        """Values under the fingerprint that differ in `other`, as "train.epochs: 20 → 40"."""
         mine, theirs = dict(self._question()), dict(other._question())
         return [
             f"{key}: {_inline(mine.get(key))} → {_inline(theirs.get(key))}"
@@ -223,7 +223,7 @@ class StudySpec(Part):
         ]
 
     def as_toml(self) -> str:
-        """The spec as TOML, with every default written out; `from_text` gives an equal one back."""
+        """The spec as TOML, with every default; `from_text` reads an equal spec from it."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def _question(self) -> Iterator[tuple[str, Any]]:
@@ -238,7 +238,7 @@ class StudySpec(Part):
 
 
 def text_of(path: Path) -> str:
-    """The text of a spec's file. SpecError where it cannot be read."""
+    """Read the file of a spec. SpecError if it cannot be read."""
     try:
         if (kind := irregular(path)) is not None:
             raise SpecError(f"{path}: cannot be read as a spec: it is {kind}; give a file")
@@ -249,7 +249,7 @@ def text_of(path: Path) -> str:
 
 
 def presets() -> dict[str, str]:
-    """The built-in specs: name → description."""
+    """Presets: name → description."""
     texts = {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
         for entry in _PRESETS.iterdir()
@@ -259,9 +259,9 @@ def presets() -> dict[str, str]:
 
 
 def resolve(name: str, overrides: Sequence[str], studies: Path) -> StudySpec:
-    """The spec that a command's argument means: a path, a study in the folder `studies`, or a preset.
+    """Find the spec that `name` refers to: a path, a study in the folder `studies`, or a preset.
 
-    With "/" or ".toml" it is a path. SpecError where it is none.
+    A name with "/" or ".toml" is a path. SpecError if nothing is found.
     """
     if "/" in name or name.endswith(".toml"):
         return StudySpec.load(name, overrides)
@@ -282,7 +282,7 @@ def resolve(name: str, overrides: Sequence[str], studies: Path) -> StudySpec:
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
-    """Put the full path where `values` name a data file, from `folder` where it is relative."""
+    """Make the path of a data file in `values` absolute; it is relative to `folder`."""
     data = values.get("data")
     if isinstance(data, dict) and isinstance(source := data.get("source"), str) and is_file(source):
         data["source"] = str((folder / source).absolute())

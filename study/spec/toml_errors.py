@@ -1,4 +1,4 @@
-"""The text of a spec: TOML read and overridden, and mistakes in it said with the line they stand on."""
+"""The text of a spec: parse TOML, apply overrides, and report mistakes with their lines."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from trainable.contract import StudyError
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands in the spec: ("space", "weight"), ("search", "initial", 1, "sharing")."""
+"""Path of a value in the spec: ("space", "weight"), ("search", "initial", 1, "sharing")."""
 
 BOM = "\ufeff"
 """The byte order mark that some editors put before a text."""
@@ -49,21 +49,21 @@ _WANTED = {
 _FORMS = {"list": "a list", "value": "one value"}
 _LONGEST_SHOWN = 60
 _DEEPEST = 16
-"""Tables and lists that may lie in one another: four are more than a spec needs."""
+"""Limit of nested tables and lists: four are more than a spec needs."""
 
 _LONGEST = 2**20
-"""The most characters of a spec's text; two thousand are usual."""
+"""Limit of a spec's text, in characters; two thousand are usual."""
 
 _MOST_SAID = 20
-"""The most mistakes that are reported one by one."""
+"""Limit of mistakes that are reported one by one."""
 
 
 class SpecError(StudyError):
-    """A mistake in a spec: what was given, what is allowed, and the line to mend. One line a mistake."""
+    """Mistakes in a spec, one a line: the given value, the allowed values, and the place to correct."""
 
 
 class MisplacedError(ValueError):
-    """A mistake that only the whole spec shows, at `path` inside the part that found it."""
+    """A mistake that concerns several keys, reported at `path` inside the section that found it."""
 
     def __init__(self, path: KeyPath, message: str) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class MisplacedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SpecText:
-    """The values that a spec's text and its overrides give, and the line on which each is given."""
+    """The values of a spec's text and its overrides, and the line of each."""
 
     where: str
     values: dict[str, Any]
@@ -81,8 +81,8 @@ class SpecText:
 
     @classmethod
     def parse(cls, text: str, *, where: str) -> "SpecText":
-        """The values of a TOML text that came from `where`. SpecError where it is not TOML, or no spec could
-        be so long or so deep: parsing a key takes the square of its depth.
+        """The values of a TOML text; `where` names its origin in errors. SpecError if it is not TOML, or too
+        long or too deep for a spec: parsing a key takes time quadratic in its depth.
         """
         _refuse_long(text, where)
         if _dotted_too_deep(text):
@@ -90,27 +90,27 @@ class SpecText:
         text = text.removeprefix(BOM)
         try:
             values = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:  # too many digits, too deep: tomllib lets these through
+        except (ValueError, RecursionError) as error:  # also of too many digits or too deep nesting
             raise SpecError(f"{where}: is not valid TOML: {error}") from error
         return cls(where, _flat(values, where), _lines(text))
 
     @classmethod
     def parse_json(cls, text: str | bytes, *, where: str) -> "SpecText":
-        """The values of a JSON text that came from `where`. SpecError where it is no JSON object."""
+        """The values of a JSON text; `where` names its origin in errors. SpecError if it is not an object."""
         _refuse_long(text, where)
         if isinstance(text, str):
             text = text.removeprefix(BOM)
         try:
             values = json.loads(text, parse_constant=_no_number)
-            json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            json.dumps(values, ensure_ascii=False).encode()  # fails on half a surrogate pair
         except (ValueError, RecursionError) as error:
             raise SpecError(f"{where}: is not valid JSON: {error}") from error
         if not isinstance(values, dict):
-            raise SpecError(f'{where}: is no JSON object; write {{"name": …, "data": …, "budget": …}}')
+            raise SpecError(f'{where}: is not a JSON object; write {{"name": …, "data": …, "budget": …}}')
         return cls(where, _flat(values, where), {})
 
     def override(self, overrides: Sequence[str]) -> "SpecText":
-        """The same with each `section.key=value` put in: TOML, or a word where it is none. Else SpecError."""
+        """Apply each `section.key=value`; a value that is not TOML is a word. SpecError for other forms."""
         values, paths = _copy(self.values), []
         for override in overrides:
             key, equals, value = override.partition("=")
@@ -122,7 +122,7 @@ class SpecText:
                 table = table.setdefault(name, {})
                 if not isinstance(table, dict):
                     raise SpecError(
-                        f"{'.'.join(names)}: {name} is no table, so nothing can be set in it (--set)"
+                        f"{'.'.join(names)}: {name} is not a table, so it has no keys to set (--set)"
                     )
             table[names[-1]] = _toml_or_word(value.strip())
             paths.append(tuple(names))
@@ -133,13 +133,13 @@ class SpecText:
         return SpecText(self.where, values, self.lines, self.overridden + tuple(paths))
 
     def error(self, error: ValidationError, model: type[BaseModel]) -> SpecError:
-        """What `model` found wrong in these values, a line for each place, with where each is written."""
+        """The SpecError for a validation error of `model`: one line, with its place, for each wrong value."""
         found: dict[KeyPath, list[ErrorDetails]] = {}
         for details in error.errors(include_url=False):
-            if details["type"] == "default_factory_not_called":  # the mistake that it waits for has a line
+            if details["type"] == "default_factory_not_called":  # its cause is reported itself
                 continue
             found.setdefault(self._path(details), []).append(details)
-        # what is wrong inside a value says what its other forms would say of the whole
+        # an error inside a value replaces those of its alternative forms about the whole value
         around = {path[:length] for path in found for length in range(len(path))}
         mistakes = [path for path in found if path not in around]
         lines = [self._line(path, found[path], model) for path in mistakes[:_MOST_SAID]]
@@ -177,14 +177,14 @@ class SpecText:
 
 
 def _flat(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The values; SpecError where they lie too deep in one another."""
+    """The values themselves. SpecError if they are nested too deep."""
     if _too_deep(values):
         raise _deep(where)
     return values
 
 
 def _deep(where: str) -> SpecError:
-    return SpecError(f"{where}: is nested {_DEEPEST} deep; a spec has parts, and keys in them")
+    return SpecError(f"{where}: is nested {_DEEPEST} deep; a spec has sections, and keys in them")
 
 
 def _refuse_long(text: str | bytes, where: str) -> None:
@@ -207,7 +207,7 @@ def _dotted_too_deep(text: str) -> bool:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _lines(text: str) -> dict[KeyPath, int]:
@@ -242,7 +242,7 @@ def _leads_into(value: Any, step: str | int) -> bool:
 
 
 def _too_deep(value: Any, levels: int = _DEEPEST) -> bool:
-    """Whether tables and lists lie in one another `levels` deep; looks no deeper."""
+    """True if tables and lists are nested `levels` deep; looks no deeper."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels == 0 or any(_too_deep(item, levels - 1) for item in inside)
 
@@ -260,10 +260,10 @@ def _toml_or_word(text: str) -> Any:
 
 
 def _message(path: KeyPath, details: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
-    """What is wrong at `path`, and what is allowed; `details` has an entry for each alternative."""
+    """The fault at `path` and the allowed values; `details` has an entry for each alternative."""
     first = details[0]
     match first["type"]:
-        case "extra_forbidden":  # the value stays unsaid: it may be a secret
+        case "extra_forbidden":  # without the value: it may be a secret
             return f"unknown key; use {', '.join(_keys(model, path[:-1]))}"
         case "missing":
             return "a value is missing" if isinstance(first["loc"][-1], int) else "missing; it has no default"
@@ -271,12 +271,12 @@ def _message(path: KeyPath, details: Sequence[ErrorDetails], model: type[BaseMod
             return str(first["ctx"]["error"])
     wanted = " or ".join(dict.fromkeys(map(_wanted, details)))
     fault = "known" if first["type"] == "literal_error" and isinstance(first["input"], str) else "possible"
-    given = "what is given" if path[:1] == ("storage",) else _shown(first["input"])  # it may be a secret
+    given = "this value" if path[:1] == ("storage",) else _shown(first["input"])  # it may be a secret
     return f"{given} is not {fault}; use {wanted}"
 
 
 def _wanted(details: ErrorDetails) -> str:
-    """What is allowed instead, in words."""
+    """The allowed values, in words."""
     context = details.get("ctx", {})
     if details["type"] == "literal_error":
         return str(context["expected"]).replace("'", "").replace(" or ", ", ")
@@ -291,7 +291,7 @@ def _wanted(details: ErrorDetails) -> str:
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except ValueError:  # a number of thousands of digits, which Python does not write
+    except ValueError:  # Python does not print it
         text = "a number of thousands of digits"
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
@@ -308,7 +308,7 @@ def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     node: Mapping[str, Any] = schema
     for step in path:
         node = node["items"] if isinstance(step, int) else node["properties"][step]
-        ways = node.get("anyOf", [node])  # a part that may be left out, or given as a value: itself, or that
+        ways = node.get("anyOf", [node])  # an optional section, or a value or a section
         node = next((way for way in ways if "$ref" in way), ways[0])
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]

@@ -52,7 +52,7 @@ RATINGS = {
 
 COMMANDS = {
     "run broken.toml": "broken.toml: is not valid TOML: ",
-    "run endless.toml": "budget: sets no limit that is sure to come; give trials, member_epochs or",
+    "run endless.toml": "budget: has no hard limit; set trials, member_epochs or wall_time_s",
     "run other.toml": "other.toml: cannot be read as a spec: No such file or directory",
     "run ml200k": "'ml200k' is not known; use a path with '/' or '.toml', a study (none yet), or a preset",
     "run timeless.toml": "data.split: 'leave-last' needs timestamps and these ratings have none",

@@ -69,7 +69,7 @@ def ends_at_once(run: Running) -> None:
     until(gone, "the end of an impatient run")
     ended = run.wait()
     assert (ended.code, ended.err) == (130, "")
-    assert "interrupted; the same command goes on from here" in ended.out
+    assert "interrupted; the same command resumes the study" in ended.out
     assert "report:" not in ended.out
 
 
@@ -188,7 +188,7 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path, monkeypatch: pytest
         run.send(signal.SIGTERM)
         ended = run.wait()
     assert (ended.code, ended.err) == (130, "")
-    assert "interrupted; the same command goes on from here" in ended.out
+    assert "interrupted; the same command resumes the study" in ended.out
     assert not (here / "studies").exists()
 
 
@@ -205,7 +205,7 @@ def ends_with_its_ray(run: Running, *, code: int, words: str) -> None:
     """At once, in words, where Ray alone would end it after a minute, and without any."""
     ended = run.wait()
     assert (ended.code, "Failed to connect to GCS" in ended.err) == (code, False), ended
-    assert f"{words}; the same command goes on from here" in ended.out
+    assert f"{words}; the same command resumes the study" in ended.out
     until(lambda: not run.descendants(), "the end of Ray's processes")
 
 

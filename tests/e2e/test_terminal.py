@@ -77,7 +77,7 @@ def test_a_second_ctrl_c_restores_the_terminal(
     shows(b"")
     assert b"report: " not in shown
     assert 0 < shown.rindex(HIDE) < shown.rindex(SHOW)
-    assert b"interrupted; the same command goes on from here" in shown
+    assert b"interrupted; the same command resumes the study" in shown
 
 
 def test_a_file_gets_plain_lines(tmp_path: Path):

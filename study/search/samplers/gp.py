@@ -1,4 +1,4 @@
-"""Gaussian processes, one an objective, and the expected gain in hypervolume (Daulton et al. 2020)."""
+"""One Gaussian process for each objective, and expected hypervolume improvement (Daulton et al. 2020)."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from study.search.samplers.unconditional import open_parameters, whole
 
 
 class Gp(GPSampler):
-    """Optuna's GP sampler, shown the record with a weight for every trial.
+    """Optuna's GP sampler on a record with a weight for every trial.
 
-    Optuna itself models the parameters that all trials have, and would draw the weight at random once a
-    trial has shared nothing. Trials that are being trained count by where they lie, so that lanes do not
-    all ask for the same. It is for studies of some hundred trials: an ask with three real parameters and
-    the sharing took 0.8–1.3 s of a core at 100 trials, 1.6–3.0 s at 300 and 12 s at 1,000.
+    Optuna itself models only the parameters that all trials have, and draws the weight at random once a
+    trial has shared nothing. Running trials count by their parameters, so that lanes do not all train the
+    same region. For studies of some hundred trials: an ask with three real parameters and the sharing took
+    0.8–1.3 s of a core at 100 trials, 1.6–3.0 s at 300 and 12 s at 1,000.
     """
 
     def __init__(self, draw: Draw) -> None:
@@ -35,7 +35,7 @@ class Gp(GPSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The parameters where the gain is expected to be largest; none, for random ones, at the start."""
+        """Parameters with the largest expected improvement; empty, hence random, for the first trials."""
         states = (TrialState.COMPLETE, TrialState.RUNNING)
         others = [t for t in study.get_trials(deepcopy=False, states=states) if t.number != trial.number]
         shown = optuna.create_study(directions=study.directions)

@@ -13,9 +13,10 @@ from study.search.samplers.registry import Draw
 
 
 class Grid(RandomSampler):
-    """A trial takes an untried configuration, all of them equally likely.
+    """Draws an untried configuration, all equally likely.
 
-    A budget that ends early, and a rule that compares with earlier trials, see a fair sample of the grid.
+    The order is random so that a small budget, and a rule that compares with earlier trials, have a fair
+    sample of the grid.
     """
 
     def __init__(self, draw: Draw) -> None:
@@ -28,7 +29,7 @@ class Grid(RandomSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """The values of this trial's configuration; empty, so that they are drawn, where all were tried."""
+        """Values of an untried configuration; empty, hence random, if all were tried."""
         others = (other.params for other in study.get_trials(deepcopy=False) if other.number != trial.number)
         untried = Untried(self._draw.space.branches, others, {})
         return (untried.choose(Random(self._draw.seed))[1] or {}) if untried.counts else {}

@@ -1,4 +1,4 @@
-"""The sampler that a study asks: it keys every ask, so order never matters (law 3)."""
+"""The sampler of every study. It keys each draw, so the order of asks does not matter (law 3)."""
 
 from collections.abc import Collection, Mapping
 from copy import copy
@@ -20,15 +20,15 @@ from study.spec.sections import SamplerName
 from trainable.streams import derive
 
 REDRAWS = 3
-"""Redraws of a sampler that repeats a trial; then an untried configuration is chosen."""
+"""Redraws of a sampler that repeats a trial, before an untried configuration is chosen."""
 
 RANDOM_REDRAWS = 100
-"""Random redraws of real numbers: a range between two neighbouring doubles has no third number."""
+"""Limit of random redraws of real numbers: a range of two neighbouring doubles has no third value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A trial to be drawn, without its parameters, and the parameters of all other trials."""
+    """A trial to draw, without its parameters, and the parameters of all other trials."""
 
     study: optuna.Study
     trial: FrozenTrial
@@ -43,14 +43,14 @@ class Ask:
 class KeyedSampler(BaseSampler):
     """Draws the whole configuration of a trial from its number, the study's seed and the other trials.
 
-    First come the initial configurations; what they leave open is drawn at random. After them a share
-    `explore` of the trials is drawn at random, the sharings taking turns; the sampler that the spec names
-    draws the others, made anew for each. No configuration is drawn twice: a sampler that repeats one draws
-    again, `REDRAWS` times at most, and then one of the untried is chosen at random. Only where none is left
-    does a trial repeat another.
+    The initial configurations come first; values that they leave open are drawn at random. Then a share
+    `explore` of the trials is drawn at random, with the sharings in turn; the sampler of the spec, a new one
+    each time, draws the others. No configuration is drawn twice: a sampler that repeats one draws again, at
+    most `REDRAWS` times, and then an untried one is chosen at random. A trial repeats another only after all
+    configurations were tried.
 
-    A trial that a kill left drawn in part is drawn again from the beginning and keeps that part. Values that
-    depend on no other trial come out the same.
+    A trial that was partly drawn before a kill keeps its values, and the rest is drawn again. Values that
+    depend on no other trial are the same as before.
     """
 
     def __init__(self, spec: StudySpec, space: SearchSpace) -> None:
@@ -60,13 +60,13 @@ class KeyedSampler(BaseSampler):
     def infer_relative_search_space(
         self, _optuna_study: optuna.Study, _trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Every parameter: they are drawn together."""
+        """All parameters, which are drawn together."""
         return dict(self._space.distributions)
 
     def sample_relative(
         self, optuna_study: optuna.Study, trial: FrozenTrial, _search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The parameters of the trial's configuration, by Optuna's names."""
+        """Parameters of the trial's configuration, by Optuna's names."""
         trials = optuna_study.get_trials(deepcopy=False)
         others = {other.number: other.params for other in trials if other.number != trial.number}
         ask = Ask(optuna_study, _undrawn(trial), others)
@@ -77,7 +77,7 @@ class KeyedSampler(BaseSampler):
         return drawn if drawn not in ask.tried else self._new("random", ask, trial.params) or drawn
 
     def _drawn(self, ask: Ask) -> dict[str, Any]:
-        """The parameters of a trial that has none yet."""
+        """Draw all parameters of a trial."""
         search, number = self._spec.search, ask.trial.number
         if (named := self._space.initial(number)) is not None and (opened := self._opened(ask, named)):
             return opened
@@ -91,9 +91,9 @@ class KeyedSampler(BaseSampler):
         return drawn or self._draw("random", 0, ask, {})
 
     def _opened(self, ask: Ask, named: Mapping[str, Any]) -> dict[str, Any] | None:
-        """An initial configuration; None where every configuration with the `named` values was tried.
+        """Draw an initial configuration; None if every configuration with the `named` values was tried.
 
-        Where nothing is shared it may repeat the parameters of an initial one that names another weight.
+        Without sharing it may repeat the parameters of an initial one with a different weight.
         """
         if (drawn := self._new("random", ask, named)) is not None:
             return drawn
@@ -106,7 +106,7 @@ class KeyedSampler(BaseSampler):
         return drawn if drawn is not None and self._space.sharing(drawn) == "none" else None
 
     def _new(self, name: SamplerName, ask: Ask, pinned: Mapping[str, Any]) -> dict[str, Any] | None:
-        """An untried configuration with the `pinned` values; None where there is none."""
+        """Draw an untried configuration with the `pinned` values; None if there is none."""
         needed = pinned.keys() if "sharing" not in pinned and len(self._space.branches) > 1 else set()
         for redraw in range(REDRAWS + 1):
             drawn = self._draw(name, redraw, ask, pinned)
@@ -131,26 +131,28 @@ class KeyedSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Nothing: a parameter that was not drawn with the others is none of this study's; RuntimeError."""
+        """RuntimeError: `sample_relative` draws every parameter of the study."""
         raise RuntimeError(
             f"{optuna_study.study_name}, trial {trial.number}: {param_name!r} over {param_distribution} "
             f"is not in the space of this study, {', '.join(self._space.distributions)}"
         )
 
     def _exploration(self, ask: int) -> int | None:
-        """The number of explorations before ask `ask` (from 0, initial ones aside); None if it is none."""
+        """Number of explorations before ask `ask` if it is one itself, else None; asks count from 0 after the
+        initial ones.
+        """
         explore = self._spec.search.explore
         before, after = floor(ask * explore), floor((ask + 1) * explore)
         return before if after > before else None
 
     def _turn(self, turn: int, ask: Ask) -> dict[str, Any]:
-        """The sharing whose turn it is among those with untried configurations, where it is searched."""
+        """The next sharing, in turn, among those with untried configurations; empty if it is fixed."""
         sharings = [*Untried(self._space.branches, ask.tried, {}).counts]
         searched = "sharing" in self._space.distributions and sharings
         return {"sharing": sharings[turn % len(sharings)]} if searched else {}
 
     def _draw(self, name: SamplerName, redraw: int, ask: Ask, pinned: Mapping[str, Any]) -> dict[str, Any]:
-        """One configuration by the sampler `name`, but for what is pinned."""
+        """Draw one configuration with the sampler `name`; `pinned` values are kept."""
         drawer = sampler(name, Draw(self._spec, self._space, ask.trial.number, redraw))
         known = dict(pinned)
         inferred = drawer.infer_relative_search_space(ask.study, ask.trial)
@@ -166,7 +168,7 @@ class KeyedSampler(BaseSampler):
 
 
 def _undrawn(trial: FrozenTrial) -> FrozenTrial:
-    """The trial as it was before anything was drawn for it."""
+    """A copy of the trial without parameters."""
     blank = copy(trial)
     blank.distributions = {}
     blank.params = {}

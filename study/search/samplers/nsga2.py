@@ -1,4 +1,4 @@
-"""NSGA-II: children of the best trials so far, by rank and then by crowding (Deb et al. 2002)."""
+"""NSGA-II: recombine the best trials so far, by rank and then by crowding (Deb et al. 2002)."""
 
 import warnings
 
@@ -13,20 +13,20 @@ from study.search.samplers.registry import Draw
 from study.search.samplers.unconditional import open_parameters, whole
 
 POPULATION = 10
-"""Parents at any time: a study has some hundred trials, and Optuna's 50 would draw half of them at random."""
+"""Number of parents: a study has some hundred trials, and Optuna's 50 would draw half of them at random."""
 
 
 class Nsga2(NSGAIISampler):
     """Optuna's NSGA-II in a steady state: the parents are the best of all trials that ended with values.
 
-    Optuna itself numbers generations and keeps them in the record. Trials that another sampler drew
-    (initial ones, explorations) belong to none, the weight is no gene once a trial has shared nothing, and
-    what an ask gives depends on when others were made. Here every trial may be a parent and has every
-    gene, and parents depend on the trials alone. Without generations no lane waits for another; fronts are
-    no worse for it (Durillo et al. 2009, doi 10.1007/978-3-642-01020-0_18).
+    Optuna's sampler numbers generations and keeps them in the record. Trials of other samplers (initial ones,
+    explorations) then belong to none, the weight is not a gene once a trial has shared nothing, and a draw
+    depends on the order of asks. Here every trial may be a parent and has every gene, and parents depend on
+    the trials alone. Without generations no lane waits for another, and fronts are no worse (Durillo et al.
+    2009, doi 10.1007/978-3-642-01020-0_18).
 
-    Real and whole numbers are blended (BLX-α, Eshelman and Schaffer 1993) and mutated a little at a time, so
-    that children of a small population are new. Measured on a formula with a conditional weight, 100
+    Numbers are blended (BLX-α, Eshelman and Schaffer 1993) and mutated in small steps, so that children of a
+    small population are new. Measured on a formula with a conditional weight, 100
     trials, 4 lanes, a third explored, hypervolume over 32 seeds, median (quartiles): 25.8 (22.4–27.4); with
     Optuna's operators 22.2 (19.2–24.3); Optuna's own sampler 17.5 (15.0–19.5) with a population of 20, 15.6
     (13.6–17.9) with 50; random 15.7.
@@ -52,7 +52,7 @@ class Nsga2(NSGAIISampler):
         return open_parameters(self._space)
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:  # noqa: ARG002
-        """0, at random, until there are as many trials as parents; 1, a child, from then on."""
+        """0 (random) until `POPULATION` trials have ended, then 1 (a child)."""
         return int(len(self.get_population(study, 0)) >= POPULATION)
 
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:  # noqa: ARG002
@@ -60,5 +60,5 @@ class Nsga2(NSGAIISampler):
         return whole(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), self._space)
 
     def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
-        """The best `POPULATION` of them, for a child."""
+        """The best `POPULATION` trials, as parents of a child."""
         return self.select_parent(study, generation) if generation else []

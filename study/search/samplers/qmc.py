@@ -1,4 +1,4 @@
-"""Sobol' points: as even over the whole space as points can be, however many there are."""
+"""Sobol' points: a low-discrepancy sequence over the whole space, for any number of trials."""
 
 from typing import Any
 
@@ -14,12 +14,11 @@ from trainable.streams import stream
 
 
 class Qmc(RandomSampler):
-    """Ask n takes point n of one scrambled Sobol' sequence (Owen 1998), a dimension for each parameter.
+    """Ask n takes point n of one scrambled Sobol' sequence (Owen 1998), with a dimension for each parameter.
 
-    Every parameter has its dimension: a choice takes equal parts of it, and the weight's is left unused
-    where nothing is shared. Optuna's QMCSampler draws choices at random, leaves out conditional parameters,
-    and counts its points in the record, in the order in which it was asked. A redraw takes point n of
-    another scrambling.
+    A choice divides its dimension into equal parts; without sharing the dimension of the weight is unused.
+    Optuna's QMCSampler draws choices at random, omits conditional parameters, and counts its points in the
+    record, in the order of asks. A redraw takes point n of another scrambling.
     """
 
     def __init__(self, draw: Draw) -> None:

@@ -1,4 +1,4 @@
-"""Each parameter at random, even on its own scale."""
+"""Random search: each parameter is uniform on its own scale."""
 
 from optuna.samplers import RandomSampler
 
@@ -6,5 +6,5 @@ from study.search.samplers.registry import Draw
 
 
 def chance(draw: Draw) -> RandomSampler:
-    """The sampler that learns nothing."""
+    """Optuna's random sampler."""
     return RandomSampler(draw.seed)

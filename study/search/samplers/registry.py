@@ -1,7 +1,4 @@
-"""Samplers by name, and the one that a study asks: it keys every ask, so order never matters (law 3).
-
-A new sampler is one file and one line in `SAMPLERS`.
-"""
+"""Samplers by name. A new sampler is one file and one line in `SAMPLERS`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +25,7 @@ SAMPLERS: Mapping[SamplerName, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One drawing of one trial's configuration: all that a sampler may know beside the trials so far."""
+    """The key of one draw: all that a sampler may use beside the earlier trials."""
 
     spec: StudySpec
     space: SearchSpace
@@ -37,11 +34,11 @@ class Draw:
 
     @property
     def seed(self) -> int:
-        """The seed of this drawing alone."""
+        """The seed of this draw."""
         return derive(self.spec.search.seed, use=f"ask, redraw {self.redraw}", number=self.trial)
 
 
 def sampler(name: SamplerName, draw: Draw) -> BaseSampler:
-    """The sampler called `name`, made for one drawing."""
+    """Make the sampler `name` for one draw."""
     module, _, attribute = SAMPLERS[name].partition(":")
     return cast(Callable[[Draw], BaseSampler], getattr(import_module(module), attribute))(draw)

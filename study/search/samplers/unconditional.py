@@ -1,4 +1,4 @@
-"""What samplers without conditions need: every parameter, in the space and in each trial."""
+"""Help for samplers that do not support conditional parameters: give every trial every parameter."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -11,20 +11,20 @@ from optuna.trial import FrozenTrial
 from study.search.space import SearchSpace, value_at
 
 GOLDEN = (sqrt(5) - 1) / 2
-"""Its multiples, modulo 1, lie as evenly as those of any number do."""
+"""The golden ratio: its multiples modulo 1 are the most even ones."""
 
 
 def open_parameters(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Every parameter that can take more than one value, conditional or not."""
+    """Distributions of the parameters with more than one value, conditional or not."""
     return {name: form for name, form in space.distributions.items() if not form.single()}
 
 
 def whole(trials: Iterable[FrozenTrial], space: SearchSpace) -> list[FrozenTrial]:
-    """The trials with a value for every parameter of the space.
+    """The trials, each with a value for every parameter of the space.
 
-    The one that a trial may lack is the weight, where nothing is shared. It changes nothing there (law 7),
-    so what was measured is as true at any weight: each such trial stands at one of its own, and together
-    they lie evenly over the range. All at one weight would leave the others looking untried.
+    Only the weight can be missing, if nothing is shared. There it changes nothing (law 7), so a measurement
+    holds for every weight. Each such trial gets a weight of its own, evenly over the range: with one weight
+    for all, the sampler would take the other weights for untried.
     """
     shares = (number * GOLDEN % 1 for number in count(1))
     return [

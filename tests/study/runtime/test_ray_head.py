@@ -86,7 +86,7 @@ def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, re
     ((found, words),) = interrupt.ways
     assert found == code
     assert words.startswith(reason)
-    assert words.endswith("; the same command goes on from here")
+    assert words.endswith("; the same command resumes the study")
     (ended,) = ledger.runs()
     assert ended.ended is not None
     assert words.startswith(ended.reason)
@@ -105,7 +105,7 @@ def test_signal_that_the_main_thread_misses_interrupts_the_run(open_ledger, head
             out, _ = deaf.communicate(timeout=60)
         finally:
             deaf.kill()
-    assert (deaf.returncode, out) == (130, "interrupted; the same command goes on from here\n")
+    assert (deaf.returncode, out) == (130, "interrupted; the same command resumes the study\n")
     with closing(Reader.read(folder)) as reader:
         assert [run.reason for run in reader.runs()] == ["interrupted"]
 

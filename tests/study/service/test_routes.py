@@ -363,7 +363,7 @@ def test_a_complete_study_is_not_resumed(service, client):
         (SPEC | {"runtime": {"storage_path": "/etc"}}, "runtime.storage_path: only the operator"),
         (SPEC | {"runtime": {"home": "/etc"}}, "runtime.home: only the operator"),
         (SPEC | {"runtime": {"address": "inline"}}, "runtime.address: only the operator"),
-        ([], "is no JSON object"),
+        ([], "is not a JSON object"),
     ],
 )
 def test_an_invalid_spec_is_refused_with_the_reason(fresh, body, said):

@@ -78,13 +78,13 @@ def refusal(text: str, *overrides: str) -> str:
         (
             9,
             "[search]\nsampler = 'grid'\n[space]\nweight = { uniform = [0, 1] }",
-            'space.weight: {"uniform": [0.0, 1.0]} is a range, of which sampler = "grid" can take no part; '
+            'space.weight: {"uniform": [0.0, 1.0]} is a range, which sampler = "grid" cannot use; '
             "write a list of values, or one value",
         ),
         (
             7,
             "[space]\ndim = { int = [8, 64] }\nweight = 0.9\n[search]\nsampler = 'grid'",
-            'space.dim: {"int": [8, 64]} is a range, of which sampler = "grid" can take no part; '
+            'space.dim: {"int": [8, 64]} is a range, which sampler = "grid" cannot use; '
             "write a list of values, or one value",
         ),
         (
@@ -96,13 +96,13 @@ def refusal(text: str, *overrides: str) -> str:
         (
             10,
             "[train]\nepochs = 27\n[stopping]\nrule = 'pareto-asha'\nmin_epochs = 27",
-            "stopping.min_epochs: 27 leaves nothing to stop, for no trial trains longer than 27 epochs; use "
+            "stopping.min_epochs: 27 leaves no trial to stop, because none trains longer than 27 epochs; use "
             'less, train.epochs above it, or rule = "never"',
         ),
         (
             10,
             "[space]\nepochs = [3, 9]\n[stopping]\nrule = 'median'\nmin_epochs = 9",
-            "stopping.min_epochs: 9 leaves nothing to stop, for no trial trains longer than 9 epochs; use "
+            "stopping.min_epochs: 9 leaves no trial to stop, because none trains longer than 9 epochs; use "
             'less, train.epochs above it, or rule = "never"',
         ),
         (
@@ -183,7 +183,7 @@ def refusal(text: str, *overrides: str) -> str:
         (
             7,
             "[space]\nsharing = []",
-            "space.sharing: an empty list leaves nothing to choose; name at least one value",
+            "space.sharing: an empty list has no value to choose; name at least one",
         ),
         (
             7,
@@ -226,7 +226,7 @@ def test_a_mistake_in_the_text(line: int, added: str, message: str) -> None:
         ("runtime.engine=gpu", "runtime.engine: 'gpu' is not known; use auto, "),
         (
             "runtime.storage_path=elsewhere",
-            "runtime.storage_path: 'elsewhere' is another folder on every node",
+            "runtime.storage_path: 'elsewhere' is a different folder on each node",
         ),
         (
             "runtime.gpus_per_lane=5e-324",
@@ -240,7 +240,7 @@ def test_a_mistake_in_the_text(line: int, added: str, message: str) -> None:
         ("budget.wall_time_s=inf", "budget.wall_time_s: inf is not possible; use a finite number"),
         ("confrim.points=10", "confrim: unknown key; use name, objectives, "),
         ("train=3", "train: 3 is not possible; use a table"),
-        ("name.first=x", "name.first: name is no table, so nothing can be set in it"),
+        ("name.first=x", "name.first: name is not a table, so it has no keys to set"),
         ("train", "--set: 'train' is not section.key=value; write e.g. budget.trials=10"),
         ("train..epochs=3", "--set: 'train..epochs=3' is not section.key=value; write e.g. budget.trials=10"),
         ("train.epochs=3\nname='x'", "train.epochs: \"3\\nname='x'\" is not possible; use a whole number"),
@@ -270,8 +270,7 @@ def test_what_is_missing_is_said_and_every_mistake_has_a_line() -> None:
         "name: missing; it has no default (study.toml)",
         "data.source: missing; it has no default (study.toml:2)",
         "data.split: 3 is not possible; use text in quotes (study.toml:3)",
-        "budget: sets no limit that is sure to come; give trials, member_epochs or wall_time_s "
-        "(study.toml:1)",
+        "budget: has no hard limit; set trials, member_epochs or wall_time_s (study.toml:1)",
     ]
 
 
@@ -283,7 +282,9 @@ def test_a_text_that_is_no_toml(text: str) -> None:
 def test_a_text_that_is_too_deep() -> None:
     """Catches recursion over what a user nests; 1,000 levels are within what tomllib reads."""
     deep = "a." * 1000
-    assert refusal(HEAD + f"[x]\n{deep}b = 1").startswith("study.toml: is nested 16 deep; a spec has parts")
+    assert refusal(HEAD + f"[x]\n{deep}b = 1").startswith(
+        "study.toml: is nested 16 deep; a spec has sections"
+    )
     assert refusal(HEAD, f"{deep}b=1").endswith("is nested 16 deep; write e.g. budget.trials=10")
     assert "is nested 16 deep" in refusal(HEAD, f"train.epochs={'[' * 99}{']' * 99}")
 
@@ -305,7 +306,7 @@ def test_a_text_that_is_too_deep() -> None:
 def test_a_deep_key_is_refused_before_it_is_parsed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parsing takes the square of its depth: 30,000 parts are 12 s. Catches: a key that is parsed first."""
     monkeypatch.setattr("tomllib.loads", lambda _: pytest.fail("it was parsed"))
-    assert refusal(text) == "study.toml: is nested 16 deep; a spec has parts, and keys in them"
+    assert refusal(text) == "study.toml: is nested 16 deep; a spec has sections, and keys in them"
 
 
 @pytest.mark.parametrize(
