@@ -1,7 +1,7 @@
-"""What to run, where, and the record of it: `from study import Client, StudySpec, load_model, run`.
+"""Public names of the package: `from study import Client, StudySpec, load_model, run`.
 
-What it offers is imported when it is first asked for, so that each costs only what it needs: `load_model`
-NumPy and safetensors, `StudySpec` and `Client` neither Optuna, torch nor Ray.
+Each is imported on first use, so that it loads only its own dependencies: `load_model` NumPy and safetensors,
+`StudySpec` and `Client` neither Optuna, torch nor Ray.
 """
 
 from importlib import import_module
@@ -22,7 +22,7 @@ _PLACES = {
     "run": "study.runs:run",
 }
 
-if not TYPE_CHECKING:  # a type checker would take any name for granted
+if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _PLACES:

@@ -1,4 +1,4 @@
-"""`python -m study` is the command `study`, where no script of that name is on the path."""
+"""`python -m study` runs the command `study`, also if it is not on the path."""
 
 from study.cli import main
 

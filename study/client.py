@@ -1,9 +1,7 @@
-"""A study service from Python: the verbs of its routes, with types.
+"""Typed client of a study service. Needs only the standard library and pydantic.
 
-It needs the standard library and pydantic, so that who looks on from a notebook installs nothing more.
-
-What only looks is asked again while the service is away; what changes something is sent once, and its error
-is the caller's. Posting the same study again is safe.
+Requests that only read are repeated while the service is away. Requests that change something are sent once
+and raise their error. Posting the same study again is safe.
 """
 
 import json
@@ -36,10 +34,10 @@ from study.spec.study import text_of
 from trainable.contract import StudyError
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 4.0
-"""How long is waited before a look is tried again, at first and at most; each time twice as long."""
+"""First and longest wait before a request is repeated; each wait is twice the one before."""
 
 SILENCE_S = 60.0
-"""After so long without a word a service is taken for away; on a stream it says something every 15 s."""
+"""Time without data after which a service counts as away; a stream sends something every 15 s."""
 
 GATEWAYS = (502, 503, 504)
 """Statuses of a service that is away."""
@@ -50,7 +48,7 @@ A = TypeVar("A", bound=Answer)
 
 
 class ServiceError(StudyError):
-    """What the service refused, in its own words; `status` is HTTP's, None where it did not answer."""
+    """Refusal of a service, in its words; `status` is the HTTP status, None without an answer."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -58,55 +56,55 @@ class ServiceError(StudyError):
 
 
 class Client:
-    """The service at `url`, as in "https://studies.example.org"; `token` is one of `study token create`.
+    """Client of the service at `url`, as "https://studies.example.org"; `study token create` makes a `token`.
 
-    A look is tried for `patience_s` seconds while the service is away. Every method raises ServiceError for
-    what the service refuses: 401 without a good token, 403 where it may only read, 404 where there is no such
-    study, and what the method names.
+    While the service is away, a request that only reads is repeated for `patience_s` seconds. Every method
+    raises ServiceError if the service refuses: status 401 without a valid token, 403 if the token may only
+    read, 404 for an unknown study, and those that the method names.
     """
 
     def __init__(self, url: str, token: str | None = None, *, patience_s: float = 60.0) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise StudyError(f"{url!r} is no address of a service; use one as in http://127.0.0.1:8300")
+            raise StudyError(f"{url!r} is not the address of a service; write it as http://127.0.0.1:8300")
         self._url = url.rstrip("/")
         self._patience_s = patience_s
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         past = [ProxyHandler({})] if direct(url, token=token is not None) else []
         self._opener = build_opener(_NoRedirect, *past)
 
-    # --- what changes something ------------------------------------------------------------------------
+    # --- changes ---------------------------------------------------------------------------------------
 
     def post(self, spec: StudySpec | Path | str) -> Study:
-        """The study of a spec, or of the TOML in a file or a text; begun where it was not yet.
+        """Start the study of a spec, given as such, as a file or as TOML text; return the study.
 
-        With a larger budget than it had, a study that has ended goes on. ServiceError 409 where the study
-        under this name asks another question, or runs with a smaller budget; 422 where the spec is not valid.
-        SpecError where the file cannot be read.
+        An ended study resumes if the budget is larger than before. ServiceError 409 if a study of this name
+        has another fingerprint, or runs with a smaller budget; 422 if the spec is invalid. SpecError if the
+        file cannot be read.
         """
         if isinstance(spec, Path):
             spec = text_of(spec)
         if isinstance(spec, str):
             if "\n" not in spec and spec.endswith(".toml"):
                 raise SpecError(
-                    f"post: {spec!r} is TOML itself, or a file's name? For a file write Path({spec!r})"
+                    f"post: {spec!r} is neither TOML text nor a Path; for a file write Path({spec!r})"
                 )
             return self._changed("/studies", spec.encode(), "application/toml")
         values = spec.model_dump(mode="json", exclude_none=True)
         return self._changed("/studies", json.dumps(values).encode(), "application/json")
 
     def stop(self, name: str) -> Study:
-        """The study, asked to stop."""
+        """Ask the study to stop; return it."""
         return self._changed(f"{_path(name)}/stop")
 
     def resume(self, name: str) -> Study:
-        """The study, going on where it was. ServiceError 409: it is complete, or its job has not ended."""
+        """Resume the study; return it. ServiceError 409 if it is complete or its job has not ended."""
         return self._changed(f"{_path(name)}/resume")
 
-    # --- what only looks -------------------------------------------------------------------------------
+    # --- reads -----------------------------------------------------------------------------------------
 
     def studies(self) -> list[Summary]:
-        """Every study, by name: how each stands. A service that has yet to read some is asked again."""
+        """Summaries of all studies, by name. Repeats the request until the service has read all of them."""
         until = time.monotonic() + self._patience_s
         while True:
             found = self._listed()
@@ -155,24 +153,23 @@ class Client:
         offset: int = 0,
         limit: int = 10_000,
     ) -> bytes:
-        """A table as a file: `limit` rows of it, at most 10,000, from row `offset` on.
+        """A table as a file: at most `limit` (<= 10,000) rows, from row `offset` on.
 
-        `trials` and `measurements` give all rows, whatever their number. ServiceError 404 where the study has
-        no record yet.
+        `trials` and `measurements` return all rows. ServiceError 404 if the study has no record yet.
         """
         accept = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}[form]
         query = urlencode({"offset": offset, "limit": limit})
         return self._read(f"{_path(name)}/{which}?{query}", accept)
 
     def report(self, name: str) -> str:
-        """The page of the report."""
+        """The report as an HTML page."""
         return self._read(f"{_path(name)}/report/", "text/html").decode()
 
     def events(self, name: str, *, after: str = "0", follow: bool = True) -> Iterator[News | Study]:
-        """What happens in a study, from `after` on, until nobody drives it any more.
+        """Events of a study from `after` on, until no run drives it.
 
-        Each piece of news comes once, however often the connection is lost. Without `follow` it ends with
-        what is on record now.
+        Each event comes once, even if the connection is lost meanwhile. Without `follow` it ends with the
+        events on record now.
         """
         cursor, patience = after, self._patience()
         while True:
@@ -200,7 +197,7 @@ class Client:
         return _parsed(kind, text)
 
     def _read(self, path: str, accept: str) -> bytes:
-        """The body of an answer; asked for again while the service is away."""
+        """The body of an answer; the request is repeated while the service is away."""
         patience = self._patience()
         while True:
             try:
@@ -211,7 +208,7 @@ class Client:
                 patience.wait(error)
 
     def _changed(self, path: str, body: bytes = b"", kind: str = "application/json") -> Study:
-        """The study after a change; sent once."""
+        """Send a change, once; return the study."""
         try:
             with self._open(path, "application/json", body, kind) as answer:
                 return _parsed(Study, answer.read())
@@ -231,14 +228,14 @@ class Client:
 
 
 class _Patience:
-    """How long to wait before the next try of what a service did not answer."""
+    """Waits between repetitions of a request to a service that is away."""
 
     def __init__(self, url: str, for_s: float) -> None:
         self._url, self._for_s = url, for_s
         self._until, self._next_s = math.inf, FIRST_WAIT_S
 
     def wait(self, error: OSError | HTTPException) -> None:
-        """Wait, longer each time. ServiceError where another try would not help, or it has been too long."""
+        """Wait, longer each time. ServiceError if a repetition would not help, or the time is over."""
         refused = isinstance(error, HTTPError) and error.code not in GATEWAYS
         self._until = min(self._until, time.monotonic() + self._for_s)
         if refused or time.monotonic() >= self._until:
@@ -248,7 +245,7 @@ class _Patience:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """A token is for the service it was given for, and goes nowhere else."""
+    """Follows no redirect, so that a token reaches no other server."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -269,7 +266,7 @@ def _events(answer: HTTPResponse) -> Iterator[Mapping[str, str]]:
 
 
 def _over(study: Study) -> bool:
-    """Whether nothing more will happen by itself."""
+    """True if no run and no waiting job will change the study."""
     state, job = study.summary.state, study.job
     begins = state == "not begun" if job is None else job.state in ("waiting", "running", "unknown")
     return state != "running" and not begins
@@ -280,7 +277,7 @@ def _refused(error: OSError | HTTPException, url: str) -> ServiceError:
         reason = error.reason if isinstance(error, URLError) else error
         if isinstance(reason, OSError) and reason.strerror:
             reason = reason.strerror
-        return ServiceError(f"{url}: no service answers there: {reason or type(error).__name__}")
+        return ServiceError(f"{url}: no service answers: {reason or type(error).__name__}")
     text = error.read().decode(errors="replace")
     try:
         said = str(json.loads(text)["detail"])
@@ -290,12 +287,12 @@ def _refused(error: OSError | HTTPException, url: str) -> ServiceError:
 
 
 def _parsed(kind: type[A], text: str | bytes) -> A:
-    """An answer. ServiceError where the service is of a version that answers otherwise."""
+    """Parse an answer. ServiceError if it does not fit, because the service has another version."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
         what = f"{kind.__name__}: {error.errors(include_url=False)[0]['msg']}"
-        raise ServiceError(f"the service answers what this version does not know ({what})") from error
+        raise ServiceError(f"the service has another version, its answer does not fit ({what})") from error
 
 
 def _path(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What works here: what a study needs, what was found, what a spec would get on which machines."""
+"""Checks for `study doctor`: libraries, limits, devices, data, and the lanes that a spec gets."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ NEEDED = ("torch", "numba", "ray", "optuna", "moocore")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing a study needs or can use, as found here."""
+    """One thing that a study needs or can use, as found on this machine."""
 
     what: str
     found: str
@@ -25,7 +25,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Python, the libraries, cores, GPUs and cached data, each imported or asked for real."""
+    """Check Python, libraries, limits, cores, GPUs and cached data; each library is imported."""
     yield Finding("pareto-study", version("pareto-study"), fine=True)
     yield Finding("python", platform.python_version(), fine=True)
     for name in NEEDED:
@@ -39,14 +39,14 @@ def findings() -> Iterator[Finding]:
     yield _gpus()
     for source in known():
         yield Finding(
-            f"data {source.name}", "cached" if source.cached else "fetched when asked for", fine=True
+            f"data {source.name}", "cached" if source.cached else "downloaded on first use", fine=True
         )
 
 
 def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
-    """The machines that a study has: of the cluster at a URL, of the one that the spec finds, or this one.
+    """Nodes for a study: of the cluster at `address`, of the cluster that the spec names, or this machine.
 
-    StudyError where the cluster does not answer.
+    StudyError if the cluster does not answer.
     """
     if address is not None:
         from study.remote.jobs import Head  # Ray takes a second to import
@@ -65,13 +65,13 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
 
 
 def offered(nodes: Sequence[Node]) -> Iterator[Finding]:
-    """Each machine, and what it offers."""
+    """A finding for each node, with its resources."""
     for node in nodes:
         yield Finding("node", str(node), fine=True)
 
 
 def gets(spec: StudySpec, nodes: Sequence[Node]) -> Iterator[str]:
-    """The lanes that a spec gets on these machines, in words. StudyError where there can be none."""
+    """Lanes that a spec gets on these nodes, in words. StudyError if there is no room for any."""
     for words in summary(seats(spec.runtime, nodes)):
         yield f"lanes of {spec.name}: {words}"
 

@@ -17,7 +17,7 @@ GB = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit of the shell's `ulimit`, and the least value that a process needs, alone and with Ray."""
+    """A limit of the shell's `ulimit`, and the smallest value that a process needs, alone and with Ray."""
 
     what: str
     option: str
@@ -44,16 +44,16 @@ def faults(*, ray: bool) -> Iterator[str]:
             continue
         other = '; or set runtime.address = "inline", which needs less' if ray else ""
         yield (
-            f"ulimit {limit.option}: {given // limit.unit:,} {limit.what} are too few to train; raise the "
+            f"ulimit {limit.option}: {given // limit.unit:,} {limit.what} are too few; raise the "
             f"limit to {least // limit.unit:,} or more{other}"
         )
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
-        yield "TMPDIR: there is no folder for temporary files; set it to one that can be written"
+        yield "TMPDIR: no folder for temporary files; set it to a writable one"
 
 
 def check(*, ray: bool = False) -> None:
-    """StudyError where training cannot work here, with one line for each reason."""
+    """StudyError if training cannot work here, with one line for each reason."""
     if found := list(faults(ray=ray)):
         raise StudyError("\n".join(found))

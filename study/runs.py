@@ -22,26 +22,25 @@ def shown(folder: Path, interrupt: Interrupt) -> AbstractContextManager[Tell]:
 def run(
     spec: StudySpec, home: str | Path = "studies", *, watch: Watch = shown, report: bool = True
 ) -> Outcome:
-    """Run a study in `home`/NAME until its budget is spent or somebody stops it; resumes by itself.
+    """Run a study in `home`/NAME until its budget is spent or it is stopped; an earlier run is resumed.
 
-    A terminal and a notebook show a bar with the study's progress, anything else a log line every ten
-    seconds, as `study run` prints; `watch=study.runtime.run.unwatched` shows nothing. At the end the tables,
-    front.csv and manifest.json are written, and the report unless `report` is False. A run that is killed or
-    raises leaves earlier files as they were.
+    Terminals and notebooks show a progress bar, anything else a log line every ten seconds, like `study run`;
+    `watch=study.runtime.run.unwatched` shows nothing. At the end the tables, front.csv and manifest.json are
+    written, and the report unless `report` is False. A run that is killed or raises leaves earlier files
+    unchanged.
 
-    With `[confirm]` in the spec its front is then confirmed; a confirmation that has begun always resumes.
-    StudyError for a usage error: another spec under this name, data that cannot be had, a
-    second run of the same study, lanes that fit nowhere.
+    With `[confirm]` in the spec, the front is then confirmed; a confirmation that has begun always resumes.
+    Raises StudyError for usage errors: another spec under this name, missing data, a second run of the same
+    study, or no room for a lane.
 
-    In the main thread INT and TERM ask it to stop as `study stop` does; a second one is a KeyboardInterrupt.
+    In the main thread the first INT or TERM stops the study as `study stop` does; the second raises
+    KeyboardInterrupt.
     """
     return runtime.run(spec, home, watch=watch, finish=_finish(report=report))
 
 
 def confirm(folder: Path, *, watch: Watch = shown) -> Outcome:
-    """Confirm the front of the study in `folder` as it stands, and write its tables and report; a
-    confirmation that was begun resumes.
-    """
+    """Confirm the front of the study in `folder`, or resume its confirmation; write tables and report."""
     return runtime.confirm(folder, watch=watch, finish=_finish(report=True))
 
 

@@ -60,7 +60,7 @@ def _fetch_backup(name: str, made: Path, address: str) -> None:
     from trainable.disk import put
 
     if made.exists():
-        raise StudyError(f"{made}: exists already; name another file, or remove it")
+        raise StudyError(f"{made}: already exists; name another file, or remove it")
     file = f"{local.STUDIES}/.{uuid4().hex}.backup"
     answer = remote.ask(address, ["backup", name, file], take=[file], quiet=True)
     if file not in answer.files:

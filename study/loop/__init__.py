@@ -1,1 +1,1 @@
-"""The study loop: who runs next, who stops, and why."""
+"""The study loop: decides which trials run, stop and start again."""

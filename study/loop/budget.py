@@ -1,4 +1,4 @@
-"""Completion of a search and its confirmation: the budget against the work done."""
+"""Decide if a search and its confirmation are complete: compare the budget with the work done."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from study.spec.sections import Budget
 class Spent:
     """Resources that a study has used: trials begun, member-epochs trained and promised, seconds with lanes.
 
-    `plateau` says in words that the last trials brought too little hypervolume; None where they did not.
-    `tried` counts distinct configurations, `untried` those that are left of the space.
+    `plateau` has the reason to stop if the last trials brought too little hypervolume, else None.
+    `tried` counts distinct configurations, `untried` the rest of the space.
     """
 
     trials: int
@@ -29,7 +29,7 @@ class Spent:
 
 
 def spent_out(spec: StudySpec, spent: Spent) -> str | None:
-    """Why no further trial begins, or None while there is budget. Whichever limit comes first."""
+    """The reason that no further trial begins, or None while there is budget."""
     budget = spec.budget
     if spent.untried <= 0:
         tried = (
@@ -46,16 +46,16 @@ def spent_out(spec: StudySpec, spent: Spent) -> str | None:
 
 
 def most_trials(spec: StudySpec, trials: Collection[Record | Standing]) -> int | None:
-    """The most trials of a search, by its budget and its space; None where neither is finite."""
+    """Largest number of trials of a search, by its budget and its space; None if neither is finite."""
     _, untried = _tried(spec, trials)
     most = min(len(trials) + untried, inf if spec.budget.trials is None else spec.budget.trials)
     return None if most == inf else int(most)
 
 
 def _tried(spec: StudySpec, trials: Collection[Record | Standing]) -> tuple[int, float]:
-    """Numbers of distinct configurations that were tried and that are left.
+    """Numbers of distinct configurations: tried, and untried.
 
-    Where the space has more configurations than there are trials, all trials count as distinct.
+    If the space has more configurations than there are trials, all trials count as distinct.
     """
     if (left := space_size(spec) - len(trials)) > 0:
         return len(trials), left
@@ -64,7 +64,7 @@ def _tried(spec: StudySpec, trials: Collection[Record | Standing]) -> tuple[int,
 
 
 def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
-    """Why running trials end where they are, or None: the wall time is spent."""
+    """The reason to end running trials, which is spent wall time, or None."""
     limit = spec.budget.wall_time_s
     if limit is not None and spent.wall_s >= limit:
         return f"wall time: {spent.wall_s:.0f} s of {limit:g} s"
@@ -72,7 +72,7 @@ def out_of_time(spec: StudySpec, spent: Spent) -> str | None:
 
 
 def exceeds(spec: StudySpec, other: StudySpec) -> bool:
-    """Whether `spec` may go on where `other` ends: a limit is higher or gone, or a confirmation has come."""
+    """True if `spec` allows more work than `other`: a limit is higher or gone, or it adds a confirmation."""
     limits = zip(_limits(spec.budget), _limits(other.budget), strict=True)
     if any(was is not None and (now is None or now > was) for now, was in limits):
         return True
@@ -80,16 +80,16 @@ def exceeds(spec: StudySpec, other: StudySpec) -> bool:
 
 
 def _limits(budget: Budget) -> tuple[float | None, ...]:
-    """What ends a study, each the later the larger it is."""
+    """The limits of a budget, each the weaker the larger it is."""
     rest = budget.plateau
     plateau = (None, None) if rest is None else (rest.trials, -rest.gain)
     return budget.trials, budget.member_epochs, budget.wall_time_s, *plateau
 
 
 def complete(ledger: Reader, trials: Collection[Record | Standing] | None = None) -> str | None:
-    """Why the study on record needs no further run, or None: budget spent, and no trial without an end.
+    """The reason that the study on record is complete, or None: its budget is spent and no trial is running.
 
-    `trials` are all there are, where they were read already.
+    `trials` are all trials, if the caller has read them.
     """
     trials = ledger.standings().values() if trials is None else trials
     if any(t.state == "running" for t in trials):
@@ -103,9 +103,9 @@ def complete(ledger: Reader, trials: Collection[Record | Standing] | None = None
 
 
 def done(enough: str | None, confirmation: Reader | None, *, asked: bool) -> str | None:
-    """The reason that a study is complete, or None. `enough` is the reason that its search is.
+    """The reason that a study is complete, or None. `enough` is the reason that its search is complete.
 
-    A confirmation counts where it is `asked` for, and where its record has begun.
+    A confirmation counts if it is `asked` for or its record has begun.
     """
     if enough is None or (confirmation is None and not asked):
         return enough

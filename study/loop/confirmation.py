@@ -1,8 +1,8 @@
-"""What is confirmed: the best of the front and what may be as good, to be trained again on fresh seeds.
+"""Plan a confirmation: the best points of the front, and points within its noise, trained with fresh seeds.
 
-A front is chosen among noisy measurements, so it flatters itself. What was chosen is trained again with seeds
-that no search has used, on all ratings but the test set's, for exactly its epochs, and measured once: when it
-ends, on the test set.
+A front is chosen among noisy measurements, so its own values are biased. The chosen points are trained again
+with seeds that no search has used, on training and validation data, for exactly their epochs, and measured
+once, at the end, on the test set.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ Floats = NDArray[np.float64]
 
 
 def begin(ledger: Ledger, confirm: Confirm) -> Ledger:
-    """The record of a search's confirmation: the one that was begun, else a new one; the test set is open.
+    """Open the record of a search's confirmation, or plan and create it, which opens the test set.
 
-    A confirmation is planned once: what the front becomes later does not change it; where it runs is what the
-    search's spec says now. StudyError where nothing was measured yet.
+    A confirmation is planned once; later changes of the front do not change it. Its runtime is that of the
+    search's present spec. StudyError if the search has no point yet.
     """
     begun = ledger.confirmation() or ledger.confirm(*_planned(ledger, confirm))
     begun.spec = begun.spec.model_copy(update={"runtime": ledger.spec.runtime})
@@ -36,12 +36,12 @@ def begin(ledger: Ledger, confirm: Confirm) -> Ledger:
 
 
 def _planned(ledger: Ledger, confirm: Confirm) -> tuple[StudySpec, Plan]:
-    """The spec that confirms, and the points, the longest training first, so that no lane is late."""
+    """The spec of the confirmation, and its plan, with the longest training first to balance the lanes."""
     spec, corner = ledger.spec, reference(ledger.baseline, ledger.spec)
     records = {r.trial: r for r in ledger.records()}
     chosen = candidates(ledger.points(), records, spec)
     if not chosen:
-        raise StudyError(f"{spec.name}: has no point to confirm yet; `study run {spec.name}` finds some")
+        raise StudyError(f"{spec.name}: has no point to confirm yet; `study run {spec.name}` trains some")
     best = front(chosen, spec, corner).points
     members = _members(best, spec, corner, confirm.points)
     rivals = _rivals(chosen, members, noise(ledger), spec, corner)[: confirm.points // 2]
@@ -72,21 +72,24 @@ def _planned(ledger: Ledger, confirm: Confirm) -> tuple[StudySpec, Plan]:
 
 
 def _members(best: Sequence[Point], spec: StudySpec, corner: Floats, count: int) -> list[Point]:
-    """The points of a front with the largest hypervolume; where none has any, the nearest to it."""
+    """The `count` points of a front with the largest hypervolume; if none has any, the nearest to it."""
     array = losses(best, spec)
     some = subset(array, corner, count)
     return [best[i] for i in (some if len(some) else np.argsort(-box(array, corner), kind="stable")[:count])]
 
 
 def _exactly(config: Config, epochs: int) -> Config:
-    """The configuration, trained for so many epochs and measured at their end only."""
+    """The configuration with these epochs, measured only after the last one."""
     return replace(config, epochs=epochs, evaluate_every=epochs)
 
 
 def _rivals(
     chosen: Sequence[Point], members: Sequence[Point], noise_: Floats, spec: StudySpec, corner: Floats
 ) -> list[Point]:
-    """The best point of each trial that is not among `members` and may be as good, the largest box first."""
+    """The best point of each other trial that is within the noise of `members`.
+
+    Sorted by single-point hypervolume, the largest first.
+    """
     array = losses(chosen, spec)
     within = near(array, losses(members, spec), noise_)
     boxes = box(array, corner)
@@ -99,12 +102,11 @@ def _rivals(
 
 
 def noise(ledger: Ledger) -> Floats:
-    """Standard deviation (2,) of a point's losses, in the objectives' units, as far as the search shows it.
+    """Standard deviation (2,) of a point's losses, in the objectives' units, estimated from the search.
 
-    With several replicates it is that of their mean, pooled over the points. With one it is read off the
-    curves, from how far a measurement lies off the line between its neighbours (variance 3/2 of one
-    measurement's: Rice 1984, doi 10.1214/aos/1176346788): less than the whole, for it misses what a seed
-    shifts for good.
+    With several replicates it is that of their mean, pooled over the points. With one it is estimated from
+    the distance of a measurement to the line between its neighbours (variance 3/2 of one measurement's: Rice
+    1984, doi 10.1214/aos/1176346788). That is a lower bound: it lacks the constant effect of a seed.
     """
     spec = ledger.spec
     curves: dict[tuple[int, int], list[list[float]]] = {}

@@ -1,4 +1,4 @@
-"""What happens in a study, when it happens: for its log and for meters. The record needs none of it."""
+"""Events of a study, for its log and for metrics. The record does not depend on them."""
 
 import json
 import logging
@@ -14,14 +14,14 @@ from study.printable import printable
 from trainable.contract import Verdict
 
 LOG = "log.jsonl"
-"""The log in a study's folder: one JSON object a line."""
+"""The log in a study's folder: one JSON object in each line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened: to a lane, to an attempt at a trial, or (all None) to the study.
+    """An event of a lane, of an attempt at a trial, or (with neither) of the study.
 
-    `seconds` is how long it took; `words` is the reason or what went wrong.
+    `seconds` is its duration; `words` has the reason or the fault.
     """
 
     what: Literal[
@@ -38,15 +38,15 @@ class Event:
 
 
 Notify = Callable[[Event], None]
-"""What is told of every event, in the thread it happens in."""
+"""A listener, called with every event in the thread of the event."""
 
 
 def unheard(_event: Event) -> None:
-    """A listener to nothing."""
+    """A listener that ignores every event."""
 
 
 class AsJson(logging.Formatter):
-    """A log record as one JSON object: time (ISO, UTC), level, event, and what the event names."""
+    """Formats a log record as one JSON object: time (ISO, UTC), level, event, and the event's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -56,17 +56,17 @@ class AsJson(logging.Formatter):
 
 
 class Appending(logging.FileHandler):
-    """A log file; what the disk does not take is lost, and a line on stderr says so."""
+    """A log file. A line that cannot be written goes to stderr instead."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append the line, if the disk takes it."""
+        """Append the line."""
         try:
             super().emit(record)
-        except OSError:  # of opening the file
+        except OSError:  # the file cannot be opened
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
-        """Say which event is lost, and why."""
+        """Print the lost line and the reason on stderr."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -76,7 +76,7 @@ class Appending(logging.FileHandler):
             print(printable(said), file=sys.stderr)
 
     def close(self) -> None:
-        """Let go of the file; what is still to be written has been said."""
+        """Close the file. A line that cannot be flushed is on stderr already."""
         with suppress(OSError):
             super().close()
 
@@ -84,7 +84,7 @@ class Appending(logging.FileHandler):
 class Log:
     """A listener that appends to the log in a study's `folder`, through the logger `study.events.NAME`.
 
-    What the disk does not take is said on stderr, and lost.
+    A line that cannot be written goes to stderr instead.
     """
 
     def __init__(self, folder: Path, *, stage: str, run: int) -> None:
@@ -96,12 +96,12 @@ class Log:
         self._log.addHandler(self._handler)
 
     def __call__(self, event: Event) -> None:
-        """Write the event down; what costs trials their epochs, or all lanes time, is a warning."""
+        """Log the event, as a warning if trials lose epochs or all lanes lose time."""
         named = {key: value for key, value in asdict(event).items() if key != "what" and value is not None}
         level = logging.WARNING if event.what in ("went back", "record away") else logging.INFO
         self._log.log(level, event.what, extra={"about": self._about | named})
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the log."""
         self._log.removeHandler(self._handler)
         self._handler.close()

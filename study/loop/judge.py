@@ -1,4 +1,4 @@
-"""The Judge: whether a trial goes on, and why. What the stopping rule says is put on record, once."""
+"""The Judge decides whether a trial continues, and records each judgement of the stopping rule once."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from trainable.contract import Config, Decision, Held, Measurement
 
 
 class Judge:
-    """Judges the trials of a study, point by point; `corner` is the reference point, as losses.
+    """Judges the points of a study; `corner` is the reference point, as losses.
 
-    The rule is asked once about a point, and what it said stands, whoever asks again.
+    The rule judges each point once; later calls get the recorded judgement.
     """
 
     def __init__(self, ledger: Ledger, corner: Floats) -> None:
@@ -26,15 +26,15 @@ class Judge:
             self._said[judgement.epoch, judgement.decision.trial] = judgement.decision
 
     def stopped(self) -> list[Judgement]:
-        """What the rule stopped, in the order it did: of an end that a kill cut off, this is left."""
+        """Judgements that stopped a trial, in order; after a kill the trial's end may be missing."""
         return [Judgement(epoch, said) for (epoch, _), said in self._said.items() if said.verdict == "stop"]
 
     def verdict(
         self, held: Held, config: Config, now: Sequence[Measurement], *, late: str | None
     ) -> Decision:
-        """Whether a trial goes on from the epoch it has come to, where `now` was measured, and why.
+        """Decide about a trial at its present epoch, whose measurements are `now`.
 
-        `late` says why no time is left for it; None where some is.
+        `late` is the reason that no time is left for it, or None.
         """
         for m in now:
             if m.not_finite:
@@ -42,7 +42,7 @@ class Judge:
                 return Decision(held.trial, "fail", what)
         if held.epoch and config.measured_at(held.epoch):
             if len(now) < self._spec.search.replicates:
-                return Decision(held.trial, "drop", f"came without its measurements of epoch {held.epoch}")
+                return Decision(held.trial, "drop", f"without all measurements of epoch {held.epoch}")
             if held.epoch >= config.epochs:
                 return Decision(held.trial, "complete", f"trained its {config.epochs} epochs")
         if late is not None:
@@ -52,7 +52,7 @@ class Judge:
         return self._judgement(held)
 
     def _judgement(self, held: Held) -> Decision:
-        """The stopping rule's word on the point that was just measured: said once, on record, and kept."""
+        """The rule's decision on the point just measured, which is recorded before it is returned."""
         key = held.epoch, held.trial
         if key not in self._said:
             rung = {p.trial: p for p in self._ledger.points(epoch=held.epoch)}

@@ -1,4 +1,4 @@
-"""The lanes of one run, as last heard."""
+"""The lanes of one run: state and silence of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,19 +8,19 @@ from study.record.ledger import Ledger
 from trainable.contract import Held
 
 LEASE_S = 60.0
-"""A lane that has been silent for so long, or for ten of its longest epochs, has lost its trials."""
+"""A lane loses its trials after this silence, or ten of its longest epochs if that is longer."""
 
 UNTIMED = 10
-"""So many times as long where nobody knows yet how long its epochs are: the first may be long."""
+"""Factor on `LEASE_S` before a lane's first epoch, which may be long."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """A lane: its incarnation, its starts since it last got anywhere, the number it had made up before, its
-    longest epoch, when it was last heard, whether its process is gone, the last incarnation of it that has
-    trained an epoch, and the free slots that nothing was there for.
+    """State of a lane: its incarnation, its starts since its last progress, the token that it chose before it
+    had a number, its longest epoch, the time of its last call, `gone` after its process has ended, `proven`
+    as the last incarnation that trained an epoch, and `unmet` as its free slots that got no trial.
 
-    `noted_s` is the longest epoch that is on record.
+    `noted_s` is the longest epoch on record.
     """
 
     incarnation: int
@@ -35,9 +35,9 @@ class Seen:
 
 
 class Roster:
-    """Who the lanes are, on record but for their silence, which is counted from when this began.
+    """The lanes of a run. All but their silence is on record; silence counts from the start of this object.
 
-    `lease_s` bounds how long a silent lane keeps its trials, on `clock`, which must be monotonic.
+    A silent lane keeps its trials for `lease_s` on `clock`, which must be monotonic.
     """
 
     def __init__(self, ledger: Ledger, lease_s: float, clock: Callable[[], float]) -> None:
@@ -51,7 +51,7 @@ class Roster:
         return len(self._lanes)
 
     def __getitem__(self, lane: str) -> Seen:
-        """What is known of a lane."""
+        """The state of a lane, from the record at first use."""
         if lane not in self._lanes:
             seen = self._lanes[lane] = Seen(**self._ledger.lane(lane), at=self._clock())
             seen.noted_s = seen.longest_s
@@ -59,13 +59,13 @@ class Roster:
 
     @property
     def unmet(self) -> int:
-        """Free slots that nothing was there for, of all lanes."""
+        """Free slots of all lanes that got no trial."""
         return sum(seen.unmet for seen in self._lanes.values())
 
     def hear(self, lane: str, held: Sequence[Held], *, further: bool) -> None:
-        """A sign of life, with what the lane holds; `further` says that it got further than ever.
+        """Note a call of a lane, with the trials that it holds; `further` says that it has made progress.
 
-        What changes how long it may be silent is put on record: another referee must know.
+        Changes to the permitted silence are recorded, because the next referee needs them.
         """
         seen = self[lane]
         seen.at, seen.gone = self._clock(), False
@@ -76,21 +76,19 @@ class Roster:
             self.note(lane)
 
     def lose(self, lane: str) -> None:
-        """The lane's process is gone: its next one has `lease_s` to be heard, however long epochs are."""
+        """Note that the lane's process has ended; the next one has `lease_s` to call, whatever its epochs."""
         if lane in self._lanes:
             self[lane].at, self[lane].gone = self._clock(), True
 
     def clear(self, lane: str, *, proven: bool) -> None:
-        """A lane's last start was lost to a trial: it is not its own fault. With `proven` it is as sound as
-        it was before.
-        """
+        """Do not count a lane's last start, which a trial has killed. With `proven` the lane stays sound."""
         seen = self[lane]
         seen.starts = max(0, seen.starts - 1)
         seen.proven = seen.incarnation if proven else seen.proven
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """While a call is answered: nobody else can be heard, and nobody's silence counts."""
+        """Context of answering a call: no other lane can call meanwhile, so silence does not count."""
         self._called = self._clock()
         try:
             yield
@@ -99,24 +97,24 @@ class Roster:
                 seen.at += self._clock() - self._called
 
     def sound(self, lane: str) -> bool:
-        """Whether a lane has trained an epoch since it started."""
+        """True if a lane has trained an epoch since it started."""
         seen = self[lane]
         return 0 < seen.incarnation == seen.proven
 
     @property
     def any_sound(self) -> bool:
-        """Whether any lane has that is still heard of."""
+        """True if a lane that is not too long silent is sound."""
         return any(self.sound(lane) and self.silence(lane) is None for lane in self._lanes)
 
     def note(self, lane: str) -> None:
-        """Put what is known of a lane on record."""
+        """Record the state of a lane."""
         seen = self[lane]
         known = {name: getattr(seen, name) for name in ("incarnation", "starts", "token", "longest_s")}
         self._ledger.note_lane(lane, known)
         seen.noted_s = seen.longest_s
 
     def silence(self, lane: str) -> float | None:
-        """Seconds that a lane was silent when the present call came, once that is too long; None before."""
+        """Seconds of a lane's silence at the present call if that is too long, else None."""
         seen = self[lane]
         silent_s = self._called - seen.at
         if seen.gone:

@@ -1,4 +1,4 @@
-"""Whether a search has come to rest: `[budget] plateau`."""
+"""Improvement-based stopping of a search: `[budget] plateau`."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,12 +13,11 @@ from study.spec import StudySpec
 
 
 class Plateau:
-    """What the last trials to end brought, told of each end in order.
+    """Hypervolume gain of the last trials to end; `end` must be called for each end, in order.
 
-    Of the trials that the limit looks back on it keeps each one's front, of all before them one front: an
-    end costs the same however long the record is. `reached` says in words that they brought too little
-    hypervolume; None while they did not, where there is no limit, and before the first trial that beats both
-    trivial models.
+    It keeps a front for each of the trials in the limit, and one for all before them, so the cost of an end
+    does not depend on the length of the record. `reached` has the reason to stop if they brought too little
+    hypervolume; else None, also without a limit and before the first trial that beats both trivial models.
     """
 
     def __init__(self, spec: StudySpec, corner: Floats) -> None:
@@ -31,7 +30,7 @@ class Plateau:
 
     @classmethod
     def of(cls, ledger: Reader) -> "Plateau":
-        """What the trials on record brought, in the order in which they ended."""
+        """The plateau after the trials on record, in the order of their ends."""
         rest = cls(ledger.spec, reference(ledger.baseline, ledger.spec))
         if ledger.spec.budget.plateau is None:
             return rest
@@ -44,7 +43,7 @@ class Plateau:
         return rest
 
     def end(self, points: Sequence[Point]) -> None:
-        """One more trial ended; `points` are its candidates."""
+        """Add the end of a trial; `points` are its candidates."""
         limit = self._limit
         if limit is None:
             return

@@ -1,8 +1,8 @@
-"""The Referee: who runs next, who stops, and why. A plain class over one durable record; knows no Ray.
+"""The Referee decides which trials run, stop and start again. It has no dependency on Ray.
 
-Everything it holds, but for whom it suspects, it read from the Ledger or can read again, so it may die
-between any two calls. Its one call, `exchange`, reconciles a lane with the record: what is leased to the lane
-and not held starts again, what is held and no longer leased is dropped. Repeating a call changes nothing.
+All its state except quarantines can be read again from the Ledger, so it may die between any two calls.
+`exchange` reconciles a lane with the record: a trial that is leased to the lane but not held starts again, a
+trial that is held but no longer leased is dropped. Repeating a call changes nothing.
 """
 
 import time
@@ -24,24 +24,21 @@ from study.spec.domains import largest
 from trainable.contract import Answer, Config, Decision, Fault, Held, Lease, Measurement
 
 FRUITLESS_STARTS = 8
-"""Starts of a lane in a row, without a measurement or an epoch that its trials had not come to before, after
-which the study ends.
-"""
+"""Starts of a lane in a row without progress, a measurement or a new largest epoch, that end the study."""
 
 PATIENCE_S = 1.0
-"""How long a lane with nothing to train may be kept for asks, beyond its first, that are made ahead else."""
+"""Limit of an idle lane's wait for asks beyond its first, if they are prefetched."""
 
 LOOK_S = 0.5
-"""How often the Ledger is asked whether this run still has the study, and whether it is to stop."""
+"""Interval of checks that this run still has the study and was not asked to stop."""
 
 
 class Referee:
     """Answers the lanes of one run of one study.
 
-    `run` is the open row that `Ledger.claim` gave; `lease_s` bounds how long a silent lane keeps its
-    trials, on `clock`, which must be monotonic. With `ahead` somebody else makes the asks, as long as
-    `wanting`, by `reserve`, `draw` and `begin`; a lane waits for an ask only where it has nothing to train.
-    `notify` hears what happens.
+    `run` is the open row that `Ledger.claim` made. A silent lane keeps its trials for `lease_s` on `clock`,
+    which must be monotonic. With `ahead` the caller prefetches trials while `wanting`, with `reserve`, `draw`
+    and `begin`; a lane waits for an ask only if it has nothing to train. `notify` is called with each event.
     """
 
     def __init__(
@@ -77,7 +74,7 @@ class Referee:
         self._resume()
 
     def _resume(self) -> None:
-        """Take up the record: mend what a kill cut off, count what was spent, see what is left running."""
+        """Read the record: repair interrupted writes, count spent resources, and find running trials."""
         self.ledger.tell_cut_off()
         records = self.ledger.records()
         self._begun = len(records)
@@ -113,7 +110,7 @@ class Referee:
         measurements: Sequence[Measurement],
         free: int,
     ) -> Answer:
-        """Decisions on what the lane holds, leases for its free slots, or the word to park."""
+        """Record measurements; return decisions on held trials and leases for free slots, or a park."""
         with self._roster.call():
             seen = self._roster[lane]
             new = incarnation < 1 and incarnation != seen.token
@@ -136,9 +133,7 @@ class Referee:
                 before = [n for n in self._unheld(lane, held) if self._running[n].holder != holder]
                 self._bereave(lane, before, f"lane {lane} started again")
                 if seen.starts > FRUITLESS_STARTS:
-                    self._end_study(
-                        f"failed: lane {lane} started {seen.starts} times without getting any further"
-                    )
+                    self._end_study(f"failed: lane {lane} started {seen.starts} times without progress")
             if self.over is None:
                 free += sum(
                     d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True)
@@ -146,16 +141,16 @@ class Referee:
                 leases = self._leases(holder, held, max(free, 0))
             if not self._running and not self._reserved:
                 self._rest()
-            if new:  # now that it has its answer: a start that the database failed does not count
+            if new:  # last, so that a start does not count if the database fails
                 self._roster.note(lane)
             over = self.over is not None
             idle = not leases and not any(d.verdict == "go" for d in decisions)
             return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
 
     def _rest(self) -> None:
-        """Nothing runs: end the study where its budget is spent.
+        """End the study if its budget is spent; call it when no trial runs.
 
-        A trial that the record has and this referee has not is one that a killed referee was drawing.
+        A trial on record that this referee does not know was being drawn by a killed referee.
         """
         words = spent_out(self.spec, self._spent())
         if words is not None and self.ledger.begun() != self._begun:
@@ -164,18 +159,18 @@ class Referee:
             self._end_study(words)
 
     def _end_study(self, words: str) -> None:
-        """The study is over, and why; the first word counts."""
+        """End the study with a reason; later calls change nothing."""
         if self.over is None:
             self.over = words
             self._notify(Event(what="over", words=words))
 
-    # --- asks ahead ------------------------------------------------------------------------------------
+    # --- prefetching -----------------------------------------------------------------------------------
 
     @property
     def wanting(self) -> bool:
-        """Whether to draw a trial now: for a slot that stays empty, or for the next that a lane frees.
+        """True if a trial should be drawn now, for an empty slot or for the next one that a lane frees.
 
-        A suspect keeps none from being drawn: it has to wait for its turn.
+        Quarantined trials do not count as waiting, because they cannot start in every slot.
         """
         self._look()
         if self.over is not None or spent_out(self.spec, self._spent()) is not None:
@@ -184,14 +179,14 @@ class Referee:
         return waiting < self._roster.unmet + len(self._roster)
 
     def reserve(self) -> None:
-        """A trial is being drawn: it counts as begun, and as promised all the epochs that it may have."""
+        """Announce a trial before it is drawn; it counts as begun, with the largest number of epochs."""
         self._begun += 1
         self._reserved += 1
 
     def draw(self) -> tuple[int, Config]:
-        """A new trial's number and values, on record; may go on beside an exchange.
+        """Draw and record a new trial; return its number and configuration. May run beside an exchange.
 
-        One is drawn after the other, whoever asks: each depends on all that were drawn before (law 3).
+        Draws are serial, because each depends on all before it (law 3).
         """
         with self._drawing:
             began = self._clock()
@@ -200,9 +195,9 @@ class Referee:
         return number, config
 
     def begin(self, number: int, config: Config) -> None:
-        """The trial that was reserved is drawn; the next lane with a free slot trains it.
+        """Add a drawn trial, for the next lane with a free slot.
 
-        One that repeats another says that no configuration is left, and ends at once.
+        A trial that repeats another shows that no configuration is left, and ends at once.
         """
         self._reserved -= 1
         self._running[number] = Running(config, attempt=0, holder=None)
@@ -220,24 +215,24 @@ class Referee:
         self._end(Decision(number, "stop", reason), 0)
 
     def close(self) -> None:
-        """Let go of the record."""
+        """Close the record."""
         self.ledger.close()
 
     # --- lanes -----------------------------------------------------------------------------------------
 
     def lose(self, lane: str) -> None:
-        """The lane's process has ended. What it held waits `lease_s` for the next, with its checkpoint."""
+        """Note that a lane's process has ended. Its trials wait `lease_s` for its next process."""
         self._roster.lose(lane)
 
     def _welcome(self, lane: str, seen: Seen, token: int) -> None:
-        """Number a lane that is new or was reborn."""
+        """Give a new incarnation to a lane that has started."""
         seen.token = token
         seen.incarnation += 1
         seen.starts += 1
         self._notify(Event(what="lane started", lane=lane, incarnation=seen.incarnation))
 
     def _look(self) -> None:
-        """See now and then whether this run still has the study, and whether it is to stop."""
+        """Check every `LOOK_S` that this run still has the study and was not asked to stop."""
         if self._clock() - self._looked < LOOK_S:
             return
         self._looked = self._clock()
@@ -250,7 +245,7 @@ class Referee:
             self._end_study("stopped on request")
 
     def _further(self, lane: str, held: Sequence[Held]) -> bool:
-        """Whether a trial that the lane holds has come further than ever."""
+        """Update the largest epochs of held trials; True if one has grown."""
         further = False
         for h in held:
             trial = self._running.get(h.trial)
@@ -258,10 +253,10 @@ class Referee:
                 trial.reached, further = h.epoch, True
         return further
 
-    # --- what is held ----------------------------------------------------------------------------------
+    # --- held trials -----------------------------------------------------------------------------------
 
     def _settle(self, holder: Holder, held: Held, measurements: Sequence[Measurement]) -> Decision:
-        """What becomes of one held trial; an end is on record before it is answered."""
+        """Decide about one held trial; an end is recorded before it is answered."""
         trial = self._running.get(held.trial)
         if trial is None or not self._leased(held.trial, holder.lane) or trial.attempt != held.attempt:
             return Decision(held.trial, "drop", "no longer leased to this lane")
@@ -270,7 +265,7 @@ class Referee:
         if trial.holder != holder:
             trial.take_up(held.epoch)
             if trial.taken > TAKEN_UP:
-                words = f"lane {holder.lane} started again, and again no further than epoch {held.epoch}"
+                words = f"lane {holder.lane} keeps starting again at epoch {held.epoch} without progress"
                 return self._faulted(held.trial, Fault("lane", words))
         elif held.epoch > trial.epoch:
             self._roster[holder.lane].proven = holder.incarnation
@@ -288,10 +283,10 @@ class Referee:
         return decision
 
     def _faulted(self, number: int, fault: Fault) -> Decision:
-        """A trial that has to start again, or fails where that happened too often; on record."""
+        """Record a trial's fault; it starts again, or fails if it had too many."""
         trial = self._running[number]
         times = trial.faults[fault.kind] = trial.faults.get(fault.kind, 0) + 1
-        reason = f"{BLAME[fault.kind]}, start {times} of {STARTS[fault.kind]} that may end so: {fault.words}"
+        reason = f"{BLAME[fault.kind]}, failure {times} of {STARTS[fault.kind]}: {fault.words}"
         self._take_back(number, reason)
         if times < STARTS[fault.kind]:
             return Decision(number, "drop", reason)
@@ -300,7 +295,7 @@ class Referee:
         return decision
 
     def _take_back(self, number: int, reason: str) -> None:
-        """A trial is nobody's, and why; on record."""
+        """Release a trial's lease and record the reason."""
         trial = self._running[number]
         lane, trial.holder = trial.lane, None
         trial.retries.append(reason)
@@ -308,9 +303,9 @@ class Referee:
         self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
 
     def _bereave(self, lane: str, numbers: Sequence[int], words: str) -> None:
-        """The lane was lost, and these trials of it start again.
+        """Take back these trials of a lost lane.
 
-        It is put down to newcomers, where there are any: the others have shown that they can be trained.
+        The loss counts as a fault of its newcomers, if it had any: the other trials are known to be sound.
         """
         newcomers = [n for n in numbers if self._running[n].newcomer]
         for number in numbers:
@@ -328,9 +323,9 @@ class Referee:
                 self._roster.clear(lane, proven=decision.verdict == "fail")
 
     def _end(self, decision: Decision, epochs: int) -> None:
-        """Put a trial's end on record, with the point it stands for.
+        """Record a trial's end, with the point that stands for it.
 
-        An earlier attempt may have come further than the `epochs` of this one, and then counts.
+        If an earlier attempt trained more than the `epochs` of this one, the earlier counts.
         """
         points = self.ledger.points(trial=decision.trial)
         epochs = max([epochs, *(p.epoch for p in points)])
@@ -354,33 +349,33 @@ class Referee:
             )
         )
 
-    # --- what is leased --------------------------------------------------------------------------------
+    # --- leases ----------------------------------------------------------------------------------------
 
     def _leased(self, number: int, lane: str) -> bool:
         trial = self._running.get(number)
         return trial is not None and trial.holder is not None and trial.holder.lane == lane
 
     def _unheld(self, lane: str, held: Sequence[Held]) -> list[int]:
-        """What a lane has on lease and does not hold."""
+        """Trials that are leased to a lane but not held by it."""
         names = {(h.trial, h.attempt) for h in held if h.fault is None}
         return [n for n, t in self._running.items() if t.lane == lane and (n, t.attempt) not in names]
 
     def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
-        """What the holder is to start: what it has lost, what others have lost, then what is new."""
+        """Leases for the holder: trials that it has lost, trials that others have lost, then new ones."""
         lost = self._unheld(holder.lane, held)
         self._expire()
         if out_of_time(self.spec, self._spent()) is not None:
             for number in lost + [n for n, trial in self._running.items() if trial.holder is None]:
                 self._abandon(number)
             return []
-        for number in lost[free:]:  # the lane has fewer slots than it had
+        for number in lost[free:]:  # the lane has fewer slots than before
             self._running[number].holder = None
         again = [self._again(number, holder) for number in lost[:free]]
         return again + self._turns(holder, free - len(again))
 
     def _turns(self, holder: Holder, free: int) -> list[Lease]:
-        """Up to `free` leases of what nobody trains. Suspects have their first epoch beside no new trial,
-        in a lane that has trained others since it started, as long as there is one: who kills it is known.
+        """Up to `free` leases of waiting or new trials. Quarantined trials have their first epoch in a sound
+        lane if there is one, and without other newcomers, so that a loss of the lane has one culprit.
         """
         seen = self._roster[holder.lane]
         seen.unmet = 0
@@ -402,7 +397,7 @@ class Referee:
                 return [self._again(number, holder) for number in tried]
         suspects = [n for n, trial in waiting.items() if trial.suspect]
         if suspects and not sound:
-            free = min(free, max(len(leases), not beside))  # one is enough to prove the lane
+            free = min(free, max(len(leases), not beside))  # one trial is enough to prove the lane
         new = [n for n, trial in waiting.items() if not trial.attempt]
         leases += [self._again(number, holder) for number in new[: free - len(leases)]]
         self._draw_for(holder, leases, free, busy=bool(beside))
@@ -412,7 +407,7 @@ class Referee:
         return leases
 
     def _draw_for(self, holder: Holder, leases: list[Lease], free: int, *, busy: bool) -> None:
-        """Add what is drawn now until there are `free`; a `busy` lane waits for no ask that is made ahead."""
+        """Draw trials until there are `free` leases; with prefetching, a `busy` lane does not wait."""
         began = self._clock()
         while len(leases) < free and spent_out(self.spec, self._spent()) is None:
             if self._ahead and (busy or (leases and self._clock() - began > PATIENCE_S)):
@@ -424,14 +419,14 @@ class Referee:
                 leases.append(self._again(number, holder))
 
     def _again(self, number: int, holder: Holder) -> Lease:
-        """The same lease once more where only the answer was lost, else the trial's next attempt."""
+        """Lease a trial: its next attempt, or the same lease if only its answer was lost."""
         trial = self._running[number]
         trial.begin(holder)
         self._notify(Event(what="leased", lane=holder.lane, trial=number, attempt=trial.attempt))
         return self.ledger.lease(number, trial.config, holder, attempt=trial.attempt)
 
     def _expire(self) -> None:
-        """Take the trials from lanes that fell silent, and from the lanes of an earlier run."""
+        """Take back the trials of silent lanes, and of lanes of earlier runs."""
         leased: dict[str, list[int]] = {}
         for number, trial in self._running.items():
             if trial.holder is not None and trial.holder.run != self.run:
@@ -444,14 +439,14 @@ class Referee:
                 self._bereave(lane, numbers, f"lane {lane} silent for {silent_s:.0f} s")
 
     def _abandon(self, number: int) -> None:
-        """End a trial that nobody holds and for which no time is left, at the last epoch on record."""
+        """End a trial without a holder at its last epoch on record, because no time is left."""
         points = self.ledger.points(trial=number)
-        why = "its lane was lost" if self._running[number].attempt else "no lane had taken it"
+        why = "its lane was lost" if self._running[number].attempt else "no lane had started it"
         reason = f"{out_of_time(self.spec, self._spent()) or 'no time left'}; {why}"
         self._end(Decision(number, "stop", reason), points[-1].epoch if points else 0)
 
     def _spent(self) -> Spent:
-        """What is used up, with what the running trials are promised."""
+        """Resources used, and promised to running trials."""
         promised = sum(t.config.epochs for t in self._running.values())
         promised = (promised + self._reserved * largest(self.spec.form("epochs"))) * self._replicates
         wall_s = self._wall_before + (0.0 if self._opened is None else self._clock() - self._opened)
@@ -463,5 +458,5 @@ class Referee:
 
 
 def _refusal(incarnation: int, held: Sequence[Held], reason: str) -> Answer:
-    """To a lane that was replaced, or whose run was: let go of everything, and do not ask again."""
+    """The answer to a lane that was replaced, or whose run was: drop every trial and end."""
     return Answer(incarnation, tuple(Decision(h.trial, "drop", reason) for h in held), park=True, over=True)

@@ -1,4 +1,4 @@
-"""A trial without an end, as the Referee knows it: who trains it, how far it is, and what befell it."""
+"""Running trials as the referee tracks them: holder, progress, faults; limits and order of their retries."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from study.record.rows import Holder
 from trainable.contract import Config, FaultKind
 
 TAKEN_UP = 3
-"""Times in a row that a trial is taken up from a checkpoint no further than before; then it starts again."""
+"""Limit of restores in a row from a checkpoint without progress; after that the trial starts again."""
 
 STARTS: Mapping[FaultKind, int] = {"lane": 10, "deadly": 3, "memory": 3, "error": 3}
-"""Starts of a trial that may end in each kind of fault; the last of them fails it.
+"""Number of faults of each kind that fails a trial.
 
-"deadly" is a lane that had trained others since it started, and was lost with this trial, a suspect, as the
-one newcomer in it; the last time with nothing else in it.
+"deadly" is the loss of a sound lane, one that had trained another trial since it started, while this
+quarantined trial was its only newcomer; the last time its only trial.
 
-A number that is not finite fails it at once: the same key would give it again.
+A non-finite number fails a trial at once: its random streams would repeat it.
 """
 
 BLAME: Mapping[FaultKind, str] = {
@@ -26,22 +26,22 @@ BLAME: Mapping[FaultKind, str] = {
 }
 
 FORGIVEN = 1
-"""Losses of a lane that make no suspect of a newcomer in it: nodes go."""
+"""Losses of a lane before a newcomer in it is quarantined: nodes are lost for other reasons too."""
 
 OFTEN = 5
-"""Losses of a lane from which on a trial is given half as many neighbours with each: one of them may be what
-kills lanes, later than in its first epoch.
+"""Losses of a trial's lane after which each further one halves the number of trials beside it: it may be a
+poison trial that kills lanes after its first epoch.
 """
 
 
 @dataclass(slots=True)
 class Running:
-    """Who trains it (None while nobody does), which attempt, how far, and how far any attempt has come; what
-    made it start again, by kind and in words.
+    """A running trial: its holder (None without a lease), its attempt, the epoch of this attempt, the largest
+    epoch of any attempt, and its faults by kind and in words.
 
-    `losses` counts the lanes that were lost while it was a newcomer; `alone` says whether it was the one
-    newcomer in one of them, which had just trained others. `taken` is how often in a row this attempt was
-    taken up from a checkpoint no further than `taken_at`.
+    `losses` counts the lanes that were lost while it was a newcomer; `alone` is true if it was the only
+    newcomer in one of them, which was sound. `taken` counts restores in a row of this attempt from a
+    checkpoint no further than `taken_at`.
     """
 
     config: Config
@@ -58,46 +58,46 @@ class Running:
 
     @property
     def lane(self) -> str | None:
-        """The name of the lane that trains it."""
+        """The name of the lane that trains it, or None."""
         return None if self.holder is None else self.holder.lane
 
     @property
     def newcomer(self) -> bool:
-        """Whether no attempt has come through an epoch."""
+        """True if no attempt has completed an epoch."""
         return self.reached == 0
 
     @property
     def suspect(self) -> bool:
-        """Whether it may be what kills its lanes at once."""
+        """True if it is quarantined: it may be a poison trial that kills its lane in the first epoch."""
         return self.newcomer and (self.alone or self.losses > FORGIVEN)
 
     @property
     def lost(self) -> int:
-        """How often its lane was lost."""
+        """Number of its lost lanes."""
         return self.faults.get("lane", 0)
 
     def begin(self, holder: Holder) -> None:
-        """`holder` starts it: another attempt, where it has not got this one already."""
+        """Start it on `holder`: a new attempt, unless `holder` has the lease of this one already."""
         if self.holder != holder:
             self.attempt += 1
             self.taken = self.taken_at = 0
         self.holder, self.epoch = holder, 0
 
     def take_up(self, epoch: int) -> None:
-        """Its lane was started again and has it from a checkpoint, at `epoch`."""
+        """Note that its lane has started again and restored it from a checkpoint at `epoch`."""
         self.taken = self.taken + 1 if epoch <= self.taken_at else 1
         self.taken_at = epoch
 
 
 def most(slots: int, trials: Collection[Running]) -> int:
-    """How many a lane with so many slots trains together that trains these."""
+    """Number of trials that a lane with these slots and trials may train together."""
     lost = max((trial.lost for trial in trials), default=0)
     return min(slots, max(1, slots >> max(0, lost - OFTEN + 1)))
 
 
 def next_tried(waiting: Mapping[int, Running], free: int, *, alone: bool) -> list[int]:
-    """The suspects among `waiting` whose turn it is, `free` at most: of those that were lost least, half, and
-    in the end one; the last time, one that the lane has `alone`.
+    """Quarantined trials among `waiting` to try next, at most `free`: half of those with the fewest losses,
+    to isolate the poison trial by bisection. The last try of a trial is in a lane without others (`alone`).
     """
     last = STARTS["deadly"] - 1
     suspects = {

@@ -1,9 +1,8 @@
-"""Backup of a study, whether it runs or not, in one file; and a study made of such a file.
+"""Back up a study into one file, running or not, and restore a study from such a file.
 
-The file is a ledger as a study's folder has it, with one table more: `backup` says which schema and version
-wrote it, and holds the spec. From SQLite it is an online backup, from PostgreSQL the study's rows, either as
-they are at one moment. Nobody drives the study there: whoever did is put down as gone, and what was trained
-then goes on in the restored study as after a kill.
+The file is a SQLite record with one more table: `backup` has the schema, the version and the spec. From
+SQLite it is an online backup, from PostgreSQL a copy of the study's rows; both are snapshots of one moment.
+An open run is recorded as ended, so a restored study resumes as after a kill.
 """
 
 import json
@@ -40,21 +39,21 @@ from study.spec.study import study_name
 from trainable.contract import StudyError
 
 BATCH = 10_000
-"""Rows of PostgreSQL's that are in memory at a time."""
+"""Rows of PostgreSQL in memory at a time."""
 
 LEFT = "backed up while it ran"
 
 
 def backup(folder: Path, file: Path) -> None:
-    """Write the record and the spec of the study in `folder`, as they are now, into the one new `file`.
+    """Write the record and the spec of the study in `folder` into the new file `file`.
 
-    The file appears when it is whole and was read back. StudyError where there is one already, and where the
-    study's record is damaged: then nothing is written.
+    The file appears only after it was read back completely. StudyError, without a file, if `file` exists or
+    the record is damaged.
     """
     if file.exists():
-        raise StudyError(f"{file}: is there already; name another file, or remove it")
+        raise StudyError(f"{file}: already exists; name another file, or remove it")
     if not file.absolute().parent.is_dir():
-        raise StudyError(f"{file}: there is no folder {file.parent}; make it, or name another file")
+        raise StudyError(f"{file}: the folder {file.parent} does not exist; make it, or name another file")
     with closing(Reader.read(folder)) as record:
         name = record.spec.name
     with TemporaryDirectory(prefix=f".{file.name}.", dir=file.absolute().parent) as made:
@@ -74,17 +73,17 @@ def backup(folder: Path, file: Path) -> None:
 
 
 def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
-    """The folder in `home` of the study that the backup `file` holds, under its own name or under `name`.
+    """Restore the backup `file` into `home`, under its own name or under `name`; return the study's folder.
 
-    The folder appears when it is whole, its record a SQLite file, wherever the study had it. StudyError where
-    `file` is no backup that this version reads, or the folder is there.
+    The folder appears only when it is complete; its record is always a SQLite file. StudyError if this
+    version cannot read `file` as a backup, or the folder exists.
     """
     spec = StudySpec.from_text(_facts(file)["spec"], where=str(file))
     known, called = spec.name, _checked(spec.name if name is None else name)
     spec = spec.model_copy(update={"name": called, "storage": Storage()})
     folder = home / spec.name
     if folder.exists():
-        raise StudyError(f"{folder}: is there already; give the restored study another name with --name")
+        raise StudyError(f"{folder}: already exists; give the restored study another name with --name")
     home.mkdir(parents=True, exist_ok=True)
     refuse_network(folder)
     with TemporaryDirectory(prefix=".restore-", dir=home) as made:
@@ -107,7 +106,7 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
 
 
 def _copy_file(source: Path, copy: Path) -> None:
-    """SQLite's own online backup, all pages in one step: a run that writes meanwhile is not waited for."""
+    """Copy with SQLite's online backup, all pages in one step: a run that writes does not delay it."""
     with (
         closing(connection(source)) as reading,
         closing(sqlite3.connect(copy)) as writing,
@@ -116,7 +115,7 @@ def _copy_file(source: Path, copy: Path) -> None:
 
 
 def _copy_rows(folder: Path, copy: Path) -> None:
-    """The rows of the study and its confirmation, numbered as they are, from one snapshot of PostgreSQL."""
+    """Copy the rows of the study and its confirmation, with their numbers, from one PostgreSQL snapshot."""
     (source, name), target = connected(folder), empty(copy)
     theirs, ours = sa.MetaData(), sa.MetaData()
     ours.reflect(target.engine)
@@ -143,7 +142,7 @@ def _copy_rows(folder: Path, copy: Path) -> None:
 
 
 def _seal(copy: Path, spec: str) -> None:
-    """Make a backup of a copied record: one file, no owner, and what restoring it needs."""
+    """Turn a copied record into a backup: one file, no open run, and a table of facts for `restore`."""
     facts = {"schema": str(SCHEMA), "version": version("pareto-study"), "spec": spec}
     with closing(sqlite3.connect(copy)) as writing:
         writing.execute("PRAGMA journal_mode=DELETE")
@@ -167,14 +166,14 @@ def _read_back(folder: Path) -> StudySpec:
 
 
 def _failed(error: Exception, file: Path, name: str) -> Exception:
-    """The error to raise for a failed copy: the disk is full, the record is damaged, or it is away."""
+    """The error for a failed copy: disk full, record locked, record damaged, or `error` itself."""
     if full(error):
         said = getattr(error, "orig", error)
         return StudyError(
             f"{file}: cannot be written: {said}; make room there, or name a file on another disk"
         )
     if locked(error):
-        return AwayError(f"{name}: its record is locked by somebody else; try again")
+        return AwayError(f"{name}: another process has locked its record; try again")
     return damaged(name, error) if isinstance(error, UNREADABLE) else error
 
 
@@ -185,9 +184,9 @@ def _sync(path: Path) -> None:
 
 
 def _facts(file: Path) -> Mapping[str, str]:
-    """What a backup says of itself. StudyError where it is none, is damaged, or has another schema."""
+    """The facts in a backup. StudyError if it is not a backup, is damaged, or has another schema."""
     if not file.is_file():
-        raise StudyError(f"{file}: there is no such file; name one that `study backup` wrote")
+        raise StudyError(f"{file}: does not exist; name a file that `study backup` wrote")
     try:
         where = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
         with closing(sqlite3.connect(where, uri=True)) as reading:
@@ -195,9 +194,9 @@ def _facts(file: Path) -> Mapping[str, str]:
             facts = dict(reading.execute("SELECT key, value FROM backup").fetchall())
             found = reading.execute("PRAGMA integrity_check").fetchone()
     except UNREADABLE as error:
-        raise StudyError(f"{file}: is no backup of a study: {error}; name one that is") from error
+        raise StudyError(f"{file}: is not a backup of a study: {error}; name one that is") from error
     if facts.keys() != {"schema", "version", "spec"} or not all(map(text, facts.values())):
-        raise StudyError(f"{file}: is no backup of a study: it does not say of which; name one that is")
+        raise StudyError(f"{file}: is not a backup of a study: its facts are incomplete; name one that is")
     if facts["schema"] != str(SCHEMA):
         raise StudyError(
             f"{file}: was written with schema {facts['schema']} by pareto-study {facts['version']}, this "

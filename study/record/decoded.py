@@ -1,4 +1,4 @@
-"""Values of a record, checked when read: a file may be damaged, or written by another program.
+"""Decode and check values of a record: a file may be damaged, or written by another program.
 
 A check is a predicate of one value. ValueError names the first value that no study writes.
 """
@@ -27,22 +27,22 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def whole(value: object) -> bool:
-    """A count or a number of something."""
+    """Check for a count or an index."""
     return type(value) is int and 0 <= value < MOST_WHOLE
 
 
 def number(value: object) -> bool:
-    """A finite number."""
+    """Check for a finite number."""
     return type(value) in (int, float) and -float_info.max <= value <= float_info.max  # type: ignore[operator]
 
 
 def text(value: object) -> bool:
-    """Text that can be printed as UTF-8."""
+    """Check for text that UTF-8 can encode."""
     return type(value) is str and not _SURROGATE.search(value)
 
 
 def moment(value: object) -> bool:
-    """A time as the Ledger writes it: ISO, UTC, and a date that tables can hold."""
+    """Check for a time as the Ledger writes it: ISO, UTC, in the range of dates of tables."""
     if type(value) is not str or not _MOMENT.fullmatch(value):
         return False
     try:
@@ -53,12 +53,12 @@ def moment(value: object) -> bool:
 
 
 def seconds(value: object) -> bool:
-    """Seconds since 1970, before the year 5000."""
+    """Check for seconds since 1970, before the year 5000."""
     return type(value) in (int, float) and 0 <= value < MOST_S  # type: ignore[operator]
 
 
 def pid(value: object) -> bool:
-    """The number of a process."""
+    """Check for the number of a process."""
     return type(value) is int and 0 < value < MOST_PID
 
 
@@ -68,12 +68,12 @@ def optional(check: Check) -> Check:
 
 
 def one_of(values: Collection[object]) -> Check:
-    """One of these texts."""
+    """A check that accepts one of these texts."""
     return lambda value: type(value) is str and value in values
 
 
 def texts(value: object) -> bool:
-    """A list of texts."""
+    """Check for a list of texts."""
     return type(value) is list and all(map(text, value))
 
 
@@ -124,7 +124,7 @@ def decoded(values: Sequence[str]) -> list[Any]:
 
 
 def fields(value: Any, checks: Mapping[str, Check], what: str) -> dict[str, Any]:
-    """A table that has all of these fields, each accepted by its check."""
+    """`value` itself, if it is a table with all of these fields, each accepted by its check."""
     if type(value) is not dict:
         raise ValueError(f"{what} is {_said(value)}")
     for name, check in checks.items():
@@ -134,7 +134,7 @@ def fields(value: Any, checks: Mapping[str, Check], what: str) -> dict[str, Any]
 
 
 def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, Any]:
-    """The facts on record of a trial, checked; its number is below `planned` unless that is None."""
+    """The facts of a trial, checked; its number must be below `planned`, unless that is None."""
     what = f"trial {_said(number)}"
     if not whole(number) or (planned is not None and number >= planned):
         raise ValueError(f"{what} cannot be")
@@ -154,7 +154,7 @@ def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, 
 
 
 def baseline(value: Any) -> Baseline:
-    """The baseline, fixed before the first trial."""
+    """Decode a baseline."""
     known = fields(value, {"data": _table, "reference": _table}, "baseline")
     fields(known["data"], {"sha256": text, "has_validation": lambda v: type(v) is bool}, "baseline.data")
     fields(known["reference"], dict.fromkeys(METRICS, number), "baseline.reference")
@@ -162,7 +162,7 @@ def baseline(value: Any) -> Baseline:
 
 
 def plan(value: Any) -> Plan:
-    """The plan of a confirmation."""
+    """Decode the plan of a confirmation."""
     known = fields(value, {"opened": moment, "points": lambda v: type(v) is list}, "plan")
     for planned in known["points"]:
         fields(planned, _PLANNED | {"config": _table}, "plan.points")
@@ -171,18 +171,18 @@ def plan(value: Any) -> Plan:
 
 
 def place(value: Any) -> Place:
-    """The place of a lane."""
+    """Decode the place of a lane."""
     return Place(**{name: fields(value, _PLACE, "place")[name] for name in _PLACE})
 
 
 def home(value: Any) -> Home:
-    """The folder that a record belongs to."""
+    """Decode the folder that a record belongs to."""
     known = fields(value, {"host": text, "path": text}, "home")
     return Home(known["host"], known["path"])
 
 
 def run(row: Sequence[Any]) -> Run:
-    """A run, from its row followed by the present time."""
+    """Decode a run from its row, followed by the present time."""
     if not all(check(value) for check, value in zip(_RUN, row, strict=True)):
         raise ValueError(f"runs: a row is {_said(tuple(row))}")
     number, host, kernel, pid, born, started, renewed, stop, ended, reason, heard, now = row
@@ -191,7 +191,7 @@ def run(row: Sequence[Any]) -> Run:
 
 
 def clock(value: Any) -> float | None:
-    """The time at which a run began; None while it waits."""
+    """Decode the time at which the first lane of a run began; None before."""
     if not optional(seconds)(value):
         raise ValueError(f"the clock of a run is {_said(value)}")
     found: float | None = value
@@ -199,7 +199,7 @@ def clock(value: Any) -> float | None:
 
 
 def judgement(row: Sequence[Any]) -> Judgement:
-    """A judgement of the stopping rule: epoch, trial, verdict, reason."""
+    """Decode a judgement from its row: epoch, trial, verdict, reason."""
     epoch, trial, verdict, reason = row
     if not (whole(epoch) and whole(trial) and text(reason) and _VERDICT(verdict)):
         raise ValueError(f"judgements: a row is {_said(tuple(row))}")
@@ -207,7 +207,7 @@ def judgement(row: Sequence[Any]) -> Judgement:
 
 
 def columns(rows: Iterable[Sequence[Any]], kinds: Sequence[type], *, trials: int | None) -> None:
-    """ValueError where a column of measurements has the wrong type, or a trial's number is too large."""
+    """ValueError if a column of measurements has a wrong type or value, or a trial's number is too large."""
     for place, (column, kind) in enumerate(zip(zip(*rows, strict=True), kinds, strict=False)):
         if set(map(type, column)) != {kind}:
             raise ValueError(f"a measurement has {kind.__name__}s and others in column {place}")
@@ -228,5 +228,5 @@ def _never(_value: object) -> bool:
 
 
 def _said(value: object) -> str:
-    """A value in a message: short, and printable."""
+    """A value for a message: short and printable."""
     return ascii(value)[:60]

@@ -1,4 +1,4 @@
-"""Delete a study: only the one that the user confirmed, and only while no run drives it."""
+"""Delete a study, if no run drives it and it has not changed since the user confirmed."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from trainable.contract import StudyError
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A study as it was when the user was asked: fingerprint, runs and trials, or the error of reading it."""
+    """A study when the user was asked: fingerprint, runs, number of trials, or the error of reading it."""
 
     fingerprint: str = ""
     runs: tuple[int, ...] = ()
@@ -26,7 +26,7 @@ class Seen:
 
 
 def look(folder: Path) -> Seen:
-    """The study to delete. StudyError where it runs, its database is away, or `folder` is a link."""
+    """Read the study to delete. StudyError if it runs, its database is away, or `folder` is a link."""
     if folder.is_symlink():
         raise StudyError(
             f"{folder}: is a link to {folder.readlink()}; delete the study there, and remove the link by hand"
@@ -34,7 +34,7 @@ def look(folder: Path) -> Seen:
     try:
         with closing(Reader.read(folder)) as record:
             runs, seen = record.runs(), _seen(record)
-    except AwayError:  # its rows would stay behind
+    except AwayError:  # its rows would remain
         raise
     except StudyError as error:
         return Seen(unreadable=str(error))
@@ -43,9 +43,9 @@ def look(folder: Path) -> Seen:
 
 
 def delete(folder: Path, seen: Seen) -> str | None:
-    """Delete the study in `folder`, whole or not at all; return a note on rows left in a database, or None.
+    """Delete the study in `folder`, or nothing; return a note on rows left in a database, or None.
 
-    StudyError where it has changed since it was `seen`, or runs by now.
+    StudyError if it differs from `seen` or runs now.
     """
     if look(folder) != seen:
         raise _changed(folder)
@@ -70,8 +70,8 @@ def _erased(folder: Path, seen: Seen) -> str | None:
                 if (home := ledger.home) is not None and not _belongs(home, folder):
                     ledger.release(run, "not deleted")
                     return (
-                        f"its record stays in the database, for it belongs to {home.path} on {home.host}; "
-                        "delete the study there"
+                        f"its record stays in the database, because it belongs to {home.path} on "
+                        f"{home.host}; delete the study there"
                     )
                 ledger.erase()
             except BaseException:
@@ -80,7 +80,7 @@ def _erased(folder: Path, seen: Seen) -> str | None:
     except (DamagedError, *STORAGE_ERRORS) as error:
         if not in_folder or locked(error):
             raise
-    return None  # a full disk or a damaged record: `look` has seen that no run drives it
+    return None  # on a full disk or with a damaged record, `look` has shown that no run drives it
 
 
 def _belongs(home: Home, folder: Path) -> bool:
@@ -88,7 +88,7 @@ def _belongs(home: Home, folder: Path) -> bool:
     here = Home.of(folder)
     if home.path == here.path:
         return True
-    return home.host == here.host and not holds_study(Path(home.path))  # it was moved
+    return home.host == here.host and not holds_study(Path(home.path))  # the folder was moved
 
 
 def _seen(record: Reader, *, but: int | None = None) -> Seen:
@@ -106,4 +106,4 @@ def _refuse_running(folder: Path, runs: list[Run]) -> None:
 
 
 def _changed(folder: Path) -> StudyError:
-    return StudyError(f"{folder.name}: has changed since you were asked, so nothing is deleted; ask again")
+    return StudyError(f"{folder.name}: has changed since the question; nothing was deleted, try again")

@@ -1,4 +1,4 @@
-"""Points of a study as losses, and the front among its candidates."""
+"""Convert a study's points to losses, select its candidates, and compute its front."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The non-dominated candidates, by the first objective's loss, and the hypervolume they span.
+    """The non-dominated candidates, sorted by the first objective's loss, and their hypervolume.
 
-    `beats_trivial` marks those that beat the trivial models in both objectives.
+    `beats_trivial` is true for points that beat the trivial models in both objectives.
     """
 
     points: tuple[Point, ...]
@@ -32,29 +32,29 @@ class Front:
 
 
 def losses(points: Sequence[Point], spec: StudySpec) -> Floats:
-    """Losses (n, 2) of points in the order of the spec's objectives; smaller is better."""
+    """Losses (n, 2) of points, in the order of the spec's objectives; smaller is better."""
     values = [*map(attrgetter(*spec.objectives), points)]
     return to_losses(np.reshape(values, (-1, len(spec.objectives))), objectives(spec.objectives))
 
 
 def reference(baseline: Baseline, spec: StudySpec) -> Floats:
-    """Losses (2,) of the reference point: what the trivial models reach."""
+    """Losses (2,) of the reference point: those of the trivial models."""
     return to_losses([baseline.reference[name] for name in spec.objectives], objectives(spec.objectives))
 
 
 def stands_for(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Point | None:
-    """The candidate that spans the largest box to the reference, the earliest of equals; None of none."""
+    """Point with the largest single-point hypervolume, the first of equals; None if there are no points."""
     return points[int(box(losses(points, spec), corner).argmax())] if points else None
 
 
 def candidates(
     points: Sequence[Point], trials: Mapping[int, Record | Standing], spec: StudySpec
 ) -> list[Point]:
-    """The points that the front is chosen from; `trials` has every trial that one is of.
+    """Points that the front may choose; `trials` has the trial of every point.
 
-    With candidates = "every" each measured epoch of a trial that did not fail; with "last" the end of each
-    trial that ran to its end. No other measurement counts (law 4). Each point occurs once: where trials
-    have the same configuration, as in old records, the first of them keeps it.
+    With candidates = "every" each measured epoch of a trial that did not fail; with "last" the last epoch of
+    each completed trial. No other measurement counts (law 4). Each point occurs once: of trials with the same
+    configuration, as in old records, the first keeps it.
     """
     return _once(_eligible(points, trials, spec), repeats(trials))
 
@@ -72,8 +72,8 @@ def _eligible(
 def repeated(
     points: Sequence[Point], trials: Mapping[int, Record | Standing], chosen: Iterable[Point]
 ) -> dict[Key, Key]:
-    """Points that repeat the configuration and epochs of another, mapped to the one that counts: the
-    `chosen` one, else that of the first trial. Empty except in old records.
+    """Points that repeat the configuration and epochs of another → the point that counts: the `chosen` one,
+    else that of the first trial. Empty except in old records.
     """
     again = repeats(trials)
     if not again:
@@ -96,7 +96,7 @@ def _once(points: list[Point], again: Mapping[int, int]) -> list[Point]:
 
 
 def front(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Front:
-    """The non-dominated of `points`, equal ones all kept, and their hypervolume to `corner`."""
+    """Front of `points`, with equal ones all kept, and its hypervolume to the reference point `corner`."""
     array = losses(points, spec)
     mask = non_dominated(array)
     best = sorted(np.flatnonzero(mask).tolist(), key=lambda i: tuple(array[i]))

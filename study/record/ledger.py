@@ -1,9 +1,9 @@
-"""The Ledger: one database that holds everything a study knows, and the only door to it.
+"""The Ledger: writes the record of a study, which is one database.
 
-Two parts share it: Optuna's tables (configurations, states, values, reasons) and ours, `measurements`
-(what was measured, in batches), `by_user` (the same user by user, in a confirmation), `judgements` (what the
-stopping rule said, in order) and `runs` (who drives the study, one open row at most). What is recorded
-is durable before it is acted on, so whatever dies, the next run reads here what there is to do.
+It has Optuna's tables (configurations, states, values, reasons) and four of ours: `measurements`, `by_user`
+(measurements for each user, in a confirmation), `judgements` (of the stopping rule, in order) and `runs` (at
+most one open row). Every entry is durable before anything acts on it, so after any crash the next run
+resumes from here.
 """
 
 import time
@@ -44,7 +44,7 @@ from trainable.contract import Config, FaultKind, Lease, Measurement, StudyError
 
 
 class TakenError(StudyError):
-    """Another run, `run`, drives the study."""
+    """Error: another run, `run`, drives the study."""
 
     def __init__(self, words: str, run: Run) -> None:
         super().__init__(words)
@@ -53,14 +53,11 @@ class TakenError(StudyError):
 
 _CLAIMING = RLock()
 _DRIVEN: "WeakKeyDictionary[Ledger, tuple[int, float]]" = WeakKeyDictionary()
-"""What each Ledger of this process drives: a run's number, which other databases have too, and its start."""
+"""The run that each Ledger of this process drives: its number, unique in one database only, and its start."""
 
 
 class Ledger(Reader):
-    """The record of one study: what a Reader reads of it, and all that is written.
-
-    Opened for driving by `open`, for reading by `read`.
-    """
+    """The record of one study, for writing; `open` opens it to drive the study, `read` an existing one."""
 
     def __init__(self, storage: RDBStorage, name: str, *, search: int | None = None) -> None:
         super().__init__(storage.engine, name, search=search)
@@ -75,10 +72,9 @@ class Ledger(Reader):
 
     @classmethod
     def open(cls, spec: StudySpec, folder: Path, baseline: Baseline) -> "Ledger":
-        """The study's ledger, made if there is none, else resumed; `folder` gets its study.toml.
+        """Create or open the record of a study; `folder` gets its study.toml.
 
-        SpecError where one exists under this name with another fingerprint, StudyError where its data
-        changed or its record is elsewhere.
+        SpecError if the record has another fingerprint; StudyError if its data changed or it is elsewhere.
         """
         ledger = cls(create(spec, folder, baseline), spec.name)
         try:
@@ -99,9 +95,7 @@ class Ledger(Reader):
         return Ledger(self._storage, name, search=self._search)
 
     def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
-        """SpecError where `spec` asks another question than the study under this name; StudyError where its
-        data are others.
-        """
+        """SpecError if `spec` has another fingerprint than the record; StudyError if the data differ."""
         if spec.fingerprint != self.spec.fingerprint:
             changes = "; ".join(self.spec.differences(spec))
             raise SpecError(
@@ -115,36 +109,36 @@ class Ledger(Reader):
             )
 
     def adopt(self, folder: Path) -> None:
-        """Put the spec that this was opened with on record, and in `folder`: a budget may have grown.
+        """Record the spec that this ledger was opened with, and put it into `folder`: its budget may be new.
 
-        For who drives the study, and nobody else: a run reads its budget there.
+        Only the driver may call it: a run reads its budget there.
         """
         self._set(spec=self.spec.model_dump(mode="json"), home=asdict(Home.of(folder)))
         put_spec(self.spec, folder)
 
     def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
-        """The record of a confirmation that begins now, with `spec`: the test set is open from here on."""
+        """Create the record of a confirmation with `spec` and `plan`, which opens the test set."""
         name = self._name + CONFIRM
         optuna_study = optuna.create_study(
             storage=self._storage, study_name=name, directions=self._optuna.directions, load_if_exists=True
         )
         optuna_study.set_user_attr("spec", spec.model_dump(mode="json"))
-        optuna_study.set_user_attr("plan", plan.as_dict())  # the last: without it nothing has begun
+        optuna_study.set_user_attr("plan", plan.as_dict())  # last: without it the confirmation has not begun
         return self._beside(name)
 
     def fix(self, baseline: Baseline) -> None:
-        """Fix what is fixed before the first trial."""
+        """Record the baseline."""
         self._set(baseline=asdict(baseline))
 
     # --- trials ----------------------------------------------------------------------------------------
 
     def ask(self) -> tuple[int, Config]:
-        """A new trial and what is drawn for it, durable; nobody has it on lease yet."""
+        """Draw the configuration of a new trial and record it; return its number and configuration."""
         trial = self._optuna.ask()
         return trial.number, self._settle(trial)
 
     def settle(self, number: int) -> Config:
-        """The config of a trial whose ask a kill cut off: drawn on from where it was."""
+        """Complete the configuration of a trial whose ask was interrupted by a kill."""
         return self._settle(optuna.trial.Trial(self._optuna, self._trial_id(number)))
 
     def _settle(self, trial: optuna.Trial) -> Config:
@@ -154,22 +148,22 @@ class Ledger(Reader):
         return config
 
     def lease(self, number: int, config: Config, holder: Holder, *, attempt: int) -> Lease:
-        """Trial `number` leased to `holder`, durable."""
+        """Record the lease of a trial to `holder` and return it."""
         self._write(number, lease=asdict(holder) | {"attempt": attempt, "at": self._now()})
         return Lease(number, attempt, config, tuple(range(self.spec.search.replicates)))
 
     def take_back(
         self, number: int, faults: Mapping[FaultKind, int], retries: Sequence[str], *, attempt: int
     ) -> None:
-        """Put on record that nobody trains `number` any more, and what made it start again by now."""
+        """Record that a trial has no holder, and its faults so far, counted by kind and in words."""
         lease = {"attempt": attempt, "at": self._now()}
         self._write(number, retries=list(retries), faults=dict(faults), lease=lease)
 
     def end(self, number: int, verdict: Verdict, reason: str, *, epochs: int, point: Point | None) -> None:
-        """The end of a trial after `epochs` epochs, with its reason and the point it stands for.
+        """Record the end of a trial after `epochs` epochs, with its reason and the point that stands for it.
 
-        Told to Optuna once, whatever dies in between: COMPLETE with the point's values, PRUNED where it was
-        stopped without a point, FAIL where it failed.
+        Optuna gets the end exactly once, also after a crash: COMPLETE with the point's values, PRUNED if it
+        has no point, FAIL if it failed.
         """
         values = None if point is None else [point.metrics[name] for name in self.spec.objectives]
         outcome = {
@@ -184,7 +178,7 @@ class Ledger(Reader):
         self._tell(number, outcome)
 
     def tell_cut_off(self) -> None:
-        """Tell Optuna the ends that were recorded and, because of a kill, not told."""
+        """Report to Optuna the recorded ends that a kill kept from it."""
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if "outcome" in trial.user_attrs:
                 self._tell(trial.number, trial.user_attrs["outcome"])
@@ -200,7 +194,7 @@ class Ledger(Reader):
     # --- measurements ----------------------------------------------------------------------------------
 
     def record(self, batch: Sequence[Measurement]) -> None:
-        """Append measurements, durable. One that is there already stays as it is: the first wins."""
+        """Append measurements. One that exists stays as it is: the first wins."""
         named = [{name: getattr(m, name) for name in MEASURED} for m in batch]
         users = [
             {"trial": m.trial, "replicate": m.replicate, "epoch": m.epoch, **asdict(user)}
@@ -210,23 +204,21 @@ class Ledger(Reader):
         self._append({measurements: named, by_user: users})
 
     def judge(self, judgement: Judgement) -> None:
-        """Put what the stopping rule said on record, durable, after all it said before: the first wins."""
+        """Append a judgement of the stopping rule. One that exists stays as it is: the first wins."""
         self._append({judgements: [asdict(judgement.decision) | {"epoch": judgement.epoch}]})
 
     # --- lanes and runs --------------------------------------------------------------------------------
 
     def note_lane(self, name: str, known: Mapping[str, float]) -> None:
-        """Put what is known of a lane on record."""
+        """Record the state of a lane."""
         self._optuna.set_user_attr(f"lane/{name}", dict(known))
 
     def note_place(self, place: Place) -> None:
-        """Put on record where a lane is in one of its incarnations."""
+        """Record the place of a lane in one of its incarnations."""
         self._set(**{f"place/{place.lane}/{place.incarnation}": asdict(place)})
 
     def claim(self) -> int:
-        """The number of a run by this process that drives the study from now on. TakenError where another
-        one does.
-        """
+        """Open a run by this process and return its number. TakenError if another run drives the study."""
         with _CLAIMING:
             for run in self.runs():
                 if run.ended is None and (not run.alive or _left_open(run)):
@@ -234,7 +226,7 @@ class Ledger(Reader):
             return self._begin_run()
 
     def _bury(self, run: Run) -> None:
-        """End a dead run; a run that was renewed since it was read is alive and stays."""
+        """End a dead run. A run that was renewed since it was read is alive and stays open."""
         self._update_run(run.run, runs.c.renewed == run.renewed, ended=run.renewed, reason="died")
 
     def _begin_run(self) -> int:
@@ -273,14 +265,14 @@ class Ledger(Reader):
         )
         if owner.running is not None:
             return words
-        return f"{words}; should it be gone, the study is free {SILENT_RUN_S:.0f} s after its last word"
+        return f"{words}; if it is gone, the study is free {SILENT_RUN_S:.0f} s after its last sign of life"
 
     def renew(self, run: int) -> bool:
-        """Say that this run is alive; False where it was ended, for somebody took it for dead."""
+        """Record that this run is alive; False if another process has ended it as dead."""
         return self._update_run(run, renewed=self._time(), heard=self._shared_time)
 
     def release(self, run: int, reason: str) -> None:
-        """End a run, with its reason; where that cannot be written, nobody drives it all the same."""
+        """End a run, with its reason. Even if that cannot be written, this process drives it no longer."""
         try:
             self._update_run(run, ended=self._time(), reason=reason)
         finally:
@@ -288,7 +280,7 @@ class Ledger(Reader):
                 _DRIVEN.pop(self, None)
 
     def request_stop(self, run: int | None = None) -> bool:
-        """Ask whoever drives the study to stop, or nobody but this run; whether somebody was asked."""
+        """Ask the open run to stop, or only the run numbered `run`; True if there was one."""
         query = sa.update(runs).where(runs.c.study == self._search, runs.c.ended.is_(None)).values(stop=True)
         if run is not None:
             query = query.where(runs.c.run == run)
@@ -296,14 +288,14 @@ class Ledger(Reader):
             return connection.execute(query).rowcount > 0
 
     def erase(self) -> None:
-        """Delete the study, its confirmation and all that was recorded of them, or nothing."""
+        """Delete the study and its confirmation from the database, completely or not at all."""
         found = (study_id(self._engine, name) for name in (self._name, self._name + CONFIRM))
         erase(self._storage, [study for study in found if study is not None])
 
     # --- inside ----------------------------------------------------------------------------------------
 
     def _append(self, batches: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
-        """Add rows to tables, all or none; what is there already stays as it is."""
+        """Add rows to tables, all or none; rows that exist stay as they are."""
         insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         filled = {table: rows for table, rows in batches.items() if rows}
         if not filled:
@@ -315,17 +307,17 @@ class Ledger(Reader):
                 )
 
     def _update_run(self, run: int, *where: sa.ColumnElement[bool], **values: Any) -> bool:
-        """Whether the run was still open to be written on."""
+        """Update a run if it is open; True if it was."""
         query = sa.update(runs).where(runs.c.run == run, runs.c.ended.is_(None), *where).values(**values)
         with self._engine.begin() as connection:
             return connection.execute(query).rowcount > 0
 
     def _time(self) -> float:
-        """Seconds since 1970 as the clock said when this was opened: it may be set meanwhile."""
+        """Seconds since 1970, monotonic: changes of the clock after opening are ignored."""
         return self._skew + time.monotonic()
 
     def _now(self) -> str:
-        """The same as text, for the record."""
+        """`_time` as ISO text."""
         return datetime.fromtimestamp(self._time(), UTC).isoformat(timespec="milliseconds")
 
     def _trial_id(self, number: int) -> int:
@@ -342,5 +334,5 @@ class Ledger(Reader):
 
 
 def _left_open(run: Run) -> bool:
-    """Whether a run of this very process is driven by nobody in it: its end could not be written."""
+    """True if no ledger of this process drives its open run, because its end could not be written."""
     return run.owner == Owner.here() and (run.run, run.started) not in _DRIVEN.values()

@@ -1,7 +1,7 @@
-"""The database that holds a study's record: where it is, and how it is connected to.
+"""Find a study's record and connect to it.
 
-A study's record is a SQLite file in its folder, or part of a PostgreSQL database that the spec names. A URL
-may hold a password, so it is resolved where it is used and kept nowhere.
+The record is a SQLite file in the study's folder, or part of a PostgreSQL database that the spec names. A URL
+may contain a password, so it is resolved on use and not stored.
 """
 
 import socket
@@ -26,34 +26,34 @@ FILE = "ledger.db"
 SPEC = "study.toml"
 
 MODELS = "models"
-"""The folder of a study's models: each in one called TRIAL-EPOCH."""
+"""Folder of a study's models, each in a subfolder TRIAL-EPOCH."""
 
 
 class MisnamedError(StudyError):
-    """A folder whose name differs from its study's."""
+    """Error: a folder has another name than its study."""
 
 
 DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, AwayError)
-"""What a database that is damaged, full, locked or away raises from any method of a Reader."""
+"""Errors of any method of a Reader whose database is damaged, full, locked or away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that a record in PostgreSQL belongs to: the one from which it was last driven."""
+    """The folder that a record in PostgreSQL belongs to: that of its last run."""
 
     host: str
     path: str
 
     @classmethod
     def of(cls, folder: Path) -> "Home":
-        """A folder of this machine, by its absolute path."""
+        """The absolute path of a folder on this machine."""
         return cls(socket.gethostname(), str(folder.absolute()))
 
 
 def holds_study(folder: Path) -> bool:
-    """Whether `folder` is a study's: it has a record, or a spec that names a database for one.
+    """True if `folder` has a record, or a spec that names the database of one.
 
-    So is one whose spec cannot be read: where its record is cannot be told, and reading it says why.
+    Also true if its spec cannot be read: reading the study then reports the reason.
     """
     try:
         return (folder / FILE).is_file() or place(folder) is not None
@@ -62,14 +62,15 @@ def holds_study(folder: Path) -> bool:
 
 
 def studies(home: Path) -> list[Path]:
-    """The folders in `home` that are studies', by name."""
+    """The folders of studies in `home`, by name."""
     found = (folder for folder in home.glob("*/") if not folder.name.startswith("."))
     return sorted(filter(holds_study, found))
 
 
 def connected(folder: Path) -> tuple[sa.Engine, str]:
-    """A connection to the record of the study in `folder`, and the study's name there. StudyError where there
-    is none.
+    """Connect to the record of the study in `folder`; return the engine and the study's name there.
+
+    StudyError if there is no record.
     """
     if (folder / FILE).is_file():
         engine = reading(folder / FILE)
@@ -85,7 +86,7 @@ def connected(folder: Path) -> tuple[sa.Engine, str]:
 
 @contextmanager
 def held(engine: sa.Engine) -> Iterator[None]:
-    """A database is let go of where what is first asked of it fails."""
+    """Dispose of the engine if the block fails."""
     try:
         yield
     except BaseException:
@@ -94,10 +95,9 @@ def held(engine: sa.Engine) -> Iterator[None]:
 
 
 def taken_up(engine: sa.Engine, path: Path) -> str:
-    """The name of the study whose record is the SQLite file `path`. StudyError where it holds none, or one of
-    another name than its folder's.
+    """The name of the study in the SQLite file `path`; adds tables that an earlier version did not have.
 
-    Tables that a record of an earlier version lacks are there from now on.
+    StudyError if the file has no record, or one of another name than the folder.
     """
     search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
     names: list[str] = []
@@ -106,12 +106,12 @@ def taken_up(engine: sa.Engine, path: Path) -> str:
             refuse_code(path, connection.exec_driver_sql(NO_CODE).all())
             if sa.inspect(connection).has_table(STUDIES.name):
                 names += connection.execute(search).scalars()
-    except sa.exc.OperationalError:  # it is away, whatever it holds
+    except sa.exc.OperationalError:  # the database is away
         raise
     except (sa.exc.DatabaseError, DamagedError) as error:
         said = str(error).partition("\n")[0]
         raise StudyError(
-            f"{path}: holds no study's record ({said}); restore it, or delete the folder"
+            f"{path}: is not a study's record ({said}); restore it, or delete the folder"
         ) from error
     if len(names) != 1:
         raise StudyError(f"{path}: holds {len(names)} studies' records; restore it, or delete the folder")
@@ -121,31 +121,31 @@ def taken_up(engine: sa.Engine, path: Path) -> str:
 
 
 def named(folder: Path, name: object) -> None:
-    """MisnamedError where `folder` is not named after its study: it is a copy, or was renamed."""
+    """MisnamedError if `folder` has another name than its study: it is a copy, or was renamed."""
     if folder.absolute().name != name:
         raise MisnamedError(
-            f"{folder}: holds the study {name!r}, so it is a copy or was renamed; call the folder as the "
-            f"study, or make a second study by `study backup` and `study restore --name`"
+            f"{folder}: contains the study {name!r}, so it is a copy or was renamed; give the folder the "
+            f"study's name, or make a second study with `study backup` and `study restore --name`"
         )
 
 
 def elsewhere(folder: Path) -> tuple[str, str]:
-    """As `place`. StudyError where the folder holds no study."""
+    """As `place`. StudyError if the folder contains no study."""
     if (found := place(folder)) is None:
-        raise StudyError(f"{folder}: holds no study; `study list` shows those there are")
+        raise StudyError(f"{folder}: contains no study; `study list` shows the studies")
     named(folder, found[1])
     return found
 
 
 def unknown(folder: Path, name: str) -> StudyError:
-    """That the database that a folder's spec names does not hold the study."""
-    return StudyError(f"{name}: the database that {folder / SPEC} names holds no such study")
+    """The error for a study that is not in the database that its spec names."""
+    return StudyError(f"{name}: the database that {folder / SPEC} names does not have this study")
 
 
 def place(folder: Path) -> tuple[str, str] | None:
-    """The database that the spec in `folder` names, as the spec has it, and the study's name there.
+    """The database that the spec in `folder` names, unresolved, and the study's name there.
 
-    None where the record is a file.
+    None if the record is a file.
     """
     if (folder / FILE).is_file():
         return None
@@ -158,11 +158,11 @@ def place(folder: Path) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=10_000)
 def _place(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, str] | None:
-    """The same, by a spec that is replaced whole: another is another file."""
+    """As `place`, cached until the file of the spec is replaced."""
     spec = StudySpec.load(path)
     return None if spec.storage.url is None else (spec.storage.url, spec.name)
 
 
 def put_spec(spec: StudySpec, folder: Path) -> None:
-    """Put a study's spec into its folder, where it is always whole."""
+    """Write a study's spec into its folder, atomically."""
     put(folder / SPEC, spec.as_toml().encode())

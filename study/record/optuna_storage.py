@@ -1,4 +1,4 @@
-"""How a study's record is made, whole or not at all, and the storage through which Optuna writes into it."""
+"""Create a study's record, completely or not at all, and open Optuna's storage on it."""
 
 import os
 import time
@@ -37,17 +37,17 @@ from study.spec import StudySpec
 from trainable.contract import StudyError
 
 STORAGE_ERRORS = (*DATABASE_ERRORS, StorageInternalError)
-"""What a database that is damaged, full, locked or away raises from any method of a Ledger."""
+"""Errors of any method of a Ledger whose database is damaged, full, locked or away."""
 
 LOOK_S = 0.05
 """Interval between attempts to take a lock that is held."""
 
 _LOCK = 0x5EED
-"""Key of the advisory lock under which tables and studies are made in a PostgreSQL database."""
+"""Key of the advisory lock for creating tables and studies in a PostgreSQL database."""
 
 
 def opened(folder: Path) -> tuple[RDBStorage, str]:
-    """The storage of the study in `folder`, and its name there. StudyError where there is none."""
+    """Open the storage of the study in `folder`; return it and the study's name. StudyError without one."""
     if (folder / FILE).is_file():
         return _from_file(folder / FILE, made=True)
     url, name = elsewhere(folder)
@@ -59,9 +59,9 @@ def opened(folder: Path) -> tuple[RDBStorage, str]:
 
 
 def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
-    """The storage of a study, made whole or not at all where there is none.
+    """Open the storage of a study; a new one is created completely or not at all.
 
-    StudyError where the record of the study in `folder` is elsewhere.
+    StudyError if the record of the study in `folder` is elsewhere.
     """
     named(folder, spec.name)
     url = spec.storage.url
@@ -82,10 +82,10 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
 
 
 def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
-    """The storage in a SQLite file, and the name of the study there. StudyError where it holds none.
+    """Open the storage in a SQLite file; return it and the study's name. StudyError if it has none.
 
-    With `made` Optuna's tables are taken for granted: whoever drives the study has looked at them, which
-    costs three times what reading does.
+    With `made` Optuna's tables are not checked: the driver has done it, and it takes three times as long as
+    reading.
     """
     storage = _sqlite(path, made=made)
     with held(storage.engine):
@@ -93,8 +93,8 @@ def _from_file(path: Path, *, made: bool = False) -> tuple[RDBStorage, str]:
 
 
 def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
-    """Make a record beside its place and link it there: a kill leaves nothing that looks like a study, and of
-    two that begin the same study at the same moment one finds the other's.
+    """Create a record beside `path` and link it there. A kill leaves no partial study, and if two processes
+    begin the study at the same moment, the second finds the record of the first.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
@@ -110,14 +110,14 @@ def _create_file(spec: StudySpec, path: Path, baseline: Baseline) -> None:
 
 
 def empty(path: Path) -> RDBStorage:
-    """The storage in a new SQLite file that nobody else knows: all tables, no study, no file beside it."""
+    """The storage in a new private SQLite file: all tables, no study, no WAL file beside it."""
     storage = _sqlite(path, journal="DELETE")
     tables.create_all(storage.engine)
     return storage
 
 
 def erase(storage: RDBStorage, studies: Sequence[int]) -> None:
-    """Delete all that Optuna's tables and ours have of these studies, or nothing: one that has lost only its
+    """Delete the rows of these studies in Optuna's tables and ours, in one transaction: a study without its
     measurements would look complete.
     """
     optunas = BaseModel.metadata
@@ -134,9 +134,7 @@ def let_go(storage: RDBStorage) -> None:
 
 
 def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline, home: Home | None = None) -> None:
-    """Write down a study with all that is fixed before its first trial, the schema last: it says that all is
-    there.
-    """
+    """Record a study with all that is fixed before its first trial. The schema, last, marks it complete."""
     directions = [
         StudyDirection.MAXIMIZE if o.larger_is_better else StudyDirection.MINIMIZE
         for o in objectives(spec.objectives)
@@ -164,9 +162,9 @@ def _sqlite(path: Path, *, journal: str = "WAL", made: bool = False) -> RDBStora
 
 
 def _postgres(text: str, *, made: bool = False) -> RDBStorage:
-    """Optuna's storage in the PostgreSQL database that a spec's `text` means, all tables there.
+    """Optuna's storage in the PostgreSQL database of a spec's URL `text`; missing tables are created.
 
-    With `made` they are taken for granted where ours are there: they were made last.
+    With `made` Optuna's are not checked if ours exist, which are created last.
     """
     engine = postgres_engine(text)
     with held(engine), answering(engine):
@@ -184,9 +182,9 @@ def _postgres(text: str, *, made: bool = False) -> RDBStorage:
 
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[None]:
-    """Exclude all others from making tables or studies in this PostgreSQL database.
+    """Hold the lock for creating tables and studies in this PostgreSQL database.
 
-    Waiters hold no connection: PgBouncer may have only two, and the holder of the lock needs both.
+    While it waits it has no connection: PgBouncer may have only two, and the holder needs both.
     """
     asked = sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))
     while True:
@@ -198,7 +196,7 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
 
 
 def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say is said by us
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our messages replace Optuna's
     try:
         return RDBStorage(
             url, engine_kwargs=dict(options), skip_compatibility_check=made, skip_table_creation=made

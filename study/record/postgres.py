@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL server that holds records; its URL may hold a password and is kept nowhere."""
+"""Connect to a PostgreSQL server with records. Its URL may contain a password and is not stored."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,26 +11,26 @@ from study.record.sqlite import LOCKED_S, AwayError
 from trainable.contract import StudyError
 
 CONNECT_S, SILENCE_MS = 10, 30_000
-"""How long a PostgreSQL server may take to answer at first, and to acknowledge what it is sent."""
+"""Time limits for a PostgreSQL server to accept a connection, and to acknowledge data."""
 
 
 class PostgresPool(sa.QueuePool):
-    """Connections on which a statement that waits for a lock gives up in time: its record is away.
+    """Connections with a limit on waits for a lock, after which the record counts as away.
 
-    A server that is halted (SIGSTOP, a machine asleep) still has its kernel acknowledge what it is sent, and
-    no limit of ours or libpq's sees that: a new connection is refused after `CONNECT_S`, one that is open
-    waits until the server goes on. Lanes do not: they wait for the Referee as long as they do for any answer.
+    A stopped server (SIGSTOP, a sleeping machine) still acknowledges data in its kernel, which no limit
+    detects: a new connection fails after `CONNECT_S`, an open one waits until the server continues. Lanes
+    have their own limit on answers of the referee.
     """
 
 
 class OneConnection(sa.StaticPool):
-    """A pool of one connection: Optuna opens a second to make its tables, and PgBouncer may have none."""
+    """A pool of one connection: to create tables Optuna opens a second, and PgBouncer may have none."""
 
 
 @sa.event.listens_for(sa.Engine, "begin")
 def _limit(connection: sa.Connection) -> None:
-    """Set the lock timeout for each transaction: PgBouncer may run the next one on another connection, and
-    lend this connection to another client.
+    """Set the lock timeout in each transaction: PgBouncer may run the next one on another connection, and
+    give this connection to another client.
     """
     if isinstance(connection.engine.pool, PostgresPool | OneConnection):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCKED_S}s'")
@@ -41,7 +41,7 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
         "connect_timeout": CONNECT_S,
         "tcp_user_timeout": SILENCE_MS,
         "keepalives_idle": 10,
-        "client_encoding": "utf8",  # of a database in SQL_ASCII psycopg would give bytes
+        "client_encoding": "utf8",  # with SQL_ASCII psycopg would return bytes
         "prepare_threshold": None,  # PgBouncer changes connections between statements
     },
     "poolclass": PostgresPool,
@@ -50,7 +50,7 @@ POSTGRES_OPTIONS: Mapping[str, Any] = {
 
 
 def postgres_engine(text: str) -> sa.Engine:
-    """The engine of the PostgreSQL database that a spec's `text` means; a broken connection is replaced."""
+    """An engine for the PostgreSQL database of a spec's URL `text`; broken connections are replaced."""
     try:
         return sa.create_engine(_resolved(text), **POSTGRES_OPTIONS)
     except ImportError as error:
@@ -61,7 +61,7 @@ def postgres_engine(text: str) -> sa.Engine:
 
 @contextmanager
 def answering(engine: sa.Engine) -> Iterator[None]:
-    """AwayError, without a password, where the PostgreSQL server of this engine does not answer."""
+    """AwayError, without a password, if the PostgreSQL server does not answer in the block."""
     try:
         yield
     except sa.exc.OperationalError as error:
@@ -71,7 +71,7 @@ def answering(engine: sa.Engine) -> Iterator[None]:
 
 
 def _resolved(text: str) -> sa.URL:
-    """The URL that a spec means, password and all. StudyError, without a password, where it is none."""
+    """Resolve a spec's URL, with its password. StudyError, without the password, if it is invalid."""
     source = "storage.url: it"
     if text.startswith("env:"):
         name = text[4:]
@@ -86,7 +86,7 @@ def _resolved(text: str) -> sa.URL:
         url = None
     if url is None or "@" in (url.host or ""):
         raise StudyError(
-            f"{source} does not hold a URL as postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in a password "
-            "every @ is written as %40, and every % as %25"
+            f"{source} does not hold a URL like postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in a "
+            "password, write @ as %40 and % as %25"
         )
     return url

@@ -1,4 +1,4 @@
-"""Who drives a study: a process, told from all others, and from those that get its number after it."""
+"""The process that drives a study, identified beyond its number, which later processes may reuse."""
 
 import os
 import socket
@@ -10,10 +10,10 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process: the host it is on, its number there, and what no other process of that number shares.
+    """A process: its host, its number, and the scope and start time that make the number unique.
 
-    `kernel` names the boot and the process namespace in which the number holds, "" where the system does not
-    say; `born` counts clock ticks from that boot to the process's start, 0 where the system does not say.
+    `kernel` names the boot and the process namespace of the number, "" if unknown; `born` is the start time
+    in clock ticks since that boot, 0 if unknown.
     """
 
     host: str
@@ -23,18 +23,18 @@ class Owner:
 
     @classmethod
     def here(cls) -> "Owner":
-        """The process that asks."""
+        """The calling process."""
         return cls.of(os.getpid())
 
     @classmethod
     def of(cls, pid: int) -> "Owner":
-        """The process of this number on this machine, now."""
+        """The process that has this number on this machine now."""
         return cls(socket.gethostname(), _kernel(), pid, _born(pid) or 0)
 
     @property
     def running(self) -> bool | None:
-        """Whether it runs; None where that cannot be seen from here: on another host, in another boot or
-        namespace, or because the system does not say when a process started.
+        """True if it runs; None if that is not visible from here: on another host, in another boot or
+        namespace, or without start times.
         """
         if (self.host, self.kernel) != (socket.gethostname(), _kernel()):
             return None
@@ -44,8 +44,8 @@ class Owner:
 
 
 def _kernel() -> str:
-    """The boot and the process namespace: a process's number says nothing in another container, or after a
-    restart of the machine.
+    """The boot and the process namespace, "" if unknown: in another container, or after a restart of the
+    machine, the number of a process has another meaning.
     """
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -55,14 +55,14 @@ def _kernel() -> str:
 
 
 def _born(pid: int) -> int | None:
-    """When a process started, in clock ticks after the boot, 0 where the system does not say; None where it
-    does not run. One that was killed and that nobody has reaped, as in many containers, does not.
+    """Start time of a process in clock ticks since the boot, 0 if unknown; None if it does not run. A zombie,
+    as containers without an init process keep them, does not run.
     """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
-    except PermissionError:  # another user's
+    except PermissionError:  # it belongs to another user
         pass
     try:
         words = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")

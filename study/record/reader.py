@@ -1,7 +1,7 @@
-"""What a study's record says: all that is read of it, and nothing that changes it.
+"""The Reader: reads the record of a study.
 
-It is plain SQL over Optuna's tables and ours, and needs no Optuna, which takes longer to import than a study
-of thousands of trials to read; its own `get_trials` takes seconds of one.
+It uses SQL on Optuna's tables and ours, without Optuna: importing Optuna takes longer than reading a study of
+thousands of trials, and its `get_trials` takes seconds for one.
 """
 
 import time
@@ -47,7 +47,7 @@ _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", 
 _TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
 
 NO_TOKEN = 1
-"""In the place of the number that a lane makes up before it is given one: those are below 0."""
+"""No token: those that lanes choose for themselves are below 0."""
 
 CLOCK = "clock/"
 """Prefix of the key of a run's start time; the value is null while it waits for its first lane."""
@@ -56,20 +56,20 @@ _BATCH = 10_000
 """Rows of measurements in memory at a time."""
 
 _NAMED = 1000
-"""Trials that a query names one by one; of more, all are read."""
+"""Largest number of trials that a query names; for more, all are read."""
 
 
 class Reader:
-    """The record of one study, of its search or of its confirmation, to be read."""
+    """The record of one study, of its search or of its confirmation, for reading."""
 
     def __init__(self, engine: sa.Engine, name: str, *, search: int | None = None) -> None:
         self._engine = engine
         self._name = name
         if (found := study_id(engine, name)) is None:
-            raise StudyError(f"{name}: is not in its database any more")
+            raise StudyError(f"{name}: is no longer in its database")
         self._id = found
         self._search = found if search is None else search
-        """The number of the search: it is what a run drives, whatever is trained."""
+        """The number of the search, which a run drives even while its confirmation trains."""
         facts = self._facts()
         if search is None and (schema := facts.get("schema")) != SCHEMA:
             raise StudyError(
@@ -85,13 +85,13 @@ class Reader:
 
     @classmethod
     def read(cls, folder: Path, *, stage: Stage = "search") -> Self:
-        """The record in `folder`, of the search or of its confirmation. StudyError where there is none."""
+        """Open the record in `folder`, of the search or of its confirmation. StudyError if there is none."""
         reader = cls._in(folder)
         if stage == "search":
             return reader
         if (confirmation := reader.confirmation()) is None:
             name = reader.spec.name
-            raise StudyError(f"{name}: nothing of it was confirmed; `study confirm {name}` does")
+            raise StudyError(f"{name}: has no confirmation; `study confirm {name}` makes one")
         return confirmation
 
     @classmethod
@@ -100,7 +100,7 @@ class Reader:
 
     @contextmanager
     def _intact(self) -> Iterator[None]:
-        """DamagedError where the block decodes a value that no study writes."""
+        """DamagedError if the block decodes a value that no study writes."""
         try:
             yield
         except decoded.FAULTS as error:
@@ -108,39 +108,39 @@ class Reader:
 
     @property
     def stage(self) -> Stage:
-        """Which of the two records this is."""
+        """The stage of this record."""
         return "search" if self.plan is None else "confirm"
 
     @property
     def baseline(self) -> Baseline:
-        """What was fixed before the first trial."""
+        """The baseline of the study."""
         with self._intact():
             return decoded.baseline(self._facts()["baseline"])
 
     @property
     def home(self) -> Home | None:
-        """The folder that a record in a shared database belongs to; None where it is not on record."""
+        """The folder that a record in a shared database belongs to; None if it is not on record."""
         facts = self._facts()
         with self._intact():
             return decoded.home(facts["home"]) if "home" in facts else None
 
     @property
     def fixed(self) -> bool:
-        """Whether its baseline is there: a confirmation gets it after its plan, and a kill may be between."""
+        """True if the baseline is on record. A confirmation gets it after its plan; a kill may intervene."""
         return "baseline" in self._facts()
 
     def confirmation(self) -> Self | None:
-        """The record of this search's confirmation; None where the test set was not opened."""
+        """The record of this search's confirmation; None if the test set was not opened."""
         name = self._name + CONFIRM
         found = study_id(self._engine, name)
         return None if found is None or "plan" not in self._facts(found) else self._beside(name)
 
     def _beside(self, name: str) -> Self:
-        """Another record in the same database, of the same study."""
+        """Open another record of the same study in the same database."""
         return type(self)(self._engine, name, search=self._search)
 
     def _facts(self, study: int | None = None) -> dict[str, Any]:
-        """What is fixed for the study, or for another one, and what is known of its lanes."""
+        """The facts of this study, or of the one numbered `study`, and of its lanes, by key."""
         attributes = ATTRIBUTES.c
         query = sa.select(attributes.key, attributes.value_json)
         query = query.where(attributes.study_id == (self._id if study is None else study))
@@ -153,7 +153,7 @@ class Reader:
             return dict(zip(keys, decoded.decoded([row.value_json for row in rows]), strict=True))
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
     # --- trials ------------------------------------------------------------------------------------------
@@ -163,11 +163,11 @@ class Reader:
         return [_record(number, entry) for number, entry in self._entries(some=some).items()]
 
     def standings(self) -> dict[int, Standing]:
-        """How every trial stands, by number: of a long record a fraction of what `records` reads."""
+        """State, reason, epochs and configuration of every trial, by number; faster than `records`."""
         return {n: _standing(entry) for n, entry in self._entries("config", "outcome").items()}
 
     def _entries(self, *keys: str, some: Collection[int] | None = None) -> dict[int, dict[str, Any]]:
-        """What is noted of each trial, or of some, by number: under these keys, or under all."""
+        """Facts of each trial, or of some, by number: under these keys, or under all."""
         trials, attribute = _TRIALS.c, _TRIAL_ATTRIBUTES.c
         noted = attribute.trial_id == trials.trial_id
         joined = _TRIALS.outerjoin(_TRIAL_ATTRIBUTES, noted & attribute.key.in_(keys) if keys else noted)
@@ -189,7 +189,7 @@ class Reader:
 
     @property
     def _planned(self) -> int | None:
-        """Number of planned trials; None where it is unlimited."""
+        """Number of planned trials; None in a search."""
         return None if self.plan is None else len(self.plan.points)
 
     # --- measurements ------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ class Reader:
                 yield from (Measurement(*row) for row in rows)
 
     def by_user(self) -> list[dict[str, Any]]:
-        """The measurements user by user, where they came so: trial, replicate, epoch, and `UserMetrics`."""
+        """Measurements of each user, in a confirmation: trial, replicate, epoch, and `UserMetrics`."""
         names = [c for c in by_user.c if c.name != "study"]
         query = sa.select(*names).where(by_user.c.study == self._id).order_by(*by_user.primary_key.columns)
         with self._engine.connect() as connection:
@@ -219,9 +219,9 @@ class Reader:
     def points(
         self, *, trial: int | None = None, epoch: int | None = None, until: int | None = None
     ) -> list[Point]:
-        """Every point whose replicates are all in, by trial and epoch; of one trial, at or up to an epoch."""
+        """Points with all replicates, by trial and epoch; optionally of one trial, at or up to one epoch."""
         m, replicates = measurements.c, self.spec.search.replicates
-        if replicates == 1:  # the mean of one is itself, and takes twice as long to ask for
+        if replicates == 1:  # avg would take twice as long
             query = sa.select(m.trial, m.epoch, *(m[name] for name in METRICS))
         else:
             query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
@@ -251,12 +251,12 @@ class Reader:
         return sa.func.max(sa.or_(*(sa.func.typeof(column) != "real" for column in columns)))
 
     def _check(self, rows: Sequence[Sequence[Any]], kinds: Sequence[type]) -> None:
-        """DamagedError where columns have other types than `kinds`, or trials were not planned."""
+        """DamagedError if columns have other types than `kinds`, or trials were not planned."""
         with self._intact():
             decoded.columns(rows, kinds, trials=self._planned)
 
     def trained(self) -> dict[int, tuple[int, float]]:
-        """By trial, the last measured epoch and the seconds of its measurements."""
+        """Last measured epoch and summed seconds of each trial's measurements."""
         m = measurements.c
         query = sa.select(m.trial, sa.func.max(m.epoch), sa.func.sum(m.wall_s))
         query = query.where(m.study == self._id).group_by(m.trial)
@@ -264,7 +264,7 @@ class Reader:
             return {trial: (epoch, wall_s) for trial, epoch, wall_s in connection.execute(query)}
 
     def judgements(self) -> list[Judgement]:
-        """What the stopping rule said, in the order it said it."""
+        """Judgements of the stopping rule, in order."""
         j = judgements.c
         query = sa.select(j.epoch, j.trial, j.verdict, j.reason).where(j.study == self._id)
         with self._engine.connect() as connection:
@@ -275,33 +275,33 @@ class Reader:
     # --- lanes and runs ----------------------------------------------------------------------------------
 
     def lane(self, name: str) -> dict[str, Any]:
-        """What is known of a lane: its incarnation, its starts since it last got anywhere, the number that it
-        had made up before it was given one, and its longest epoch in seconds.
+        """State of a lane: its incarnation, its starts since its last progress, the token that it chose
+        before it had a number, and its longest epoch in seconds.
         """
         known: dict[str, Any] = self._facts().get(f"lane/{name}", {})
         return {"incarnation": 0, "starts": 0, "token": NO_TOKEN, "longest_s": 0.0} | known
 
     def places(self) -> list[Place]:
-        """Where each lane was in each of its incarnations, as they were noted."""
+        """Places of all lanes, by lane and incarnation."""
         facts = self._facts()
         with self._intact():
             found = [decoded.place(value) for key, value in facts.items() if key.startswith("place/")]
         return sorted(found, key=lambda place: (place.lane, place.incarnation))
 
     def begun(self) -> int:
-        """How many trials have begun."""
+        """Number of trials that have begun."""
         query = sa.select(sa.func.count()).select_from(_TRIALS).where(_TRIALS.c.study_id == self._id)
         with self._engine.connect() as connection:
             return connection.execute(query).scalar_one()
 
     def owned(self, run: int) -> bool:
-        """Whether this run still has the study; False where it was ended, for somebody took it for dead."""
+        """True while this run is open; False if another process has ended it as dead."""
         query = sa.select(runs.c.ended).where(runs.c.run == run)
         with self._engine.connect() as connection:
             return connection.execute(query).scalar_one() is None
 
     def stop_requested(self, run: int) -> bool:
-        """Whether somebody asked this run to stop."""
+        """True if this run was asked to stop."""
         with self._engine.connect() as connection:
             return bool(connection.execute(sa.select(runs.c.stop).where(runs.c.run == run)).scalar_one())
 
@@ -318,12 +318,12 @@ class Reader:
             return [self._clocked(decoded.run(row), facts) for row in rows]
 
     def _clocked(self, run: Run, facts: Mapping[str, Any]) -> Run:
-        """The run with the start of its wall time; without a clock on record that is the run's start."""
+        """The run with the start of its wall time; without a clock on record it is the run's start."""
         return replace(run, began=decoded.clock(facts.get(f"{CLOCK}{run.run}", run.started)))
 
     @property
     def _shared_time(self) -> sa.ColumnElement[float]:
-        """Seconds since 1970 by the one clock of all who open this database: its server's, or this
+        """Seconds since 1970 by the clock that all users of this database share: its server's, or this
         machine's.
         """
         if self._engine.dialect.name == "sqlite":
@@ -351,7 +351,7 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
 
 
 def _standing(entry: Mapping[str, Any]) -> Standing:
-    """The standing of a trial with these facts: it runs while it has no outcome."""
+    """The standing of a trial with these facts; without an outcome it is running."""
     config = Config.from_dict(entry["config"]) if "config" in entry else None
     if (outcome := entry.get("outcome")) is None:
         return Standing("running", None, 0, config)

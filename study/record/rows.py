@@ -1,4 +1,4 @@
-"""The nouns of the record, and the four tables that are ours beside Optuna's."""
+"""Rows and facts of the record, as values."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from study.record.process import Owner
 from trainable.contract import METRICS, Config, Decision, FaultKind
 
 SILENT_RUN_S = 60.0
-"""A run whose process cannot be seen from here, and that has not renewed its row for so long, is dead."""
+"""Time without renewal after which a run counts as dead, if its process is not visible from here."""
 
 Stage = Literal["search", "confirm"]
 
@@ -27,10 +27,10 @@ def shown_state(state: State, *, driven: bool) -> ShownState:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is fixed before the first trial: the data as counted, and the reference point.
+    """Facts that are fixed before the first trial: counts and hash of the data, and the reference point.
 
-    `reference` has a value for every metric: MRR of ranking by popularity, MSE of the damped bias model,
-    on the part of the data that the search is measured on.
+    `reference` has a value for every metric: MRR of ranking by popularity, MSE of the damped bias model, both
+    on the data that measures the search.
     """
 
     data: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a trial on lease: a lane of one run, in one of its incarnations."""
+    """The holder of a lease: a lane of one run, in one of its incarnations."""
 
     run: int
     lane: str
@@ -48,7 +48,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a lane is in one of its incarnations: the node's id in Ray, its address, its GPUs by number."""
+    """Place of a lane in one of its incarnations: the node's id in Ray, its address, its GPUs by number."""
 
     lane: str
     incarnation: int
@@ -59,9 +59,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One trial as the Ledger has it. `epochs` were trained; `epoch` is that of the point it stands for.
+    """One trial on record. `epochs` were trained; `epoch` is that of the point that stands for it.
 
-    `faults` counts what made it start again, by kind; `retries` has each in words.
+    `faults` counts its faults by kind; `retries` has each in words.
     """
 
     trial: int
@@ -79,14 +79,14 @@ class Record:
 
 
 def held(records: Iterable[Record], run: int) -> Iterator[tuple[Holder, Record]]:
-    """The trials that lanes of this run hold now, each with its lease's holder."""
+    """Trials that lanes of this run hold, each with its holder."""
     for record in records:
         if record.state == "running" and record.holder is not None and record.holder.run == run:
             yield record.holder, record
 
 
 class Standing(NamedTuple):
-    """How a trial stands, and why it ended so; `epochs` were trained, and are not counted while it runs."""
+    """State of a trial and the reason of its end; `epochs` is 0 while it runs."""
 
     state: State
     reason: str | None
@@ -99,8 +99,8 @@ class Run:
     """One stretch of driving a study, from a start to its end. Times are seconds since 1970, UTC, on a
     monotonic clock of the driver.
 
-    `silent_s` is the time since the row was renewed, by the database's clock, which all hosts share.
-    `began` is the time at which the run's first lane asked for work; None until then.
+    `silent_s` is the time since the last renewal, by the database's clock, which all hosts share.
+    `began` is the time at which the run's first lane asked for work; None before.
     """
 
     run: int
@@ -120,9 +120,9 @@ class Run:
 
     @property
     def alive(self) -> bool:
-        """Whether its driver is there: by its process where that can be seen, else by its last renewal.
+        """True if its driver is alive: by its process if that is visible, else by its last renewal.
 
-        One that was renewed in the future was so before the database's clock was set back.
+        A renewal in the future means that the database's clock was set back.
         """
         if self.ended is not None:
             return False
@@ -132,7 +132,7 @@ class Run:
 
 
 class Point(NamedTuple):
-    """A trial after `epoch` epochs: the means of its replicates' metrics. All replicates are in."""
+    """A trial after `epoch` epochs: the means over all its replicates."""
 
     trial: int
     epoch: int
@@ -148,7 +148,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A point of the search that is trained again: its trial and epochs, why it was chosen, what to train."""
+    """A point of the search to confirm: its trial and epoch, the reason of its choice, its configuration."""
 
     trial: int
     epoch: int
@@ -158,7 +158,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a confirmation trains, in order, and when it opened the test set (ISO, UTC)."""
+    """Points that a confirmation trains, in order, and the time when it opened the test set (ISO, UTC)."""
 
     opened: str
     points: tuple[Planned, ...]
@@ -176,7 +176,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a stopping rule said of a trial after `epoch` epochs, and why."""
+    """Decision of a stopping rule on a trial after `epoch` epochs."""
 
     epoch: int
     decision: Decision

@@ -1,4 +1,4 @@
-"""Open SQLite files that hold records, for driving and for reading, and refuse unsafe ones."""
+"""Open SQLite records for driving and for reading, and refuse unsafe files."""
 
 import os
 import sqlite3
@@ -16,9 +16,7 @@ SQLITE = "sqlite://"
 """The URL of every SQLite engine; `options` names the file, which may contain any character."""
 
 LOCKED_S = 30
-"""The longest wait of a statement for a lock. Its execution has no limit: reading a long record over a slow
-line is not a fault.
-"""
+"""Limit of a statement's wait for a lock. Its execution has none: a slow read is not a fault."""
 
 NETWORK_FILE_SYSTEMS = (
     "nfs",
@@ -47,11 +45,11 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
 class AwayError(StudyError):
-    """The database does not answer."""
+    """Error: the database does not answer."""
 
 
 class DamagedError(StudyError):
-    """A record that this version cannot have written."""
+    """Error: this version cannot have written the record."""
 
 
 def damaged(where: object, why: object) -> DamagedError:
@@ -61,8 +59,8 @@ def damaged(where: object, why: object) -> DamagedError:
 
 
 def prepare(path: Path, *, journal: str = "WAL") -> None:
-    """Set the SQLite file `path` up; in WAL mode readers never wait. StudyError where it cannot be opened,
-    AwayError where it may be in a moment.
+    """Set up the SQLite file `path`; in WAL mode readers never wait. StudyError if it cannot be opened,
+    AwayError if a later attempt may succeed.
     """
     refuse_network(path)
     refuse_long(path)
@@ -80,22 +78,20 @@ def _unopened(path: Path, error: Exception) -> StudyError:
         mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
         return StudyError(f"{said}; {mend}")
     if isinstance(error, sqlite3.OperationalError):
-        return AwayError(f"{said}; its disk fails or is full, or somebody has locked it: try again")
+        return AwayError(f"{said}; the disk fails or is full, or another process has locked it: try again")
     return DamagedError(f"{said}; restore it, or delete the folder")
 
 
 def options(path: Path) -> dict[str, Any]:
-    """Options of an engine for the SQLite file `path`. In a URL, `?`, `%`, `#` or `{` in its name would have
-    a meaning, and the record would be another file.
-    """
+    """Engine options for the SQLite file `path`. A URL would misread a name with `?`, `%`, `#` or `{`."""
     return {"creator": partial(_connect, path.absolute()), "poolclass": sa.QueuePool}
 
 
 def reading(path: Path) -> sa.Engine:
-    """An engine that reads the SQLite file `path`, also where its disk is full or read-only.
+    """An engine that reads the SQLite file `path`, also on a full or read-only disk.
 
-    SQLite makes a lock and an index beside the file even to read. Where there is no room for them and no log
-    beside the file, no process writes it, and it is opened as immutable. Errors as in `prepare`, and
+    Even to read, SQLite makes a lock and an index beside the file. If there is no room for them, and no log
+    beside the file, then no process writes it, and it is opened as immutable. Errors as in `prepare`, and
     DamagedError from any statement that finds the file damaged.
     """
     creator = partial(_connect, path.absolute(), immutable=_unwritable(path))
@@ -105,7 +101,7 @@ def reading(path: Path) -> sa.Engine:
     def _named(context: sa.engine.ExceptionContext) -> None:
         error = context.original_exception
         if no_room(error) or locked(error):
-            raise AwayError(f"{path}: cannot be read: {error}; its disk fails, or somebody has locked it")
+            raise AwayError(f"{path}: cannot be read: {error}; the disk fails, or another process locks it")
         if isinstance(error, UNREADABLE):
             raise damaged(path, error)
 
@@ -129,22 +125,22 @@ def _unwritable(path: Path) -> bool:
 
 
 def no_room(error: BaseException) -> bool:
-    """True if an error or its cause is that of a full, read-only or broken disk."""
+    """True if an error or its cause is a full, read-only or broken disk."""
     return full(error) or "READONLY" in _codes(error)
 
 
 def corrupt(error: BaseException) -> bool:
-    """True if an error or its cause is that of a corrupt database."""
+    """True if an error or its cause is a corrupt database."""
     return bool({"CORRUPT", "NOTADB"} & _codes(error))
 
 
 def full(error: BaseException) -> bool:
-    """True if an error or its cause is that of a full or broken disk."""
+    """True if an error or its cause is a full or broken disk."""
     return bool({"IOERR", "FULL", "CANTOPEN"} & _codes(error))
 
 
 def locked(error: BaseException) -> bool:
-    """True if an error or its cause is that of a locked file."""
+    """True if an error or its cause is a locked file."""
     return bool({"BUSY", "LOCKED", "PROTOCOL"} & _codes(error))
 
 
@@ -165,7 +161,7 @@ def _at_rest(path: Path) -> bool:
 
 
 def _connect(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """A connection that threads may share; a commit is on the disk when it returns, power loss included."""
+    """A connection that threads may share; commits are durable, also against power loss."""
     where = f"{path.as_uri()}?mode=ro&immutable=1" if immutable else path.as_uri()
     connection = sqlite3.connect(where, uri=True, timeout=LOCKED_S, check_same_thread=False)
     connection.execute("PRAGMA synchronous=FULL")
@@ -175,23 +171,23 @@ def _connect(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
 
 
 def refuse_code(where: object, found: Iterable[Sequence[Any]]) -> None:
-    """DamagedError where `NO_CODE` found a trigger, a view or a virtual table: using tables would run it."""
+    """DamagedError if `NO_CODE` found a trigger, a view or a virtual table: using tables would run it."""
     for kind, name in found:
         raise damaged(where, f"it has the {kind} {name!a}, which no study's record has")
 
 
 def refuse_long(path: Path) -> None:
-    """StudyError where the full path of a record at `path` is too long for SQLite."""
+    """StudyError if the full path of a record at `path` is too long for SQLite."""
     size = len(os.fsencode(path.absolute()))
     if size > LONGEST_PATH:
         raise StudyError(
-            f"{path}: its full path has {size} bytes, and SQLite opens none of more than {LONGEST_PATH}; "
+            f"{path}: its full path has {size} bytes, more than SQLite's limit of {LONGEST_PATH}; "
             "work in a folder with a shorter path, or name a PostgreSQL database in storage.url"
         )
 
 
 def refuse_network(path: Path) -> None:
-    """StudyError where a record at `path` would be on a network file system."""
+    """StudyError if a record at `path` would be on a network file system."""
     kind = file_system(path.parent)
     if any(name in kind for name in NETWORK_FILE_SYSTEMS):
         raise StudyError(
@@ -201,7 +197,7 @@ def refuse_network(path: Path) -> None:
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kind of file system that `folder` is on, as "ext4"; "unknown" where the machine does not say."""
+    """The type of the file system of `folder`, as "ext4", or "unknown"."""
     if not mounts.is_file():
         return "unknown"
     place, found, longest = str(folder.resolve()) + "/", "unknown", 0

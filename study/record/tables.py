@@ -1,4 +1,4 @@
-"""The tables of the record that are ours, those of Optuna's that we read, and what finds a study in them."""
+"""Our tables of the record, Optuna's tables that we read, and queries that find a study in them."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ measurements = sa.Table(
 )
 
 MEASURED = tuple(c.name for c in measurements.c if c.name != "study")
-"""What a row of the record says of a measurement."""
+"""Columns of a measurement."""
 
 by_user = sa.Table(
     "by_user",
@@ -63,31 +63,31 @@ sa.event.listen(
 )
 
 SCHEMA = 3
-"""Version of what is written; a database with another one is refused."""
+"""Version of the record; a database with another one is refused."""
 
 CONFIRM = "/confirm"
-"""What the name of a confirmation adds to the name of its search; no study's own name has a slash."""
+"""Suffix of a confirmation's name after that of its search; no study's own name has a slash."""
 
 STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
 
 ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
-"""Optuna's tables of studies and of what is fixed for each."""
+"""Optuna's tables of studies and of their facts."""
 
 
 def study_id(engine: sa.Engine, name: str) -> int | None:
-    """The number of a study in its database; None where there is none of this name."""
+    """The number of a study in its database; None if there is none of this name."""
     query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
     with engine.connect() as connection:
         return connection.execute(query).scalar()
 
 
 def ours(engine: sa.Engine) -> bool:
-    """Whether a database has our tables, which were made last."""
+    """True if a database has our tables, which are created last."""
     return set(tables.tables) <= set(sa.inspect(engine).get_table_names())
 
 
 def belonging(table: sa.Table, trials: sa.Table, studies: Sequence[int]) -> sa.ColumnElement[bool] | None:
-    """Which rows of a table, Optuna's or ours, are of these studies; None where it is not about studies."""
+    """Condition for the rows of these studies in a table, Optuna's or ours; None if it has no such rows."""
     column = table.c
     if "study_id" in column:
         return column.study_id.in_(studies)

@@ -1,4 +1,4 @@
-"""Confirmed points on the test set: the means over their fresh seeds, and the spread."""
+"""Means and spreads of confirmed points on the test set, over their fresh seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from trainable.contract import METRICS, Measurement
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A point on the test set: means of its metrics over `replicates` fresh seeds, and their sample standard
-    deviations, None for one seed.
+    """A point on the test set: means and sample standard deviations of its metrics over `replicates` fresh
+    seeds; the deviations are None for one seed.
     """
 
     replicates: int
@@ -27,9 +27,8 @@ class Tested:
 
 
 def confirmed(ledger: Reader, same: Mapping[Key, Key]) -> Reader | None:
-    """The confirmation of a search, its points renamed by `same`.
-
-    A point that an old plan names by a repeated trial gets the name that the search's tables use.
+    """The confirmation of a search, its points renamed by `same`: a repeated trial in an old plan becomes the
+    trial that the search's tables use.
     """
     confirmation = ledger.confirmation()
     if confirmation is not None and confirmation.plan is not None and same:
@@ -41,9 +40,9 @@ def confirmed(ledger: Reader, same: Mapping[Key, Key]) -> Reader | None:
 
 
 def tested(confirmation: Reader | None) -> dict[tuple[int, int], Tested]:
-    """The confirmed points by their trial and epoch in the search, from the seeds measured so far.
+    """Confirmed points by their trial and epoch in the search, from the seeds measured so far.
 
-    Seeds with a non-finite metric are left out, as are points without any other seed.
+    Seeds with a non-finite metric are omitted, as are points without any other seed.
     """
     if confirmation is None or confirmation.plan is None:
         return {}

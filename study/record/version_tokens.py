@@ -1,8 +1,8 @@
-"""Marks: what is another once a study's record has changed, so that nobody need read it again to know.
+"""Version tokens of records, like ETags: the token changes when the record does.
 
-The mark of a file is its stamps. Of the records in a PostgreSQL database one query tells all: whatever is
-written there is written under a run, or changes the spec, so a study that nobody drives stands as it did
-while its last run and its spec are the same.
+The token of a file is its inode, size and modification time. For PostgreSQL one query returns the tokens of
+all studies in a database: every write belongs to a run or changes the spec, so last run and spec identify the
+version of a study that no run drives.
 """
 
 import time
@@ -23,17 +23,17 @@ from trainable.contract import StudyError
 Mark = tuple[str | int | float | None, ...]
 
 TICK_NS = 2_000_000_000
-"""A file that was written this long ago or more has another stamp when it is written again."""
+"""Age of a file from which its next write is sure to change its time stamp."""
 
 AWAY_S = 10.0
-"""How long a database that did not answer is left alone."""
+"""Time before a database that did not answer is queried again."""
 
 AT_ONCE = 16
-"""The most databases that are asked at once: a silent one must not delay the others."""
+"""Limit of databases queried in parallel: a silent one must not delay the others."""
 
 
 class Marks:
-    """The marks of studies' records. May be asked from several threads."""
+    """Version tokens of studies' records. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -41,17 +41,18 @@ class Marks:
         self._away: dict[str, tuple[float, StudyError]] = {}
 
     def of(self, folder: Path) -> Mark | None:
-        """The mark of one study, as in `all`. StudyError where its database does not answer."""
+        """The version token of one study, as in `all`. StudyError if its database does not answer."""
         found = self.all([folder])[folder]
         if isinstance(found, StudyError):
             raise found
         return found
 
     def all(self, folders: Iterable[Path]) -> Mapping[Path, Mark | StudyError | None]:
-        """The marks of studies, by folder: some microseconds for a file, one query for a database.
+        """Version tokens by folder: some microseconds for a file, one query for a database.
 
-        Databases are asked in parallel. None where it is unknown: for a file so new that its next stamp may
-        be the same, and for a study that has not begun. A database that does not answer has its error.
+        Databases are queried in parallel. A token is None if unknown: for a file so new that its next time
+        stamp may be equal, and for a study that has not begun. If a database does not answer, its studies
+        have the error.
         """
         found: dict[Path, Mark | StudyError | None] = {}
         elsewhere: dict[str, dict[Path, str]] = {}
@@ -72,7 +73,7 @@ class Marks:
         return found
 
     def close(self) -> None:
-        """Let go of every database."""
+        """Close the connections to all databases."""
         for engine in self._engines.values():
             engine.dispose()
 
@@ -104,14 +105,14 @@ def _of_file(folder: Path) -> Mark | None:
             found = (folder / name).stat()
         except FileNotFoundError:
             continue
-        if found.st_size:  # a reader alone leaves an empty log for as long as it reads
+        if found.st_size:  # while it reads, a reader alone keeps an empty log
             stamps += [name, found.st_ino, found.st_size, found.st_mtime_ns]
             newest = max(newest, found.st_mtime_ns)
     return tuple(stamps) if stamps and time.time_ns() - newest > TICK_NS else None
 
 
 def _of_database(engine: sa.Engine, names: Sequence[str]) -> Mapping[str, Mark]:
-    """The marks of studies in a PostgreSQL database, by name; not of one that nobody has driven yet."""
+    """Version tokens of studies in a PostgreSQL database, by name, for studies with a run."""
     s, a, r = STUDIES.c, ATTRIBUTES.c, runs.c
     last = sa.select(r.study, sa.func.max(r.run).label("run")).group_by(r.study).subquery()
     begun = STUDIES.join(ATTRIBUTES, (a.study_id == s.study_id) & (a.key == "spec"))

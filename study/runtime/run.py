@@ -29,10 +29,10 @@ from trainable.models.trivial import trivial, unbeatable
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a run: the study's folder, and the reason.
+    """Result of a run: the study's folder, and the reason that the run ended.
 
-    `complete` is about the study. `trained` is True if this run had work to do, `interrupted` if a signal
-    ended it. `report` is the written page, None if none was asked for.
+    `complete` is true if the study is complete, `trained` if this run trained anything, `interrupted` if a
+    signal ended it. `report` is the path of the report, or None.
     """
 
     folder: Path

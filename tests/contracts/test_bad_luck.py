@@ -81,8 +81,7 @@ def test_an_evaluation_that_raises_fails_its_trial_with_the_reason_and_no_other(
     starts = STARTS["error"]
     assert (failed.state, failed.faults) == ("failed", {"error": starts})
     assert failed.reason == (
-        f"its training raised an error, start {starts} of {starts} that may end so: "
-        "ArithmeticError: ranks of nothing"
+        f"its training raised an error, failure {starts} of {starts}: ArithmeticError: ranks of nothing"
     )
     as_if_alone(ledger, but=(UNLUCKY,))
     ledger.close()

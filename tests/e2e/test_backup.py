@@ -50,4 +50,4 @@ def test_a_running_study_is_backed_up_and_the_copy_resumes(tmp_path: Path):
         key: full[key] for key in found.keys() & full.keys()
     }
     again = study("restore", str(file), cwd=there)
-    assert (again.code, again.err.count("\n"), "is there already" in again.err) == (2, 1, True)
+    assert (again.code, again.err.count("\n"), "already exists" in again.err) == (2, 1, True)

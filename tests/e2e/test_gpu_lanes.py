@@ -122,5 +122,5 @@ def test_the_preflight_names_the_node(cluster, tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(preflight.Origin, "here", lambda origin=other: origin)
         with pytest.raises(StudyError, match=rf"node 10\.0\.0\.[01]: .*{words}"):
             preflight.check(addresses, marker, shared=False)
-    with pytest.raises(StudyError, match=r"node 10\.0\.0\.0: .*holds no study"):
+    with pytest.raises(StudyError, match=r"node 10\.0\.0\.0: .*contains no study"):
         preflight.check_record(next(iter(addresses)), "10.0.0.0", tmp_path, "search")

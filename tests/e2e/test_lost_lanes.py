@@ -132,7 +132,7 @@ def test_a_trial_that_kills_its_lane_fails_and_its_neighbour_is_trained(
     failed, others = ledger.records()[1], [r for r in ledger.records() if r.trial != 1]
     starts = STARTS["deadly"]
     assert (failed.state, failed.faults["deadly"]) == ("failed", starts)
-    assert failed.reason.startswith(f"it killed its lane, start {starts} of {starts} that may end so")
+    assert failed.reason.startswith(f"it killed its lane, failure {starts} of {starts}: ")
     assert {r.state for r in others} == {"completed"}
     assert recorded(ledger) == {(r.trial, 0): trained_alone(ledger, r.trial, 0) for r in others}
     ledger.close()

@@ -38,7 +38,7 @@ def test_the_second_is_refused_until_the_first_is_silent(homes: Mapping[str, Pat
         owner = f"tiny: already being run by process {first.process.pid} on {gethostname()}; "
         assert refused.code == 2, refused
         assert owner in refused.err
-        assert "should it be gone, the study is free 60 s after its last word" in refused.err
+        assert "if it is gone, the study is free 60 s after its last sign of life" in refused.err
 
         os.kill(first.process.pid, signal.SIGSTOP)  # as a host that is cut off
         ledger = Ledger.read(homes["one"] / "studies/tiny")

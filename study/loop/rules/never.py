@@ -1,4 +1,4 @@
-"""The rule that stops no trial: every one trains to its end."""
+"""The rule that stops no trial."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from trainable.contract import Decision
 
 
 class Never:
-    """No rung anywhere."""
+    """A rule without rungs."""
 
     def __init__(self, stopping: Stopping) -> None:
         pass
 
-    def judges(self, epoch: int) -> bool:  # noqa: ARG002 - what every rule is asked
-        """Whether there is a rung: never."""
+    def judges(self, epoch: int) -> bool:  # noqa: ARG002 - part of the protocol
+        """Always false."""
         return False
 
     def judge(
@@ -24,5 +24,5 @@ class Never:
         own: Sequence[Candidate],  # noqa: ARG002
         candidate: Candidate,
     ) -> Decision:
-        """Go on, always."""
+        """Always continue."""
         return Decision(candidate.trial, "go", "the rule never stops a trial")

@@ -1,10 +1,9 @@
-"""Asynchronous successive halving on two objectives: of those that reached a rung, the best go on.
+"""Asynchronous successive halving on two objectives: the best of those that reached a rung continue.
 
-Successive halving without waiting is ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter
-Tuning"), here as a stopping rule: a trial is judged once at each rung, and what is stopped is not taken up
-again. For several objectives there is MO-ASHA (Schmucker et al. 2021, arXiv 2106.12639), which ranks by
-non-domination, then by an ε-net or as NSGA-II does. What differs here, and what that is worth, is in
-`docs/decisions/0011-stopping.md`.
+Based on ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"), here as a stopping
+rule: a trial is judged once at each rung, and a stopped trial does not resume. For several objectives there
+is MO-ASHA (Schmucker et al. 2021, arXiv 2106.12639), which ranks by non-domination, then by an ε-net or as
+NSGA-II does. `docs/decisions/0011-stopping.md` has the differences and measures their effect.
 """
 
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ PATIENCE = 6
 
 
 class ParetoAsha:
-    """A rung at `min_epochs` × `reduction_factor` ** k epochs, k = 0, 1, …; between them, at each multiple
-    of `min_epochs`, those end that no longer improve.
+    """A rung at `min_epochs` × `reduction_factor` ** k epochs, k = 0, 1, …; between rungs, at each multiple
+    of `min_epochs`, trials that no longer improve end.
     """
 
     def __init__(self, stopping: Stopping) -> None:
@@ -30,7 +29,7 @@ class ParetoAsha:
         self._factor = stopping.reduction_factor
 
     def judges(self, epoch: int) -> bool:
-        """Whether `epoch` is a multiple of `min_epochs`."""
+        """True if `epoch` is a multiple of `min_epochs`."""
         return epoch > 0 and epoch % self._min_epochs == 0
 
     def judge(
@@ -40,8 +39,8 @@ class ParetoAsha:
         own: Sequence[Candidate],
         candidate: Candidate,
     ) -> Decision:
-        """Stop, at a rung, what is not among the best 1/`reduction_factor` of those recorded there so far,
-        and anywhere what has not improved for too long; the best of them always goes on.
+        """Stop a trial that is not among the best 1/`reduction_factor` at a rung so far, or that, at any
+        epoch, has not improved for too long; the best trial always continues.
         """
         rank, came = standing([c.losses for c in (*rung, candidate)], reference), len(rung) + 1
         where = f"{candidate.epoch} epochs: rank {rank} of {came}"
@@ -63,11 +62,10 @@ class ParetoAsha:
 
 
 def standing(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> int:
-    """Rank of the last row among all rows of losses (n, 2), 1 for the best; of equals the earlier is ahead.
+    """Rank of the last row among all rows of losses (n, 2), 1 for the best; the earlier of equals is better.
 
-    Rows inside the reference, strictly below it in every objective, come first: by non-dominated rank, and
-    of one rank by what they contribute to its hypervolume. Then come the others, the nearest first: by
-    `analysis.front.box`.
+    Rows strictly below the reference in every objective come first: by non-dominated rank, and within a rank
+    by their contribution to its hypervolume. The others follow, the nearest first, by `analysis.front.box`.
     """
     array = np.asarray(losses, dtype=np.float64)
     inside = np.asarray((array < np.asarray(reference)).all(axis=1))
@@ -80,6 +78,6 @@ def standing(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> i
 
 
 def last_improvement(course: Sequence[Candidate]) -> int:
-    """The epoch in which a trial with these points was last better, in either objective, than ever before."""
+    """The epoch of a trial's last new minimum in either objective."""
     first = np.array([c.losses for c in course]).argmin(axis=0)
     return course[int(first.max())].epoch

@@ -1,4 +1,4 @@
-"""Stopping rules: who goes on after a measurement. A new rule is one file and one line in `RULES`."""
+"""Stopping rules by name. A new rule is one file and one line in `RULES`."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -16,7 +16,7 @@ RULES: Mapping[RuleName, str] = {
 
 
 def rule(stopping: Stopping) -> Rule:
-    """The rule that a spec names, with its numbers; the spec has checked that there is one."""
+    """Make the rule of a spec, which has checked its name."""
     module, _, attribute = RULES[stopping.rule].partition(":")
     make = cast(Callable[[Stopping], Rule], getattr(import_module(module), attribute))
     return make(stopping)

@@ -1,4 +1,4 @@
-"""What a stopping rule is: a pure function of the measurements on record."""
+"""The protocol of stopping rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from trainable.contract import Decision
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trial at an epoch, as a rule sees it: its losses, smaller is better, in the objectives' order."""
+    """A trial at an epoch, for a rule: losses in the objectives' order; smaller is better."""
 
     trial: int
     epoch: int
@@ -17,10 +17,10 @@ class Candidate:
 
 
 class Rule(Protocol):
-    """A pure function of what is on record."""
+    """A stopping rule: a pure function of the record."""
 
     def judges(self, epoch: int) -> bool:
-        """Whether there is a rung at `epoch`: elsewhere every trial goes on unasked."""
+        """True if the rule judges trials at `epoch`; at other epochs every trial continues."""
         ...
 
     def judge(
@@ -30,10 +30,10 @@ class Rule(Protocol):
         own: Sequence[Candidate],
         candidate: Candidate,
     ) -> Decision:
-        """Whether the candidate goes on ("go") or not ("stop"), and why.
+        """Decide with a reason if the candidate continues ("go") or not ("stop").
 
-        `reference` holds the losses of the reference point; `rung` the candidates judged at this epoch
-        before this one, in the order of their judgements, whatever became of them since; `own` the points
-        of the candidate's trial at earlier epochs, in order. Every loss is finite.
+        `reference` has the losses of the reference point; `rung` the candidates judged at this epoch before
+        this one, in the order of their judgements, also of trials that ended since; `own` the points of the
+        candidate's trial at earlier epochs, in order. Every loss is finite.
         """
         ...

@@ -26,9 +26,9 @@ class Nsga2(NSGAIISampler):
     2009, doi 10.1007/978-3-642-01020-0_18).
 
     Numbers are blended (BLX-α, Eshelman and Schaffer 1993) and mutated in small steps, so that children of a
-    small population are new. Measured on a formula with a conditional weight, 100
-    trials, 4 lanes, a third explored, hypervolume over 32 seeds, median (quartiles): 25.8 (22.4–27.4); with
-    Optuna's operators 22.2 (19.2–24.3); Optuna's own sampler 17.5 (15.0–19.5) with a population of 20, 15.6
+    small population are new. Measured on a formula with a conditional weight, 100 trials, 4 lanes, a third
+    explored, hypervolume over 32 seeds, median (quartiles): 25.8 (22.4–27.4); with Optuna's operators
+    22.2 (19.2–24.3); Optuna's own sampler 17.5 (15.0–19.5) with a population of 20, 15.6
     (13.6–17.9) with 50; random 15.7.
     """
 

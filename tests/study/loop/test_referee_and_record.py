@@ -336,7 +336,7 @@ def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
         lane = lane.reborn()
     assert referee.over is None
     lane.advance(referee.exchange)
-    assert referee.over == f"failed: lane {run}.0 started 9 times without getting any further"
+    assert referee.over == f"failed: lane {run}.0 started 9 times without progress"
 
 
 class DyingLane(FormulaLane):
@@ -383,7 +383,7 @@ def test_a_trial_that_kills_its_lane_at_once_fails_and_takes_no_other_with_it(
     assert drive(Referee(ledger, run), dying) == complete(ledger)
     failed = [r for r in ledger.records() if r.trial in killers]
     assert {(r.state, r.faults["deadly"], r.epochs) for r in failed} == {("failed", STARTS["deadly"], 0)}
-    assert all(r.reason.startswith("it killed its lane, start 3 of 3 that may end so") for r in failed)
+    assert all(r.reason.startswith("it killed its lane, failure 3 of 3: ") for r in failed)
     others = [r for r in ledger.records() if r.trial not in killers]
     assert {(r.state, "deadly" in r.faults) for r in others} == {("completed", False)}
     assert max(r.faults.get("lane", 0) for r in others) < STARTS["lane"] / 2
@@ -446,7 +446,7 @@ def test_a_lane_that_whatever_it_trains_kills_is_to_blame_itself(open_ledger, sl
     ledger = open_ledger("budget.trials=12")
     run = ledger.claim()
     over = drive(Referee(ledger, run), [DyingLane(f"{run}.0", slots, dict.fromkeys(range(12), 0))])
-    assert over == f"failed: lane {run}.0 started 9 times without getting any further"
+    assert over == f"failed: lane {run}.0 started 9 times without progress"
     assert {r.state for r in ledger.records()} == {"running"}
 
 
@@ -458,7 +458,7 @@ def test_a_lane_that_breaks_is_not_what_it_trains(open_ledger):
     while 2 not in lane.leases:
         lane.advance(referee.exchange)
     over = drive(referee, [DyingLane(lane.name, 1, {2: 0})])
-    assert over == f"failed: lane {run}.0 started 9 times without getting any further"
+    assert over == f"failed: lane {run}.0 started 9 times without progress"
     assert [r.state for r in ledger.records()] == ["completed", "completed", "running"]
 
 
@@ -853,8 +853,8 @@ def test_each_start_that_failed_has_its_reason_on_record(open_ledger):
     lane.reborn().advance(Referee(ledger, run).exchange)
     (record,) = open_ledger().records()
     assert record.retries == (
-        "its training raised an error, start 1 of 3 that may end so: Boom: too much",
-        f"its lane was lost, start 1 of 10 that may end so: lane {run}.0 started again",
+        "its training raised an error, failure 1 of 3: Boom: too much",
+        f"its lane was lost, failure 1 of 10: lane {run}.0 started again",
     )
 
 

@@ -177,9 +177,9 @@ def made(open_ledger, tmp_path):
 def test_what_is_there_is_not_overwritten(made, tmp_path):
     """Catches: a backup in the place of another, or a restored study in that of a living one."""
     before = made.read_bytes()
-    with pytest.raises(StudyError, match=r"one\.backup: is there already; name another file"):
+    with pytest.raises(StudyError, match=r"one\.backup: already exists; name another file"):
         backup(tmp_path / "formula", made)
-    with pytest.raises(StudyError, match="formula: is there already; give the restored study another name"):
+    with pytest.raises(StudyError, match="formula: already exists; give the restored study another name"):
         restore(made, tmp_path)
     assert made.read_bytes() == before
 
@@ -263,9 +263,9 @@ def change(path, statement):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (no_file, "there is no such file"),
-        (no_database, "is no backup of a study: file is not a database"),
-        (a_ledger, "is no backup of a study: no such table: backup"),
+        (no_file, "does not exist"),
+        (no_database, "is not a backup of a study: file is not a database"),
+        (a_ledger, "is not a backup of a study: no such table: backup"),
         (half, "malformed"),
         (with_holes, "is damaged|malformed"),
         (of_another_schema, f"was written with schema 99 by pareto-study .*, this version reads {SCHEMA}"),

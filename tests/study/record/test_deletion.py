@@ -53,7 +53,7 @@ def test_a_copied_folder_is_not_taken_for_the_study(home):
     shutil.copytree(home / "mine", home / "copy")
     for act in (Reader.read, Ledger.read):
         with pytest.raises(
-            MisnamedError, match="copy: holds the study 'mine', so it is a copy or was renamed"
+            MisnamedError, match="copy: contains the study 'mine', so it is a copy or was renamed"
         ):
             act(home / "copy")
     with pytest.raises(SpecError, match="is the spec of 'mine', so its folder is a copy"):
@@ -82,7 +82,7 @@ def test_rows_in_a_database_go_with_the_folder_that_they_belong_to(home, tmp_pat
     moved.mkdir()
     spec = SPEC.replace("formula", "mine") + f'[storage]\nurl="env:{VARIABLE}"'
     (moved / "study.toml").write_text(spec)
-    with pytest.raises(StudyError, match="holds no such study"):
+    with pytest.raises(StudyError, match="does not have this study"):
         Reader.read(moved)
 
 
@@ -109,7 +109,7 @@ def test_what_began_after_the_question_is_not_deleted(home):
     seen = deletion.look(home / "mine")
     with running(home / "mine"), pytest.raises(StudyError, match="is being run by process"):
         deletion.delete(home / "mine", seen)
-    with pytest.raises(StudyError, match="has changed since you were asked, so nothing is deleted"):
+    with pytest.raises(StudyError, match="has changed since the question; nothing was deleted"):
         deletion.delete(home / "mine", seen)
     assert trials(home / "mine") == 6
 

@@ -238,7 +238,7 @@ class LedgerContract:
         monkeypatch.setattr(process, "PROC", tmp_path)
         ledger = open_()
         run = ledger.claim()
-        with pytest.raises(StudyError, match="is free 60 s after its last word"):
+        with pytest.raises(StudyError, match="is free 60 s after its last sign of life"):
             ledger.claim()
         self.change(ledger, run, heard=runs.c.heard - SILENT_RUN_S - 1)
         assert ledger.claim() > run
@@ -466,7 +466,9 @@ class TestPostgreSQL(LedgerContract):
         """Catches: what a URL is taken apart with, which quotes it or takes a password's end for the host."""
         monkeypatch.setenv(VARIABLE, f"postgresql://me:{rest}")
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
-        with pytest.raises(StudyError, match=rf"variable {VARIABLE} does not hold a URL as .* %40") as error:
+        with pytest.raises(
+            StudyError, match=rf"variable {VARIABLE} does not hold a URL like .* %40"
+        ) as error:
             Ledger.open(spec, tmp_path / "formula", BASELINE)
         assert postgres.PASSWORD not in str(error.value)
 

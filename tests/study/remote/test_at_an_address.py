@@ -117,7 +117,7 @@ def test_a_backup_is_fetched_whole_and_not_kept_there(head: Head, home: Path, tm
     assert {*home.rglob("*.backup"), *head.home.rglob("*.backup")} == before == set()
     ended = study("restore", "far.backup", "--name", "near", cwd=tmp_path / "laptop")
     assert ended.code == 0, ended
-    with pytest.raises(StudyError, match="exists already"):
+    with pytest.raises(StudyError, match="already exists"):
         call("backup", "tiny", "far.backup")
 
 

@@ -95,14 +95,14 @@ def test_the_client_has_every_verb(tmp_path):
         assert refused.value.status == 409
         with pytest.raises(ServiceError, match=r"404|422") as refused:
             client.study("no/such")
-    with pytest.raises(StudyError, match="is no address of a service"):
+    with pytest.raises(StudyError, match="is not the address of a service"):
         Client("file:///etc/passwd")
 
 
 def test_an_error_is_one_line(tmp_path):
     url = f"http://127.0.0.1:{free_port()}"
     client = Client(url, patience_s=0.1)
-    away = rf"^{url}: no service answers there: Connection refused$"
+    away = rf"^{url}: no service answers: Connection refused$"
     for asked in (client.studies, lambda: client.stop("x"), lambda: next(client.events("x"))):
         with pytest.raises(ServiceError, match=away) as refused:
             asked()
