@@ -276,7 +276,7 @@ def test_a_trial_whose_lane_is_lost_again_and_again_fails_with_its_reason(open_l
     assert referee.over == "trials: 1 of 1"
     (record,) = ledger.records()
     assert (record.state, record.faults) == ("failed", {"lane": STARTS["lane"]})
-    assert record.reason.startswith(f"its lane was lost, start {STARTS['lane']} of {STARTS['lane']} that may")
+    assert record.reason.startswith(f"its lane was lost, failure {STARTS['lane']} of {STARTS['lane']}: ")
     assert candidates(ledger.points(), {0: record}, ledger.spec) == []
 
 

@@ -269,7 +269,7 @@ def change(path, statement):
         (half, "malformed"),
         (with_holes, "is damaged|malformed"),
         (of_another_schema, f"was written with schema 99 by pareto-study .*, this version reads {SCHEMA}"),
-        (without_a_spec, "it does not say of which"),
+        (without_a_spec, "its facts are incomplete"),
         (with_a_trigger, "it has the trigger 'run', which no study's record has"),
         (with_a_view_without_an_end, "it has the view 'backup', which no study's record has"),
         (with_a_rotten_value, "is damaged: .*outcome is "),
