@@ -146,7 +146,7 @@ def test_a_kill_between_the_two_writes_opens_nothing(searched, monkeypatch):
     assert begin(searched, Confirm()).plan.points
 
 
-def test_a_kill_before_the_trivial_models_are_measured_again_leaves_a_readable_study(searched, tmp_path):
+def test_study_is_readable_after_a_kill_before_the_confirmation_baseline(searched, tmp_path):
     plan = begin(searched, Confirm(points=2, replicates=2)).plan
     export(searched, tmp_path)
     said = manifest(searched, searched.records(), 0.0)
@@ -171,7 +171,7 @@ def test_the_table_names_points_of_the_search(searched, tmp_path):
     assert [p["state"] for p in said["confirmation"]["points"]] == ["completed"] * len(keys)
 
 
-def test_the_manifest_tells_the_work_and_the_time_of_search_and_confirmation_apart(open_ledger, monkeypatch):
+def test_manifest_separates_search_and_confirmation(open_ledger, monkeypatch):
     """Three runs: one of both stages, one that resumes confirming, one that searches on and confirms."""
     values = ("space.learning_rate={ log = [2e-3, 2e-2] }",)
     clock = {"s": 1.7e9}
@@ -268,7 +268,7 @@ def test_a_confirmation_that_began_counts_where_none_is_asked_for(searched):
     assert done(complete(searched), searched.confirmation(), asked=False) is None
 
 
-def test_a_run_resumes_a_confirmation_that_was_cut_off_and_trains_nothing_twice(tmp_path):
+def test_interrupted_confirmation_resumes_without_training_twice(tmp_path):
     """A kill right after the plan. Catches: a stopped study that reports that nothing is left to do."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=INLINE)
     folder = run(spec, tmp_path).folder
@@ -307,7 +307,7 @@ def test_a_running_confirmation_says_which_points_and_how_long(confirming):
     assert later.left_s <= 0.01 * (whole - 4 * points[0].epoch)
 
 
-def test_what_is_found_after_the_test_set_was_opened_is_not_confirmed(searched, open_ledger, monkeypatch):
+def test_points_found_after_opening_the_test_set_are_not_confirmed(searched, open_ledger, monkeypatch):
     """A larger budget. Catches: a front that looks confirmed."""
     drive(confirmed(searched, Confirm(points=2, replicates=2)))
     assert snapshot(searched).confirmation.found_later == 0
@@ -337,7 +337,7 @@ def test_commands_say_what_is_not_confirmed(searched, open_ledger, monkeypatch, 
     assert "found after the test set was opened" in CliRunner().invoke(app, [command, "formula"]).output
 
 
-def test_commands_say_what_a_stopped_study_lacks_and_what_resumes_it(confirming, monkeypatch, tmp_path):
+def test_commands_report_missing_work_and_how_to_resume(confirming, monkeypatch, tmp_path):
     planned = len(confirmed(confirming, confirming.spec.confirm).plan.points)
     monkeypatch.setattr(local, "STUDIES", tmp_path)
     said = CliRunner().invoke(app, ["status", "formula"]).output

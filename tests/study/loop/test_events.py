@@ -1,4 +1,4 @@
-"""What a study's log says: every thing that happened, with the names that one searches for."""
+"""The log of a study has every event, with its names."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
 
 
-def test_every_trial_is_asked_leased_and_ended_once_and_the_log_says_so(ledger, tmp_path):
+def test_log_has_one_ask_lease_and_end_for_each_trial(ledger, tmp_path):
     number, lane = ledger.claim(), FormulaLane("1.0", slots=2)
     log = Log(tmp_path / "formula", stage="search", run=number)
     referee = Referee(ledger, number, notify=log)
@@ -45,7 +45,7 @@ def test_every_trial_is_asked_leased_and_ended_once_and_the_log_says_so(ledger, 
     assert (said[-1]["event"], said[-1]["words"]) == ("over", "trials: 6 of 6")
 
 
-def test_a_trial_that_starts_again_is_a_warning_with_its_attempt_and_its_reason(ledger):
+def test_retry_is_logged_as_a_warning_with_attempt_and_reason(ledger):
     heard: list[Event] = []
     lane = FormulaLane("1.0")
     referee = Referee(ledger, ledger.claim(), notify=heard.append)

@@ -263,7 +263,7 @@ def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
     assert (decision.verdict, decision.reason) == ("drop", "no longer leased to this lane")
 
 
-def test_a_trial_whose_lane_is_lost_again_and_again_fails_with_its_reason(open_ledger):
+def test_trial_fails_after_too_many_lost_lanes(open_ledger):
     """A trial that kills whoever trains it. Catches: a poisoned trial that is handed on for ever."""
     ledger = open_ledger("budget.trials=1")
     run = ledger.claim()
@@ -373,9 +373,7 @@ class DyingLane(FormulaLane):
         (3, 2, {2, 5, 7}),
     ],
 )
-def test_a_trial_that_kills_its_lane_at_once_fails_and_takes_no_other_with_it(
-    open_ledger, lanes, slots, killers
-):
+def test_poison_trial_in_its_first_epoch_fails_alone(open_ledger, lanes, slots, killers):
     """One too large for the machine, say. Catches: neighbours that fail with it, and a run that ends."""
     ledger = open_ledger("budget.trials=16" if slots < 12 else "budget.trials=12")
     run = ledger.claim()
@@ -394,9 +392,7 @@ def test_a_trial_that_kills_its_lane_at_once_fails_and_takes_no_other_with_it(
 
 @pytest.mark.parametrize("saves", [False, True])
 @pytest.mark.parametrize(("lanes", "slots"), [(1, 1), (1, 6), (2, 3)])
-def test_a_trial_that_kills_its_lane_on_the_way_fails_and_takes_no_other_with_it(
-    open_ledger, lanes, slots, saves
-):
+def test_poison_trial_after_its_first_epoch_fails_alone(open_ledger, lanes, slots, saves):
     """Catches: a lane that is restored for ever, and what started with it that fails with it."""
     ledger = open_ledger()
     run = ledger.claim()
@@ -408,7 +404,7 @@ def test_a_trial_that_kills_its_lane_on_the_way_fails_and_takes_no_other_with_it
 
 
 @pytest.mark.parametrize("room", [1, pytest.param(5, marks=pytest.mark.long)])
-def test_a_lane_with_more_slots_than_it_has_room_for_trains_all_the_same(open_ledger, room):
+def test_lane_with_more_slots_than_memory_still_trains(open_ledger, room):
     """The host's memory, say. Catches: trials that are taken for killers one after the other."""
     ledger = open_ledger("budget.trials=20")
     run = ledger.claim()
@@ -418,7 +414,7 @@ def test_a_lane_with_more_slots_than_it_has_room_for_trains_all_the_same(open_le
     assert {r.state for r in ledger.records()} == {"completed"}
 
 
-def test_killers_at_once_and_on_the_way_are_told_from_one_another(open_ledger):
+def test_early_and_late_poison_trials_are_distinguished(open_ledger):
     """Catches: newcomers that answer for what dies beside them."""
     ledger = open_ledger("budget.trials=8")
     run = ledger.claim()
@@ -427,7 +423,7 @@ def test_killers_at_once_and_on_the_way_are_told_from_one_another(open_ledger):
     assert [r.state for r in ledger.records()] == ["failed", *["completed"] * 6, "failed"]
 
 
-def test_killers_that_nothing_proves_end_the_run_and_fail_in_the_next(open_ledger):
+def test_unproven_poison_trials_end_the_run_and_fail_in_the_next(open_ledger):
     """The last two of a lane of one slot. Catches: a study that never completes."""
     ledger, ends = open_ledger("budget.trials=6"), []
     while ends[-1:] != ["trials: 6 of 6"]:
@@ -441,7 +437,7 @@ def test_killers_that_nothing_proves_end_the_run_and_fail_in_the_next(open_ledge
 
 
 @pytest.mark.parametrize("slots", [1, 4])
-def test_a_lane_that_whatever_it_trains_kills_is_to_blame_itself(open_ledger, slots):
+def test_lane_that_dies_with_every_trial_is_at_fault_itself(open_ledger, slots):
     """Catches: a broken machine that fails one trial after the other."""
     ledger = open_ledger("budget.trials=12")
     run = ledger.claim()
@@ -462,7 +458,7 @@ def test_a_lane_that_breaks_is_not_what_it_trains(open_ledger):
     assert [r.state for r in ledger.records()] == ["completed", "completed", "running"]
 
 
-def test_a_suspect_has_its_first_epoch_beside_none_and_keeps_none_from_being_drawn(open_ledger):
+def test_quarantined_trial_runs_its_first_epoch_alone(open_ledger):
     """By the next referee too. Catches: one that is tried for ever, or that nothing is drawn beside."""
     ledger = open_ledger("budget.trials=9")
     run = ledger.claim()
@@ -675,7 +671,7 @@ def test_a_first_call_that_is_repeated_is_one_start(open_ledger):
     assert [(r.attempt, r.faults) for r in ledger.records()] == [(1, {})]
 
 
-def test_a_lane_whose_epochs_nobody_has_timed_keeps_its_trials_for_longer(open_ledger):
+def test_lane_without_a_timed_epoch_keeps_its_trials_longer(open_ledger):
     """A first epoch is long, nothing is measured for epochs. Catches: one that is lost in each attempt."""
     ledger, clock = open_ledger("train.evaluate_every=4", "budget.trials=2"), Clock()
     run = ledger.claim()

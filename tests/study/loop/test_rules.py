@@ -1,4 +1,4 @@
-"""What stopping rules promise: who goes on, told by brute force and by Optuna; the best always, NaN never."""
+"""Stopping rules against brute force and Optuna: the best always continues, NaN never."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def dominates(a, b):
 
 
 def area(losses, corner):
-    """What these losses dominate up to the corner: unit squares, counted."""
+    """Number of unit squares that these losses dominate up to the corner."""
     low, high = -2, int(max(corner))
     return sum(
         any(a <= x and b <= y for a, b in losses)
@@ -58,7 +58,7 @@ def area(losses, corner):
 
 
 def lack(row, corner):
-    """How far outside the reference, summed over the objectives as shares of it."""
+    """Distance outside the reference, summed over the objectives as shares of it."""
     return sum(max(x - c, 0) / abs(c) for x, c in zip(row, corner, strict=True))
 
 
@@ -77,7 +77,7 @@ def best_first(losses, corner):
 
 
 @given(arrivals(), st.integers(2, 4))
-def test_a_trial_stops_where_it_is_not_among_the_best_of_those_that_came(losses, factor):
+def test_trial_outside_the_places_of_a_rung_stops(losses, factor):
     for n, decision in enumerate(judged(halving(factor), losses), start=1):
         rank, places = best_first(losses[:n], CORNER).index(n - 1) + 1, max(1, n // factor)
         assert decision.verdict == ("go" if rank <= places else "stop")
@@ -113,7 +113,7 @@ def test_of_equal_trials_the_earlier_is_ahead():
 
 
 @given(arrivals(), st.integers(1, 20))
-def test_a_trial_ends_that_did_not_improve_in_the_last_sixth_of_its_epochs(rows, idle):
+def test_trial_without_improvement_in_a_sixth_of_its_epochs_stops(rows, idle):
     """Told by hand: the last epoch at which one objective or the other was lower than at all before."""
     rows = [*rows, *[(9.0, 9.0)] * idle]
     lower = [e for e, row in enumerate(rows) if any(all(row[m] < r[m] for r in rows[:e]) for m in (0, 1))]

@@ -105,7 +105,7 @@ def test_a_restored_study_is_the_one_that_was_backed_up(ledger, tmp_path):
     assert studies(tmp_path / "elsewhere") == [tmp_path / "elsewhere" / n for n in ("again", "formula")]
 
 
-def test_whenever_a_study_is_backed_up_the_restored_one_ends_as_it_does(ledger, tmp_path):
+def test_restored_study_ends_like_the_original(ledger, tmp_path):
     """Law 5. Catches: a run that is still open in the copy, a trial that is lost there, or left running."""
     with driving(ledger) as turn:
         for number in range(500):
@@ -275,7 +275,7 @@ def change(path, statement):
         (with_a_rotten_value, "is damaged: .*outcome is "),
     ],
 )
-def test_what_is_no_backup_is_refused_in_a_line(made, tmp_path, damage, said):
+def test_file_that_is_not_a_backup_is_refused(made, tmp_path, damage, said):
     """Catches: a study that is made of anything else, and a refusal that leaves something behind."""
     damage(made)
     with pytest.raises(StudyError, match=f"one.backup: .*({said})") as error:

@@ -49,7 +49,7 @@ def test_a_record_lies_in_its_folder_whatever_that_is_called(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {folder.parent.name for folder in folders}
 
 
-def test_two_that_begin_one_study_at_the_same_moment_share_its_record(tmp_path):
+def test_processes_that_begin_a_study_together_share_its_record(tmp_path):
     """Catches: a second beginning that stumbles over the first one's tables, or takes its place."""
     start = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
     with start as pool:
@@ -60,7 +60,7 @@ def test_two_that_begin_one_study_at_the_same_moment_share_its_record(tmp_path):
 
 
 def fingerprint_and_claim(folder):
-    """What comes of beginning the study and claiming it, in a process that lives on for the other's try."""
+    """Result of opening and claiming the study, in a process that stays alive for the other's attempt."""
     ledger = begin(folder)
     try:
         ledger.claim()

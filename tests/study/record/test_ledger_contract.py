@@ -1,4 +1,4 @@
-"""What a Ledger promises on every kind of database: one class of tests, inherited by each."""
+"""Contract of a Ledger on every kind of database: one class of tests, inherited by each."""
 
 import itertools
 import os
@@ -147,7 +147,7 @@ class LedgerContract:
         assert len(claimed) == 1
         assert [r.run for r in ledgers[0].runs() if r.ended is None] == claimed
 
-    def test_a_run_whose_end_could_not_be_written_is_free_to_its_own_process(self, open_):
+    def test_process_can_claim_again_after_an_unwritten_end(self, open_):
         """As in a notebook, after Ctrl-C with a full disk.
 
         Catches: a study that is locked until the process ends, and another one that is lost to it.
@@ -231,9 +231,7 @@ class LedgerContract:
         assert not ledger.runs()[0].alive
         assert ledger.claim() > run
 
-    def test_where_a_system_does_not_say_when_a_process_began_silence_counts(
-        self, open_, monkeypatch, tmp_path
-    ):
+    def test_silence_counts_if_process_start_times_are_unknown(self, open_, monkeypatch, tmp_path):
         """Catches: a system without /proc where no owner, or every one, is alive."""
         monkeypatch.setattr(process, "PROC", tmp_path)
         ledger = open_()
@@ -374,7 +372,7 @@ class TestSQLite(LedgerContract):
     def overrides(self):
         return []
 
-    def test_a_record_from_before_users_were_kept_is_read_and_goes_on(self, open_, tmp_path):
+    def test_record_without_user_table_is_read_and_resumes(self, open_, tmp_path):
         """Catches: a table that only new records have."""
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)

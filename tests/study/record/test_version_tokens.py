@@ -38,7 +38,7 @@ def shelved():
         yield lambda home: stack.enter_context(closing(Shelf(home)))
 
 
-def test_each_thing_that_is_done_to_a_study_in_postgresql_gives_it_another_mark(tmp_path, elsewhere, marked):
+def test_every_change_in_postgresql_changes_the_version_token(tmp_path, elsewhere, marked):
     marks, other, folder = marked(), marked(), tmp_path / "mine"
     driven_ = driven(tmp_path, "mine", ELSEWHERE)
     seen = [marks.of(folder)]
@@ -63,7 +63,7 @@ def test_each_thing_that_is_done_to_a_study_in_postgresql_gives_it_another_mark(
     assert len(set(seen)) == len(seen)
 
 
-def test_one_database_is_asked_once_and_one_that_is_away_costs_only_its_own(
+def test_each_database_is_queried_once_and_delays_only_its_studies(
     tmp_path, postgres, monkeypatch, marked, shelved
 ):
     """One query a database; one that is away is said of its studies only, and is not asked at each list."""
@@ -97,9 +97,7 @@ def test_one_database_is_asked_once_and_one_that_is_away_costs_only_its_own(
     assert support.PASSWORD not in str(again)
 
 
-def test_a_study_in_postgresql_is_read_again_when_and_only_when_it_changed(
-    tmp_path, elsewhere, monkeypatch, shelved
-):
+def test_postgresql_study_is_read_again_only_after_a_change(tmp_path, elsewhere, monkeypatch, shelved):
     """By every instance, whoever changed it; what one has noted a later one need not read."""
     from study.service import cache
 

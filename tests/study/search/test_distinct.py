@@ -216,7 +216,7 @@ def test_an_initial_weight_is_used_where_something_can_be_shared() -> None:
         assert (config.sharing == "none", config.weight) == (False, 0.9)
 
 
-def test_weights_named_where_nothing_is_shared_count_as_the_initial_ones_come() -> None:
+def test_initial_weights_without_sharing_count_in_order() -> None:
     """As in ps1: after all that the space has, the next initial one is still to come, and no other."""
     named = "{ sharing='none', weight=0.5 }, { sharing='none', weight=0.9 }, { sharing='none', weight=0.9 }"
     spec = spec_with(f"search.initial=[{named}]", "space.sharing='none'", "space.weight=[0.5, 0.9]", *FIXED)

@@ -72,7 +72,7 @@ def test_initial_configurations_that_leave_all_open_are_different_ones() -> None
     assert set(map(values, configs)) == EVERY
 
 
-def test_two_weights_that_are_named_where_nothing_is_shared_are_two_configurations() -> None:
+def test_initial_weights_without_sharing_make_distinct_configurations() -> None:
     """They are trained as named, as in the preset ps1; no sampler draws a third."""
     twice = "search.initial=[{ sharing='none', weight=0.5, dim=16, learning_rate=1e-3 }, "
     spec = spec_with(*GRID, twice + "{ sharing='none', weight=0.9, dim=16, learning_rate=1e-3 }]")

@@ -14,7 +14,7 @@ REAL = ("space.sharing=both", "space.dim=16", "space.weight_decay={ log = [1e-2,
 
 
 def shares(configs: list[Config], *overrides: str) -> np.ndarray:
-    """Where the configurations lie, as shares of the three real ranges."""
+    """The configurations as shares of the three real ranges."""
     logits = np.array([np.log(c.ranking_weight / (1 - c.ranking_weight)) for c in configs])
     rates = np.log([c.learning_rate for c in configs])
     decays = np.log([c.weight_decay for c in configs])

@@ -108,7 +108,7 @@ def test_the_only_configuration_is_trained_once(open_ledger):
     assert len(ledger.records()) == 1
 
 
-def test_weights_that_are_named_where_nothing_is_shared_are_all_trained(open_ledger):
+def test_all_initial_weights_without_sharing_are_trained(open_ledger):
     """The four cells of ps1, though three of its four configurations differ where λ changes nothing."""
     named = "{ sharing='none', weight=0.5 }, { sharing='none', weight=0.99 }, { sharing='both', weight=0.5 }"
     ledger = open_ledger(*FOUR, "space.weight=[0.5, 0.99]", f"search.initial=[{named}]")
@@ -153,7 +153,7 @@ def test_kills_leave_each_configuration_trained_once(tmp_path_factory, sampler, 
         assert len({r.config for r in ledger.records()}) == 4
 
 
-def test_an_ask_that_comes_to_be_on_record_late_is_not_trained_twice(open_ledger):
+def test_late_recorded_ask_is_not_trained_twice(open_ledger):
     """A killed referee drew the last of four when the next had read. Catches: a fifth trial that is trained,
     asks without end.
     """

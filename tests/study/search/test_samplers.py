@@ -115,7 +115,7 @@ def test_a_trial_whose_asking_was_cut_off_keeps_what_it_has(sampler: str, sharin
 
 
 @every_space
-def test_a_trial_whose_asking_was_cut_off_becomes_what_it_would_have_been(sampler: str, space: str) -> None:
+def test_interrupted_ask_gives_the_same_configuration(sampler: str, space: str) -> None:
     """Wherever the kill came. Catches: what is left that is drawn as if it were the first."""
     configs, trials = study_of(sampler, space)
     *before, whole = trials
@@ -166,7 +166,7 @@ def test_a_preset_of_initial_configurations_alone() -> None:
 
 @pytest.mark.parametrize("explore", [0.0, 0.1, 0.33, 1.0])
 @pytest.mark.parametrize("initial", [0, 3])
-def test_explorations_are_a_share_of_the_asks_and_spread_over_the_sharings(
+def test_share_of_asks_explores_evenly_over_sharings(
     explore: float, initial: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

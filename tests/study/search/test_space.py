@@ -1,4 +1,4 @@
-"""What a spec's space becomes in Optuna, and what Optuna's parameters become in a Config."""
+"""Conversion of a spec's space to Optuna distributions, and of Optuna's parameters to a Config."""
 
 import tomllib
 from typing import Any

@@ -376,7 +376,7 @@ def test_an_override_may_be_a_word_or_toml() -> None:
     assert spec.space.weight == UniformShare(uniform=(0.1, 0.2))
 
 
-def test_the_weight_of_an_initial_configuration_that_shares_nothing_may_be_any() -> None:
+def test_initial_weight_without_sharing_may_be_outside_the_space() -> None:
     spec = StudySpec.from_text(
         HEAD, where="x", overrides=["search.initial=[{ weight=0.01, sharing='none' }]"]
     )

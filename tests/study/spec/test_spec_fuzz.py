@@ -1,4 +1,4 @@
-"""Whatever a spec says, it is a spec that can be written down and read again, or a SpecError says why not."""
+"""Any input is either a spec that survives a round trip, or a SpecError with a reason."""
 
 from functools import reduce
 from pathlib import Path
@@ -77,7 +77,7 @@ def set_in(table: dict[str, Any], key: str, value: Any) -> None:
 
 
 def writable(value: Any) -> bool:
-    """Whether TOML has a way to write it."""
+    """True if TOML can represent it."""
     try:
         tomli_w.dumps({"value": value}).encode()
     except (TypeError, ValueError):

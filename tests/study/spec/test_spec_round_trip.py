@@ -110,7 +110,7 @@ def test_fingerprints_are_equal_exactly_where_nothing_differs(one: StudySpec, ot
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_what_a_sampler_explores_by_default_is_written_out_and_read_back(sampler: str) -> None:
+def test_default_exploration_survives_a_round_trip(sampler: str) -> None:
     overrides = [f"search.sampler={sampler}", "space.weight=[0.5, 0.9]"]
     spec = StudySpec.from_text(BASE, where="base", overrides=overrides)
     assert spec.search.explore == (0.0 if sampler in ("qmc", "grid") else 0.33)
