@@ -182,9 +182,8 @@ class Reader:
             values = decoded.decoded(["null" if value is None else value for _, _, value in rows])
             for (number, key, _), value in zip(rows, values, strict=True):
                 if some is None or number in some:
-                    entries.setdefault(number, {})[key] = (
-                        value  # a trial without facts has one row without a key
-                    )
+                    # a trial without facts has one row without a key
+                    entries.setdefault(number, {})[key] = value
             return {number: decoded.entry(number, noted, self._planned) for number, noted in entries.items()}
 
     @property

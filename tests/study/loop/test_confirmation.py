@@ -43,7 +43,7 @@ CONFIG = Config(
 
 
 def drive(ledger, *, turns=10_000):
-    """Train what the record has left with one lane of two slots, for so many turns."""
+    """Train the rest of the record with one lane of two slots, for `turns` turns."""
     run = ledger.claim()
     ledger.release(run, train(ledger, run, turns=turns) or "killed")
 
@@ -375,7 +375,7 @@ def test_noise_of_curves_is_what_was_put_in(open_ledger):
 
 
 def test_a_confirmation_that_was_begun_runs_where_the_study_runs_now(searched, open_ledger):
-    """Catches: one that waits for ever for the machine it was planned on."""
+    """Catches: a confirmation that waits for ever for the machine of its plan."""
     confirmed(searched, Confirm(points=1, replicates=2))
     now = open_ledger(
         *OVERRIDES,

@@ -1,4 +1,4 @@
-"""A budget that ends when the search has come to rest."""
+"""Improvement-based stopping: `[budget] plateau`."""
 
 import pytest
 from formula import FormulaLane
@@ -22,7 +22,7 @@ def finished(ledger):
 
 
 def volume(ledger, trials):
-    """Hypervolume of the first so many trials, by way of the front."""
+    """Hypervolume of the first trials, computed from their front."""
     records = {r.trial: r for r in ledger.records()[:trials]}
     points = [p for p in ledger.points() if p.trial in records]
     corner = reference(ledger.baseline, ledger.spec)

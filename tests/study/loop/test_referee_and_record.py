@@ -30,7 +30,7 @@ def some(few, all_):
 
 
 class Clock:
-    """A monotonic clock that goes when it is told to."""
+    """A monotonic clock that a test advances."""
 
     def __init__(self):
         self.now = 0.0
@@ -41,7 +41,7 @@ class Clock:
 
 
 def drive(referee, lanes, most=500):
-    """Let the lanes take turns until the study is over; fails the test where it never is."""
+    """Let the lanes take turns until the study is over; fail the test if it never ends."""
     for turn in range(most):
         lanes[turn % len(lanes)].advance(referee.exchange)
         if referee.over is not None:
@@ -50,7 +50,7 @@ def drive(referee, lanes, most=500):
 
 
 def check(ledger: Ledger):
-    """The record as law 5 wants it: every budgeted trial once, ended, and measured as if alone."""
+    """Assert law 5: every budgeted trial occurs once, ended, and measured as if trained alone."""
     records = ledger.records()
     spec = ledger.spec
     assert [r.trial for r in records] == list(range(spec.budget.trials))
@@ -108,7 +108,7 @@ class Storm:
         self.begin()
 
     def begin(self):
-        """A new run, the last one having left as a killed one does."""
+        """Start a new run after a killed one."""
         for run in self.ledger.runs():
             self.ledger.release(run.run, "killed")
         self.ledger.close()
@@ -128,13 +128,13 @@ class Storm:
         self.lanes[i] = self.lanes[i].reborn()
 
     def lose(self):
-        """A lane dies with the answer on its way."""
+        """Kill a lane before it gets its answer."""
         i = self.chance.randrange(len(self.lanes))
         self.lanes[i].call(self.judge.exchange)
         self.lanes[i] = self.lanes[i].reborn()
 
     def repeat(self):
-        """Ray makes a call again."""
+        """Repeat a call, as Ray may."""
         lane = self.chance.choice(self.lanes)
         lane.call(self.judge.exchange)
         lane.advance(self.judge.exchange)
@@ -264,7 +264,7 @@ def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
 
 
 def test_trial_fails_after_too_many_lost_lanes(open_ledger):
-    """A trial that kills whoever trains it. Catches: a poisoned trial that is handed on for ever."""
+    """A trial kills each of its lanes. Catches: a poison trial that is leased for ever."""
     ledger = open_ledger("budget.trials=1")
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -282,7 +282,7 @@ def test_trial_fails_after_too_many_lost_lanes(open_ledger):
 
 @pytest.mark.parametrize("kind", ["memory", "error"])
 def test_a_fault_is_tried_again_counted_and_capped(open_ledger, kind):
-    """Across a new run too. Catches: a count that is kept in memory only."""
+    """Also in a new run. Catches: a count in memory only."""
     ledger = open_ledger("budget.trials=1")
     run = ledger.claim()
     lane, starts = FormulaLane(f"{run}.0"), []
@@ -340,8 +340,8 @@ def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
 
 
 class DyingLane(FormulaLane):
-    """One that dies of each trial in `kills`, after the epoch that is named there, and of more than `room`
-    trials at once; with `saves` it goes on where it was.
+    """A lane that dies of each trial in `kills`, after the epoch given there, and of more than `room`
+    trials at once; with `saves` it resumes from its checkpoint.
     """
 
     def __init__(self, name, slots, kills, *, room=100, saves=False):
@@ -374,7 +374,7 @@ class DyingLane(FormulaLane):
     ],
 )
 def test_poison_trial_in_its_first_epoch_fails_alone(open_ledger, lanes, slots, killers):
-    """One too large for the machine, say. Catches: neighbours that fail with it, and a run that ends."""
+    """For example one too large for the machine. Catches: other trials that fail with it; an ended run."""
     ledger = open_ledger("budget.trials=16" if slots < 12 else "budget.trials=12")
     run = ledger.claim()
     dying = [DyingLane(f"{run}.{i}", slots, dict.fromkeys(killers, 0)) for i in range(lanes)]
@@ -405,7 +405,7 @@ def test_poison_trial_after_its_first_epoch_fails_alone(open_ledger, lanes, slot
 
 @pytest.mark.parametrize("room", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_lane_with_more_slots_than_memory_still_trains(open_ledger, room):
-    """The host's memory, say. Catches: trials that are taken for killers one after the other."""
+    """For example too little memory. Catches: sound trials that are quarantined one after the other."""
     ledger = open_ledger("budget.trials=20")
     run = ledger.claim()
     assert drive(Referee(ledger, run), [DyingLane(f"{run}.0", 8, {}, room=room)], most=2000) == complete(
@@ -415,7 +415,7 @@ def test_lane_with_more_slots_than_memory_still_trains(open_ledger, room):
 
 
 def test_early_and_late_poison_trials_are_distinguished(open_ledger):
-    """Catches: newcomers that answer for what dies beside them."""
+    """Catches: newcomers that are blamed for the fault of an older trial."""
     ledger = open_ledger("budget.trials=8")
     run = ledger.claim()
     drive(Referee(ledger, run), [DyingLane(f"{run}.0", 8, {7: 0, 0: 1})], most=2000)
@@ -424,7 +424,7 @@ def test_early_and_late_poison_trials_are_distinguished(open_ledger):
 
 
 def test_unproven_poison_trials_end_the_run_and_fail_in_the_next(open_ledger):
-    """The last two of a lane of one slot. Catches: a study that never completes."""
+    """The last two trials, in a lane of one slot. Catches: a study that never completes."""
     ledger, ends = open_ledger("budget.trials=6"), []
     while ends[-1:] != ["trials: 6 of 6"]:
         run = ledger.claim()
@@ -447,7 +447,7 @@ def test_lane_that_dies_with_every_trial_is_at_fault_itself(open_ledger, slots):
 
 
 def test_a_lane_that_breaks_is_not_what_it_trains(open_ledger):
-    """One that has trained well before. Catches: a machine that dies and takes what was left with it."""
+    """The lane was sound before. Catches: a broken machine that fails the remaining trials."""
     ledger = open_ledger("budget.trials=3")
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -459,7 +459,7 @@ def test_a_lane_that_breaks_is_not_what_it_trains(open_ledger):
 
 
 def test_quarantined_trial_runs_its_first_epoch_alone(open_ledger):
-    """By the next referee too. Catches: one that is tried for ever, or that nothing is drawn beside."""
+    """Also by the next referee. Catches: a trial that is tried for ever, or that blocks new ones."""
     ledger = open_ledger("budget.trials=9")
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
@@ -542,7 +542,7 @@ def test_a_second_run_of_a_study_is_refused(open_ledger):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_driver_that_was_killed_and_not_reaped_is_dead(open_ledger):
-    """As where a container's first process reaps nobody. Catches: an owner row that no run can take over."""
+    """As in a container that reaps no zombies. Catches: an owner row that no run can take over."""
     ledger = open_ledger()
     run = ledger.claim()
     driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -582,7 +582,7 @@ def test_member_epochs_are_promised_before_they_are_trained(open_ledger):
 
 
 def test_spent_wall_time_ends_the_running_trials_where_they_are(open_ledger):
-    """Catches: trials left running when the time is up, whether a lane holds them or nobody does."""
+    """Catches: trials, held or not, that are left running when the time is up."""
     ledger = open_ledger("train.epochs=1000", "budget.wall_time_s=0.3")
     run = ledger.claim()
     referee, clock = None, Clock()
@@ -598,7 +598,7 @@ def test_spent_wall_time_ends_the_running_trials_where_they_are(open_ledger):
 
 
 def test_waiting_for_a_lane_spends_no_wall_time(open_ledger):
-    """Another study has all CPUs. Catches: a budget that is spent in a queue, or by a run that ends there."""
+    """Another study has all CPUs. Catches: a budget that is spent by waiting in the queue."""
     ledger, clock = open_ledger("budget.wall_time_s=600"), Clock()
     for _ in range(2):
         run = ledger.claim()
@@ -638,7 +638,7 @@ def test_a_run_of_an_earlier_version_began_at_its_start(open_ledger):
 
 
 def test_another_spec_under_the_same_name_is_refused(open_ledger):
-    """Catches: trials of two questions in one record."""
+    """Catches: trials of two specs in one record."""
     open_ledger()
     with pytest.raises(StudyError, match=r"train\.epochs: 4 → 5"):
         open_ledger("train.epochs=5")
@@ -656,7 +656,7 @@ def test_a_trial_held_without_its_measurements_starts_again(open_ledger):
 
 
 def test_a_first_call_that_is_repeated_is_one_start(open_ledger):
-    """As when a lane gives up waiting while its call stays queued; across a new referee too.
+    """A lane stops waiting while its call stays queued; also with a new referee.
 
     Catches: a study that ends because one lane's first answer was late.
     """
@@ -672,7 +672,7 @@ def test_a_first_call_that_is_repeated_is_one_start(open_ledger):
 
 
 def test_lane_without_a_timed_epoch_keeps_its_trials_longer(open_ledger):
-    """A first epoch is long, nothing is measured for epochs. Catches: one that is lost in each attempt."""
+    """The first epoch is long and not measured. Catches: a trial that is lost in each attempt."""
     ledger, clock = open_ledger("train.evaluate_every=4", "budget.trials=2"), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -686,7 +686,7 @@ def test_lane_without_a_timed_epoch_keeps_its_trials_longer(open_ledger):
 
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_a_lane_whose_process_is_gone_loses_its_trials_soon(open_ledger, epochs):
-    """However long its epochs are. Catches: hours of waiting for a lane that died with its node."""
+    """Also with long epochs. Catches: hours of waiting for a lane that died with its node."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -736,7 +736,7 @@ def test_how_long_a_lane_may_be_silent_is_on_record(open_ledger):
 
 
 def test_a_referee_that_was_busy_takes_nobody_for_silent(open_ledger, monkeypatch):
-    """As while a database is slow. Catches: trials that are taken from lanes whose calls were waiting."""
+    """The database is slow. Catches: trials that are taken from lanes whose calls were waiting."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -758,9 +758,9 @@ def test_a_referee_that_was_busy_takes_nobody_for_silent(open_ledger, monkeypatc
 
 
 def test_a_lane_that_gets_further_each_time_is_no_lost_one(open_ledger):
-    """A long trial that is measured at its end only, whose lane is killed and goes on from its checkpoint.
+    """A long trial is measured only at its end; its lane is killed and resumes from its checkpoint.
 
-    Catches: a study that ends though its lanes get somewhere; and one that never ends where they do not.
+    Catches: a study that ends despite progress of its lanes, or never ends without progress.
     """
     ledger = open_ledger("train.epochs=20", "train.evaluate_every=20")
     run = ledger.claim()
@@ -794,7 +794,7 @@ def test_what_a_restored_lane_took_up_is_its_own(open_ledger):
 
 
 def test_a_run_that_has_lost_the_study_writes_nothing(open_ledger):
-    """As one that was paused for minutes. Catches: a measurement, an end or a draw beside the other's."""
+    """As after a pause of minutes. Catches: a measurement, an end or a draw beside the other's."""
     ledger, clock = open_ledger("budget.trials=2"), Clock()
     run = ledger.claim()
     referee, lane = Referee(ledger, run, clock=clock), FormulaLane(f"{run}.0", slots=2)
@@ -813,7 +813,7 @@ def test_a_run_that_has_lost_the_study_writes_nothing(open_ledger):
 
 
 def test_a_trial_that_a_killed_referee_was_drawing_is_trained(open_ledger):
-    """Its ask came to be on record when the next referee had read. Catches: one that is left running."""
+    """Its ask was recorded after the next referee had read. Catches: a trial that is left running."""
     ledger = open_ledger("budget.trials=3")
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")

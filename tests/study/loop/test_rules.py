@@ -114,7 +114,7 @@ def test_of_equal_trials_the_earlier_is_ahead():
 
 @given(arrivals(), st.integers(1, 20))
 def test_trial_without_improvement_in_a_sixth_of_its_epochs_stops(rows, idle):
-    """Told by hand: the last epoch at which one objective or the other was lower than at all before."""
+    """By hand: the last epoch with a new minimum of either objective."""
     rows = [*rows, *[(9.0, 9.0)] * idle]
     lower = [e for e, row in enumerate(rows) if any(all(row[m] < r[m] for r in rows[:e]) for m in (0, 1))]
     *own, candidate = [Candidate(1, epoch, row) for epoch, row in enumerate(rows, start=1)]
@@ -218,7 +218,7 @@ def answers(ledger, metrics):
 @pytest.mark.parametrize("objectives", ["['mrr', 'mse']", "['mse', 'mrr']"])
 @pytest.mark.parametrize(("better", "worse"), [({"mrr": 0.5}, {"mrr": 0.35}), ({"mse": 0.7}, {"mse": 0.85})])
 def test_each_objective_keeps_its_direction(open_ledger, objectives, better, worse):
-    """Catches: the smallest MRR taken for the best, as one would who minimises whatever it is given."""
+    """Catches: a rule that minimises MRR."""
     base = {"mrr": 0.4, "mse": 0.8}
     ledger = open_ledger(*RUNG_AT_1, f"objectives={objectives}")
     decisions = answers(ledger, [base, base | better, base | worse])

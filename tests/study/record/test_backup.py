@@ -1,4 +1,4 @@
-"""A backup is a study's record as it was at one moment; a study made of it ends with exactly its budget."""
+"""A backup is a snapshot of a record; the restored study ends with exactly its budget."""
 
 import shutil
 import sqlite3
@@ -31,7 +31,7 @@ MOMENTS = (1, 4, 8)
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def ledger(request, tmp_path, monkeypatch):
-    """A study that has begun nothing, beside another one in the same database where that can be."""
+    """A study without trials, beside another one in the same database if that is possible."""
     where = []
     if request.param == "postgresql":
         monkeypatch.setenv(VARIABLE, request.getfixturevalue("postgres").database())
@@ -50,7 +50,7 @@ def ledger(request, tmp_path, monkeypatch):
 
 @contextmanager
 def driving(ledger):
-    """A function that lets a lane of the study take a turn, in a run that is open: whether it is over."""
+    """A function that lets a lane take a turn in an open run; returns true when the study is over."""
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", 2)
 
@@ -68,7 +68,7 @@ def drive(ledger, turns=500):
 
 
 def everything(ledger):
-    """All that is on record of the study, but for its runs."""
+    """The study's record, without its runs."""
     confirmation = ledger.confirmation()
     return (
         *(ledger.records(), list(ledger.measurements()), ledger.judgements(), ledger.baseline, ledger.plan),
@@ -127,7 +127,7 @@ def test_restored_study_ends_like_the_original(ledger, tmp_path):
 
 
 def test_a_backup_is_of_one_moment(ledger, tmp_path):
-    """The run goes on between any two statements of the backup. Catches: tables of different moments."""
+    """The run writes between any two statements of the backup. Catches: tables of different moments."""
     with driving(ledger) as turn:
         turn(), turn()
         before, turning = everything(ledger), []
@@ -276,7 +276,7 @@ def change(path, statement):
     ],
 )
 def test_file_that_is_not_a_backup_is_refused(made, tmp_path, damage, said):
-    """Catches: a study that is made of anything else, and a refusal that leaves something behind."""
+    """Catches: a study made from another file, and a refusal that leaves files."""
     damage(made)
     with pytest.raises(StudyError, match=f"one.backup: .*({said})") as error:
         restore(made, tmp_path / "elsewhere")

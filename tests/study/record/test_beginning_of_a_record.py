@@ -1,4 +1,4 @@
-"""A study whose beginning a kill cut off, at whatever statement, is begun by the next run (law 5)."""
+"""After a kill at any statement of creating a study, the next run creates it (law 5)."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context

@@ -1,4 +1,4 @@
-"""Only the study that was asked about is deleted, and a copy of a study is not the study."""
+"""Only the confirmed study is deleted; a copy of a study is not the study."""
 
 import shutil
 from contextlib import closing, contextmanager

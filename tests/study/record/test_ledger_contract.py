@@ -67,7 +67,7 @@ class LedgerContract:
         ledger.release(run, referee.over or "killed")
 
     def test_what_is_written_is_read_by_another_connection(self, open_, tmp_path):
-        """Catches: what is kept in memory, or not committed."""
+        """Catches: data in memory only, or not committed."""
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
@@ -210,7 +210,7 @@ class LedgerContract:
 
     @pytest.mark.parametrize("ago_s", [SILENT_RUN_S + 1, -7 * 3600])
     def test_a_renewal_is_a_sign_of_life(self, open_, elsewhere, ago_s):
-        """Long ago, or before the database's clock was set back.
+        """The last renewal was long ago, or before the database's clock was set back.
 
         Catches: a run that is taken over although it renews its row, and one that is alive until the clock
         comes to where it was.
@@ -243,7 +243,7 @@ class LedgerContract:
 
     @pytest.mark.parametrize("jump_s", [-7 * 3600, 7 * 3600])
     def test_a_clock_that_is_set_changes_no_times_and_no_owner(self, open_, elsewhere, monkeypatch, jump_s):
-        """By hours, while a study is driven.
+        """The clock is set by hours while a study is driven.
 
         Catches: run rows told by a clock that can be set, and an owner that looks silent, or alive for ever,
         because it was.
@@ -293,7 +293,7 @@ class LedgerContract:
         assert studies(tmp_path) == [tmp_path / "one", tmp_path / "two"]
 
     def test_a_run_that_was_taken_over_stops_itself_alone(self, open_, elsewhere):
-        """Catches: Ctrl-C at a driver that was taken for dead, which stops the one that took over."""
+        """Catches: Ctrl-C at a driver that counted as dead, which stops the next driver."""
         driver = open_()
         old = driver.claim()
         self.change(driver, old, heard=runs.c.heard - SILENT_RUN_S - 1)
@@ -433,7 +433,7 @@ class TestPostgreSQL(LedgerContract):
         assert open_().baseline == BASELINE
 
     def test_the_password_is_nowhere_but_in_the_variable(self, open_, tmp_path, caplog):
-        """Catches: one in the files, the tables, the spec, what objects print, or what is logged."""
+        """Catches: a password in files, tables, spec, printed objects or logs."""
         ledger = open_()
         self.drive(ledger)
         said = [repr(ledger.spec), ledger.spec.as_toml(), str(asdict(ledger.records()[0])), caplog.text]
@@ -445,7 +445,7 @@ class TestPostgreSQL(LedgerContract):
         assert not [text for text in said if postgres.PASSWORD in text]
 
     def test_an_unreachable_server_is_said_without_its_password(self, tmp_path, monkeypatch):
-        """Catches: the driver's own words, which quote the URL, and a referee that takes it for a mistake."""
+        """Catches: psycopg's message, which quotes the URL, and a referee that takes it for a usage error."""
         monkeypatch.setenv(VARIABLE, f"postgresql://me:{postgres.PASSWORD}@127.0.0.1:9/none")
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
         with pytest.raises(AwayError, match=r"at 127\.0\.0\.1, database none does not answer") as error:
@@ -461,7 +461,7 @@ class TestPostgreSQL(LedgerContract):
         ],
     )
     def test_a_variable_with_no_url_is_named_and_not_quoted(self, tmp_path, monkeypatch, rest):
-        """Catches: what a URL is taken apart with, which quotes it or takes a password's end for the host."""
+        """Catches: a URL parser that quotes the URL, or takes the end of a password for the host."""
         monkeypatch.setenv(VARIABLE, f"postgresql://me:{rest}")
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
         with pytest.raises(

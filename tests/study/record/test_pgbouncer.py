@@ -1,4 +1,4 @@
-"""Records in PostgreSQL by way of PgBouncer: two connections for all, each for a transaction at a time."""
+"""Records in PostgreSQL through PgBouncer: two shared connections, in transaction mode."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""A mark is another once a record has changed, wherever it is; what is not sure of that has none."""
+"""A version token changes with its record in every database; an uncertain one is None."""
 
 import os
 import time
@@ -26,14 +26,14 @@ def elsewhere(postgres, monkeypatch):
 
 @pytest.fixture
 def marked():
-    """Makes marks that are let go of when the test has ended."""
+    """Makes version tokens that are closed after the test."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(closing(Marks()))
 
 
 @pytest.fixture
 def shelved():
-    """Makes shelves that are let go of when the test has ended."""
+    """Makes caches that are closed after the test."""
     with ExitStack() as stack:
         yield lambda home: stack.enter_context(closing(Shelf(home)))
 
@@ -66,7 +66,7 @@ def test_every_change_in_postgresql_changes_the_version_token(tmp_path, elsewher
 def test_each_database_is_queried_once_and_delays_only_its_studies(
     tmp_path, postgres, monkeypatch, marked, shelved
 ):
-    """One query a database; one that is away is said of its studies only, and is not asked at each list."""
+    """One query for each database; one that is away affects only its studies and is not queried again."""
     monkeypatch.setenv("STUDY_MARKS", postgres.database())
     monkeypatch.setenv("STUDY_OTHER", postgres.database())
     folders = {
@@ -98,7 +98,7 @@ def test_each_database_is_queried_once_and_delays_only_its_studies(
 
 
 def test_postgresql_study_is_read_again_only_after_a_change(tmp_path, elsewhere, monkeypatch, shelved):
-    """By every instance, whoever changed it; what one has noted a later one need not read."""
+    """By every instance, after a change by any process; an instance does not repeat another's reads."""
     from study.service import cache
 
     reads, real = [], cache._read

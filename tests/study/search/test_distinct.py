@@ -180,7 +180,7 @@ def test_a_sampler_that_always_draws_the_same_is_overruled(monkeypatch: pytest.M
 
 
 def test_neighbouring_real_numbers_are_not_drawn_for_ever() -> None:
-    """Chance gives the lower of the two; a trial that repeats it says that no other was found."""
+    """Random draws give the lower value; a repeat shows that no other was found."""
     spec = spec_with("space.sharing=both", "space.weight={ uniform=[0.5, 0.5000000000000001] }", *FIXED)
     assert {config.weight for config in run(spec, 3)} <= {0.5, 0.5000000000000001}
 
@@ -217,7 +217,7 @@ def test_an_initial_weight_is_used_where_something_can_be_shared() -> None:
 
 
 def test_initial_weights_without_sharing_count_in_order() -> None:
-    """As in ps1: after all that the space has, the next initial one is still to come, and no other."""
+    """As in ps1: after all of the space, only the next initial configuration is left."""
     named = "{ sharing='none', weight=0.5 }, { sharing='none', weight=0.9 }, { sharing='none', weight=0.9 }"
     spec = spec_with(f"search.initial=[{named}]", "space.sharing='none'", "space.weight=[0.5, 0.9]", *FIXED)
     configs, tried = run(spec, 2), Tried()
@@ -239,7 +239,7 @@ def test_a_cut_off_trial_does_not_repeat_a_later_one() -> None:
 
 
 def test_a_record_with_repeats_goes_on_with_what_it_lacks() -> None:
-    """As earlier versions left it: trials are no configurations."""
+    """As recorded by earlier versions: trials without a configuration."""
     spec = spec_with("search.sampler=grid", "space.weight=0.9", *FIXED)
     optuna_study, space = new_study(spec)
     first = go_on(optuna_study, space, 1)

@@ -1,4 +1,4 @@
-"""Sobol' points are as even as they should be, whatever has been asked for before."""
+"""Sobol' points have low discrepancy, independent of earlier asks."""
 
 from collections import Counter
 

@@ -75,7 +75,7 @@ def test_every_configuration_lies_in_the_space(sampler: str, space: str) -> None
 
 @every_space
 def test_a_new_process_asks_for_the_same(sampler: str, space: str) -> None:
-    """It has the record, whose trials may have ended in any order, and no memory of what it asked."""
+    """A new sampler has only the record, with trials that ended in any order."""
     configs, trials = study_of(sampler, space)
     assert go_on(*reopened(spec_of(sampler, space), trials[:-1]), 1) == configs[-1:]
 
@@ -116,7 +116,7 @@ def test_a_trial_whose_asking_was_cut_off_keeps_what_it_has(sampler: str, sharin
 
 @every_space
 def test_interrupted_ask_gives_the_same_configuration(sampler: str, space: str) -> None:
-    """Wherever the kill came. Catches: what is left that is drawn as if it were the first."""
+    """After a kill at any point. Catches: remaining values that are drawn like the first ones."""
     configs, trials = study_of(sampler, space)
     *before, whole = trials
     for parameters in range(1, len(whole.params)):

@@ -1,4 +1,4 @@
-"""TPE, NSGA-II and GP find more than random sampling does, conditional weight and all, and not by luck."""
+"""TPE, NSGA-II and GP beat random sampling significantly, also with a conditional weight."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_a_trial_that_shares_nothing_stands_at_a_weight_of_its_own() -> None:
 
 
 def test_what_another_sampler_drew_may_be_a_parent() -> None:
-    """The best trial by far is an initial one; NSGA-II's children take after it."""
+    """The best trial by far is an initial one; NSGA-II's children resemble it."""
     best = "search.initial=[{ weight = 0.99, sharing = 'items', learning_rate = 2e-3, dim = 8 }]"
     configs = run(spec_with("search.sampler=nsga2", "search.explore=0", best), 40)
     before, after = configs[1:10], configs[10:]

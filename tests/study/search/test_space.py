@@ -85,7 +85,7 @@ def test_the_table_above_has_every_key() -> None:
 
 @pytest.mark.parametrize("form", ["{ uniform = [0.1, 0.9] }", "{ log = [0.1, 0.9] }", "[0.1, 0.2, 0.9]"])
 def test_equal_shares_of_a_range_are_equally_likely(form: str) -> None:
-    """Values at even shares of a range are those that a random sampler draws, in order."""
+    """Values at even shares of a range equal the sorted draws of a random sampler."""
     distribution = space(f"space.weight_decay={form}").distributions["weight_decay"]
     optuna_study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     asked = [optuna_study.ask({"weight_decay": distribution}) for _ in range(300)]
