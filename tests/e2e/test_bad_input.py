@@ -39,14 +39,14 @@ OVERRIDES = {
 """Values of `--set`, with their errors."""
 
 RATINGS = {
-    "": "no column 'user' among []; wanted are user, item, rating and, if there is one, timestamp",
+    "": "no column 'user' among []; user, item, rating are required, timestamp is optional",
     rated(): "ratings.csv: no ratings; give at least one row below the header",
     rated("a,x,3,1", "b,y,4,2", "a,x,5,3"): "row 4 rates user 'a', item 'x' again, after row 2; keep one",
     rated("a,x,3,1", "b,y,good,2"): "ratings.csv: column 'rating', row 3: 'good' is not a finite number",
-    rated("a,x,3", header="user,item,stars"): "no column 'rating' among ['user', 'item', 'stars']; wanted",
+    rated("a,x,3", header="user,item,stars"): "no column 'rating' among ['user', 'item', 'stars']; user",
     rated("a,x,3,1", "a,y,3,2"): "ratings.csv: column 'user': every row has 'a'; give at least two users",
     rated("a,x,3,1", "b,x,3,2"): "ratings.csv: column 'item': every row has 'x'; give at least two items",
-    rated("a,x,3,1", "b,y,3,2"): "data.split: 'per-user' leaves no user any validation rows; give more",
+    rated("a,x,3,1", "b,y,3,2"): "data.split: 'per-user' leaves the validation part empty; give more",
 }
 """Files of ratings, with their errors."""
 

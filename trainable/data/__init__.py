@@ -1,1 +1,1 @@
-"""Where ratings come from and how they are split."""
+"""Rating sources and splits."""

@@ -1,4 +1,4 @@
-"""Ids as they come, counted from 0."""
+"""Row numbers for original ids, from 0."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 
 
 def index(column: Any) -> tuple[NDArray[np.int32], Ids]:
-    """The catalogue row (n,) of each id in an Arrow column of integers or strings, and the catalogue's ids.
+    """Return the catalogue row (n,) of each id in an Arrow column of integers or strings, and the catalogue.
 
-    Ids ascend: by value where every one is written as an integer, else by code point. So the catalogue does
-    not depend on the order of the rows.
+    Ids ascend, by value if all are written as integers, else by code point. So the catalogue does not depend
+    on the order of the rows.
     """
     encoded = column.dictionary_encode().combine_chunks()
     ids = pc.cast(encoded.dictionary, "string")

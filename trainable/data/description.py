@@ -1,4 +1,4 @@
-"""Counts and hash of a split, for a manifest."""
+"""Counts and hash of a split."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,8 +10,8 @@ from trainable.data.interactions import Split
 class Description:
     """Counts and hash of a split, for a manifest: catalogue sizes, rows of each part, warnings.
 
-    `sha256` is of the catalogues and of each part's users, items and ratings in order, so equal hashes mean
-    the same rows in the same parts. Without a validation part of its own, `validation` is 0.
+    `sha256` covers the catalogues and each part's users, items and ratings in order: equal hashes mean the
+    same rows in the same parts. `validation` is 0 in a split without a validation part.
     """
 
     split: str
@@ -25,7 +25,7 @@ class Description:
 
 
 def describe(split: Split) -> Description:
-    """What the split holds, counted and hashed."""
+    """Count and hash a split."""
     parts = [split.train, split.validation, split.test] if split.has_validation else [split.train, split.test]
     digest = sha256()
     for ids in (split.train.user_ids, split.train.item_ids):

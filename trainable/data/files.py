@@ -1,8 +1,8 @@
-"""Ratings from a .csv or .parquet file with columns user, item, rating and, where there is one, timestamp.
+"""Ratings from a .csv or .parquet file with the columns user, item, rating and, optionally, timestamp.
 
-Ids are integers, or any text without NUL, kept as they are written. Ratings are finite numbers in a unit of
-your own. Timestamps are whole numbers or date-times; only their order is used. Other columns are ignored.
-Messages count rows from 1, and the header of a .csv file is its row 1, as in a spreadsheet.
+Ids are integers, or text without NUL, kept as written. Ratings are finite numbers in any unit. Timestamps are
+integers or date-times; only their order is used. Other columns are ignored. Messages count rows from 1; the
+header of a .csv file is row 1, as in a spreadsheet.
 """
 
 from csv import Error as CsvError
@@ -25,17 +25,17 @@ from trainable.disk import irregular
 WANTED = ("user", "item", "rating")
 OPTIONAL = ("timestamp",)
 LARGEST = 1e19
-"""Largest rating whose square fits into the 32-bit floats of training."""
+"""Bound on a rating, so that its square fits into the 32-bit floats of training."""
 TIMES = ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns"))
-"""Arrow types that a column of times may have."""
+"""Arrow types that a timestamp column is cast through, in this order."""
 LONGEST_SHOWN = 60
-"""The most characters of a value in a message."""
+"""Characters of a value in a message, at most."""
 NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file as messages speak of it: its path, and the number of its first row of ratings."""
+    """The path of a file, and the number of its first row of ratings, for messages."""
 
     path: Path
     first: int
@@ -45,7 +45,7 @@ class _File:
 
 
 def read_csv(path: Path) -> Interactions:
-    """The ratings of a comma-separated UTF-8 file with a header line; StudyError where something is wrong."""
+    """Read the ratings of a comma-separated UTF-8 file with a header line. Raises StudyError."""
     file = _File(path, first=2)
     try:
         _refuse_irregular(path)
@@ -53,7 +53,7 @@ def read_csv(path: Path) -> Interactions:
             columns = _columns(file, next(reader(text), []))
         table = csv.read_csv(
             path,
-            csv.ReadOptions(use_threads=False),  # only then does an error name its row
+            csv.ReadOptions(use_threads=False),  # with threads, errors do not name the row
             csv.ParseOptions(newlines_in_values=True),
             csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string())),
         )
@@ -63,28 +63,28 @@ def read_csv(path: Path) -> Interactions:
 
 
 def read_parquet(path: Path) -> Interactions:
-    """The ratings of a Parquet file; StudyError where something is wrong."""
+    """Read the ratings of a Parquet file. Raises StudyError."""
     file = _File(path, first=1)
     try:
         _refuse_irregular(path)
         with parquet.ParquetFile(path) as source:
             columns = _columns(file, source.schema_arrow.names)
             table = source.read(columns=columns)
-            table.validate(full=True)  # reading takes the file's word for it: text may be no UTF-8
-    except (OSError, UnicodeError, pa.ArrowException) as error:  # names of columns may be no UTF-8 either
+            table.validate(full=True)  # reading does not check that text is UTF-8
+    except (OSError, UnicodeError, pa.ArrowException) as error:  # UnicodeError: names of columns
         raise _unreadable(path, error) from error
     return _interactions(file, table)
 
 
 def _columns(file: _File, names: list[str]) -> list[str]:
-    wanted = f"wanted are {', '.join(WANTED)} and, if there is one, {', '.join(OPTIONAL)}"
+    wanted = f"{', '.join(WANTED)} are required, {', '.join(OPTIONAL)} is optional"
     for name in WANTED:
         if name not in names:
             raise StudyError(f"{file}: no column {name!r} among {names}; {wanted}")
     columns = [*WANTED, *(name for name in OPTIONAL if name in names)]
     for name in columns:
         if names.count(name) > 1:
-            raise StudyError(f"{file}: column {name!r} is there {names.count(name)} times; leave one")
+            raise StudyError(f"{file}: column {name!r} occurs {names.count(name)} times; keep one")
     return columns
 
 
@@ -116,7 +116,7 @@ def _ids(file: _File, table: Any, name: str) -> Any:
     _refuse(file, name, column, _missing(column), "is missing; give every rating a user and an item")
     if _is_text(column):
         nul = _array(pc.match_substring(column, "\0"))
-        _refuse(file, name, column, nul, "holds the character NUL; leave it out")
+        _refuse(file, name, column, nul, "contains a NUL character; remove it")
     return column
 
 
@@ -132,7 +132,7 @@ def _ratings(file: _File, column: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         ratings: NDArray[np.float32] = _array(pc.cast(column, "float64", safe=False)).astype(np.float32)
     _refuse(file, "rating", column, ~np.isfinite(ratings), "is not a finite number")
-    why = f"is beyond ±{LARGEST:g}, and its square too large for training; give ratings in a larger unit"
+    why = f"is beyond ±{LARGEST:g}, so its square is too large for training; give ratings in a larger unit"
     _refuse(file, "rating", column, np.abs(ratings) > LARGEST, why)
     return ratings
 
@@ -147,13 +147,13 @@ def _timestamps(file: _File, column: Any) -> NDArray[np.int64]:
         first_bad = max(first_bad, _first_unlike(column, kind))
     raise StudyError(
         f"{file}: column 'timestamp' ({column.type}), row {first_bad + file.first}: "
-        f"{_shown(_in_words(column[first_bad]))} will not do; use whole numbers in "
+        f"{_shown(_in_words(column[first_bad]))} is not a valid time; use whole numbers in "
         "every row, or date-times from 1677-09-22 to 2262-04-11, all with a time zone or all without"
     )
 
 
 def _as_times(column: Any, kind: Any) -> Any | None:
-    """The column as whole numbers, cast through `kind`; None where a row cannot be cast."""
+    """Cast a column through `kind` to int64; None if a row cannot be cast."""
     try:
         return pc.cast(pc.cast(column, kind), "int64")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -161,7 +161,7 @@ def _as_times(column: Any, kind: Any) -> Any | None:
 
 
 def _in_words(scalar: Any) -> str:
-    """An Arrow value as text; Python has no date-time after the year 9999, and Arrow no text for a list."""
+    """Text of an Arrow value: Python has no date-time after the year 9999, Arrow no text for a list."""
     try:
         return str(scalar.cast("string"))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -169,7 +169,7 @@ def _in_words(scalar: Any) -> str:
 
 
 def _first_unlike(column: Any, kind: Any) -> int:
-    """Index of the first row that is not a time of `kind`, by bisection; assumes that there is one."""
+    """Index of the first row that is not a time of `kind`, by bisection; there must be one."""
     first, size = 0, len(column)
     while size > 1:
         half = size // 2
@@ -207,7 +207,7 @@ def _refuse(file: _File, name: str, column: Any, bad: NDArray[np.bool_], why: st
 
 
 def _shown(value: object) -> str:
-    """A value's repr, cut to `LONGEST_SHOWN` characters."""
+    """Repr of a value, cut to `LONGEST_SHOWN` characters."""
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
@@ -225,7 +225,7 @@ def _unreadable(path: Path, error: Exception) -> StudyError:
 
 
 def _plain(column: Any) -> Any:
-    """The column without dictionary encoding."""
+    """Remove dictionary encoding from a column."""
     return pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 

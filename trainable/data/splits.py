@@ -1,7 +1,7 @@
-"""Rules that part ratings into train, validation and test.
+"""Rules that split ratings into train, validation and test.
 
-The parts are disjoint and complete: every rating is in exactly one of them (ps1 has no validation part).
-Within a part, rows stand in the order of the source, unless a rule says otherwise.
+Every rating is in exactly one part (ps1 has no validation part). Within a part, rows keep the order of the
+source, unless a rule says otherwise.
 """
 
 import re
@@ -22,10 +22,10 @@ ROW = re.compile("[1-9][0-9]{0,8}")
 
 
 def per_user(ratings: Interactions, seed: int) -> Split:
-    """80/10/10 of each user's ratings at random: 10 % to test, 10 % to validation, rounded, but at least one.
+    """Split each user's ratings 80/10/10 at random; 10 % is rounded and at least one.
 
-    A user with one or two ratings has them in train. Rows stand by user and item, and neither parts nor order
-    depend on the order of the source. StudyError where no user has three ratings.
+    All ratings of a user with one or two are in train. Rows are sorted by user and item; neither parts nor
+    order depend on the order of the source. StudyError if no user has three ratings.
     """
     ratings = ratings.take(np.lexsort((ratings.items, ratings.users)))
     chance = stream(seed, use="split").random(len(ratings))
@@ -36,10 +36,10 @@ def per_user(ratings: Interactions, seed: int) -> Split:
 
 
 def leave_last(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (nothing is drawn)
-    """Each user's last rating to test, the one before to validation; ties in time go by the source's order.
+    """Put each user's last rating into test, the one before into validation; ties keep the source's order.
 
-    A user with one or two ratings has them in train. StudyError without timestamps, or where no user has
-    three ratings.
+    All ratings of a user with one or two are in train. StudyError without timestamps, or if no user has three
+    ratings.
     """
     place, total = _places(ratings.users, _times("leave-last", ratings))
     from_end = total - 1 - place
@@ -48,10 +48,10 @@ def leave_last(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (not
 
 
 def by_time(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (nothing is drawn)
-    """The first 80 % of all ratings to train, the next 10 % to validation, the last 10 % to test.
+    """Put the first 80 % of all ratings into train, the next 10 % into validation, the last 10 % into test.
 
-    Ties in time go by the source's order. Warns of users that are measured without anything learned about
-    them. StudyError without timestamps.
+    Ties keep the source's order. Warns of users that are measured without training data. StudyError without
+    timestamps.
     """
     n = len(ratings)
     part = np.empty(n, dtype=np.int64)
@@ -63,11 +63,11 @@ def by_time(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (nothin
 
 
 def ps1(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (the protocol fixes its own)
-    """The course protocol: `RandomState(123)` shuffles the rows, the first 95 % are train, the rest is test.
+    """Split by the course protocol: `RandomState(123)` shuffles the rows; 95 % are train, the rest is test.
 
-    There is no validation part. Ids themselves are rows of the tables, as in the course code, so catalogues
-    run from "0", an id that nobody has, to the largest: item 0 is drawn as a negative and ranked as a
-    candidate. Rows stand as shuffled. StudyError unless ids are integers from 1 on without large gaps.
+    There is no validation part. As in the course code, ids are the row numbers of the tables, so catalogues
+    run from the unused id "0" to the largest: item 0 is drawn as a negative and ranked as a candidate. Rows
+    stay shuffled. StudyError unless ids are integers from 1 without large gaps.
     Source: CS330, XCS330, multi-task recommender on MovieLens-100K.
     """
     users, user_ids = _ids_as_rows("user", ratings.users, ratings.user_ids)
@@ -78,14 +78,14 @@ def ps1(ratings: Interactions, seed: int) -> Split:  # noqa: ARG001  (the protoc
     end = len(raw) * 95 // 100
     train, test = raw.take(order[:end]), raw.take(order[end:])
     _require("ps1", train=train, test=test)
-    warning = "ps1 has no validation part: what is called validation is the test set"
+    warning = "ps1 has no validation part: validation metrics are measured on the test set"
     return Split("ps1", train, test, test, has_validation=False, warnings=(warning,))
 
 
 def _places(
     users: NDArray[np.int32], key: NDArray[np.generic]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each row (n,), its place among its user's rows by ascending key, from 0, and how many those are."""
+    """For each row (n,), its rank among its user's rows by ascending key, from 0, and the number of these."""
     order = np.lexsort((key, users))
     counts = np.bincount(users)
     starts = np.cumsum(counts) - counts
@@ -108,14 +108,14 @@ def _require(name: str, **parts: Interactions) -> None:
     for part, rows in parts.items():
         if len(rows) == 0:
             raise StudyError(
-                f"data.split: {name!r} leaves no user any {part} rows; give more ratings, or another split"
+                f"data.split: {name!r} leaves the {part} part empty; give more ratings, or another split"
             )
 
 
 def _few(total: NDArray[np.int64]) -> tuple[str, ...]:
-    """A warning when users have too few ratings to be measured; `total` (n,) has each row's user's count."""
+    """Warn of users with too few ratings to be measured; `total` (n,) is the count of each row's user."""
     users = int((total == 1).sum() + (total == 2).sum() // 2)
-    return (f"{users} users have one or two ratings: they are trained on, never measured",) if users else ()
+    return (f"{users} users have one or two ratings: these are used in training only",) if users else ()
 
 
 def _cold(fold: Fold) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def _cold(fold: Fold) -> tuple[str, ...]:
     cold = len(np.setdiff1d(measured, fold.train.users))
     if cold == 0:
         return ()
-    return (f"{cold} of {len(measured)} {fold.name} users are cold: no rating of theirs is learned from",)
+    return (f"{cold} of {len(measured)} {fold.name} users are cold: they have no training data",)
 
 
 def _times(name: str, ratings: Interactions) -> NDArray[np.int64]:
@@ -133,7 +133,7 @@ def _times(name: str, ratings: Interactions) -> NDArray[np.int64]:
 
 
 def _ids_as_rows(name: str, rows: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.int32], Ids]:
-    """The rows and the catalogue when row k is id k, from 0 to the largest id."""
+    """Rows and catalogue in which row k is id k, from 0 to the largest id."""
     unlike = next((i for i in ids.tolist() if not ROW.fullmatch(i)), None)
     if unlike is not None:
         raise StudyError(

@@ -1,13 +1,13 @@
-"""Made ratings whose truth is known: how well the best model can do, and what it would say.
+"""Generated ratings with a known truth: the best model, and its best possible error.
 
 User u and item i have tastes p_u and q_i (rank,), normal and scaled so that t_ui = p_u·q_i has variance 1,
 
-    appeal   s_ui = popularity_i + 1.5 t_ui                 which items a user rates
-    rating   r_ui = 3.5 + a_u + b_i + 0.6 t_ui + noise      how the user rates them
+    appeal   s_ui = popularity_i + 1.5 t_ui                 decides which items a user rates
+    rating   r_ui = 3.5 + a_u + b_i + 0.6 t_ui + noise
 
-A user's items are drawn one after another without replacement with probability ∝ exp s_ui (Plackett–Luce, by
-the Gumbel trick). So no model has an expected MSE below the noise variance, s ranks a user's items by their
-chance to be rated, and both tasks live on the same tastes.
+A user's items are drawn one by one without replacement with probability ∝ exp s_ui (Plackett–Luce, by the
+Gumbel trick). So no model has an expected MSE below the noise variance, s ranks a user's items by their
+probability to be rated, and both tasks depend on the same tastes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,12 +29,12 @@ ITEM_EFFECT_SD = 0.4
 RATING_OF_TASTE = 0.6
 
 BLOCK_CELLS = 1 << 21
-"""User × item cells at once: memory stays flat however many users there are."""
+"""User × item cells at a time: bounds memory for any number of users."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What made the ratings: tastes (users, rank) and (items, rank), effects (users,) and (items,)."""
+    """The model behind the ratings: tastes (users, rank) and (items, rank), effects (users,) and (items,)."""
 
     noise_sd: float
     user_tastes: NDArray[np.float64]
@@ -45,27 +45,27 @@ class Truth:
 
     @property
     def best_mse(self) -> float:
-        """The noise variance: the truth's expected MSE, and no model has a smaller one."""
+        """The noise variance: the truth's expected MSE, which no model can beat."""
         return self.noise_sd**2
 
     def appeal(self, users: NDArray[np.int32]) -> NDArray[np.float64]:
-        """The scores s_ui (m, items) that the truth ranks by, for these users."""
+        """Ranking scores s_ui (m, items) of the truth for users (m,)."""
         return self.popularity + APPEAL_OF_TASTE * (self.user_tastes[users] @ self.item_tastes.T)
 
     def expected(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float64]:
-        """The ratings (m,) without their noise, of pairs of a user and an item."""
+        """Ratings (m,) of user-item pairs without noise."""
         taste = (self.user_tastes[users] * self.item_tastes[items]).sum(axis=1)
         effects = self.user_effects[users] + self.item_effects[items]
         return np.asarray(MEAN_RATING + effects + RATING_OF_TASTE * taste)
 
 
 def synthetic() -> Interactions:
-    """The default ratings: 200 users, 150 items, 6,000 rows, the same every time."""
+    """The default ratings: 200 users, 150 items, 6,000 rows, always the same."""
     return generate()[0]
 
 
 def known() -> Mapping[str, Known]:
-    """What this source is, by name."""
+    """The description of this source, by name."""
     about = "low-rank truth with known noise: 200 users, 150 items, 6,000 ratings"
     return {"synthetic": Known("synthetic", about, terms="none", path=None)}
 
@@ -79,10 +79,10 @@ def generate(
     noise_sd: float = 0.7,
     seed: int = 0,
 ) -> tuple[Interactions, Truth]:
-    """Ratings by user, and their truth; every user has rows / users of them, or one more. Ids count from "1".
+    """Generate ratings, sorted by user, and their truth. Every user has rows / users of them, or one more.
 
-    Times are the rows in random order. Time goes with users × items, memory with rows. StudyError for sizes
-    that do not go together.
+    Ids count from "1". Timestamps are a random permutation. Run time grows with users × items, memory with
+    rows. StudyError for inconsistent sizes.
     """
     if min(users, items) < 2 or rank < 1 or not users <= rows <= users * items or not noise_sd >= 0:
         raise StudyError(
@@ -121,7 +121,7 @@ def _truth(users: int, items: int, rank: int, noise_sd: float, draw: np.random.G
 def _choices(
     truth: Truth, counts: NDArray[np.int64], draw: np.random.Generator
 ) -> Iterator[NDArray[np.int32]]:
-    """The items that users chose, in order of user, a block of users at a time."""
+    """Yield the items that users chose, in order of user, for a block of users at a time."""
     users, items, most = len(counts), len(truth.popularity), int(counts.max())
     size = max(1, BLOCK_CELLS // items)
     for start in range(0, users, size):

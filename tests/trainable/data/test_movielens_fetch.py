@@ -124,7 +124,7 @@ def test_whatever_is_wrong_there_the_mirror_is_next(
         assert ratings_file(release(url), path) == RATINGS
     assert path.read_bytes() == RATINGS
     assert mirror == ["recbole==1.2.1"]
-    assert f"passed over {url}/ml-100k.zip" in caplog.text
+    assert f"skipped {url}/ml-100k.zip" in caplog.text
 
 
 def test_where_all_fail_every_reason_is_told_and_nothing_is_kept(
@@ -166,7 +166,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     site: tuple[Path, str], mirror: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StudyError, match=r"cannot be cached at .*file.*make that place writable"):
+    with pytest.raises(StudyError, match=r"cannot be cached at .*file.*make that folder writable"):
         ratings_file(release(site[1]), tmp_path / "file" / "u.data")
 
 

@@ -189,7 +189,7 @@ def test_an_id_with_a_nul_is_refused(
     row: list[Any] = ["cat", "z", 1.0]
     row[column] += "\0"
     path = write(tmp_path, [*GOOD, tuple(row)])
-    refuses(read, path, f"column {COLUMNS[column]!r}", f"row {3 + first}:", "holds the character NUL")
+    refuses(read, path, f"column {COLUMNS[column]!r}", f"row {3 + first}:", "contains a NUL character")
 
 
 def test_parquet_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_per_user_gives_a_tenth_of_each_user_to_test_and_to_validation() -> None
     assert np.bincount(split.test.users, minlength=9).tolist() == [0, 0, 1, 1, 1, 2, 2, 3, 10]
     assert np.bincount(split.validation.users, minlength=9).tolist() == [0, 0, 1, 1, 1, 2, 2, 3, 10]
     assert np.bincount(split.train.users).tolist() == [1, 2, 1, 7, 12, 11, 20, 19, 80]
-    assert split.warnings == ("2 users have one or two ratings: they are trained on, never measured",)
+    assert split.warnings == ("2 users have one or two ratings: these are used in training only",)
 
 
 @given(counts=counts, seed=st.integers(0, 9))
@@ -125,8 +125,8 @@ def test_by_time_cuts_time_at_80_and_90_per_cent_and_counts_cold_users() -> None
         [*range(90, 100)],
     ]
     assert split.warnings == (
-        "1 of 1 validation users are cold: no rating of theirs is learned from",
-        "1 of 1 test users are cold: no rating of theirs is learned from",
+        "1 of 1 validation users are cold: they have no training data",
+        "1 of 1 test users are cold: they have no training data",
     )
 
 
@@ -151,7 +151,7 @@ def test_without_timestamps_splits_by_time_are_refused(rule: str) -> None:
     ],
 )
 def test_a_split_with_an_empty_part_is_refused(rule: str, sizes: list[int], part: str) -> None:
-    with pytest.raises(StudyError, match=rf"'{rule}' leaves no user any {part} rows"):
+    with pytest.raises(StudyError, match=rf"'{rule}' leaves the {part} part empty"):
         RULES[rule](ratings_of(sizes), 0)
 
 
