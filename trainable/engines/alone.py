@@ -1,4 +1,4 @@
-"""What engines share that train each member by itself: who is there, which epoch is next, what came of it."""
+"""Common base of the engines that train each member by itself."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
@@ -19,36 +19,36 @@ from trainable.metrics import NotFiniteError, Ranking, mean_squared_error
 from trainable.models.two_task.parameters import fresh, initial
 
 R = TypeVar("R")
-"""An epoch's rows, as an engine likes them."""
+"""Rows of an epoch, in the form that an engine uses."""
 
 Found = tuple[NDArray[np.float64], NDArray[np.floating]]
-"""Ranks (t,) of a fold's target items in the order of `Ranking.items`, predicted ratings (n,) of its rows."""
+"""Ranks (t,) of a fold's target items in the order of `Ranking.items`, and predicted ratings (n,)."""
 
 
 class Training(ABC, Generic[R]):
-    """One member: its parameters, its optimiser, and the epochs behind them."""
+    """One member: its parameters, its optimiser, and its number of epochs."""
 
     epoch: int
 
     @abstractmethod
     def train(self, rows: R) -> tuple[float, float]:
-        """One epoch; the means over its rows of the ranking and the rating loss, before each update."""
+        """Train one epoch; return the mean ranking and rating loss over its rows, before each update."""
 
     @abstractmethod
     def finite(self) -> bool:
-        """Whether all parameters are."""
+        """True if all parameters are finite."""
 
     @abstractmethod
     def found(self) -> Found:
-        """What the metrics are made of; NotFiniteError, or a NaN among them, where one is not finite."""
+        """Ranks and predictions for the metrics; NotFiniteError, or NaN among them, if one is not finite."""
 
     @abstractmethod
     def state(self) -> State:
-        """A copy of everything needed to go on: see `trainable.models.two_task.parameters.fresh`."""
+        """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
 
 
 class AloneEngine(ABC, Generic[R]):
-    """An `Engine` whose members meet nowhere, so that none can change another's numbers."""
+    """An `Engine` whose members share no computation, so none can change another's numbers."""
 
     deterministic = True
     tolerance = 0.0
@@ -64,22 +64,22 @@ class AloneEngine(ABC, Generic[R]):
 
     @abstractmethod
     def start(self, config: Config, state: State) -> Training[R]:
-        """A member in training, from a state that stays as it is."""
+        """Start a member from a state, which is not modified."""
 
     @abstractmethod
     def rows(self, drawn: Draw) -> R:
-        """A draw as `Training.train` takes it; members of one replicate and epoch share it."""
+        """Convert a draw for `Training.train`; members of one replicate and epoch share it."""
 
     @abstractmethod
     def arithmetic(self) -> AbstractContextManager[object]:
-        """How many threads compute, and how: for the length of an epoch."""
+        """Set threads and floating-point mode for one epoch."""
 
     def each(self, advance: Callable[[Member], Result], members: Collection[Member]) -> Iterable[Result]:
-        """The results of the members in turn."""
+        """Results of the members, one after another."""
         return map(advance, members)
 
     def join(self, member: Member, state: State | None = None) -> None:
-        """Add a member, at its keyed initial values or at `state`; ValueError where it is here already."""
+        """Add a member, at its keyed initial values or at `state`; ValueError if it has joined already."""
         if member in self._members:
             raise ValueError(f"{member} has joined already")
         if state is None:
@@ -88,18 +88,18 @@ class AloneEngine(ABC, Generic[R]):
         self._members[member] = self.start(member.config, state)
 
     def leave(self, member: Member) -> None:
-        """Forget a member; KeyError where it is not here."""
+        """Remove a member; KeyError if it has not joined."""
         del self._members[member]
 
     def state(self, member: Member) -> State:
-        """Everything needed to go on elsewhere, bit for bit."""
+        """The complete state of a member: another engine resumes from it bit for bit."""
         return self._members[member].state()
 
     def room(self) -> None:
-        """Main memory is no limit."""
+        """None: main memory is not counted."""
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
-        """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""
+        """Train every member for one epoch, then measure those in `evaluate` on the fold's target."""
         together: dict[tuple[int, int], list[Member]] = {}
         for member, training in self._members.items():
             together.setdefault((member.replicate, training.epoch + 1), []).append(member)
@@ -112,7 +112,7 @@ class AloneEngine(ABC, Generic[R]):
         return results
 
     def by_user(self, member: Member) -> tuple[UserMetrics, ...]:
-        """The metrics of a member on the fold's target, user by user; NotFiniteError as in measuring."""
+        """Metrics of a member on the fold's target, by user; NotFiniteError if it has none."""
         with self.arithmetic():
             return self.ranking.by_user(*self._members[member].found(), self.fold.target)
 

@@ -1,4 +1,4 @@
-"""What an epoch trains on, in order: the same rows and negatives for every trial and in every engine."""
+"""Training rows and negatives of an epoch: the same for every trial, in every engine."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from trainable.streams import stream
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One epoch's training rows, shuffled, and a negative item for each; all (n,)."""
+    """Shuffled training rows of one epoch, with a negative item for each; all (n,)."""
 
     users: NDArray[np.int64]
     items: NDArray[np.int64]
@@ -20,7 +20,7 @@ class Draw:
 
 
 def draw(train: Interactions, *, seed: int, replicate: int, epoch: int) -> Draw:
-    """The draw of `epoch` (1-based), keyed by (seed, replicate, epoch): whatever the trial or the batch size.
+    """Draw `epoch` (1-based), keyed by (seed, replicate, epoch) alone, not by trial or batch size.
 
     Negatives are uniform over the whole catalogue; a user's own items are not excluded.
     """

@@ -1,4 +1,4 @@
-"""What an engine is: members that train together, an epoch a call."""
+"""The protocol of engines: members that train together, one epoch per call."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from trainable.contract import METRICS, Config, UserMetrics
 from trainable.data.interactions import Fold
 
 State = Mapping[str, NDArray[np.generic]]
-"""Everything a member is, as named arrays: the same names in every engine (`two_task.parameters.fresh`)."""
+"""The complete state of a member as named arrays, alike in every engine (`two_task.parameters.fresh`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One replicate of one trial. Only `config` and `replicate` decide its numbers."""
+    """One replicate of one trial. Its numbers depend on `config` and `replicate` only."""
 
     trial: int
     replicate: int
@@ -26,9 +26,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one epoch of one member gave: mean training losses, and metrics (None where not asked for).
+    """The result of one epoch of a member: mean training losses, and metrics (None if not requested).
 
-    A member whose numbers are no longer finite has NaN here; its neighbours are untouched.
+    NaN throughout if the member has diverged; its neighbours are not affected.
     """
 
     epoch: int
@@ -43,30 +43,30 @@ class Result:
 
     @classmethod
     def diverged(cls, epoch: int, *, evaluated: bool, wall_s: float) -> "Result":
-        """The result of a member whose numbers are no longer finite: NaN throughout."""
+        """The result of a member whose numbers are not finite: NaN throughout."""
         return cls(epoch, nan, nan, dict.fromkeys(METRICS, nan) if evaluated else None, wall_s)
 
 
 class Engine(Protocol):
-    """Trains the members that have joined, all together, one epoch a call.
+    """Trains all members that have joined, one epoch per call.
 
-    Every random number comes from a stream keyed by (seed, replicate, epoch, use), so a neighbour never
-    changes a member's result (law 1): bit for bit where `deterministic`, else in float64 within `tolerance`
-    (relative; in float32 rounding alone makes trajectories diverge).
+    Random streams are keyed by (seed, replicate, epoch, use), so neighbours never change a member's result
+    (law 1): bit for bit if `deterministic`, else in float64 within the relative `tolerance` (in float32,
+    trajectories diverge by rounding alone).
     """
 
     fold: Fold
     dtype: str
-    """What its members' numbers are: "float32" or "float64"."""
+    """Type of the members' numbers: "float32" or "float64"."""
     deterministic: bool
     tolerance: float
     at_once: int
-    """Members that the engine should have, to be busy."""
+    """Members that keep the engine busy."""
     stacks: bool
-    """Whether more than these make it faster still, for they all train in one."""
+    """True if more members raise the throughput further, because all train in one stack."""
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
-        """An engine without members, on one share of one device: "cpu" with `threads` threads, or "cuda"."""
+        """Make an engine without members on one device: "cpu" with `threads` threads, or "cuda"."""
         ...
 
     def join(self, member: Member, state: State | None = None) -> None:
@@ -74,26 +74,24 @@ class Engine(Protocol):
         ...
 
     def leave(self, member: Member) -> None:
-        """Forget a member."""
+        """Remove a member."""
         ...
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
-        """One epoch of every member; those in `evaluate` are measured on the fold's target after it.
+        """Train every member for one epoch, then measure those in `evaluate` on the fold's target.
 
-        MemoryError, here and in `join`, where the device's memory runs out: the engine is of no use then.
+        MemoryError, here and in `join`, if the device's memory runs out: the engine must be discarded.
         """
         ...
 
     def by_user(self, member: Member) -> tuple[UserMetrics, ...]:
-        """A member's metrics on the fold's target as it stands, user by user; NotFiniteError where it has
-        none.
-        """
+        """Metrics of a member on the fold's target, by user; NotFiniteError if it has none."""
         ...
 
     def state(self, member: Member) -> State:
-        """Everything needed to go on elsewhere, bit for bit: parameters, optimiser moments, epoch."""
+        """The complete state of a member: parameters, optimiser moments, counts of steps and epochs."""
         ...
 
     def room(self) -> int | None:
-        """How many more members like those here the device's memory holds; None where that is no limit."""
+        """Number of further members, like the present ones, that fit into memory; None if not limited."""
         ...

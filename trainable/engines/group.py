@@ -1,4 +1,4 @@
-"""Members of one batch size, their stack, and the step that trains it: recorded once where it can be."""
+"""Members of one batch size, their stack, and its training step: on a GPU, a recorded CUDA graph."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from trainable.engines.engine import Member, State
 from trainable.engines.stack import Place, Rows, Stack
 
 CHUNK = {"cpu": 1 << 13, "cuda": 1 << 16}
-"""Rows of all slots together whose activations are held at a time, so that they stay in a CPU's cache, or
-keep a GPU busy. What a larger batch gives is added up.
+"""Rows of all slots whose activations are held at a time: they fit into a CPU's cache, or keep a GPU busy.
+Larger batches are accumulated.
 """
 
 WARM_UP = 3
-"""Runs before a graph is recorded, so that libraries have chosen and allocated."""
+"""Runs before a graph is recorded, so that libraries have chosen algorithms and allocated memory."""
 
 
 class Columns(NamedTuple):
-    """An epoch's rows: (n,) of one draw, (K, n) of every slot."""
+    """Rows of an epoch: (n,) for one draw, (K, n) for all slots."""
 
     users: Tensor
     items: Tensor
@@ -31,14 +31,14 @@ class Columns(NamedTuple):
 
 @dataclass(slots=True)
 class Seat:
-    """Where a member lies, and the epochs behind it."""
+    """The place of a member in the stack, and its number of epochs."""
 
     place: Place
     epoch: int
 
 
 class Group:
-    """Members in one stack, which is laid out anew when one comes that is wider than it."""
+    """Members in one stack, which is rebuilt when a wider member joins."""
 
     def __init__(self, n_users: int, n_items: int, like: Tensor) -> None:
         self.seats: dict[Member, Seat] = {}
@@ -47,7 +47,7 @@ class Group:
         self._step: Step | None = None
 
     def join(self, member: Member, state: State) -> None:
-        """Seat a member with its state."""
+        """Add a member with its state."""
         stack, config = self.stack, member.config
         dim, hidden = max(config.dim, stack.dim), max(config.hidden, stack.hidden)
         if (dim, hidden) != (stack.dim, stack.hidden):
@@ -58,16 +58,16 @@ class Group:
         self._seat(member, state)
 
     def leave(self, member: Member) -> None:
-        """Forget a member; KeyError where it is not here."""
+        """Remove a member; KeyError if it has not joined."""
         self.stack.clear(self.seats.pop(member).place)
 
     def state(self, member: Member) -> State:
-        """Everything needed to go on elsewhere."""
+        """The complete state of a member."""
         seat = self.seats[member]
         return {**self.stack.state(seat.place, member.config), "epoch": np.array(seat.epoch)}
 
     def step(self, batch: int) -> "Step":
-        """The step of batches of up to `batch` rows, as the stack is now."""
+        """The step for batches of up to `batch` rows on the present stack."""
         if self._step is None or not self._step.fits(self.stack, batch):
             self._step = Step(self.stack, batch)
         return self._step
@@ -77,10 +77,10 @@ class Group:
 
 
 class Step:
-    """A training step of a stack on rows that lie still: `fill` them, `add` their gradient, and `update`.
+    """A training step of a stack on rows in fixed buffers: `fill` them, `add` their gradient, `update`.
 
-    On a GPU both are recorded as CUDA graphs, which know the tensors' addresses and sizes; so a stack that
-    has grown needs another step.
+    On a GPU, `add` and `update` are CUDA graphs, which depend on the tensors' addresses and sizes. So a stack
+    that has grown needs a new step.
     """
 
     def __init__(self, stack: Stack, batch: int) -> None:
@@ -94,11 +94,11 @@ class Step:
         self.update = _recorded(stack.update, stack)
 
     def fits(self, stack: Stack, batch: int) -> bool:
-        """Whether this is a step of that stack, as it is now, and of that batch."""
+        """True if this step was made for the present tensors of `stack` and for `batch`."""
         return self._made_for == (stack, stack.sizes, batch)
 
     def fill(self, columns: Columns, first: int, last: int, *, share: float) -> None:
-        """Take rows first…last − 1 of the columns, each `share` of its batch; the rest counts nothing."""
+        """Copy rows first…last − 1 of the columns, each `share` of its batch; the rest has share 0."""
         n = last - first
         for row, column in zip(self._rows[:4], columns, strict=True):
             row[:, :n] = column[:, first:last]
@@ -107,7 +107,7 @@ class Step:
 
 
 def _recorded(work: Callable[[], None], stack: Stack) -> Callable[[], None]:
-    """The work, or on a GPU a graph of it that is replayed; it leaves the stack as it was."""
+    """Return `work`, or on a GPU the replay of its recorded graph; the stack keeps its values."""
     if stack.sums.device.type != "cuda":
         return work
     tensors = stack.tensors()

@@ -1,9 +1,9 @@
 """The compiled mathematics of one member: an epoch of training, ranks by counting, predicted ratings.
 
-Each function is one call that releases the interpreter lock. A `Net` holds views of one flat vector of
-parameters, another the gradient's; where a table is shared two views are one, so no line below knows
-what is shared. The order of sums is free; NaN and infinity stay what they are. A loop over rows says
-`table[row, k]`: a view of a row would count its references there, which takes longer than reading it.
+Each function releases the interpreter lock. One `Net` holds views of a flat vector of parameters, another of
+the gradient; for a shared table two views are the same, so no line below depends on the sharing. The order of
+sums is free; NaN and infinity are kept. Loops over rows use `table[row, k]`, because a view of a row would
+count references, which takes longer than the read.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 CHUNK = 128
-"""Rows whose activations are held at a time, so that they stay in the cache however large a batch is."""
+"""Rows whose activations are held at a time: they fit into the cache for any batch size."""
 
 BLOCK = 16
-"""Users whose scores are held at a time, few enough for BLAS's own way with small products."""
+"""Users whose scores are held at a time: few enough for BLAS's path for small products."""
 
 Floats = NDArray[np.floating]
 Ids = NDArray[np.int64]
@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., object])
 class Net(NamedTuple):
     """Parameters, or their gradient, with the shapes of `trainable.models.two_task.parameters.shapes`.
 
-    Without the user's bias, which cancels in p⁺ − p⁻ and in a user's ranking.
+    The user's bias is left out: it cancels in p⁺ − p⁻ and in a user's ranking.
     """
 
     ranking_users: Floats
@@ -44,7 +44,7 @@ class Net(NamedTuple):
 class Work(NamedTuple):
     """Scratch for CHUNK rows: the perceptron's inputs x and hidden units h, gradients of x and weights.
 
-    `w` are the hidden weights, transposed once a step: a product with them as they stand is a quarter slower.
+    `w` are the hidden weights, transposed once per step: products without this take a quarter longer.
     """
 
     x: Floats
@@ -71,28 +71,27 @@ def work(net: Net) -> Work:
 
 
 def apart(size: int, dtype: np.dtype) -> Floats:
-    """Four vectors (4, size) of zeros, each a quarter of a page of memory further into its page.
+    """Four vectors (4, size) of zeros, each offset by a further quarter of a memory page.
 
-    At the same place in their pages a store to one would hold up loads from the next, by up to a fifth of
-    Adam's time.
+    At equal offsets a store to one vector delays loads from the next, by up to a fifth of Adam's time.
     """
     page = 4096 // dtype.itemsize
     return np.zeros((4, -(-size // page) * page + page // 4), dtype)[:, :size]
 
 
 def compiled(function: F) -> F:
-    """The function as machine code, kept on disk where a folder for it can be written."""
+    """Compile a function, with a cache on disk if numba finds a writable folder."""
     flags = {"contract", "reassoc", "nsz", "arcp"}
     options = {"nogil": True, "error_model": "numpy", "fastmath": flags}
     try:
         return cast(F, njit(cache=True, **options)(function))
-    except RuntimeError:  # numba finds no folder for its cache: each process compiles again
+    except RuntimeError:  # no folder for the cache: each process compiles again
         return cast(F, njit(**options)(function))
 
 
 @compiled
 def _add_ranking(net: Net, grad: Net, rows: Rows, a: int, b: int, scale: float, bpr: bool) -> float:
-    """The sum over rows a…b of the ranking loss; `scale` times its gradient is added to `grad`.
+    """Sum of the ranking loss over rows a…b; adds `scale` times its gradient to `grad`.
 
     With s = σ(p⁻ − p⁺): 1 − σ is s, of slope −s(1 − s) in p⁺ − p⁻; −log σ is −log(1 − s), of slope −s.
     """
@@ -127,7 +126,7 @@ def _add_ranking(net: Net, grad: Net, rows: Rows, a: int, b: int, scale: float, 
 
 @compiled
 def _hidden(net: Net, w: Floats, x: Floats, h: Floats, users: Ids, items: Ids) -> None:
-    """Fill x (n, 3 dim) with [u, q, u∗q], and h (n, hidden) with its product with the weights w."""
+    """Fill x (n, 3 dim) with [u, q, u∗q], and h (n, hidden) with the product of x and the weights w."""
     u, q = net.rating_users, net.rating_items
     dim = u.shape[1]
     for row in range(len(users)):
@@ -143,7 +142,7 @@ def _hidden(net: Net, w: Floats, x: Floats, h: Floats, users: Ids, items: Ids) -
 
 @compiled
 def _add_rating(net: Net, grad: Net, work: Work, rows: Rows, a: int, b: int, scale: float) -> float:
-    """The sum over rows a…b of (r̂ − r)²; `scale` times its gradient is added to `grad`."""
+    """Sum of (r̂ − r)² over rows a…b; adds `scale` times its gradient to `grad`."""
     real = net.item_bias.dtype.type
     n, dim = b - a, net.rating_users.shape[1]
     x, h, dx = work.x[:n], work.h[:n], work.dx[:n]
@@ -182,9 +181,9 @@ def _add_rating(net: Net, grad: Net, work: Work, rows: Rows, a: int, b: int, sca
 
 @compiled
 def adam(p: Floats, m: Floats, v: Floats, g: Floats, rate: float, decay: float, step: int) -> None:
-    """Adam's `step`-th update (from 1) with decoupled decay, of every parameter; g is zero afterwards.
+    """Apply Adam's `step`-th update (from 1) with decoupled decay to all parameters; set g to zero.
 
-    Below the normal range numbers are set to 0: rows that wait would decay into subnormals, which are slow.
+    Subnormal results become 0: the moments of rarely drawn rows would decay into subnormals, which are slow.
     Kingma & Ba 2015, arXiv 1412.6980; Loshchilov & Hutter 2019, arXiv 1711.05101.
     """
     real = p.dtype.type
@@ -220,10 +219,10 @@ def train(
     decay: float,
     step: int,
 ) -> tuple[float, float, int]:
-    """One epoch, in place; the means over its rows of both losses, and the steps made so far.
+    """Train one epoch in place; return the mean of both losses over its rows, and the number of steps.
 
-    `net` is views of p and `grad` of g, which is zero; m and v are Adam's moments. Each loss is taken
-    before its batch's update.
+    `net` holds views of p, and `grad` of g, which is zero; m and v are Adam's moments. Losses are taken
+    before the update of their batch.
     """
     n = len(rows.users)
     ranking, rating = 0.0, 0.0
@@ -262,7 +261,7 @@ def predict(net: Net, work: Work, users: Ids, items: Ids) -> Floats:
 def ranks(
     net: Net, users: Ids, starts: Ids, items: Ids, masked_starts: Ids, masked: Ids
 ) -> NDArray[np.float64]:
-    """Rank (t,) of each of `items`, as `trainable.metrics.Ranking.ranks`; NaN where a score is not finite."""
+    """Rank (t,) of each of `items`, as `trainable.metrics.Ranking.ranks`; NaN if a score is not finite."""
     n_items = len(net.item_bias)
     found = np.empty(len(items))
     scores = np.empty((BLOCK, n_items), net.item_bias.dtype)
@@ -276,14 +275,14 @@ def ranks(
             finite = True
             for j in range(n_items):
                 score[j] += net.item_bias[j]
-                # isfinite would ask whether x − x is 0, and free order makes that true
+                # not isfinite: it tests x − x == 0, which free order makes true
                 finite &= abs(score[j]) <= largest
             for j in masked[masked_starts[row] : masked_starts[row + 1]]:
                 score[j] = -np.inf
             for t in range(starts[row], starts[row + 1]):
                 own = score[items[t]]
                 higher, same = np.int32(0), np.int32(0)
-                for j in range(n_items):  # else 64 bits wide, half as many at a time
+                for j in range(n_items):  # int32: twice as many per vector as int64
                     higher = np.int32(higher + (score[j] > own))
                     same = np.int32(same + (score[j] == own))
                 found[t] = 1 + higher + (same - 1) / 2 if finite else np.nan

@@ -1,4 +1,4 @@
-"""The CPU's engine: one compiled call trains one member for one epoch, on one thread, in one core's cache."""
+"""The CPU engine: one compiled call trains one member for one epoch, on one thread, in one core's cache."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from math import prod
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401  what compiled np.dot calls, loaded so that BLAS below finds it
+import scipy.linalg.cython_blas  # noqa: F401  compiled np.dot calls it; BLAS below must find it loaded
 from numba.core import event
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
@@ -21,7 +21,7 @@ from trainable.metrics import Ranking
 from trainable.models.two_task.parameters import fresh, initial, shapes
 
 BLAS = ThreadpoolController()
-"""The loaded libraries of matrix products, and how many threads each may use."""
+"""Controls the threads of the loaded libraries for matrix products."""
 
 LEAST = Config(
     weight=0.5,
@@ -34,18 +34,18 @@ LEAST = Config(
     hidden=1,
     epochs=1,
 )
-"""The smallest thing that can be trained."""
+"""The smallest configuration."""
 
 Named = dict[str, Floats]
 
 
 class NumbaEngine(AloneEngine[Rows]):
-    """Bit for bit. With more threads, as many members train at the same time."""
+    """Deterministic engine for CPUs. Each thread trains one member."""
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
         if device != "cpu":
             raise StudyError(
-                f"device: the numba engine does not know {device!r}; use cpu or the torch engine"
+                f"device: the numba engine does not support {device!r}; use cpu or the torch engine"
             )
         super().__init__(fold, seed=seed, dtype=dtype)
         self.at_once = threads
@@ -53,20 +53,20 @@ class NumbaEngine(AloneEngine[Rows]):
         _compile(self._dtype)  # so that no epoch waits for the compiler
 
     def start(self, config: Config, state: State) -> "NumbaTraining":
-        """A member in training, from a state that stays as it is."""
+        """Start a member from a state, which is not modified."""
         return NumbaTraining(config, state, self.fold, self.ranking, self._dtype)
 
     def rows(self, drawn: Draw) -> Rows:
-        """The draw with ratings in the parameters' precision."""
+        """Convert a draw: ratings in the parameters' precision."""
         return _rows(drawn, self._dtype)
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """One thread a matrix product: with more these small ones take up to 80 times as long."""
+        """Limit matrix products to one thread: with more, these small ones take up to 80 times as long."""
         limited: AbstractContextManager[object] = BLAS.limit(limits=1, user_api="blas")
         return limited
 
     def each(self, advance: Callable[[Member], Result], members: Collection[Member]) -> Iterable[Result]:
-        """The results of the members, of as many at a time as there are threads."""
+        """Results of the members, one member per thread at a time."""
         if self._threads == 1:
             return map(advance, members)
         with ThreadPoolExecutor(self._threads) as pool:
@@ -74,7 +74,7 @@ class NumbaEngine(AloneEngine[Rows]):
 
 
 class NumbaTraining(Training[Rows]):
-    """Parameters, gradient and moments: each kind one flat vector, in the order of `shapes`."""
+    """Parameters, gradient and moments: one flat vector each, in the order of `shapes`."""
 
     def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, dtype: np.dtype) -> None:
         self.epoch, self._step = int(state["epoch"]), int(state["step"])
@@ -91,7 +91,7 @@ class NumbaTraining(Training[Rows]):
         self._work = work(self._net)
 
     def train(self, rows: Rows) -> tuple[float, float]:
-        """One epoch; the means over its rows of the ranking and the rating loss, before each update."""
+        """Train one epoch; return the mean ranking and rating loss over its rows, before each update."""
         config = self._config
         ranking, rating, self._step = train(
             self._p,
@@ -112,17 +112,17 @@ class NumbaTraining(Training[Rows]):
         return ranking, rating
 
     def finite(self) -> bool:
-        """Whether all parameters are."""
+        """True if all parameters are finite."""
         return bool(np.isfinite(self._p).all())
 
     def found(self) -> Found:
-        """What the metrics are made of; a rank is NaN where a score is not finite."""
+        """Ranks and predictions for the metrics; a rank is NaN if a score is not finite."""
         r = self._ranking
         predicted = predict(self._net, self._work, self._users, self._items)
         return ranks(self._net, r.users, r.starts, r.items, r.masked_starts, r.masked), predicted
 
     def state(self) -> State:
-        """A copy of everything needed to go on: see `trainable.models.two_task.parameters.fresh`."""
+        """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
         found: dict[str, NDArray[np.generic]] = {
             kind + name: view.copy()
             for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v))
@@ -140,7 +140,7 @@ class NumbaTraining(Training[Rows]):
 
 
 class Compiling(event.Listener):
-    """Calls `begun` when the compiler starts on the first of the functions that are not on disk."""
+    """Calls `begun` once, when numba compiles the first function that is not in its cache."""
 
     def __init__(self, begun: Callable[[], object]) -> None:
         self._begun: Callable[[], object] | None = begun
@@ -156,15 +156,13 @@ class Compiling(event.Listener):
 
 
 def prepare(compiling: Callable[[], object]) -> None:
-    """Compile the kernel or load it from disk; `compiling` is called before it is compiled."""
+    """Compile the kernel or load it from disk; call `compiling` before a compilation."""
     with event.install_listener("numba:compile", Compiling(compiling)):
         _compile(np.dtype("float32"))
 
 
 def _compile(dtype: np.dtype) -> None:
-    """Train and measure one rating, which compiles the kernel: seconds the first time on a machine, then the
-    code is on disk.
-    """
+    """Compile the kernel by training and measuring one rating: seconds at first, then cached on disk."""
     one, names = np.zeros(1, np.int32), as_ids(["0"])
     row = Interactions(one, one, one.astype(np.float32), None, names, names)
     fold = Fold("nothing", row, row)
@@ -177,7 +175,7 @@ def _compile(dtype: np.dtype) -> None:
 
 
 def _rows(drawn: Draw, dtype: np.dtype) -> Rows:
-    """The draw with ratings in the parameters' precision."""
+    """Convert a draw: ratings in the parameters' precision."""
     return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(dtype, copy=False))
 
 

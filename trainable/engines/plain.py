@@ -22,7 +22,7 @@ Columns = tuple[Tensor, ...]
 
 
 class PlainEngine(AloneEngine[Columns]):
-    """Bit for bit on a CPU; on a GPU sums may differ in their last bits."""
+    """Deterministic on a CPU; on a GPU, sums may differ in their last bits."""
 
     tolerance = 1e-9
 
@@ -32,21 +32,21 @@ class PlainEngine(AloneEngine[Columns]):
         self._threads, self._like = threads, like(device, dtype)
 
     def start(self, config: Config, state: State) -> "PlainTraining":
-        """A member in training, from a state that stays as it is."""
+        """Start a member from a state, which is not modified."""
         return PlainTraining(config, state, self.fold, self.ranking, self._like)
 
     def rows(self, drawn: Draw) -> Columns:
-        """The draw on the device."""
+        """Copy a draw to the device."""
         columns = (ids(column, self._like) for column in (drawn.users, drawn.items, drawn.negatives))
         return *columns, _reals(drawn.ratings, self._like)
 
     def arithmetic(self) -> AbstractContextManager[None]:
-        """So many threads, and no subnormal numbers."""
+        """Set threads; flush subnormal numbers."""
         return arithmetic(self._threads)
 
 
 class PlainTraining(Training[Columns]):
-    """A net and its AdamW, with tensors of the kind of `like`."""
+    """A net and its AdamW, with the dtype and device of `like`."""
 
     def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, like: Tensor) -> None:
         self.epoch = int(state["epoch"])
@@ -64,7 +64,7 @@ class PlainTraining(Training[Columns]):
             }
 
     def train(self, rows: Columns) -> tuple[float, float]:
-        """One epoch; the means over its rows of the ranking and the rating loss, before each update."""
+        """Train one epoch; return the mean ranking and rating loss over its rows, before each update."""
         config, ranking_loss = self._config, RANKING[self._config.ranking_loss]
         n = len(rows[0])
         size = n if config.batch_size == "full" else config.batch_size
@@ -81,12 +81,12 @@ class PlainTraining(Training[Columns]):
         return ranking_mean, rating_mean
 
     def finite(self) -> bool:
-        """Whether all parameters are."""
+        """True if all parameters are finite."""
         return all(bool(parameter.isfinite().all()) for parameter in self.net.parameters())
 
     @torch.no_grad()
     def found(self) -> Found:
-        """What the metrics are made of; NotFiniteError where a score is not finite."""
+        """Ranks and predictions for the metrics; NotFiniteError if a score is not finite."""
 
         def scores(users: NDArray[np.int64]) -> NDArray[np.floating]:
             return _array(self.net.rank_all(ids(users, self._like)))
@@ -95,7 +95,7 @@ class PlainTraining(Training[Columns]):
         return self._ranking.ranks(scores), _array(self.net.rate(*pairs))
 
     def state(self) -> State:
-        """A copy of everything needed to go on: see `trainable.models.two_task.parameters.fresh`."""
+        """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
         found: dict[str, NDArray[np.generic]] = {"epoch": np.array(self.epoch)}
         for name, parameter in self.net.named_parameters():
             kept = self._adam.state[parameter]

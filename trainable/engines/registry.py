@@ -28,9 +28,9 @@ def engine(
     dtype: str = "float32",
     gpu_share: float | None = None,
 ) -> Engine:
-    """The engine called `name`, or the best for the device ("auto"); StudyError where there is none.
+    """Make the engine `name`, or with "auto" the fastest for the device. StudyError for an unknown engine.
 
-    With `gpu_share` this process never takes more than that part of the GPU's memory.
+    `gpu_share` limits this process to that part of the GPU's memory.
     """
     name = AUTO[device] if name == "auto" else name
     if name not in ENGINES:
@@ -47,8 +47,8 @@ def engine(
 def prepare(name: str, compiling: Callable[[], object]) -> None:
     """Compile the code of the engine `name` for this machine's CPU, in this process and on disk.
 
-    `compiling` is called first if that takes seconds, usually once per machine. "auto" means the best engine
-    for a CPU. Does nothing for an engine without compiled code.
+    `compiling` is called first if that takes seconds, usually once per machine. "auto" is the fastest engine
+    on a CPU. Does nothing for an engine without compiled code.
     """
     if (AUTO["cpu"] if name == "auto" else name) == "numba":
         import_module("trainable.engines.numba").prepare(compiling)

@@ -1,10 +1,10 @@
-"""Members side by side: their parameters in three wide tensors, one training step for all of them at once.
+"""Members side by side: parameters in three wide tensors, and one training step for all members.
 
-User tables lie in one pool (tables, users · dim), item tables in another, and what else a member has in a row
-of a third. A member whose tasks share a table has one entry in that pool, else two: nothing is stored, moved
-or updated twice, and no line of the step asks what is shared. Members of smaller dim or hidden are padded
-with zeros, which stay zeros, for every gradient they could get is a product with one of them. A user's bias
-has no gradient, for it cancels between an item and a negative of the same user: it stays 0 and lies nowhere.
+User tables are in one pool (tables, users · dim), item tables in another, all other parameters of a member in
+a row of the third. A member that shares a table has one entry in that pool, else two: nothing is stored or
+updated twice, and the step does not depend on the sharing. Members with a smaller dim or hidden are padded
+with zeros, which stay zero: each of their gradients is a product with one of them. A user's bias has no
+gradient, because it cancels between an item and a negative of the same user: it stays 0 and is not stored.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,14 @@ from trainable.engines.engine import State
 from trainable.models.two_task.parameters import shapes
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
-"""Adam's, as everywhere. Kingma & Ba 2015, arXiv 1412.6980."""
+"""Adam's usual constants. Kingma & Ba 2015, arXiv 1412.6980."""
 
 KINDS = ("", "m.", "v.")
-"""What precedes a parameter's name in a state: value, first and second moment."""
+"""Prefixes of a parameter's name in a state: value, first and second moment."""
 
 
 class Rows(NamedTuple):
-    """Training rows for every slot, all (K, c); `share` is a row's part of its batch's mean, or 0."""
+    """Training rows for every slot, all (K, c); `share` is a row's weight in the mean of its batch, or 0."""
 
     users: Tensor
     items: Tensor
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
 
 class Net(NamedTuple):
-    """What a member has beside its tables, or the gradient of it, for every slot: all (K, …)."""
+    """Parameters besides the tables, or their gradient, for every slot: all (K, …)."""
 
     item_bias: Tensor
     hidden_weight: Tensor
@@ -47,9 +47,9 @@ class Net(NamedTuple):
 
 
 class Pool:
-    """Entries (capacity, width) that Adam trains, each at its own rate, decay and step.
+    """Entries (capacity, width) that Adam trains, each with its own rate, decay and step.
 
-    Entry 0 is nobody's: all zeros at rate 0, which it stays. So is every entry that was given back.
+    Entry 0 and free entries are all zeros with rate 0, so they stay zero.
     """
 
     def __init__(self, width: int, like: Tensor) -> None:
@@ -59,11 +59,11 @@ class Pool:
 
     @property
     def capacity(self) -> int:
-        """Entries there is room for, nobody's among them."""
+        """Number of entries, including entry 0 and free ones."""
         return len(self.value)
 
     def take(self) -> int:
-        """An entry of one's own. A full pool grows by a quarter: its tensors are new ones then."""
+        """Reserve an entry. A full pool grows by a quarter, into new tensors."""
         if not self._free:
             room = self.capacity
             more = max(room // 4, 1)
@@ -73,13 +73,13 @@ class Pool:
         return self._free.pop()
 
     def give(self, entry: int) -> None:
-        """Give an entry back."""
+        """Free an entry."""
         for tensor in (self.value, self.first, self.second, self.rate, self.decay, self.step):
             tensor[entry] = 0
         self._free.append(entry)
 
     def update(self) -> None:
-        """A step of Adam with decoupled decay for every entry; the gradient is zero afterwards.
+        """Apply a step of Adam with decoupled decay to every entry; set the gradient to zero.
 
         Loshchilov & Hutter 2019, arXiv 1711.05101.
         """
@@ -95,7 +95,7 @@ class Pool:
 
 
 class Place(NamedTuple):
-    """Where a member lies: its slot, which is its entry in the third pool, and its entries in the others."""
+    """The entries of a member: its slot, which is its entry in the third pool, and those of its tables."""
 
     slot: int
     ranking_users: int
@@ -105,7 +105,7 @@ class Place(NamedTuple):
 
 
 class Stack:
-    """Slots for members of at most `dim` and `hidden`, in tensors of the kind of `like`."""
+    """Slots for members of at most `dim` and `hidden`, with the dtype and device of `like`."""
 
     def __init__(self, n_users: int, n_items: int, dim: int, hidden: int, like: Tensor) -> None:
         self.n_users, self.n_items, self.dim, self.hidden = n_users, n_items, dim, hidden
@@ -118,19 +118,19 @@ class Stack:
         self.sums = torch.zeros(2, 1, dtype=torch.float64, device=like.device)
 
     def tensors(self) -> list[Tensor]:
-        """All that a step changes."""
+        """All tensors that a step changes."""
         pools = (self.users, self.items, self.rest)
         return [self.sums, *(t for p in pools for t in (p.value, p.first, p.second, p.gradient, p.step))]
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Capacities; while they stay, so do all tensors of the step."""
+        """Capacities of the pools; the step's tensors are replaced only when these change."""
         return len(self.users.value), len(self.items.value), len(self.rest.value)
 
-    # --- who is where ----------------------------------------------------------------------------------
+    # --- places ----------------------------------------------------------------------------------------
 
     def put(self, config: Config, state: State) -> Place:
-        """A new member's place, filled with its state."""
+        """Give a member a place and copy its state there."""
         users, items = self.users.take(), self.items.take()
         place = Place(
             self.rest.take(),
@@ -156,7 +156,7 @@ class Stack:
         return place
 
     def state(self, place: Place, config: Config) -> dict[str, NDArray[np.generic]]:
-        """A copy of a member's parameters and moments, by name, and its count of steps."""
+        """Copy a member's parameters and moments, by name, and its number of steps."""
         found: dict[str, NDArray[np.generic]] = {
             "step": np.array(int(self.rest.step[place.slot])),
         }
@@ -168,7 +168,7 @@ class Stack:
         return found | {f"{kind}user_bias": untrained for kind in KINDS}
 
     def clear(self, place: Place) -> None:
-        """Make a member's place nobody's."""
+        """Free the place of a member."""
         for pool, entry in self._entries(place):
             pool.give(entry)
         self.entries[:, place.slot] = 0
@@ -178,18 +178,18 @@ class Stack:
     # --- a step ----------------------------------------------------------------------------------------
 
     def add(self, rows: Rows) -> None:
-        """Add the gradient of the rows to the pools', and the sums of both losses to `sums` (2, K)."""
+        """Add the gradient of the rows to the pools, and the sums of both losses to `sums` (2, K)."""
         net, grad = self._net(self.rest.value), self._net(self.rest.gradient)
         self._add_ranking(rows, net, grad)
         self._add_rating(rows, net, grad)
 
     def update(self) -> None:
-        """Adam's step for everything."""
+        """Apply Adam's step to all pools."""
         for pool in (self.users, self.items, self.rest):
             pool.update()
 
     def _add_ranking(self, rows: Rows, net: Net, grad: Net) -> None:
-        """With s = σ(p⁻ − p⁺): 1 − σ is s, of slope −s(1 − s) in p⁺ − p⁻; −log σ has slope −s."""
+        """Ranking. With s = σ(p⁻ − p⁺): 1 − σ is s, of slope −s(1 − s) in p⁺ − p⁻; −log σ has slope −s."""
         users, items = self._rows(self.users.value), self._rows(self.items.value)
         at_user = self._at(0, rows.users, self.n_users)
         at_item = self._at(2, rows.items, self.n_items)
@@ -208,7 +208,7 @@ class Stack:
         grad.item_bias.scatter_add_(1, rows.items, slope).scatter_add_(1, rows.negatives, -slope)
 
     def _add_rating(self, rows: Rows, net: Net, grad: Net) -> None:
-        """Linear–ReLU–Linear on [u, q, u∗q], backwards by hand."""
+        """Rating: Linear–ReLU–Linear on [u, q, u∗q], with the gradient written out."""
         d = self.dim
         at_user, at_item = self._at(1, rows.users, self.n_users), self._at(3, rows.items, self.n_items)
         u = self._rows(self.users.value)[at_user]
@@ -227,7 +227,7 @@ class Stack:
         _add(self._rows(self.users.gradient), at_user, to[..., :d] + to[..., 2 * d :] * q)
         _add(self._rows(self.items.gradient), at_item, to[..., d : 2 * d] + to[..., 2 * d :] * u)
 
-    # --- what they say ---------------------------------------------------------------------------------
+    # --- predictions -----------------------------------------------------------------------------------
 
     def scores(self, slots: Tensor, users: Tensor) -> Tensor:
         """Ranking scores (s, b, n_items) of every item for users (b,), by the members in `slots` (s,)."""
@@ -253,21 +253,21 @@ class Stack:
     # --- inside ----------------------------------------------------------------------------------------
 
     def _rows(self, pool: Tensor) -> Tensor:
-        """A pool of tables as (tables · rows, dim): every row of every table."""
+        """View a pool of tables as (tables · rows, dim)."""
         return pool.view(-1, self.dim)
 
     def _at(self, table: int, ids: Tensor, rows: int) -> Tensor:
-        """Where rows `ids` (K, c) of each slot's table stand in `_rows`."""
+        """Indices in `_rows` of rows `ids` (K, c) of each slot's table."""
         return self.entries[table][:, None] * rows + ids
 
     def _net(self, rest: Tensor) -> Net:
-        """Views of the third pool: each (K, …)."""
+        """View the third pool as parameters, each (K, …)."""
         h, d = self.hidden, 3 * self.dim
         bias, weight, hidden, output, last = torch.split(rest, [self.n_items, h * d, h, h, 1], 1)
         return Net(bias, weight.view(-1, h, d), hidden, output, last)
 
     def _entries(self, place: Place) -> list[tuple[Pool, int]]:
-        """The entries that a place is made of, each once."""
+        """The entries of a place, each once."""
         users = {place.ranking_users, place.rating_users}
         items = {place.ranking_items, place.rating_items}
         return [
@@ -301,5 +301,5 @@ class Stack:
 
 
 def _add(rows: Tensor, at: Tensor, values: Tensor) -> None:
-    """rows[at] += values, where a row that is named twice gets both."""
+    """Add values to rows[at]; a row that occurs twice gets both."""
     rows.index_add_(0, at.flatten(), values.flatten(0, 1))

@@ -1,7 +1,7 @@
-"""The GPU's engine: all members in one stack, trained by the same few operations. Runs on a CPU too.
+"""The GPU engine: all members in one stack, trained by the same few operations. It also runs on a CPU.
 
-A step of one small model is some forty launches that each move next to nothing; of a hundred it is the same
-forty. On a GPU they are recorded once, as a CUDA graph, and replayed.
+A step takes about forty kernel launches, for one small model as for a hundred. On a GPU they are recorded
+once, as a CUDA graph, and replayed.
 """
 
 from collections import OrderedDict
@@ -27,19 +27,19 @@ from trainable.metrics import NotFiniteError, Ranking, parts
 from trainable.models.two_task.parameters import fresh, initial
 
 DRAWS = 64
-"""Epochs' draws that stay on the device: trials of one replicate share them, though they are not in step."""
+"""Draws that stay on the device: trials of one replicate share them, even at different epochs."""
 
 BLOCK = 64
-"""Users whose scores are held at a time, for as many members as `SCORES` allows."""
+"""Users whose scores are held at a time, for the number of members that `SCORES` allows."""
 
 SCORES = 1 << 25
-"""Candidates that are compared with a target at a time."""
+"""Candidate scores that are compared at a time."""
 
 
 class TorchEngine:
-    """Members of one batch size lie in one stack, whatever else they differ in.
+    """Trains members of one batch size in one stack.
 
-    Who lies beside a member changes the order of a sum here and there: numbers are equal up to rounding.
+    Neighbours change the order of some sums, so numbers are equal up to rounding.
     """
 
     deterministic = False
@@ -56,7 +56,7 @@ class TorchEngine:
         self._draws: OrderedDict[tuple[int, int], Columns] = OrderedDict()
 
     def join(self, member: Member, state: State | None = None) -> None:
-        """Add a member, at its keyed initial values or at `state`; ValueError where it is here already."""
+        """Add a member, at its keyed initial values or at `state`; ValueError if it has joined already."""
         config, size = member.config, (self.fold.train.n_users, self.fold.train.n_items)
         group = self._groups.setdefault(config.batch_size, Group(*size, self._like))
         if member in group.seats:
@@ -67,25 +67,25 @@ class TorchEngine:
             group.join(member, state)
 
     def leave(self, member: Member) -> None:
-        """Forget a member; KeyError where it is not here."""
+        """Remove a member; KeyError if it has not joined."""
         group = self._groups[member.config.batch_size]
         group.leave(member)
         if not group.seats:
             del self._groups[member.config.batch_size]
 
     def state(self, member: Member) -> State:
-        """Everything needed to go on elsewhere."""
+        """The complete state of a member."""
         return self._groups[member.config.batch_size].state(member)
 
     def room(self) -> int | None:
-        """How many more members fit: a stack that grows holds its old tensors beside the new ones."""
+        """Number of further members that fit. A growing stack holds its old and new tensors together."""
         members = sum(len(group.seats) for group in self._groups.values())
         if self._like.device.type != "cuda" or not members:
             return None
         return int(free_bytes() * members / (2 * torch.cuda.memory_allocated(self._like.device)))
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
-        """One epoch of every member; those in `evaluate` are measured on the fold's target after it."""
+        """Train every member for one epoch, then measure those in `evaluate` on the fold's target."""
         with arithmetic(self._threads), torch.no_grad(), _memory():
             parts = [self._epoch(size, group, evaluate) for size, group in self._groups.items()]
         return {member: result for part in parts for member, result in part.items()}
@@ -110,7 +110,7 @@ class TorchEngine:
     # --- training --------------------------------------------------------------------------------------
 
     def _train(self, batch_size: int | Literal["full"], group: Group) -> dict[Member, tuple[float, float]]:
-        """An epoch of a group; each member's mean losses over the rows, before each update."""
+        """Train a group for one epoch; return each member's mean losses over the rows, before each update."""
         n = len(self.fold.train)
         size = n if batch_size == "full" else min(batch_size, n)
         step, columns = group.step(size), self._columns(group)
@@ -127,7 +127,7 @@ class TorchEngine:
         return {m: (ranking[s.place.slot], rating[s.place.slot]) for m, s in group.seats.items()}
 
     def _columns(self, group: Group) -> Columns:
-        """The epoch's rows for every slot, each column (K, n); nobody's slots get somebody's."""
+        """Rows of the epoch for every slot, each column (K, n); free slots repeat those of a member."""
         keys = {m: (m.replicate, seat.epoch + 1) for m, seat in group.seats.items()}
         distinct = list(dict.fromkeys(keys.values()))
         which = torch.zeros(group.stack.sizes[-1], dtype=torch.int64)
@@ -154,7 +154,7 @@ class TorchEngine:
     # --- measuring -------------------------------------------------------------------------------------
 
     def _measure(self, group: Group, members: Sequence[Member]) -> dict[Member, dict[str, float]]:
-        """The metrics on the fold's target of those members whose numbers are finite."""
+        """Metrics on the fold's target of the members whose numbers are finite."""
         target = self.fold.target
         most = max(1, SCORES // max(len(target), BLOCK * target.n_items))
         found: dict[Member, dict[str, float]] = {}
@@ -172,7 +172,7 @@ class TorchEngine:
         return found
 
     def by_user(self, member: Member) -> tuple[UserMetrics, ...]:
-        """The metrics of a member on the fold's target, user by user; NotFiniteError where it has none."""
+        """Metrics of a member on the fold's target, by user; NotFiniteError if it has none."""
         group, target = self._groups[member.config.batch_size], self.fold.target
         with arithmetic(self._threads), torch.no_grad(), _memory():
             slots = self._ids(np.array([group.seats[member].place.slot]))
@@ -181,7 +181,7 @@ class TorchEngine:
         return self._ranking.by_user(ranks[0], predicted[0].numpy(force=True), target)
 
     def _ranks(self, stack: Stack, slots: Tensor) -> NDArray[np.float64]:
-        """Ranks (s, t) of the target items by the members in `slots`, by counting; NaN where not finite."""
+        """Ranks (s, t) of the target items by the members in `slots`, by counting; NaN if not finite."""
         r = self._ranking
         blocks = []
         for a in range(0, len(r.users), BLOCK):
@@ -208,7 +208,7 @@ class TorchEngine:
 
 @contextmanager
 def _memory() -> Iterator[None]:
-    """The device's own word for it as a MemoryError."""
+    """Convert the device's out-of-memory error into MemoryError."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -1,1 +1,1 @@
-"""What is trained, and the trivial models that it has to beat."""
+"""The two-task model, and the trivial models that it must beat."""

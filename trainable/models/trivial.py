@@ -1,4 +1,4 @@
-"""What needs no learning: the two trivial models that every front has to beat."""
+"""The two trivial models that every front has to beat."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from trainable.data.interactions import Fold, Interactions
 from trainable.metrics import Ranking, mean_squared_error
 
 DAMPING = 5.0
-"""Ratings of zero offset that each bias is averaged with; LensKit's usual value."""
+"""Pseudo-ratings of zero offset in the average of each bias; LensKit's usual value."""
 
 ROUNDING = 1e-12
-"""Share of the mean squared rating below which an error is rounding."""
+"""Share of the mean squared rating; a smaller error is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trivial:
-    """The metrics of ranking by popularity, and of the damped user-and-item bias model."""
+    """Metrics of ranking by popularity, and of the damped user-and-item bias model."""
 
     mrr: float
     mrr_all: float
@@ -25,7 +25,7 @@ class Trivial:
 
 
 def trivial(fold: Fold) -> Trivial:
-    """Popularity's `mrr` and `mrr_all`, and the bias model's `mse`: learned on train, measured on the target.
+    """Popularity's `mrr` and `mrr_all`, and the bias model's `mse`: trained on train, measured on the target.
 
     On MovieLens-100K split per user, over four splits: test MRR .28–.31 (all target items .051–.060),
     MSE .88–.90.
@@ -37,9 +37,9 @@ def trivial(fold: Fold) -> Trivial:
 
 
 def unbeatable(trivial: Trivial, fold: Fold) -> tuple[str, ...]:
-    """A warning for each trivial model of this fold that no model can beat, because it makes no error.
+    """Warn of each trivial model that no model can beat on this fold, because it makes no error.
 
-    With equal ratings, for example, the mean squared error is 0 up to rounding, and so is every
+    If all ratings are equal, for example, the mean squared error is 0 up to rounding, and so is every
     hypervolume.
     """
     nothing = "so no model beats both trivial models, and every hypervolume is 0"
@@ -58,8 +58,8 @@ def bias_model(
 ) -> NDArray[np.float64]:
     """Predicted ratings (n,) of pairs: mean rating + item's bias + user's bias.
 
-    A bias is the sum of what the former leave unexplained over (count + damping), items first; 0 where
-    there is no rating. Ekstrand et al. 2011, "Collaborative filtering recommender systems", 2.1.
+    A bias is the sum of residuals of the previous terms over (count + damping), items first; 0 without
+    ratings. Ekstrand et al. 2011, "Collaborative filtering recommender systems", 2.1.
     """
     left = train.ratings.astype(np.float64)
     mean = float(left.mean())

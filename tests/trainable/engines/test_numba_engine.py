@@ -110,7 +110,7 @@ def test_subnormal_numbers_are_flushed(name):
 
 
 def test_a_gpu_is_refused_with_what_to_use_instead():
-    with pytest.raises(StudyError, match="does not know 'cuda'; use cpu or the torch engine"):
+    with pytest.raises(StudyError, match="does not support 'cuda'; use cpu or the torch engine"):
         NumbaEngine(FOLD, seed=0, device="cuda", threads=1)
 
 

@@ -9,15 +9,15 @@ from trainable.contract import RankingLoss
 
 
 def one_minus_sigmoid(positive: Tensor, negative: Tensor) -> Tensor:
-    """Mean of 1 − σ(p⁺ − p⁻), in [0, 1]: ½ where the scores do not tell the two apart.
+    """Mean of 1 − σ(p⁺ − p⁻), in [0, 1]; ½ if the scores are equal.
 
-    Its slope in p⁺ − p⁻ is −σ(1 − σ), so a pair ordered far wrongly pulls as little as one far right.
+    Its slope in p⁺ − p⁻ is −σ(1 − σ): small for pairs with a large difference, in right or wrong order.
     """
     return (negative - positive).sigmoid().mean()
 
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
-    """Mean of −log σ(p⁺ − p⁻), at least 0: log 2 where the scores do not tell the two apart.
+    """Mean of −log σ(p⁺ − p⁻), at least 0; log 2 if the scores are equal.
 
     Its slope in p⁺ − p⁻ is σ − 1. Rendle et al. 2009, "BPR: Bayesian personalized ranking from
     implicit feedback", UAI.

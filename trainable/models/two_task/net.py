@@ -1,4 +1,4 @@
-"""The two-task recommender, as the textbook writes it."""
+"""The two-task recommender in its textbook form."""
 
 from collections.abc import Mapping
 
@@ -19,8 +19,8 @@ class Tables(Module):
 class TwoTaskNet(Module):
     """One net for two tasks: a matrix factorisation that ranks, and a small perceptron that rates.
 
-    It takes `values`, tensors by the names of `two_task.parameters`, as its parameters. Both tasks read
-    `ranking.users` where there is no `rating.users`, and so with items.
+    `values` are its parameters, by the names of `two_task.parameters`. Both tasks read `ranking.users` if
+    there is no `rating.users`; likewise for items.
 
     The model of the multi-task exercise of Stanford CS330; factorisation with biases: Koren et al. 2009,
     doi 10.1109/MC.2009.263.
@@ -39,7 +39,7 @@ class TwoTaskNet(Module):
         self.output = ParameterDict({part: own[f"output.{part}"] for part in ("weight", "bias")})
 
     def rank(self, users: Tensor, items: Tensor) -> Tensor:
-        """Ranking scores (n,) of pairs: u·q + a + b; larger is nearer to the top."""
+        """Ranking scores (n,) of pairs: u·q + a + b; larger ranks higher."""
         u, q = embedding(users, self.ranking.users), embedding(items, self.ranking.items)
         return (u * q).sum(1) + self.user_bias[users] + self.item_bias[items]
 

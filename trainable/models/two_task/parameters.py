@@ -1,7 +1,7 @@
-"""The model's parameters by name: their shapes, their initial values, and a member's state around them.
+"""The model's parameters by name, for all engines: shapes, initial values, and the state of a member.
 
-The same in every engine. Names are those of `TwoTaskNet.named_parameters()`. Where a table is shared,
-`ranking.users` (or `ranking.items`) serves both tasks and `rating.users` (`rating.items`) does not exist.
+Names are those of `TwoTaskNet.named_parameters()`. If a table is shared, `ranking.users` (or
+`ranking.items`) serves both tasks, and `rating.users` (`rating.items`) does not exist.
 """
 
 from collections.abc import Mapping
@@ -46,8 +46,8 @@ def initial(
 ) -> dict[str, NDArray[np.float64]]:
     """Initial values by name: embeddings N(0, 1/dim²), biases 0, linear layers U(±1/√inputs).
 
-    One stream a name, keyed by (seed, replicate): trials of one dim and hidden start at the same values
-    whatever their λ or sharing, so comparisons are paired. The linear layers start as PyTorch's do.
+    Each name has a stream keyed by (seed, replicate): trials with equal dim and hidden start at the same
+    values for any λ and sharing, so comparisons are paired. The linear layers start as PyTorch's do.
     """
     start: dict[str, NDArray[np.float64]] = {}
     for name, shape in shapes(config, n_users, n_items).items():
@@ -67,8 +67,8 @@ def initial(
 def fresh(values: Values) -> dict[str, NDArray[np.generic]]:
     """The state of a member that starts at `values` (see `trainable.engines.engine.State`).
 
-    Beside each parameter NAME its Adam moments `m.NAME` and `v.NAME`, all zero; and the counts `step`
-    (updates made) and `epoch` (epochs behind it), 0.
+    Each parameter NAME comes with its Adam moments `m.NAME` and `v.NAME`, all zero. The counts `step`
+    (updates) and `epoch` are 0.
     """
     moments = {f"{moment}.{name}": np.zeros_like(value) for moment in "mv" for name, value in values.items()}
     return {**values, **moments, "step": np.zeros((), np.int64), "epoch": np.zeros((), np.int64)}
@@ -77,10 +77,7 @@ def fresh(values: Values) -> dict[str, NDArray[np.generic]]:
 def layout(
     config: Config, n_users: int, n_items: int, dtype: str
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
-    """Shape and dtype by name of each array of a member's state, where its numbers are of `dtype`.
-
-    The names are those of `fresh`.
-    """
+    """Shape and dtype of each array of a member's state with numbers of `dtype`, by the names of `fresh`."""
     parts = {
         f"{kind}{name}": (shape, np.dtype(dtype))
         for name, shape in shapes(config, n_users, n_items).items()
