@@ -1,1 +1,1 @@
-"""How the model learns: data, model, engines, sessions. Knows nothing of Optuna."""
+"""The model's training: data, model, engines, sessions. Independent of Optuna."""

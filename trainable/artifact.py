@@ -1,8 +1,8 @@
-"""An exported model: a folder of two files that NumPy and safetensors read, and nothing else is needed.
+"""An exported model: a folder of two files; NumPy and safetensors are enough to read it.
 
-`model.safetensors` holds the parameters by their names, the original ids, and the items that each user has
-rated; `model.json` says what the model is and how it came to be, and seals both files with one sha256. A file
-that is torn, changed, or of another model is refused, never read.
+`model.safetensors` holds the parameters by name, the original ids, and the items that each user has rated.
+`model.json` describes the model and its training, and seals both files with one sha256. Files that are
+damaged, changed, or of different models are refused.
 """
 
 import json
@@ -24,22 +24,22 @@ from trainable.disk import seal
 from trainable.models.two_task.parameters import shapes
 
 FORMAT = 1
-"""Version of what `Model.save` writes; another one is refused."""
+"""Version of the format that `Model.save` writes; any other is refused."""
 
 TENSORS, CARD = FILES = "model.safetensors", "model.json"
 CATALOGUES = ("users", "items")
 
 Tensors = Mapping[str, NDArray[np.generic]]
 Id = str | int
-"""An original id. Ids are text, as in the source; a number stands for its text."""
+"""An original id: text, as in the source. A number stands for its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a model is, and all that it takes to train it again.
+    """The description of a model, sufficient to train it again.
 
-    It is a replicate of a trial's `config`, trained for `epochs` epochs with the streams of (`seed`,
-    `replicate`) on the parts that `trained_on` names. `metrics` were measured on the part `measured_on`.
+    The model is a replicate of a trial's `config`, trained for `epochs` epochs with the streams of (`seed`,
+    `replicate`) on the parts named by `trained_on`. `metrics` were measured on the part `measured_on`.
     `source` names the ratings, `data_sha256` is the hash of their split, `version` that of pareto-study.
     """
 
@@ -64,17 +64,17 @@ class Card:
 
 
 class Recommendation(NamedTuple):
-    """An item by its original id, and its ranking score: larger is better, the unit means nothing."""
+    """An item by its original id, and its ranking score: larger is better; it has no unit."""
 
     item: str
     score: float
 
 
 class Model:
-    """A trained model over the ids of its ratings, computing in float64.
+    """A trained model that takes original ids and computes in float64.
 
-    `users` and `items` are the catalogues, original ids in the order of the tables. `seen` (2, n) has a user
-    row and an item row for each rating that it was trained on. ValueError where the parts do not fit.
+    `users` and `items` are the catalogues: original ids in the order of the tables. `seen` (2, n) has the
+    user row and the item row of each training rating. ValueError for inconsistent parts.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Model:
         self._seen_starts: NDArray[np.int64] = np.searchsorted(seen[0][order], np.arange(len(self.users) + 1))
 
     def recommend(self, user: Id, n: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
-        """The `n` items that rank highest for a user, best first; fewer where there are not as many.
+        """The `n` highest-ranked items for a user, best first; fewer if the catalogue has fewer.
 
-        Equal scores stand in the order of `items`. Items that the user rated in what the model was trained on
-        are left out, unless `include_seen`. StudyError for an unknown user, or an `n` below 1.
+        Ties keep the order of `items`. Items that the user rated in the training data are left out, unless
+        `include_seen`. StudyError for an unknown user, or an `n` below 1.
         """
         row = self._row("user", user)
         if n < 1:
@@ -112,7 +112,7 @@ class Model:
         return [Recommendation(self.items[i], float(scores[i])) for i in best[:n]]
 
     def rate(self, user: Id, items: Sequence[Id]) -> NDArray[np.float64]:
-        """Predicted ratings (n,) that a user gives items (n,), in the source's unit, unclipped.
+        """Predicted ratings (n,) of items (n,) by a user, in the source's unit, unclipped.
 
         StudyError for an unknown user or item.
         """
@@ -125,11 +125,11 @@ class Model:
         return np.asarray((hidden @ self._p["output.weight"].T + self._p["output.bias"])[:, 0])
 
     def seen(self, user: Id) -> tuple[str, ...]:
-        """The items that a user rated in what the model was trained on; StudyError for an unknown user."""
+        """Items that a user rated in the training data; StudyError for an unknown user."""
         return tuple(self.items[i] for i in self._seen_by(self._row("user", user)))
 
     def save(self, folder: Path) -> None:
-        """Write the model as `folder`, whole or not at all; a model that is there gives way to it."""
+        """Write the model to `folder`, completely or not at all; replaces an existing model."""
         tensors = dict(self._stored)
         for name, ids in zip(CATALOGUES, (self.users, self.items), strict=True):
             tensors[f"ids.{name}"], tensors[f"ids.{name}.ends"] = _as_bytes(ids)
@@ -163,7 +163,7 @@ class Model:
         return self._seen[first:last]
 
     def _table(self, name: str) -> NDArray[np.float64]:
-        """The table that the rating task reads: its own, or the shared one."""
+        """The table of the rating task: its own, or the shared one."""
         return self._p.get(name, self._p[name.replace("rating", "ranking")])
 
     def _row(self, kind: str, given: Id) -> int:
@@ -172,23 +172,22 @@ class Model:
             some = ", ".join(repr(known) for known in list(rows)[:3])
             raise StudyError(
                 f"{kind}: {given!r} is not known to this model; use one of its {len(rows)} {kind}s "
-                f"({some} …), which `model.{kind}s` lists"
+                f"({some} …), listed in `model.{kind}s`"
             )
         return rows[str(given)]
 
 
 def load_model(folder: str | Path) -> Model:
-    """The model that `study pick` exported to `folder`. Needs NumPy and safetensors, nothing else.
+    """Load a model that `study pick` exported to `folder`. Needs NumPy and safetensors only.
 
-    StudyError where there is none, where it is of another format, or where its files are not as they were
-    written.
+    StudyError if there is no model, or if its format is different or its files are damaged.
     """
     folder = Path(folder)
     try:
         text, content = (folder / CARD).read_bytes(), (folder / TENSORS).read_bytes()
     except OSError as error:
         raise StudyError(
-            f"{folder}: holds no model that can be read ({error.strerror}); give a folder with {CARD} and "
+            f"{folder}: contains no readable model ({error.strerror}); give a folder with {CARD} and "
             f"{TENSORS}, as `study pick` writes it"
         ) from error
     try:
@@ -196,14 +195,14 @@ def load_model(folder: str | Path) -> Model:
         written, sealed = about.pop("format"), about.pop("sha256")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StudyError(
-            f"{folder / CARD}: is not a model's; export the model again with `study pick`"
+            f"{folder / CARD}: does not describe a model; export the model again with `study pick`"
         ) from error
     if written != FORMAT:
         raise StudyError(
-            f"{folder / CARD}: written in format {written!r}, this version reads {FORMAT}; use the version "
+            f"{folder / CARD}: has format {written!r}, this version reads {FORMAT}; use the version "
             "of pareto-study that wrote it, or export the model again"
         )
-    damaged = f"{folder}: is damaged, or its files are of two models; export it again with `study pick`"
+    damaged = f"{folder}: is damaged, or mixes files of two models; export it again with `study pick`"
     try:
         if sealed != seal({"format": written, **about}, content):
             raise StudyError(damaged)
@@ -213,15 +212,15 @@ def load_model(folder: str | Path) -> Model:
 
 
 def _model(card: Card, tensors: dict[str, NDArray[np.generic]]) -> Model:
-    """The model of what a file holds; an error of any kind where that is not a model's."""
+    """Build the model from the tensors of a file; raises any error for invalid tensors."""
     users, items = (
         _as_ids(tensors.pop(f"ids.{name}"), tensors.pop(f"ids.{name}.ends")) for name in CATALOGUES
     )
     starts, seen = _whole(tensors.pop("seen.starts")), _whole(tensors.pop("seen.items"))
     if starts.shape != (len(users) + 1,) or starts[0] != 0 or starts[-1] != len(seen):
-        raise ValueError("what was seen is not parted among the users")
+        raise ValueError("the seen items are not divided among the users")
     if (starts[1:] < starts[:-1]).any():
-        raise ValueError("a user's part of what was seen ends before it begins")
+        raise ValueError("a user's seen items end before they begin")
     rows = np.repeat(np.arange(len(users)), np.diff(starts))
     return Model(card, tensors, users=users, items=items, seen=np.stack([rows, seen]))
 
@@ -230,28 +229,28 @@ def _check(card: Card, parameters: Tensors, seen: NDArray[np.integer], n_users: 
     wanted = shapes(card.config, n_users, n_items)
     given = {name: values.shape for name, values in parameters.items()}
     if given != wanted:
-        raise ValueError(f"parameters of shapes {given} are not those of the configuration, {wanted}")
+        raise ValueError(f"the shapes of the parameters are {given}, the configuration needs {wanted}")
     if not all(values.dtype.kind == "f" and np.isfinite(values).all() for values in parameters.values()):
         raise ValueError("a parameter is not a finite real number")
     if seen.ndim != 2 or len(seen) != 2 or (seen < 0).any() or (seen >= [[n_users], [n_items]]).any():
-        raise ValueError("what was seen lies outside the catalogues")
+        raise ValueError("a seen item is outside the catalogues")
 
 
 def _whole(values: NDArray[np.generic]) -> NDArray[np.int64]:
     if values.dtype.kind != "i":
-        raise ValueError(f"{values.dtype} stands where whole numbers belong")
+        raise ValueError(f"type {values.dtype} instead of whole numbers")
     return values.astype(np.int64)
 
 
 def _index(ids: Sequence[str]) -> dict[str, int]:
     rows = {name: row for row, name in enumerate(ids)}
     if len(rows) < len(ids):
-        raise ValueError("an id stands twice in its catalogue")
+        raise ValueError("an id occurs twice in its catalogue")
     return rows
 
 
 def _as_bytes(ids: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Ids as UTF-8, one after the other, and where each ends; they may hold any character."""
+    """Concatenate ids as UTF-8; return the bytes and the end of each id. Ids may contain any character."""
     encoded = [name.encode() for name in ids]
     ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
     return np.frombuffer(b"".join(encoded), np.uint8), ends

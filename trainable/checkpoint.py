@@ -1,9 +1,8 @@
-"""What a session holds, on disk: two files that are whole, or refused.
+"""Checkpoints of sessions: two files, which are complete or refused.
 
-`slots.json` names the trials in the slots, and what is measured and not yet told; the tensors' file beside it
-has the state of every member. One hash seals both and gives the tensors' file its name. The record takes its
-place last, by one rename: a kill in the middle of a save leaves the checkpoint that was there, and whatever
-else befalls the files does not fit the seal.
+`slots.json` lists the trials in the slots and the unsent measurements; the tensors file beside it has the
+state of every member. One hash seals both and names the tensors file. The JSON file is renamed into place
+last: a kill during a save leaves the old checkpoint, and any other damage breaks the seal.
 """
 
 import json
@@ -27,34 +26,34 @@ from trainable.slots import Slot
 from trainable.typed import typed
 
 FORMAT = 2
-"""Version of what `write` leaves; another one is refused."""
+"""Version of the format that `write` writes; any other is refused."""
 
 MOST = sys.float_info.max
-"""The largest number; a whole one in JSON may be larger."""
+"""The largest float; an integer in JSON may be larger."""
 
 RECORD = "slots.json"
 SHA256 = re.compile("[0-9a-f]{64}")
-"""What names the tensors' file, so that a record names none outside its folder."""
+"""Pattern of the hash that names the tensors file: it cannot point outside the folder."""
 
 
 class CheckpointError(StudyError):
-    """A checkpoint that cannot be taken up: which, and what is wrong with it."""
+    """An unusable checkpoint: its path, and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a checkpoint says beside the tensors: the slots in their order, and the measurements not told."""
+    """The JSON part of a checkpoint: slots in their order, and unsent measurements."""
 
     slots: tuple[Slot, ...] = ()
     unsent: tuple[Measurement, ...] = ()
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Everything that has a state."""
+        """The members of all slots."""
         return tuple(member for slot in self.slots for member in slot.members)
 
     def check(self) -> None:
-        """ValueError where no session could have come to this."""
+        """Raise ValueError for values that no session can have."""
         epochs = {(m.trial, m.replicate): slot.epoch for slot in self.slots for m in slot.members}
         _once("a replicate", [(m.trial, m.replicate) for m in self.members])
         _once("a measurement", [(m.trial, m.replicate, m.epoch) for m in self.unsent])
@@ -62,14 +61,13 @@ class Record:
             _check(slot)
         for m in self.unsent:
             if not 1 <= m.epoch <= epochs.get((m.trial, m.replicate), 0):
-                raise ValueError(f"trial {m.trial} is measured at epoch {m.epoch}, to which it has not come")
+                raise ValueError(f"trial {m.trial} is measured at epoch {m.epoch}, which it has not reached")
 
 
 def write(folder: Path, record: Record, states: Mapping[Member, State]) -> None:
-    """Leave a record and its members' states in `folder`, in the place of what was left there before.
+    """Write a record and its members' states to `folder`, and replace an earlier checkpoint there.
 
-    A process may die anywhere in this: `read` finds what was there before, or this. OSError where the disk
-    does not take it; the same holds then.
+    If the process dies, or the disk raises OSError, `read` finds the old checkpoint or the new one.
     """
     tensors = save({key: np.asarray(values, order="C") for key, values in _flat(states).items()})
     about = {"format": FORMAT, "tensors": len(tensors), **asdict(record)}
@@ -83,46 +81,46 @@ def write(folder: Path, record: Record, states: Mapping[Member, State]) -> None:
 
 
 def read(folder: Path, engine: Engine) -> tuple[Record, dict[Member, State]]:
-    """What `write` left in `folder`, and is fit to go on with `engine`.
+    """Read the checkpoint that `write` left in `folder`, for `engine`.
 
-    CheckpointError, and nothing else, where there is nothing, or it is torn, changed, of another version, or
-    of other data or numbers than the engine's.
+    Raises only CheckpointError: for a checkpoint that is missing, torn, changed, of another version, or of
+    data or a dtype other than the engine's.
     """
     about = _about(folder / RECORD)
     written, sha256, size = (about.pop(key, None) for key in ("format", "sha256", "tensors"))
     if not isinstance(written, int | float | str):
-        raise _refused(folder / RECORD, "is of no format")
+        raise _refused(folder / RECORD, "has no format")
     if written != FORMAT:
-        raise _refused(folder / RECORD, f"is of format {str(written)[:20]}, and this version reads {FORMAT}")
+        raise _refused(folder / RECORD, f"has format {str(written)[:20]}, and this version reads {FORMAT}")
     if not isinstance(sha256, str) or not SHA256.fullmatch(sha256) or not isinstance(size, int):
-        raise _refused(folder / RECORD, "names no tensors")
+        raise _refused(folder / RECORD, "does not name its tensors")
     path = _tensors(folder, sha256)
     tensors = _content(path)
     if len(tensors) != size:
-        raise _refused(path, f"is torn: it has {len(tensors)} bytes, and its record says {size}")
+        raise _refused(path, f"is torn: it has {len(tensors)} bytes instead of {size}")
     try:
         if seal({"format": written, "tensors": size, **about}, tensors) != sha256:
-            raise ValueError("it or its record has changed since it was written")
+            raise ValueError(f"it or {RECORD} has changed since it was written")
         record: Record = typed(Record, about, RECORD)
         record.check()
         return record, _states(record, load(tensors), engine)
     except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise _refused(path, f"is not what a session wrote: {error}") from error
+        raise _refused(path, f"was not written by a session: {error}") from error
 
 
 def _about(path: Path) -> dict[str, Any]:
-    """What the record's file says."""
+    """The values in the JSON file."""
     try:
         about = json.loads(_content(path))
     except (ValueError, RecursionError) as error:
-        raise _refused(path, "is torn, or no JSON") from error
+        raise _refused(path, "is torn, or not JSON") from error
     if not isinstance(about, dict):
-        raise _refused(path, "is no record of slots")
+        raise _refused(path, "is not a record of slots")
     return about
 
 
 def _states(record: Record, tensors: dict[str, NDArray[np.generic]], engine: Engine) -> dict[Member, State]:
-    """The state of each member; ValueError where the tensors are not exactly theirs."""
+    """The state of each member; ValueError if a tensor is missing, wrong, or superfluous."""
     size = engine.fold.train.n_users, engine.fold.train.n_items
     found: dict[Member, State] = {}
     for slot in record.slots:
@@ -133,9 +131,9 @@ def _states(record: Record, tensors: dict[str, NDArray[np.generic]], engine: Eng
             kinds = {name: (array.shape, array.dtype) for name, array in state.items()}
             if kinds != wanted:
                 wrong = next(name for name in wanted if kinds.get(name) != wanted[name])
-                raise ValueError(f"{keys[wrong]} is {kinds.get(wrong)}, wanted is {wanted[wrong]}")
+                raise ValueError(f"{keys[wrong]} is {kinds.get(wrong)} instead of {wanted[wrong]}")
             if int(state["epoch"]) != slot.epoch or int(state["step"]) < 0:
-                raise ValueError(f"{keys['epoch']} is {state['epoch']}, its slot's is {slot.epoch}")
+                raise ValueError(f"{keys['epoch']} is {state['epoch']} instead of {slot.epoch}")
             found[member] = state
     if tensors:
         raise ValueError(f"{next(iter(tensors))[:40]!r} belongs to no slot")
@@ -143,12 +141,12 @@ def _states(record: Record, tensors: dict[str, NDArray[np.generic]], engine: Eng
 
 
 def _check(slot: Slot) -> None:
-    """ValueError where a slot's numbers are none that a spec allows, or its epoch is beyond its last."""
+    """Raise ValueError for numbers that no spec allows, or an epoch after the last."""
     lease, config = slot.lease, slot.lease.config
     batch = 1 if config.batch_size == "full" else config.batch_size
     counts = (lease.attempt, batch, config.dim, config.hidden, config.epochs, config.evaluate_every)
     if min(counts) < 1 or min((lease.trial, *lease.replicates)) < 0 or not lease.replicates:
-        raise ValueError(f"trial {lease.trial}: a number is below what it counts from")
+        raise ValueError(f"trial {lease.trial}: a number is too small")
     if not (
         0 <= config.ranking_weight <= 1
         and 0 < config.learning_rate <= MOST
@@ -156,12 +154,12 @@ def _check(slot: Slot) -> None:
     ):
         raise ValueError(f"trial {lease.trial}: its weight, learning rate or weight decay is out of range")
     if not 0 <= slot.epoch <= config.epochs:
-        raise ValueError(f"trial {lease.trial}: epoch {slot.epoch} is none of its {config.epochs}")
+        raise ValueError(f"trial {lease.trial}: epoch {slot.epoch} is not from 0 to {config.epochs}")
 
 
 def _once(what: str, keys: list[tuple[int, ...]]) -> None:
     if len(set(keys)) < len(keys):
-        raise ValueError(f"{what} is there twice")
+        raise ValueError(f"{what} occurs twice")
 
 
 def _flat(states: Mapping[Member, State]) -> dict[str, NDArray[np.generic]]:
@@ -169,7 +167,7 @@ def _flat(states: Mapping[Member, State]) -> dict[str, NDArray[np.generic]]:
 
 
 def _key(member: Member, name: str) -> str:
-    """What a member's array is called among the tensors."""
+    """Name of a member's array in the tensors file."""
     return f"{member.trial}/{member.replicate}/{name}"
 
 
@@ -178,7 +176,7 @@ def _tensors(folder: Path, sha256: str) -> Path:
 
 
 def _put(path: Path, content: bytes) -> None:
-    """Write a file beside its place, then move it there."""
+    """Write a file beside `path`, then rename it to `path`."""
     beside = path.with_name(".part")
     beside.write_bytes(content)
     beside.replace(path)
@@ -192,4 +190,4 @@ def _content(path: Path) -> bytes:
 
 
 def _refused(path: Path, what: str) -> CheckpointError:
-    return CheckpointError(f"{path}: {what}; this checkpoint cannot be taken up")
+    return CheckpointError(f"{path}: {what}; this checkpoint cannot be used")

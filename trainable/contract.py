@@ -1,8 +1,8 @@
-"""The nouns that a study and its sessions exchange. Needs neither torch nor Ray nor Optuna.
+"""The messages between lanes and the referee. Needs neither torch nor Ray nor Optuna.
 
-The protocol is one call, `Exchange`. A lane says what it holds and measured and how many slots are
-free; the answer says what becomes of each trial, what to start, and whether to park. Every call
-names everything held, so every call reconciles both sides, and repeating a call changes nothing.
+The protocol is one call, `Exchange`. A lane reports the trials that it holds, its measurements and its free
+slots; the answer has a decision on each trial, new leases, and a flag to park. Every call names everything
+held, so every call reconciles both sides, and repeating a call changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ RANKING_LOSSES: tuple[RankingLoss, ...] = get_args(RankingLoss)
 METRICS = ("mrr", "mrr_all", "mse")
 
 UNNAMED_WEIGHT = 0.5
-"""λ_F where nothing is shared and none was named: there it changes nothing under Adam (law 7)."""
+"""λ_F if nothing is shared and no weight was named: there it has no effect under Adam (law 7)."""
 
 
 class StudyError(Exception):
-    """Something the user can mend: the message says what was given, what is allowed, and where."""
+    """A usage error: the message names the given value, the allowed ones, and the place."""
 
 
 class Unreachable(Exception):  # noqa: N818 - it is a state of the world, not a fault of the caller
@@ -32,10 +32,10 @@ class Unreachable(Exception):  # noqa: N818 - it is a state of the world, not a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The values of one trial: everything that decides what it learns, but for the seed.
+    """The configuration of a trial: all values that decide what it learns, except the seed.
 
-    `weight` is λ_F, the weight of the ranking loss; λ_R = 1 − λ_F. It is None where nothing is
-    shared and the study named none. `batch_size` counts ratings per step, or is "full".
+    `weight` is λ_F, the weight of the ranking loss; λ_R = 1 − λ_F. It is None if nothing is shared and the
+    spec names no weight. `batch_size` is the number of ratings per step, or "full".
     """
 
     weight: float | None
@@ -65,7 +65,7 @@ class Config:
         return self.sharing in ("items", "both")
 
     def measured_at(self, epoch: int) -> bool:
-        """Whether this trial is evaluated after `epoch` (1-based): every so often, and at its end."""
+        """True if measured after `epoch` (1-based): every `evaluate_every` epochs, and at the end."""
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ _CONFIG = tuple(f.name for f in fields(Config))
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A trial that a lane is to train: its configuration, its replicates, and which attempt this is."""
+    """A trial given to a lane: its number, attempt, configuration and replicates."""
 
     trial: int
     attempt: int
@@ -92,14 +92,14 @@ class Lease:
 
 
 FaultKind = Literal["memory", "error", "lane", "deadly"]
-"""Why a trial has to start again: it did not fit, its training raised something, its lane was lost, it killed
-its lane. The last two are found by the referee.
+"""The reason for a trial to start again: out of memory, an exception in training, its lane lost, or its lane
+killed by it. The referee finds the last two.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong in a trial's training, for it alone was trained then: the kind, and in words."""
+    """A fault in the training of one trial, which was alone in its lane: its kind, and a description."""
 
     kind: FaultKind
     words: str
@@ -107,9 +107,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A trial in a slot, and how many epochs it has behind it; with a `fault` it is in no slot any more.
+    """A trial in a slot, with its number of epochs. A trial with a `fault` has left its slot.
 
-    `epoch_s` is what its lane's last epoch took, compiling excluded; 0 before the first.
+    `epoch_s` is the duration of the lane's last epoch without compilation; 0 before the first.
     """
 
     trial: int
@@ -121,11 +121,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class UserMetrics:
-    """What one user, by its original id, adds to the metrics of a measurement.
+    """The contribution of one user, by original id, to the metrics of a measurement.
 
-    `reciprocal_rank` is that of the user's first target item and `reciprocal_rank_all` the mean over all of
-    them: their means over users are `mrr` and `mrr_all`. `squared_error` is summed over the user's `ratings`,
-    so the sum of the one over users by the sum of the other is `mse`.
+    `reciprocal_rank` is 1/rank of the user's first target item, `reciprocal_rank_all` the mean over all of
+    them: their means over users are `mrr` and `mrr_all`. `squared_error` is the sum over the user's ratings
+    and `ratings` their number: the sum of the first over users, divided by that of the second, is `mse`.
     """
 
     user: str
@@ -139,9 +139,9 @@ class UserMetrics:
 class Measurement:
     """One replicate of one trial after `epoch` epochs.
 
-    The losses are means over the epoch's training batches; the metrics are exact, on the split the
-    session evaluates on; `wall_s` is what this replicate has cost since its last measurement, in seconds.
-    `users` has the metrics user by user where the job asks for that, else it is empty.
+    The losses are means over the epoch's training rows; the metrics are exact, on the target of the session's
+    fold; `wall_s` is the time that this replicate took since its last measurement. `users` has the metrics by
+    user if the job requests them, else it is empty.
     """
 
     trial: int
@@ -158,14 +158,14 @@ class Measurement:
 
     @property
     def not_finite(self) -> tuple[str, ...]:
-        """The losses and metrics that are NaN or infinite: names, empty where all is well."""
+        """Names of the losses and metrics that are NaN or infinite."""
         names = ("ranking_loss", "rating_loss", "joint_loss", *METRICS)
         return tuple(name for name in names if not isfinite(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a trial, and why. There is no decision without a reason."""
+    """A verdict on a trial, with its reason; ValueError without a reason."""
 
     trial: int
     verdict: Verdict
@@ -178,11 +178,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The referee's word: decisions on what is held, leases to start, and whether to park.
+    """The referee's answer: decisions on held trials, leases to start, and whether to park.
 
-    `incarnation` is the caller's number from now on. Until a lane is given one, its calls carry a number
-    below 0 that it has made up, the same in each: so a first call that is repeated is no second start.
-    A parked lane trains nothing and asks again later; `over` says that it need not ask again.
+    `incarnation` is the caller's number from now on. Before its first answer, a lane uses one random number
+    below 0 in every call, so a repeated first call is not a second start. A parked lane trains nothing and
+    calls again later; with `over` it need not call again.
     """
 
     incarnation: int
@@ -203,7 +203,5 @@ class Exchange(Protocol):
         measurements: Sequence[Measurement],
         free: int,
     ) -> Answer:
-        """The answer to what the lane holds and measured, with `free` slots to fill; below 0 it holds too
-        many.
-        """
+        """Report held trials, measurements and `free` slots (negative if too many are held)."""
         ...

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: also for whoever reads meanwhile, and after a power loss."""
+"""Atomic files: complete or absent, also for concurrent readers and after a power loss."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
-"""Paths of pipes that a shell makes: a process writes to them."""
+"""Paths of a shell's pipes, which have a writing process."""
 
 KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -23,8 +23,8 @@ KINDS = (
 
 
 def irregular(path: Path) -> str | None:
-    """The kind of the file at `path`, as "a named pipe", if a reader might wait on it for ever. None for a
-    regular file and a shell's pipe; OSError where there is nothing.
+    """The kind of the file at `path`, as "a named pipe", if a reader might wait for ever. None for a regular
+    file and a shell's pipe; OSError if there is no file.
     """
     mode = path.stat().st_mode
     if stat.S_ISFIFO(mode) and str(path).startswith(PIPES):
@@ -33,23 +33,23 @@ def irregular(path: Path) -> str | None:
 
 
 def put(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Put `content` at `path`, in the place of what is there, with a `mode` as `os.open` takes it."""
+    """Write `content` to `path` atomically, replacing a file there; `mode` as for `os.open`."""
     with beside(path, content, mode=mode) as made:
         made.replace(path)
 
 
 @contextmanager
 def beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
-    """A file of this content beside `path`, on the disk, which nobody else knows and which is not left."""
+    """Write `content` to a temporary file beside `path`, flushed to disk; remove it at the end."""
     made = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with open(made, "xb", opener=partial(os.open, mode=mode)) as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # else a rename may reach the disk before what it names
+            os.fsync(file.fileno())  # else a rename may reach the disk before the content
     except OSError as error:
         made.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)  # writing names no file
+        error.filename = error.filename or str(path)  # errors of write have no file name
         raise
     try:
         yield made
@@ -58,6 +58,6 @@ def beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
 
 
 def seal(about: Mapping[str, Any], tensors: bytes) -> str:
-    """The sha256 of a JSON-ready record, in whatever layout it is written, and of a file: 64 hex digits."""
+    """The sha256 of a JSON-ready record, independent of its layout, and of a file: 64 hex digits."""
     record = json.dumps(about, sort_keys=True).encode()
     return sha256(len(record).to_bytes(8, "little") + record + tensors).hexdigest()

@@ -1,7 +1,7 @@
 """The exchange between lanes and the referee, over Ray.
 
-Ray loads the class of an actor wherever its handle goes. Lanes would import Optuna and SQLAlchemy with
-`study`, and the referee Ray Tune with `trainable.tune`, before the first epoch.
+This module is separate, because Ray loads an actor's class wherever its handle goes: otherwise lanes would
+import Optuna and SQLAlchemy with `study`, and the referee Ray Tune with `trainable.tune`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError
 from trainable.contract import Answer, Held, Measurement, Unreachable
 
 ANSWER_S = 30.0
-"""How long a lane waits for the referee before it parks."""
+"""Time that a lane waits for the referee before it parks."""
 
 
 class Answers(Protocol):
-    """What a referee's actor needs of its referee."""
+    """The part of the referee that its actor uses."""
 
     def exchange(
         self,
@@ -36,12 +36,12 @@ class Answers(Protocol):
 
     @property
     def over(self) -> str | None:
-        """Why the study is over, or None."""
+        """The reason why the study is over, or None."""
         ...
 
 
 class RefereeActor:
-    """The actor of a referee, which `open_` opens in the actor's process."""
+    """A referee's actor; `open_` opens the referee in the actor's process."""
 
     def __init__(self, open_: Callable[[], Answers]) -> None:
         self._referee = open_()
@@ -62,12 +62,12 @@ class RefereeActor:
         self._referee.lose(lane)
 
     def over(self) -> str | None:
-        """Why the study is over, or None."""
+        """The reason why the study is over, or None."""
         return self._referee.over
 
 
 class RayExchange:
-    """The way from a lane to the referee's actor. Unreachable where no answer comes in time."""
+    """Calls the referee's actor from a lane. Raises Unreachable if it does not answer in time."""
 
     def __init__(self, referee: Any) -> None:
         self._referee = referee
@@ -80,7 +80,7 @@ class RayExchange:
         measurements: Sequence[Measurement],
         free: int,
     ) -> Answer:
-        """The referee's answer."""
+        """Report to the referee and return its answer."""
         call = self._referee.exchange.remote(lane, incarnation, held, measurements, free)
         try:
             answer: Answer = ray.get(call, timeout=ANSWER_S)

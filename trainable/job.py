@@ -1,4 +1,4 @@
-"""What a lane is to train on what: everything its Session needs, in one thing that travels."""
+"""The job of a lane: all that its session needs, in one object that is sent to it."""
 
 import platform
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from trainable.engines.registry import engine
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which code this process runs: the package's version, its place, a hash of its sources; which Python."""
+    """The code that a process runs: version, path and source hash of the package, and version of Python."""
 
     version: str
     path: str
@@ -25,7 +25,7 @@ class Origin:
 
     @classmethod
     def here(cls) -> "Origin":
-        """That of this process."""
+        """The origin of this process."""
         folder = Path(trainable.__file__).parent
         digest = sha256()
         for source in sorted(folder.rglob("*.py")):
@@ -33,11 +33,11 @@ class Origin:
         return cls(version("pareto-study"), str(folder), digest.hexdigest(), platform.python_version())
 
     def check(self) -> None:
-        """StudyError where this process runs other code than the one that made this origin."""
+        """Raise StudyError if this process runs different code."""
         here = Origin.here()
         if here.python != self.python:
             raise StudyError(
-                f"this worker runs Python {here.python}, the driver {self.python}; use one everywhere"
+                f"this worker runs Python {here.python}, the driver {self.python}; use one version everywhere"
             )
         if (here.version, here.sha256) != (self.version, self.sha256):
             raise StudyError(
@@ -48,11 +48,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The fold, the engine and its share of a device, the slots, and how often to save (None: never).
+    """The fold, the engine and its share of a device, the slots, and the checkpoint interval (None: never).
 
-    `gpu_share` is the part of a GPU that is this lane's, where it has less than all. With `marker`, a file on
-    the storage for checkpoints, only a lane that sees it saves. With `by_user` every measurement has its
-    metrics user by user, too.
+    `gpu_share` is the lane's part of a GPU, if it has less than all. `marker` is a file on the storage for
+    checkpoints: only a lane that sees it saves. With `by_user` measurements have their metrics by user, too.
     """
 
     fold: Fold
@@ -70,11 +69,11 @@ class Job:
 
     @property
     def saves_here(self) -> bool:
-        """Whether this machine reaches the storage for checkpoints."""
+        """True if this machine reaches the storage for checkpoints."""
         return self.marker is None or self.marker.exists()
 
     def build(self) -> Engine:
-        """An engine without members."""
+        """Make an engine without members."""
         return engine(
             self.engine,
             self.fold,

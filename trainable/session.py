@@ -1,4 +1,4 @@
-"""A lane's side of the study loop: slots that are filled, trained, measured and emptied."""
+"""A lane's side of the study loop: fill slots, train, measure, empty slots."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +15,12 @@ from trainable.slots import Slot, Slots
 
 
 class Session:
-    """Slots on one engine. `advance` is the whole loop: report, obey, train one epoch.
+    """Slots on one engine. `advance` is one pass of the loop: report, obey, train one epoch.
 
-    `build` makes the engine, and makes it again where memory runs out or training raises: what was held is
-    then forgotten, and leased anew to half as many slots. A trial that was alone then is to blame, and the
-    referee hears of it. With `by_user` a measurement has its metrics user by user, too. `epoch_s` is what the
-    last epoch took, compiling excluded; 0 before the first.
+    `build` makes the engine, and makes a new one if memory runs out or training raises: all held trials are
+    dropped. A trial that was alone caused the fault, and is reported; otherwise half the slots remain. With
+    `by_user`, measurements have their metrics by user, too. `epoch_s` is the duration of the last epoch
+    without compilation; 0 before the first.
     """
 
     def __init__(
@@ -47,23 +47,23 @@ class Session:
 
     @property
     def held(self) -> tuple[Held, ...]:
-        """What is in the slots, in the order it came, and what a fault has thrown out of them."""
+        """The trials in the slots, in order of arrival, then those that a fault removed."""
         return (*(replace(slot.held, epoch_s=self.epoch_s) for slot in self._held.values()), *self._faulty)
 
     @property
     def free(self) -> int:
-        """Slots without a trial; below 0 where more are held than there are slots."""
+        """Number of free slots; negative if more trials are held than there are slots."""
         return self.slots.count - len(self._held)
 
     @property
     def measured(self) -> tuple[Measurement, ...]:
-        """What was measured and not yet told to the referee."""
+        """Measurements that are not yet sent to the referee."""
         return tuple(self._unsent)
 
     def advance(self) -> Answer:
-        """The referee's answer to what was held and measured; it has been obeyed, and an epoch trained.
+        """Report to the referee, obey its answer, train an epoch; return the answer.
 
-        Where the referee is unreachable nothing is trained and nothing forgotten: the answer parks.
+        If the referee is unreachable, nothing is trained or dropped, and the answer says to park.
         """
         try:
             answer = self.exchange(self.lane, self.incarnation, self.held, self.measured, self.free)
@@ -82,12 +82,12 @@ class Session:
                 self._unsent.extend(self.epoch())
         except MemoryError as error:
             self._fault("memory", error)
-        except Exception as error:  # noqa: BLE001 - whatever training raises, the referee hears of it
+        except Exception as error:  # noqa: BLE001 - every error of training is reported
             self._fault("error", error)
         return answer
 
     def _fault(self, kind: FaultKind, error: Exception) -> None:
-        """Forget what is held; blame the trial that was alone, or train fewer together from now on."""
+        """Drop all held trials; report the fault of a trial that was alone, else halve the slots."""
         held = [slot.held for slot in self._held.values()]
         if len(held) == 1:
             words = str(error).strip().partition("\n")[0]
@@ -99,14 +99,14 @@ class Session:
         self.engine = self._build()
 
     def fill(self, lease: Lease) -> None:
-        """Put a trial into a slot, at epoch 0; an older attempt at it is forgotten."""
+        """Put a trial into a slot, at epoch 0; drop an older attempt."""
         self.drop(lease.trial)
         slot = self._held[lease.trial] = Slot(lease)
         for member in slot.members:
             self.engine.join(member)
 
     def drop(self, trial: int) -> None:
-        """Empty the slot that holds `trial`, if one does."""
+        """Empty the slot of `trial`, if it has one."""
         slot = self._held.pop(trial, None)
         if slot is not None:
             for member in slot.members:
@@ -114,7 +114,7 @@ class Session:
                 self._cost_s.pop(member, None)
 
     def epoch(self) -> list[Measurement]:
-        """One epoch of everything held, and the measurements of the trials that are due for one."""
+        """Train all held trials for one epoch; return the measurements that are due."""
         if not self._held:
             return []
         self._held = {trial: replace(slot, epoch=slot.epoch + 1) for trial, slot in self._held.items()}
@@ -136,7 +136,7 @@ class Session:
     def _measurement(self, member: Member, result: Result) -> Measurement:
         weight = member.config.ranking_weight
         if result.metrics is None:
-            raise RuntimeError(f"trial {member.trial} was due for a measurement and the engine gave none")
+            raise RuntimeError(f"trial {member.trial} is due for a measurement, and the engine gave none")
         finite = all(map(isfinite, result.metrics.values()))
         return Measurement(
             trial=member.trial,
@@ -151,14 +151,14 @@ class Session:
         )
 
     def save(self, folder: Path) -> None:
-        """Leave everything in the slots in `folder`, in the place of an earlier checkpoint there."""
+        """Write a checkpoint of the slots to `folder`, replacing an earlier one."""
         record = Record(tuple(self._held.values()), self.measured)
         write(folder, record, {member: self.engine.state(member) for member in record.members})
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` left in `folder`, for all that is held; the next exchange reconciles it.
+        """Replace the held trials by the checkpoint in `folder`; the next exchange reconciles them.
 
-        CheckpointError where it is not whole, or not of this engine's data; what is held stays then.
+        CheckpointError, with the held trials unchanged, if it is damaged or not of this engine's data.
         """
         record, states = read(folder, self.engine)
         for trial in tuple(self._held):

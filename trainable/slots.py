@@ -1,4 +1,4 @@
-"""What lies in a lane's slots, and how many there are: as many as asked for, or found by measurement."""
+"""A lane's slots: their content, and their number, which is given or found by measurement."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,32 +7,32 @@ from trainable.contract import Held, Lease
 from trainable.engines.engine import Member
 
 GAIN = 1.1
-"""What twice the slots must bring in members an epoch, a second, to be kept."""
+"""Least gain in trials per second for which a doubled number of slots is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A trial in training: its lease, and the epochs behind it. Its replicates train side by side."""
+    """A trial in training: its lease, and its number of epochs. Its replicates train side by side."""
 
     lease: Lease
     epoch: int = 0
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """One engine member a replicate."""
+        """One engine member for each replicate."""
         return tuple(Member(self.lease.trial, r, self.lease.config) for r in self.lease.replicates)
 
     @property
     def held(self) -> Held:
-        """The slot as the exchange names it."""
+        """The slot as reported in an exchange."""
         return Held(self.lease.trial, self.lease.attempt, self.epoch)
 
 
 class Slots:
-    """A number of slots. With "auto" it is what the engine trains at once, and where the engine stacks it
-    doubles while that makes the lane faster.
+    """The number of slots. With "auto" it starts at the engine's `at_once`, and doubles while that makes the
+    lane faster, if the engine stacks members.
 
-    A number of slots is judged by its second full epoch: the first one compiles, allocates and records.
+    The second epoch with all slots full is timed: the first one compiles, allocates and records graphs.
     """
 
     def __init__(self, asked: int | Literal["auto"], *, at_once: int, stacks: bool) -> None:
@@ -42,7 +42,7 @@ class Slots:
         self._before: float | None = None
 
     def trained(self, trials: int, wall_s: float, *, room: bool) -> None:
-        """Hear that an epoch of so many trials took so long, and whether twice as many would find memory."""
+        """Adjust the number after an epoch of `trials` in `wall_s`; `room`: memory for twice as many."""
         if not self._searching or trials < self.count:
             return
         self._full += 1
@@ -58,6 +58,6 @@ class Slots:
             self._searching = False
 
     def halve(self) -> None:
-        """Half as many from now on, one at least, and never more again."""
+        """Halve the number, to at least one, and stop doubling."""
         self.count = max(1, self.count // 2)
         self._searching = False

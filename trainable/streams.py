@@ -1,4 +1,4 @@
-"""Random streams by key. A stream depends on its key alone, never on what was drawn before it (law 3)."""
+"""Random streams by key. A stream depends on its key alone, never on earlier draws (law 3)."""
 
 from hashlib import blake2b
 
@@ -19,7 +19,7 @@ def stream(seed: int, *, use: str, replicate: int = 0, epoch: int = 0) -> np.ran
 
 
 def derive(seed: int, *, use: str, number: int) -> int:
-    """A seed in [0, 2³²) for the `number`-th `use` of something that takes a seed, a sampler's ask say."""
+    """A seed in [0, 2³²) for the `number`-th `use`, for objects that take a seed, such as samplers."""
     return int(_sequence(seed, use, number).generate_state(1, np.uint32)[0])
 
 

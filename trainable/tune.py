@@ -22,18 +22,18 @@ from trainable.job import Job
 from trainable.session import Session
 
 STEP_S = 1.0
-"""A lane's step lasts one epoch or one second, whichever is longer: Tune is not asked more often. Where a
-checkpoint is due it ends with the epoch, so that a kill costs `save_every_s` and one epoch at most.
+"""A lane's step lasts one epoch or one second, whichever is longer, so that Tune is called less often. If a
+checkpoint is due, it ends with the epoch, so a kill costs at most `save_every_s` and one epoch.
 """
 
 log = logging.getLogger(__name__)
 
 
 class Lane(tune.Trainable):
-    """A Session under Tune. `exchange` is the way to the referee; `jobs` say what each lane trains."""
+    """A Session under Tune. `exchange` calls the referee; `jobs` has the job of each lane."""
 
     def setup(self, config: dict[str, Any], *, exchange: Exchange, jobs: Mapping[str, Job]) -> None:
-        """Check that this worker runs the driver's code, and open the slots."""
+        """Check that this worker runs the driver's code, and start the session."""
         job, self._place = jobs[config["lane"]], _place()
         try:
             job.origin.check()
@@ -47,9 +47,9 @@ class Lane(tune.Trainable):
         )
 
     def step(self) -> dict[str, Any]:
-        """Advance for a second, or an epoch; done when the referee says that the study is over.
+        """Advance for a second or an epoch; done when the study is over.
 
-        The first step is one epoch, so that Tune hears soon of a lane that has started well.
+        The first step is one epoch, so that Tune soon sees that the lane has started.
         """
         began = time.monotonic() if self._begun else -inf
         self._begun = True
@@ -64,13 +64,13 @@ class Lane(tune.Trainable):
 
     @property
     def _due(self) -> bool:
-        """Whether it is time for a checkpoint."""
+        """True if a checkpoint is due."""
         return self._save_every_s is not None and time.monotonic() - self._saved >= self._save_every_s
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """What Tune calls a training result; one without a checkpoint where a disk has no room for it.
+        """Save a checkpoint; return Tune's training result, without a checkpoint if the disk is full.
 
-        Ray 2.60 takes what such a disk raises for the lane's death, and keeps the half that was written.
+        Ray 2.60 would treat the disk's error as the death of the lane, and keep the incomplete files.
         """
         self._saved = time.monotonic()
         if self._storage is None:  # not under Tune: the folder is the caller's
@@ -84,13 +84,13 @@ class Lane(tune.Trainable):
         return SimpleNamespace(checkpoint=None, metrics={})
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Leave the slots in Tune's folder."""
+        """Write a checkpoint of the slots to Tune's folder."""
         self.session.save(Path(checkpoint_dir))
 
     def restore(self, checkpoint_path: Any) -> None:
-        """Go on from what Tune calls a training result; a checkpoint that is gone is one that is not whole.
+        """Resume from Tune's training result; treat a missing checkpoint as a damaged one.
 
-        Ray 2.60 raises ValueError for it here, before `load_checkpoint`, in this lane and in every next one.
+        Ray 2.60 would raise ValueError before `load_checkpoint`, in this lane and all that replace it.
         """
         folder = Path(checkpoint_path.checkpoint.path)
         if folder.exists():
@@ -99,10 +99,10 @@ class Lane(tune.Trainable):
             self.load_checkpoint(str(folder))
 
     def load_checkpoint(self, checkpoint: str | None) -> None:
-        """Take the slots up again; the next exchange drops what has moved elsewhere.
+        """Restore the slots; the next exchange drops trials that have moved to other lanes.
 
-        A checkpoint that is not whole is said once and left: with empty slots the next exchange gives its
-        trials out again, from epoch 0 and under the next attempt.
+        A damaged checkpoint is logged and ignored: the slots stay empty, and the next exchange leases its
+        trials again, from epoch 0, as the next attempt.
         """
         try:
             if checkpoint is not None:
@@ -112,7 +112,7 @@ class Lane(tune.Trainable):
 
 
 def _place() -> dict[str, Any]:
-    """Where Ray has put this process: the node's id and address, and the GPUs it was given, by number."""
+    """Placement of this process by Ray: id and address of the node, and numbers of its GPUs."""
     if not ray.is_initialized():
         return {"node": "", "address": "", "devices": []}
     context = ray.get_runtime_context()
@@ -126,7 +126,7 @@ def _place() -> dict[str, Any]:
 class TwoTask(tune.Trainable):
     """One configuration of the two-task model, for a Tuner of your own: MRR and MSE on validation.
 
-    `space()` goes with any searcher; what `DEFAULTS` names may be given beside it:
+    `space()` works with any searcher; the keys of `DEFAULTS` may be set beside it:
     `tune.Tuner(TwoTask, param_space={**TwoTask.space(), "source": "ml-1m", "epochs": 40})`.
     """
 
@@ -148,7 +148,7 @@ class TwoTask(tune.Trainable):
 
     @staticmethod
     def space() -> dict[str, Any]:
-        """λ_R = 1 − λ_F, even on the log scale; which tables the tasks share; the learning rate."""
+        """Space of λ_R = 1 − λ_F and learning rate, uniform on the log scale, and the sharing of tables."""
         return {
             "rating_weight": tune.loguniform(3e-4, 0.5),
             "sharing": tune.choice(list(SHARINGS)),
@@ -156,7 +156,7 @@ class TwoTask(tune.Trainable):
         }
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Load the data, and open one slot for the one configuration."""
+        """Load the data, and start a session with one slot."""
         values = {**self.DEFAULTS, **config}
         fold = load(values["source"], split=values["split"], split_seed=0).search
         lease = Lease(0, 1, Config.from_dict({**values, "weight": 1 - values["rating_weight"]}), (0,))
@@ -171,7 +171,7 @@ class TwoTask(tune.Trainable):
         )
 
     def step(self) -> dict[str, Any]:
-        """The next measurement, by name; done with the last epoch."""
+        """Train to the next measurement and return it by name; done after the last epoch."""
         self.session.advance()
         while not self.session.measured:
             self.session.advance()
@@ -180,10 +180,10 @@ class TwoTask(tune.Trainable):
         return measured | {"done": measured["epoch"] == self.epochs}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Leave the slot in Tune's folder."""
+        """Write a checkpoint of the slot to Tune's folder."""
         self.session.save(Path(checkpoint_dir))
 
     def load_checkpoint(self, checkpoint: str | None) -> None:
-        """Take the slot up again; CheckpointError where the checkpoint is not whole."""
+        """Restore the slot; CheckpointError for a damaged checkpoint."""
         if checkpoint is not None:
             self.session.load(Path(checkpoint))

@@ -1,4 +1,4 @@
-"""Dataclasses out of JSON, each value of exactly the type that its field names."""
+"""Dataclasses from JSON, with strict types."""
 
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
@@ -6,23 +6,23 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def typed(kind: Any, value: Any, at: str) -> Any:
-    """`value`, as `json.loads` gives it, as a `kind`: a dataclass, a tuple, a union, a Literal, a plain type.
+    """Convert `value`, as from `json.loads`, into a dataclass, tuple, union, Literal or plain type `kind`.
 
-    The inverse of `json` on `dataclasses.asdict`. ValueError that names the place, `at` and below, of what
-    is of another type, missing, or unknown. A whole number is a real one, no truth value is a number.
+    The inverse of `json` on `dataclasses.asdict`. ValueError, which names the place at or below `at`, for a
+    value that is of another type, missing, or unknown. An int is accepted as float, a bool is not.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         if not isinstance(value, dict) or value.keys() != hints.keys():
-            raise ValueError(f"{at}: has other fields than {', '.join(hints)}")
+            raise ValueError(f"{at}: its fields must be {', '.join(hints)}")
         found = {name: typed(hint, value[name], f"{at}.{name}") for name, hint in hints.items()}
         return kind(**found)
     if origin is tuple and isinstance(value, list):
         return tuple(typed(arguments[0], item, f"{at}[{place}]") for place, item in enumerate(value))
     kinds = arguments if origin in (Union, UnionType) else (kind,)
     if not any(_is(value, each) for each in kinds):
-        raise ValueError(f"{at}: {str(value)[:40]!r} is not of the type that belongs there")
+        raise ValueError(f"{at}: {str(value)[:40]!r} has the wrong type")
     return value
 
 

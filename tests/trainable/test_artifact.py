@@ -266,14 +266,14 @@ def sealed(about: dict, tensors: dict) -> dict[str, bytes]:
 
 
 FOREIGN = {
-    "nothing": ({}, "holds no model that can be read .No such file"),
-    "no tensors": ({CARD: b"{}"}, "holds no model that can be read"),
-    "empty": ({TENSORS: b"", CARD: b""}, "is not a model's"),
-    "a list": ({TENSORS: b"", CARD: b"[1, 2]"}, "is not a model's"),
-    "deep": ({TENSORS: b"", CARD: b"[" * 100_000}, "is not a model's"),
-    "not text": ({TENSORS: b"", CARD: b"\xff\xfe"}, "is not a model's"),
-    "another's": ({TENSORS: b"", CARD: b'{"architectures": ["Bert"]}'}, "is not a model's"),
-    "a later one": (sealed({"format": 2}, {}), "written in format 2, this version reads 1; use the version"),
+    "nothing": ({}, "contains no readable model .No such file"),
+    "no tensors": ({CARD: b"{}"}, "contains no readable model"),
+    "empty": ({TENSORS: b"", CARD: b""}, "does not describe a model"),
+    "a list": ({TENSORS: b"", CARD: b"[1, 2]"}, "does not describe a model"),
+    "deep": ({TENSORS: b"", CARD: b"[" * 100_000}, "does not describe a model"),
+    "not text": ({TENSORS: b"", CARD: b"\xff\xfe"}, "does not describe a model"),
+    "another's": ({TENSORS: b"", CARD: b'{"architectures": ["Bert"]}'}, "does not describe a model"),
+    "a later one": (sealed({"format": 2}, {}), "has format 2, this version reads 1; use the version"),
     "no card": (sealed({"format": 1}, {}), "is damaged"),
     "a poor card": (sealed({"format": 1, "config": None}, {}), "is damaged"),
     "no tables": (sealed({"format": 1, **asdict(CARD_OF)}, {}), "is damaged"),
@@ -291,14 +291,14 @@ def test_what_is_not_a_model_is_refused(kind, tmp_path: Path):
 def test_a_path_without_a_folder_is_refused(tmp_path: Path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "nowhere", str(tmp_path / "file")):
-        with pytest.raises(StudyError, match=f"{path}: holds no model"):
+        with pytest.raises(StudyError, match=f"{path}: contains no readable model"):
             load_model(path)
 
 
 def test_files_of_two_models_make_none(saved, tmp_path: Path):
     model(dtype="float32", seed=1).save(tmp_path / "other")
     folder = put(tmp_path / "it", saved | {TENSORS: (tmp_path / "other" / TENSORS).read_bytes()})
-    with pytest.raises(StudyError, match="is damaged, or its files are of two models; export it again"):
+    with pytest.raises(StudyError, match="is damaged, or mixes files of two models; export it again"):
         load_model(folder)
 
 

@@ -93,22 +93,22 @@ def kill_at(operation: int, patch: pytest.MonkeyPatch) -> None:
 
 FOREIGN = {
     "nothing": ({}, "slots.json: cannot be read .No such file"),
-    "empty": ({RECORD: b""}, "slots.json: is torn, or no JSON"),
-    "a list": ({RECORD: b"[1]"}, "slots.json: is no record of slots"),
-    "deep": ({RECORD: b"[" * 100_000}, "slots.json: is torn, or no JSON"),
-    "not text": ({RECORD: b"\xff\xfe\xff"}, "slots.json: is torn, or no JSON"),
-    "an older one": ({RECORD: b'{"slots": [], "unsent": []}'}, "slots.json: is of no format"),
-    "a later one": (sealed({"format": 3}, b""), "is of format 3, and this version reads 2"),
-    "no seal": ({RECORD: b'{"format": 2, "tensors": 0}'}, "slots.json: names no tensors"),
+    "empty": ({RECORD: b""}, "slots.json: is torn, or not JSON"),
+    "a list": ({RECORD: b"[1]"}, "slots.json: is not a record of slots"),
+    "deep": ({RECORD: b"[" * 100_000}, "slots.json: is torn, or not JSON"),
+    "not text": ({RECORD: b"\xff\xfe\xff"}, "slots.json: is torn, or not JSON"),
+    "an older one": ({RECORD: b'{"slots": [], "unsent": []}'}, "slots.json: has no format"),
+    "a later one": (sealed({"format": 3}, b""), "has format 3, and this version reads 2"),
+    "no seal": ({RECORD: b'{"format": 2, "tensors": 0}'}, "slots.json: does not name its tensors"),
     "elsewhere": (
         {RECORD: json.dumps({"format": FORMAT, "tensors": 0, "sha256": "../" * 20 + "0000"}).encode()},
-        "slots.json: names no tensors",
+        "slots.json: does not name its tensors",
     ),
     "no tensors": (
         {RECORD: json.dumps({"format": FORMAT, "tensors": 0, "sha256": "0" * 64}).encode()},
         "states-0{16}.safetensors: cannot be read .No such file",
     ),
-    "no slots": (sealed({"format": FORMAT, "tensors": 0}, b""), "has other fields than slots, unsent"),
+    "no slots": (sealed({"format": FORMAT, "tensors": 0}, b""), "its fields must be slots, unsent"),
 }
 
 
@@ -125,10 +125,10 @@ def test_a_torn_file_is_told_from_a_changed_one(saved, tmp_path: Path):
     name = next(n for n in contents if n != RECORD)
     for change, message in [
         ({name: contents[name][:-1]}, rf"is torn: it has {len(contents[name]) - 1} bytes"),
-        ({name: contents[name][:-1] + b"\1"}, "it or its record has changed since it was written"),
+        ({name: contents[name][:-1] + b"\1"}, "it or slots.json has changed since it was written"),
         (
             {RECORD: contents[RECORD].replace(b'"attempt": 2', b'"attempt": 3')},
-            "it or its record has changed since it was written",
+            "it or slots.json has changed since it was written",
         ),
     ]:
         with pytest.raises(CheckpointError, match=message):
@@ -161,16 +161,16 @@ ODD = (
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: replace(s, epoch=10), r"trial 7: epoch 10 is none of its 9"),
-        (lambda s: replace(s, epoch=3), r"7/0/epoch is 2, its slot's is 3"),
-        (lambda s: replace(s, epoch=True), r"slots.json.slots\[1\].epoch: 'True' is not of the type"),
-        (lambda s: replace(s, lease=replace(s.lease, trial=3)), "a replicate is there twice"),
-        (lambda s: replace(s, lease=replace(s.lease, attempt=0)), "below what it counts from"),
-        (lambda s: replace(s, lease=replace(s.lease, replicates=())), "below what it counts from"),
+        (lambda s: replace(s, epoch=10), r"trial 7: epoch 10 is not from 0 to 9"),
+        (lambda s: replace(s, epoch=3), r"7/0/epoch is 2 instead of 3"),
+        (lambda s: replace(s, epoch=True), r"slots.json.slots\[1\].epoch: 'True' has the wrong type"),
+        (lambda s: replace(s, lease=replace(s.lease, trial=3)), "a replicate occurs twice"),
+        (lambda s: replace(s, lease=replace(s.lease, attempt=0)), "a number is too small"),
+        (lambda s: replace(s, lease=replace(s.lease, replicates=())), "a number is too small"),
         *((with_config(**odd), "out of range") for odd in ODD),
         (
             with_config(dim=5),
-            r"7/0/ranking.users is \(\(12, 4\), dtype\('float32'\)\), wanted is \(\(12, 5\)",
+            r"7/0/ranking.users is \(\(12, 4\), dtype\('float32'\)\) instead of \(\(12, 5\)",
         ),
     ],
 )
@@ -199,7 +199,7 @@ def test_a_state_of_nobody_is_refused(saved, tmp_path: Path):
 )
 def test_another_engines_checkpoint_is_refused(other, saved, tmp_path: Path):
     trained(1, **other).save(tmp_path)
-    with pytest.raises(CheckpointError, match="wanted is"):
+    with pytest.raises(CheckpointError, match="instead of"):
         new_session().load(tmp_path)
 
 

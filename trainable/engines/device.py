@@ -24,7 +24,7 @@ def like(device: str, dtype: str) -> Tensor:
 
 
 def limit(share: float) -> None:
-    """Limit this process to `share` of the GPU's memory, with CUDA's own part; StudyError if that is too small.
+    """Limit the process to `share` of the GPU's memory, with CUDA's own part; StudyError if it is too small.
 
     Ray divides GPUs by count only: without a limit, one of four lanes could take all memory.
     """
