@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 SEED ?= 0
-# Two test files at once: most tests wait for processes of their own and leave a core idle. Their folders are in memory
-# where they can be: a record waits for the disk at each commit.
+# Two test files at a time, because most tests wait for their own processes and leave a core idle. Test folders are in
+# memory if possible, because a record waits for the disk at each commit.
 PARALLEL := -n 2 --dist loadfile
 
 .PHONY: study ps1 check site test long fuzz chaos mutants bench gallery

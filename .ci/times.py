@@ -1,4 +1,4 @@
-"""Print how long the stages of a CI run and its slowest tests took."""
+"""Print the times of the stages of a CI run and of its slowest tests."""
 
 import sys
 from pathlib import Path
