@@ -1,7 +1,7 @@
 """Prefetch of trials: a thread draws the next ones while lanes train, so that no lane waits for an ask.
 
 An ask costs little at first and grows with the trials on record: seconds with TPE after thousands
-(docs/benchmarks.md, "What an ask costs").
+(docs/benchmarks.md, "Time of an ask").
 """
 
 from collections.abc import Sequence

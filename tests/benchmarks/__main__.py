@@ -1,4 +1,4 @@
-"""Starts the benchmarks with the BLAS kernel that a user's machine takes: see `bench.py`.
+"""Start the benchmarks with the BLAS kernel that OpenBLAS selects for this machine: see `bench.py`.
 
 OpenBLAS reads these variables when NumPy is imported, so the process is replaced before that.
 """

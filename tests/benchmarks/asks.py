@@ -1,4 +1,4 @@
-"""What an ask costs: each sampler's next configuration, after so many trials on record in SQLite."""
+"""Time of an ask, for each sampler, by the number of trials on record in SQLite."""
 
 from pathlib import Path
 from shutil import copytree
@@ -34,14 +34,14 @@ LISTS = (
     "space.learning_rate=[1e-3, 2e-3, 4e-3]",
     f"space.weight_decay={[number / 1000 for number in range(1, 401)]}",
 )
-"""The same as lists: all that a grid takes."""
+"""The same space as lists, which a grid needs."""
 
 BASELINE = Baseline(data={"sha256": "0"}, reference={"mrr": 0.3, "mrr_all": 0.05, "mse": 0.9})
 HOLDER = Holder(run=1, lane="bench", incarnation=1)
 
 
 def section(*, counts: tuple[int, ...], rounds: int) -> str:
-    """The table: a row a sampler, a column a number of trials on record."""
+    """The table: a row for each sampler, a column for each number of trials on record."""
     rows: dict[str, list[str]] = {name: [name] for name in SAMPLERS}
     for count in counts:
         with TemporaryDirectory() as home:
@@ -57,7 +57,7 @@ def section(*, counts: tuple[int, ...], rounds: int) -> str:
 
 
 def record(folder: Path, count: int, lists: tuple[str, ...]) -> None:
-    """A ledger of so many ended trials, drawn at random."""
+    """Write a record of `count` ended trials, drawn at random."""
     ledger = Ledger.open(StudySpec.from_text(SPEC, where="benchmark", overrides=lists), folder, BASELINE)
     for number in range(count):
         _, config = ledger.ask()
@@ -78,11 +78,13 @@ def reached(config: Config) -> dict[str, float]:
 
 
 def seconds(folder: Path, sampler: str, lists: tuple[str, ...], rounds: int) -> list[float]:
-    """Seconds of asks, one after another; a first one, which reads the record, is not counted."""
+    """Seconds of consecutive asks; the first one, which reads the record, is not counted."""
     overrides = [f"search.sampler={sampler}", "search.explore=0", *lists]
     spec = StudySpec.from_text(SPEC, where="benchmark", overrides=overrides)
     ledger = Ledger.read(folder)
-    ledger._optuna.sampler = KeyedSampler(spec, SearchSpace(spec))  # another than the record was drawn with
+    ledger._optuna.sampler = KeyedSampler(
+        spec, SearchSpace(spec)
+    )  # replaces the sampler that drew the record
     took = []
     for _ in range(rounds + 1):
         began = perf_counter()
@@ -92,7 +94,6 @@ def seconds(folder: Path, sampler: str, lists: tuple[str, ...], rounds: int) -> 
     return took[1:]
 
 
-ABOUT = """The next configuration of a study, from the record to the record: drawn, leased, durable in SQLite.
-Two objectives; the sharing, λ where something is shared, learning rate and weight decay are searched.
-Median and quartiles of {rounds} asks in a row, in milliseconds; those asked before are being trained, and
-count as such."""
+ABOUT = """Time to suggest the next configuration of a study: read the record, draw, lease, commit to SQLite.
+Two objectives; the space has sharing, λ (if a table is shared), learning rate and weight decay.
+Median and quartiles of {rounds} consecutive asks, in milliseconds; earlier asks count as running trials."""

@@ -1,9 +1,9 @@
 """The benchmarks: `python tests/benchmarks [SECTION …] [--quick] [--large] [--page FILE]`.
 
-Each section is written into the page as soon as it is measured. `sizes` and `gpu` need torch, NumPy,
-numba, SciPy and threadpoolctl alone, `epochs` and `stacked` MovieLens-100K as well, `study`, `waiting`,
-`asks`, `records`, `referee` and `service` all that a study needs; `replays`, `samplers` and `live` also the
-recorded curves that they name.
+Each section is written into the page as soon as it is measured. `sizes` and `gpu` need only torch, NumPy,
+numba, SciPy and threadpoolctl; `epochs` and `stacked` also need MovieLens-100K; `study`, `waiting`, `asks`,
+`records`, `referee` and `service` need the whole package; `replays`, `samplers` and `live` also need recorded
+curves.
 """
 
 import argparse
@@ -32,27 +32,27 @@ TITLES = {
     "epochs": "An epoch on one CPU core",
     "stacked": "Members together on one CPU core",
     "study": "A whole study",
-    "waiting": "What a study waits for",
-    "asks": "What an ask costs",
-    "records": "What a long record costs",
-    "referee": "How many lanes a referee feeds",
-    "service": "What the service costs",
-    "sizes": "What size costs",
+    "waiting": "Start and end of a study",
+    "asks": "Time of an ask",
+    "records": "A long record",
+    "referee": "Lanes per referee",
+    "service": "Overhead of the service",
+    "sizes": "Time and memory by size",
     "gpu": "On a GPU",
-    "replays": "Searching recorded curves",
+    "replays": "Search on recorded curves",
     "samplers": "Other samplers on recorded curves",
-    "live": "Searching live",
+    "live": "Live search",
 }
 
 
 def main() -> None:
-    """Measure the sections that were asked for."""
+    """Measure the given sections."""
     parser = argparse.ArgumentParser(prog="tests/benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(TITLES))
     parser.add_argument("--quick", action="store_true", help="a minute or two: few rounds, small sizes")
     parser.add_argument("--large", action="store_true", help="sizes of ten million ratings too")
-    parser.add_argument("--machine", action="store_true", help="print the line of the machine, and no more")
-    parser.add_argument("--page", type=Path, default=PAGE, help=f"the page to write into, else {PAGE}")
+    parser.add_argument("--machine", action="store_true", help="only print the description of the machine")
+    parser.add_argument("--page", type=Path, default=PAGE, help=f"the page to update (default: {PAGE})")
     asked = parser.parse_args()
     if unknown := set(asked.sections) - set(TITLES):
         parser.error(f"{', '.join(unknown)}: not known; use {', '.join(TITLES)}")
@@ -71,7 +71,7 @@ def main() -> None:
 
 @cache
 def movielens() -> Fold:
-    """MovieLens-100K, fetched if need be."""
+    """MovieLens-100K, downloaded if necessary."""
     return load("ml-100k", split="per-user", split_seed=0).search
 
 
@@ -90,7 +90,7 @@ def _stacked(quick: bool, _large: bool) -> str:
 
 
 def _asks(quick: bool, _large: bool) -> str:
-    import asks  # it opens records, which need all that a study does
+    import asks  # it needs the whole package
 
     return asks.section(counts=(100,) if quick else (100, 1_000), rounds=3 if quick else 5)
 
@@ -128,7 +128,7 @@ def _gpu(quick: bool, _large: bool) -> str:
 
 
 def _study(quick: bool, _large: bool) -> str:
-    import studies  # it reads tables and starts Ray, which a bare machine does not have
+    import studies  # it needs pandas and Ray
 
     return (
         studies.section(trials=8, epochs=2, rounds=1)
@@ -146,7 +146,7 @@ def _waiting(quick: bool, _large: bool) -> str:
 
 
 def _replays(quick: bool, _large: bool) -> str:
-    import replays  # it needs Optuna, which a bare machine does not have
+    import replays  # it needs Optuna
 
     figure = None if quick else PAGE.with_name("replays.svg")
     return replays.section(orders=4 if quick else 40, figure=figure)

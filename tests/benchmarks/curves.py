@@ -1,4 +1,4 @@
-"""Recorded learning curves: what a study without stopping measured, as a table to replay searches on."""
+"""Recorded learning curves: the points of a study without stopping, to replay searches on."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ class Curves:
 
     @classmethod
     def read(cls, folder: Path) -> "Curves":
-        """The curves in a study's folder; trials without their last epoch are left out."""
+        """Read the curves in a study's folder; trials without their last epoch are left out."""
         spec = StudySpec.load(folder / "study.toml")
         manifest = pd.read_json(folder / "manifest.json", typ="series")
         trials = pd.read_parquet(folder / "tables" / "trials.parquet").query("state == 'completed'")
@@ -53,7 +53,7 @@ class Curves:
         )
 
     def part(self, first: int, step: int) -> "Curves":
-        """Every so many configurations, from the one with this number on."""
+        """Select every `step`-th configuration, from number `first`."""
         chosen = slice(first, None, step)
         return Curves(self.spec, self.corner, self.points[chosen], self.parameters[chosen])
 
@@ -62,7 +62,7 @@ class Curves:
 
     @property
     def epochs(self) -> int:
-        """How long each configuration was trained."""
+        """Epochs of each configuration."""
         return len(self.points[0])
 
     @cached_property
@@ -72,14 +72,14 @@ class Curves:
 
     @cached_property
     def candidates(self) -> list[list[Candidate]]:
-        """The same as a stopping rule sees them; a trial is numbered as its configuration is."""
+        """The points as a stopping rule's candidates; trials have the numbers of their configurations."""
         return [
             [Candidate(number, epoch, tuple(row)) for epoch, row in enumerate(own.tolist(), start=1)]
             for number, own in enumerate(self.losses)
         ]
 
     def told(self, number: int, epochs: int) -> list[float]:
-        """What the sampler is told of a configuration that was trained so far: values of its best point."""
+        """Values for the sampler of a configuration after `epochs` epochs: those of its best point."""
         point = stands_for(self.points[number][:epochs], self.spec, self.corner)
         if point is None:
             raise ValueError("a configuration that was not trained has no values")
@@ -87,7 +87,7 @@ class Curves:
 
 
 def _parameters(space: SearchSpace, row: dict[str, object]) -> dict[str, object]:
-    """Optuna's parameters of a trial in the table; its weight is none where nothing is shared."""
+    """Optuna's parameters of a trial in the table; without sharing there is no weight."""
     return {
         space._parameter(name): space._encode(name, row[name])
         for name in space.searched

@@ -1,4 +1,4 @@
-"""An epoch on one CPU core, training and exact evaluation: PyTorch as one would write it, and each engine."""
+"""An epoch on one CPU core, training and exact evaluation: plain and lean PyTorch, and each engine."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ Run = Callable[[], Sequence[float]]
 
 
 def peer_run(peer: Peer) -> Run:
-    """CPU seconds of (training, evaluation) of one epoch."""
+    """A run of one epoch: CPU seconds of (training, evaluation)."""
 
     def run() -> tuple[float, float]:
         began = process_time()
@@ -46,7 +46,7 @@ def peer_run(peer: Peer) -> Run:
 
 
 def engine_run(name: str, fold: Fold, configs: Sequence[Config]) -> Run:
-    """CPU seconds a member of (training, evaluation): an epoch without, and what one with it costs more."""
+    """A run of two epochs: CPU seconds per member of (training, evaluation), the latter by difference."""
     running = engine(name, fold, seed=0, device="cpu", threads=1)
     members = [Member(trial, 0, config) for trial, config in enumerate(configs)]
     for member in members:
@@ -65,7 +65,7 @@ def engine_run(name: str, fold: Fold, configs: Sequence[Config]) -> Run:
 
 
 def mixed(count: int) -> list[Config]:
-    """Configurations that differ in λ, sharing and learning rate, as those of a study do."""
+    """Configurations that differ in λ, sharing and learning rate, as in a study."""
     weights = 0.5 + 0.49 * np.arange(count) / count
     return [
         replace(CONFIG, weight=float(w), sharing=SHARINGS[k % 4], learning_rate=1e-3 * (1 + k % 3))
@@ -74,7 +74,7 @@ def mixed(count: int) -> list[Config]:
 
 
 def section(fold: Fold, *, rounds: int) -> str:
-    """The table of contestants for each batch size and sharing, and the targets it is held against."""
+    """The table of contestants for each batch size and sharing, and the targets."""
     rows: list[Sequence[object]] = []
     reached: dict[str, list[float]] = {name: [] for name in TARGETS}
     parts: dict[str, Laps] = {}
@@ -105,13 +105,13 @@ def section(fold: Fold, *, rounds: int) -> str:
             reached[EVALUATION].append(share)
         if batch_size == "full":
             reached[FULL].append(times(plain, numba))
-    columns = ("batch", "sharing", "who", "epoch, ms", "of it evaluation", "× plain", "× lean")
+    columns = ("batch", "sharing", "code", "epoch, ms", "of it evaluation", "× plain", "× lean")
     tables = table(columns, rows), _targets(reached), floor.section(fold, CONFIG, parts)
     return "\n\n".join((ABOUT.format(rounds=rounds), *tables))
 
 
 def stacked(fold: Fold, *, counts: Sequence[int], rounds: int) -> str:
-    """The table of an epoch a member, for growing numbers of members on one engine."""
+    """The table of an epoch's time per member, for growing numbers of members on one engine."""
     runs = {f"torch {k}": engine_run("torch", fold, mixed(k)) for k in counts}
     runs |= {f"numba {k}": engine_run("numba", fold, mixed(k)) for k in counts if k <= NUMBA_MOST}
     laps = interleaved(runs, rounds=rounds)
@@ -125,21 +125,21 @@ def stacked(fold: Fold, *, counts: Sequence[int], rounds: int) -> str:
         )
         for k in counts
     ]
-    columns = ("K", "torch, ms a member", f"× K = {counts[0]}", "numba, ms a member")
+    columns = ("K", "torch, ms per member", f"× K = {counts[0]}", "numba, ms per member")
     return f"{ABOUT_STACKED.format(rounds=rounds)}\n\n{table(columns, rows)}"
 
 
 NUMBA_MOST = 8
-"""One after the other they cost the same each, so a few show it."""
+"""Largest K for numba: it trains members one after another, so each costs the same."""
 
 ABOUT = """Training and exact evaluation of one member on MovieLens-100K (split per user, 80 % to train),
-dim 32, hidden 64, float32, Adam, λ = .9. One thread; milliseconds of CPU time, which on an idle machine
-is wall time: medians and quartiles of {rounds} rounds in which all take turns. Ratios are medians of
-those within a round. Others on the machine share its caches, and PyTorch suffers more from that than the
-kernel does: ratios at a load above 2 flatter it."""
+dim 32, hidden 64, float32, Adam, λ = .9. One thread; milliseconds of CPU time, which equals wall time on
+an idle machine: medians and quartiles of {rounds} rounds in turns. Ratios are medians of the ratios within
+a round. Other processes share the caches, which slows PyTorch more than the kernel: at a load above 2 the
+ratios favour the kernel."""
 
 ABOUT_STACKED = """Members that differ in λ, sharing and learning rate, on one core, batch 256, {rounds}
-rounds. On a CPU the torch engine is for tests; the numba engine trains one member after the other."""
+rounds. On a CPU the torch engine is for tests only; the numba engine trains members one after another."""
 
 PLAIN, LEAN = "batch 256, × plain", "batch 256, × lean"
 FULL, EVALUATION = "full batch, × plain", "evaluation's share of an epoch, batch 256"
@@ -157,4 +157,4 @@ def _targets(reached: dict[str, list[float]]) -> str:
         bound = f"≤ {wanted:.0%}" if name == EVALUATION else f"≥ {wanted:g}"
         shown = [f"{x:.1%}" if name == EVALUATION else number(x) for x in found]
         rows.append((name, bound, *shown, ("yes" if machine.quiet() else BUSY) if met else "no"))
-    return table(("the numba engine", "wanted", "sharing none", "both", "met"), rows)
+    return table(("the numba engine", "goal", "sharing none", "both", "met"), rows)

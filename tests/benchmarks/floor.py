@@ -1,4 +1,4 @@
-"""What no kernel can do without: the perceptron's matrix products and dense Adam, each alone."""
+"""Lower bound of a kernel's time: the perceptron's matrix products and dense Adam, each alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ LEAN, ENGINE = "lean PyTorch", "engine numba"
 
 
 def floor(fold: Fold, config: Config) -> dict[str, Callable[[], Sequence[float]]]:
-    """CPU seconds of an epoch's products and of its Adam steps, on what lies still: for mini-batches."""
+    """Runs of an epoch's products and of its Adam steps on fixed arrays, for mini-batches: CPU seconds."""
     n, batch = len(fold.train), int(config.batch_size)
     x, h, dx, w, back, dw = (
         np.ones(shape, np.float32)
@@ -41,7 +41,7 @@ def floor(fold: Fold, config: Config) -> dict[str, Callable[[], Sequence[float]]
         return (process_time() - began,)
 
     def steps() -> tuple[float]:
-        m[:], v[:] = 1, 1e-3  # nothing to flush meanwhile
+        m[:], v[:] = 1, 1e-3  # no subnormal numbers
         began = process_time()
         for step in range(-(-n // batch)):
             adam(p, m, v, g, config.learning_rate, config.weight_decay, 1_000 + step)
@@ -51,7 +51,7 @@ def floor(fold: Fold, config: Config) -> dict[str, Callable[[], Sequence[float]]
 
 
 def section(fold: Fold, config: Config, laps: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> str:
-    """The table of where an epoch goes, of laps by sharing and name."""
+    """The table of the parts of an epoch, from laps by sharing and name."""
     n, steps = len(fold.train), -(-len(fold.train) // int(config.batch_size))
     gflop = 1e-9 * 3 * 2 * n * 3 * config.dim * config.hidden
     rows: list[list[object]] = [
@@ -61,7 +61,7 @@ def section(fold: Fold, config: Config, laps: Mapping[str, Mapping[str, NDArray[
         [f"of it {ADAM}"],
         ["in GB/s"],
         ["evaluation"],
-        ["× lean, if there were nothing but these two"],
+        ["× lean, if these two were all"],
     ]
     for sharing, lap in laps.items():
         moved_gb = 1e-9 * 8 * 4 * _size(fold, replace(config, sharing=sharing)) * steps
@@ -87,12 +87,12 @@ def _size(fold: Fold, config: Config) -> int:
 
 @njit(nogil=True)  # type: ignore[untyped-decorator]
 def _multiply(x: Floats, h: Floats, dx: Floats, w: Floats, back: Floats, dw: Floats, times: int) -> None:
-    """Forwards, backwards to the weights, backwards to the inputs; so many times."""
+    """Multiply forwards, backwards to the weights, and backwards to the inputs; `times` times."""
     for _ in range(times):
         np.dot(x, w, h)
         np.dot(h.T, x, dw)
         np.dot(h, back, dx)
 
 
-ABOUT = """*Alone* means on arrays that lie still, and no faster way to do either was found:
-[what was tried](decisions/0007-engines.md) is on record."""
+ABOUT = """*Alone* means on fixed arrays. No faster method was found for either part;
+[decision 7](decisions/0007-engines.md) lists the attempts."""

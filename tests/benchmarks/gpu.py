@@ -1,4 +1,4 @@
-"""The torch engine on a GPU: members together against one plain trial, and the bytes they have to move."""
+"""The torch engine on a GPU: stacked members against one plain trial, and the bytes that they must move."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,8 +19,8 @@ from trainable.engines.registry import engine
 COUNTS = (1, 8, 32, 128)
 
 UNMEASURED = (
-    "Unmeasured: no GPU was at hand. Where there is one, `PYTHONPATH=. python tests/benchmarks gpu` fills "
-    "this section; it needs torch, NumPy, numba, SciPy and threadpoolctl."
+    "Unmeasured: no GPU was available. On a machine with a GPU, `PYTHONPATH=. python tests/benchmarks gpu` "
+    "fills this section; it needs torch, NumPy, numba, SciPy and threadpoolctl."
 )
 
 MANY, RATE, AGAIN = "K = 128", 500.0, 100.0
@@ -52,25 +52,25 @@ def section(fold: Fold, *, device: str, counts: Sequence[int], rounds: int) -> s
                 (f"{MANY}, × plain", f"≥ {AGAIN:g}", number(ratio), "yes" if ratio >= AGAIN else "no"),
             ]
     columns = (
-        "who",
+        "code",
         "epoch, ms",
         "step, µs",
         "member-epochs/s",
         "× plain",
-        "MB a step",
+        "MB per step",
         "GB/s",
         "of a copy's",
     )
     about = ABOUT.format(rounds=rounds, steps=steps, bandwidth=number(bandwidth))
-    targets = f"\n\n{table(('the torch engine', 'wanted', 'reached', 'met'), reached)}" if reached else ""
+    targets = f"\n\n{table(('the torch engine', 'goal', 'reached', 'met'), reached)}" if reached else ""
     return f"{about}\n\n{table(columns, rows)}{targets}"
 
 
 def moved_bytes(fold: Fold, config: Config) -> int:
-    """Bytes that a step of one member cannot but move, in float32.
+    """Bytes that a step of one member must move, in float32.
 
     Adam reads and writes value, gradient and two moments of every parameter. Each row gathers five vectors
-    of dim and adds to five, and the perceptron's inputs, hidden units and their gradients lie between.
+    of dim and adds to five; the perceptron's inputs, hidden units and their gradients come on top.
     """
     users = fold.train.n_users * (1 if config.shares_users else 2)
     items = fold.train.n_items * (1 if config.shares_items else 2)
@@ -82,7 +82,7 @@ def moved_bytes(fold: Fold, config: Config) -> int:
 
 
 def copied_gb_s(device: str, *, size: int = 1 << 28) -> float:
-    """Bytes read and written a second by copying a large tensor, in GB/s: the most one can hope for."""
+    """Bytes read and written per second by copying a large tensor, in GB/s: the upper bound."""
     source = torch.zeros(size if device == "cuda" else size >> 6, device=device)
     target = torch.empty_like(source)
     laps = []
@@ -127,8 +127,8 @@ def _finish(device: str) -> None:
 
 
 ABOUT = """Members that differ in λ, sharing and learning rate, trained and measured together by the torch
-engine on synthetic ratings of MovieLens-100K's size, batch 256 ({steps} steps an epoch), float32, beside
-one trial of plain PyTorch on the same GPU. Wall time, {rounds} rounds in turns. *MB a step* is what a
-step of all members cannot but move (Adam's eight passes over every parameter, and the rows' vectors),
-*GB/s* that over the time of training, then its share of what a copy of a large tensor reaches here,
-{bandwidth} GB/s."""
+engine on synthetic ratings of MovieLens-100K's size, batch 256 ({steps} steps per epoch), float32, beside
+one trial of plain PyTorch on the same GPU. Wall time, {rounds} rounds in turns. *MB per step* is the data
+that a step of all members must move (Adam's eight passes over every parameter, and the rows' vectors),
+*GB/s* is that divided by the time of training; the last column is its share of the rate of a copy of a
+large tensor, {bandwidth} GB/s."""

@@ -1,4 +1,4 @@
-"""Live studies of the default search, and of chance under the same rule."""
+"""Live studies of the default search, and of random search with the same rule."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from study.runtime.run import run
 from study.spec import StudySpec
 
 CURVES = "curves-decay"
-"""The recorded curves whose target is the target here: of the same space, data and epochs."""
+"""The recorded curves that define the target: they have the same space, data and epochs."""
 
 SEARCHES = {
     "tpe, pareto-asha": (),
     "random, pareto-asha": ("search.sampler=random", "search.explore=1"),
 }
-"""The preset ml100k, and the same with configurations drawn at random."""
+"""The preset ml100k, and the same with random configurations."""
 
 WANTED, LEAST = 2_700, 0.93
 
 
 @dataclass(frozen=True)
 class Ended:
-    """One study: member-epochs to the target, and what share of it was there after each of the times."""
+    """One study: member-epochs to the target, and the hypervolume at each time as a share of it."""
 
     reached: float
     shares: list[float]
 
 
 def section(*, seeds: int, member_epochs: int, figure: Path | None) -> str:
-    """The table of so many studies of each search, and the figure, where it has a file."""
+    """The table of `seeds` studies of each search, and the figure, if it has a file."""
     if not (replays.STUDIES / CURVES / "tables").is_dir():
         return replays.UNMEASURED.format(missing=CURVES)
     target = replays.target(CURVES, "all")
@@ -48,7 +48,7 @@ def section(*, seeds: int, member_epochs: int, figure: Path | None) -> str:
         for label, overrides in SEARCHES.items()
     }
     panel = Panel("Live studies", times, {label: [e.shares for e in ended] for label, ended in found.items()})
-    columns = ("sampler, rule", "studies", "1st quartile", "median", "3rd", f"at {times[-1]:,}", "the least")
+    columns = ("sampler, rule", "studies", "1st quartile", "median", "3rd", f"at {times[-1]:,}", "minimum")
     rows = []
     for label, ended in found.items():
         last = [e.shares[-1] for e in ended]
@@ -60,7 +60,7 @@ def section(*, seeds: int, member_epochs: int, figure: Path | None) -> str:
 
 
 def searched(overrides: tuple[str, ...], seed: int, times: list[int], target: float) -> Ended:
-    """One study of the preset ml100k so changed, on two lanes, without confirmation."""
+    """Run the preset ml100k with `overrides`, on two lanes, without confirmation."""
     own = ("name=live", f"search.seed={seed}", f"budget.member_epochs={times[-1]}", "runtime.lanes=2")
     spec = StudySpec.preset("ml100k", (*own, *overrides)).model_copy(update={"confirm": None})
     with TemporaryDirectory() as home:
@@ -71,9 +71,9 @@ def searched(overrides: tuple[str, ...], seed: int, times: list[int], target: fl
 
 
 def traced(ledger: Ledger) -> Trace:
-    """How the hypervolume of a study grew: its points in the order in which they were measured.
+    """Hypervolume history of a study: its points in order of measurement.
 
-    A trial's points follow its start by what its epochs took.
+    The time of a point is the start of its trial plus the time of its epochs.
     """
     trace = Trace(reference(ledger.baseline, ledger.spec))
     clock = {
@@ -92,15 +92,15 @@ def traced(ledger: Ledger) -> Trace:
 
 
 def _verdict(ended: list[Ended]) -> str:
-    """What was wanted of the default search, and whether it is so."""
+    """The target of the default search, and the result."""
     met = np.median([e.reached for e in ended]) <= WANTED and min(e.shares[-1] for e in ended) >= LEAST
-    wanted = f"a median of at most {WANTED:,}, and never less than {LEAST} of the target at {WANTED:,}"
-    return f"Wanted of the default search: {wanted}. {'Met' if met else 'Not met'}."
+    wanted = f"a median of at most {WANTED:,}, and at least {LEAST} of the target at {WANTED:,} in each study"
+    return f"Goal of the default search: {wanted}. {'Met' if met else 'Not met'}."
 
 
 ABOUT = """Studies of [the preset ml100k](../study/spec/presets/ml100k.toml) with {seeds} seeds, on two lanes,
-to {member_epochs:,} member-epochs, and as many with every configuration drawn at random under the same
-rule. The target is that of the recorded curves with weight decay above: seeds differ here, curves do not
-there. Member-epochs to the target; hypervolume as a share of it at the end: the median, and the least.
-A seed changes initial values, batches and negatives as well as what is drawn, so a study can fall short by
-its luck in training alone; the fall from random search's median to its least shows how much."""
+to {member_epochs:,} member-epochs, and the same number of studies by random search with the same rule. The
+target is that of the recorded curves with weight decay above. Member-epochs to the target; median and
+minimum of the hypervolume at the end, as a share of the target. Unlike a replay, a seed also changes initial
+values, batches and negatives, so a study may miss the target by the noise of training alone; the difference
+between median and minimum of random search shows the size of this noise."""

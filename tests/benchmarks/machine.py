@@ -1,4 +1,4 @@
-"""The machine that measures, in a line."""
+"""Description of the machine, in one line."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy  # noqa: F401  what loads BLAS
+import numpy  # noqa: F401  loads BLAS
 import torch
 from threadpoolctl import threadpool_info
 
@@ -14,7 +14,7 @@ LIBRARIES = ("numpy", "torch", "numba", "scipy", "ray", "optuna")
 
 
 def described() -> str:
-    """CPU, cores, memory, BLAS kernel, GPU, versions, the day, and how busy the machine is."""
+    """CPU, cores, memory, BLAS kernel, GPU, versions, date, and load."""
     cores = len(os.sched_getaffinity(0))
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     parts = [f"{_cpu()}, {cores} cores, {memory_gb:.0f} GB", f"BLAS kernel {_blas()}"]
@@ -22,17 +22,17 @@ def described() -> str:
         parts.append(f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
     parts.append(", ".join([f"Python {platform.python_version()}", *filter(None, map(_library, LIBRARIES))]))
     load = os.getloadavg()[0]
-    parts.append(f"{date.today():%Y-%m-%d}, load {load:.1f} when it began")
+    parts.append(f"{date.today():%Y-%m-%d}, load {load:.1f} at the start")
     return "; ".join(parts)
 
 
 def quiet() -> bool:
-    """Whether little but this process has run in the last minutes."""
+    """True if the machine was nearly idle in the last minutes, apart from this process."""
     return os.getloadavg()[1] < 2
 
 
 def _cpu() -> str:
-    """The CPU's model; where the kernel does not tell, its architecture."""
+    """The CPU's model; its architecture if the kernel does not know the model."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text().splitlines() if facts.is_file() else []
     values = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
@@ -43,7 +43,7 @@ def _cpu() -> str:
 
 
 def _blas() -> str:
-    """The kernels that NumPy's and SciPy's matrix products take, as threadpoolctl reports them."""
+    """The kernels of NumPy's and SciPy's matrix products, as threadpoolctl reports them."""
     found = [library for library in threadpool_info() if library["user_api"] == "blas"]
     kernels = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in found}
     return ", ".join(sorted(kernels)) or "unknown"

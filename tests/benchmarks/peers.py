@@ -1,9 +1,9 @@
-"""What a user would write instead of our engines: the same model, trained and measured by PyTorch alone.
+"""Peers of the engines: the same model, trained and measured by PyTorch alone, as a user would write it.
 
 `Plain` is the textbook: a module whose forward gives both predictions, as in the multi-task exercise of
-Stanford CS330 that this model comes from; autograd; `torch.optim.Adam` as it is; and ranks user by user
-with `scipy.stats.rankdata`, as in Spotlight's `mrr_score`. `Lean` is the same by somebody who has
-profiled it. They know Adam without weight decay and the loss one-minus-sigmoid.
+Stanford CS330 that this model comes from; autograd; `torch.optim.Adam` with its defaults; and ranks user by
+user with `scipy.stats.rankdata`, as in Spotlight's `mrr_score`. `Lean` is the same code after profiling. Both
+support only Adam without weight decay and the loss one-minus-sigmoid.
 """
 
 from abc import ABC, abstractmethod
@@ -32,14 +32,14 @@ NAMES = {
     "output.weight": "mlp.2.weight",
     "output.bias": "mlp.2.bias",
 }
-"""The names of `trainable.models.two_task.parameters`, and the peers'."""
+"""Name in `trainable.models.two_task.parameters` → name in a peer."""
 
 BLOCK = 64
-"""Users whose scores `Lean` holds at a time: they stay in the cache."""
+"""Users whose scores `Lean` holds at a time: they fit into the cache."""
 
 
 class Net(nn.Module):
-    """A factorisation that ranks and a perceptron that rates, on tables that they share or not."""
+    """A factorisation that ranks and a perceptron that rates, on shared or separate tables."""
 
     def __init__(self, n_users: int, n_items: int, config: Config) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Peer(ABC):
 
     def __init__(self, fold: Fold, config: Config, *, device: str = "cpu", dtype: str = "float32") -> None:
         if config.weight_decay or config.ranking_loss != "one-minus-sigmoid":
-            raise ValueError(f"{config}: the peers know Adam and the loss one-minus-sigmoid")
+            raise ValueError(f"{config}: the peers support only Adam and the loss one-minus-sigmoid")
         self.config, self.device, self.dtype = config, device, getattr(torch, dtype)
         self.n_users, self.n_items = fold.train.n_users, fold.train.n_items
         self.batch = len(fold.train) if config.batch_size == "full" else config.batch_size
@@ -84,7 +84,7 @@ class Peer(ABC):
         self.prepare(fold)
 
     def start_at(self, values: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take initial values by the names of `two_task.parameters`: for a comparison, not for use."""
+        """Set initial values by the names of `two_task.parameters`, for comparisons."""
         own = dict(self.net.named_parameters())
         with torch.no_grad():
             for name, value in values.items():
@@ -92,22 +92,22 @@ class Peer(ABC):
                 parameter.copy_(torch.as_tensor(value).reshape(parameter.shape))
 
     def epoch(self) -> tuple[float, float]:
-        """Train on every row once, in an order and against negatives drawn here; the mean losses."""
+        """Train on every row once, in random order, against random negatives; return the mean losses."""
         n = len(self.users)
         order = torch.randperm(n, device=self.device)
         return self.train(order, torch.randint(self.n_items, (n,), device=self.device))
 
     @abstractmethod
     def optimiser(self) -> torch.optim.Optimizer:
-        """Adam."""
+        """Make the optimiser, Adam."""
 
     @abstractmethod
     def prepare(self, fold: Fold) -> None:
-        """Whatever evaluation needs to know of the data; once, and on nobody's time."""
+        """Prepare the data for evaluation; not timed."""
 
     @abstractmethod
     def train(self, order: Tensor, negatives: Tensor) -> tuple[float, float]:
-        """Train on the rows in this order, each against its negative; the mean ranking and rating loss."""
+        """Train on the rows in this order, each against its negative; return the mean losses."""
 
     @abstractmethod
     def evaluate(self) -> dict[str, float]:
@@ -123,11 +123,11 @@ class Plain(Peer):
     """Idiomatic PyTorch."""
 
     def optimiser(self) -> torch.optim.Optimizer:
-        """Adam as it is."""
+        """Make Adam with its defaults."""
         return torch.optim.Adam(self.net.parameters(), lr=self.config.learning_rate)
 
     def prepare(self, fold: Fold) -> None:
-        """Each user with the items to leave out and the items to find."""
+        """Collect each user's train items and target items."""
         train, target = fold.train, fold.target
         self.wanted = [
             (user, train.items[train.users == user], target.items[target.users == user])
@@ -135,7 +135,7 @@ class Plain(Peer):
         ]
 
     def train(self, order: Tensor, negatives: Tensor) -> tuple[float, float]:
-        """The textbook's loop."""
+        """Run the textbook's training loop."""
         weight, ranking_sum, rating_sum = self.config.ranking_weight, 0.0, 0.0
         self.net.train()
         for rows, negative in zip(order.split(self.batch), negatives.split(self.batch), strict=True):
@@ -154,7 +154,7 @@ class Plain(Peer):
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """User by user, by sorting."""
+        """Measure user by user, by sorting."""
         self.net.eval()
         first, mean = [], []
         for user, known, wanted in self.wanted:
@@ -172,7 +172,7 @@ class FastRanks(Peer):
     """Exact metrics without a loop over users and without a sort."""
 
     def prepare(self, fold: Fold) -> None:
-        """For each block of users, where their train items and target items stand in its scores."""
+        """For each block of users, find the indices of their train and target items in its scores."""
         self.counts = torch.bincount(self.target_users, minlength=self.n_users)
         order = torch.argsort(self.target_users, stable=True)
         self.hit_users, hit_items = self.target_users[order], self.target_items[order]
@@ -186,7 +186,7 @@ class FastRanks(Peer):
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """One matrix product a block of users, and counting, in the narrowest integers there are."""
+        """Measure by one matrix product per block of users, and counting in narrow integers."""
         net, ranks = self.net, []
         for users, masked, (rows, items) in self.blocks:
             scores = torch.addmm(
@@ -210,19 +210,18 @@ class FastRanks(Peer):
 
 
 class Lean(FastRanks):
-    """PyTorch without waste: fused Adam, no discarded perceptron, no look-up twice, no wait for a loss.
+    """Optimised PyTorch: fused Adam, no unused forward pass, no repeated look-up, no wait for a loss.
 
-    `torch.compile` of its losses was measured beside it, on a busy machine: 2 % faster with both tables
-    shared, 6 % slower with none.
+    `torch.compile` of its losses, on a busy machine: 2 % faster with shared tables, 6 % slower without.
     """
 
     def optimiser(self) -> torch.optim.Optimizer:
-        """Adam in one pass; a user's bias cancels between two items, so it need not be trained."""
+        """Make fused Adam; a user's bias cancels between two items, so it is not trained."""
         trained = [p for name, p in self.net.named_parameters() if name != "user_bias.weight"]
         return torch.optim.Adam(trained, lr=self.config.learning_rate, fused=True)
 
     def train(self, order: Tensor, negatives: Tensor) -> tuple[float, float]:
-        """The textbook's loop, but for what is not needed; `index_select` has the fastest backward."""
+        """Run the training loop without unused operations; `index_select` has the fastest backward."""
         net, weight = self.net, self.config.ranking_weight
         table_u, table_q = net.ranking_users.weight, net.ranking_items.weight
         bias, hidden, output = net.item_bias.weight.view(-1), net.mlp[0], net.mlp[2]
@@ -250,12 +249,12 @@ class Lean(FastRanks):
 
 
 class PlainWithFastRanks(FastRanks, Plain):
-    """Idiomatic training, exact metrics in a moment: what a careful user would give to a tuner."""
+    """Idiomatic training and fast exact metrics: a careful user's code for a tuner."""
 
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Rows that wait decay to numbers below the normal range, which are slow: they are 0 meanwhile."""
+    """Flush subnormal numbers to 0: the moments of rarely drawn rows decay into them, and they are slow."""
     torch.set_flush_denormal(True)
     try:
         yield

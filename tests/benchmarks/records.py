@@ -1,4 +1,4 @@
-"""What a long record costs: studies of thousands of trials that train nothing, on SQLite and PostgreSQL."""
+"""Time and memory of studies with thousands of trials that train nothing, on SQLite and PostgreSQL."""
 
 import os
 import subprocess
@@ -29,11 +29,11 @@ VARIABLE = "STUDY_BENCHMARK_DATABASE"
 OVERRIDES = ("space.learning_rate={ log = [5e-4, 2e-3] }", "space.weight_decay={ log = [1e-2, 1.0] }")
 SLOTS = 4
 AHEAD = 2 * SLOTS + 2
-"""Asks of TPE that are waited for: two lanes' slots, and one more for each lane while all of them train."""
+"""Asks of TPE to measure: for the slots of two lanes, and one more for each lane."""
 
 
 def section(*, trials: int) -> str:
-    """The tables of one study of so many trials on each database."""
+    """The tables of one study of `trials` trials on each database."""
     rows, asks = [], ""
     with TemporaryDirectory() as folder, server() as postgres:
         os.environ[VARIABLE] = postgres.database()
@@ -43,14 +43,14 @@ def section(*, trials: int) -> str:
             if name == "SQLite":
                 asks = _tpe(home / "studies" / "formula", trials)
     columns = (
-        *("database", "first tenth, ms a trial", "last tenth", "ratio"),
-        *("driver's memory grew by", "`study status`, s", "`study list`, s"),
+        *("database", "first tenth, ms per trial", "last tenth", "ratio"),
+        *("growth of the driver's memory", "`study status`, s", "`study list`, s"),
     )
     return "\n\n".join([ABOUT.format(trials=f"{trials:,}"), table(columns, rows), asks])
 
 
 def _driven(home: Path, trials: int, url: tuple[str, ...]) -> tuple[str, ...]:
-    """One study, from its first trial to its last."""
+    """Run one study from its first trial to its last."""
     spec = StudySpec.from_text(
         SPEC, where="benchmark", overrides=(f"budget.trials={trials}", *OVERRIDES, *url)
     )
@@ -70,7 +70,7 @@ def _driven(home: Path, trials: int, url: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _asked(home: Path) -> Iterator[str]:
-    """Seconds of the two commands that people wait for, the least of three."""
+    """Seconds of `study status` and `study list`, minimum of three."""
     command = Path(sys.executable).with_name("study")
     for arguments in (("status", "formula"), ("list",)):
         took = []
@@ -82,7 +82,7 @@ def _asked(home: Path) -> Iterator[str]:
 
 
 def _tpe(folder: Path, trials: int) -> str:
-    """How long TPE's asks take on such a record, and how long two lanes wait for their answers meanwhile."""
+    """Time of TPE's asks on such a record, and of two lanes' exchanges during them."""
     ledger = Ledger.read(folder)
     budget = ledger.spec.budget.model_copy(update={"trials": 2 * trials})
     search = ledger.spec.search.model_copy(update={"sampler": "tpe", "explore": 0.0})
@@ -103,14 +103,14 @@ def _tpe(folder: Path, trials: int) -> str:
         answering.close()
     median, most = np.quantile(waits, (0.5, 1.0)) * 1e3
     return (
-        f"With TPE in its place, after {trials:,} trials: an ask {np.median(asks):.2f} s (median of "
-        f"{len(asks)}); meanwhile a lane that trains waited {median:.1f} ms for an answer (median of "
-        f"{len(waits)} exchanges; the longest {most:.0f} ms)."
+        f"With TPE instead, after {trials:,} trials: an ask takes {np.median(asks):.2f} s (median of "
+        f"{len(asks)}); at the same time a training lane waits {median:.1f} ms for an answer (median of "
+        f"{len(waits)} exchanges; maximum {most:.0f} ms)."
     )
 
 
 def _obeyed(lane: FormulaLane, exchange: Callable[..., Answer]) -> None:
-    """One exchange; a lane that holds a trial trains it for ever, as one whose epochs are long."""
+    """Make one exchange; held trials never end, like trials with long epochs."""
     lane.advance(exchange)
     for trial, lease in lane.leases.items():
         if lane.epochs[trial] >= lease.config.epochs - 1:
@@ -141,7 +141,7 @@ def _memory_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-ABOUT = """One study of {trials} trials with the sampler `random` and the rule `never`; a lane of four slots
-"trains" each for four epochs by a formula, so that what is left is the Referee and the record: an ask, a
-lease, four epochs of measurements and an end a trial, all durable. PostgreSQL runs on this machine, with
-fsync off. The commands are timed whole, Python's start included; the least of three."""
+ABOUT = """One study of {trials} trials with the sampler `random` and the rule `never`. A lane of four slots
+computes four epochs of each trial by a formula, so the time is that of the referee and the record: for each
+trial an ask, a lease, four epochs of measurements and an end, all committed. PostgreSQL runs on the same
+machine, with fsync off. The commands are timed with Python's start; minimum of three."""

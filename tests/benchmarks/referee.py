@@ -1,4 +1,4 @@
-"""How many lanes one referee feeds: what it does a second, against how often lanes come to it."""
+"""Number of lanes that one referee can serve: its rate of work, against the rate of the lanes' calls."""
 
 import os
 import sys
@@ -48,21 +48,21 @@ rule = "pareto-asha"
 [budget]
 trials = 1
 """
-"""The default search: TPE, a third of it at random, and its rule."""
+"""The default search: TPE, a third of the configurations at random, and its rule."""
 
 PARTS = ("ask", "lease", "record", "judgement", "end")
 
 
 @dataclass
 class Spent:
-    """Seconds in the referee's parts and how often each ran, of so many `epochs` of members heard of."""
+    """Seconds and calls of the referee's parts, and the member-epochs reported to it."""
 
     epochs: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     times: dict[str, int] = field(default_factory=dict)
 
     def timed(self, name: str, part: Callable[..., Any]) -> Callable[..., Any]:
-        """`part`, with its time added under `name`."""
+        """Wrap `part` so that its time is added under `name`."""
 
         def run(*arguments: Any, **named: Any) -> Any:
             began = perf_counter()
@@ -74,16 +74,16 @@ class Spent:
         return run
 
     def a_second(self, name: str) -> float:
-        """How many of a part would fill a second."""
+        """Calls of a part per second of its time."""
         return self.times[name] / self.seconds[name]
 
     def share(self, name: str) -> float:
-        """Of the referee's time."""
+        """Share of a part in the referee's time."""
         return self.seconds[name] / self.seconds["exchange"]
 
 
 def section(fold: Fold, *, before: int, trials: int, calls: int) -> str:
-    """The tables: `before` trials on record already, `trials` watched, `calls` made over Ray."""
+    """The tables, with `before` trials on record, `trials` measured ones, and `calls` over Ray."""
     epoch_s = _epoch_s(fold)
     rows, costs, sums = [], [], []
     with TemporaryDirectory() as home, server() as postgres:
@@ -113,7 +113,7 @@ def section(fold: Fold, *, before: int, trials: int, calls: int) -> str:
     return "\n\n".join([about, capacity, COSTS, parts, "\n".join([SUMS, *sums]), hop])
 
 
-CAPACITY = ("exchanges/s", "member-epochs/s", "lanes fed", "most of its time")
+CAPACITY = ("exchanges/s", "member-epochs/s", "lanes", "largest part")
 
 
 def _cost(spent: Spent, part: str) -> str:
@@ -122,7 +122,7 @@ def _cost(spent: Spent, part: str) -> str:
 
 
 def _arithmetic(spent: Spent, epoch_s: float) -> str:
-    """What a trial costs the referee and a lane, and which part would stop the cluster's growth first."""
+    """Time of a trial in the referee and in a lane, and the part that limits the number of lanes."""
     trials, most = spent.times["ask"], max(PARTS, key=spent.share)
     epochs = spent.epochs / trials
     each = [(part, 1e3 * spent.seconds[part] / trials) for part in PARTS]
@@ -132,13 +132,13 @@ def _arithmetic(spent: Spent, epoch_s: float) -> str:
     return (
         f"{terms} = {number(all_ms)} ms of the referee; {number(epochs)} epochs × {number(1e3 * epoch_s)} ms "
         f"= {number(lane_ms)} ms of a lane; {number(lane_ms)} ÷ {number(all_ms)} = "
-        f"{number(lane_ms / all_ms)} lanes. First comes the {most}: alone it would stop at "
+        f"{number(lane_ms / all_ms)} lanes. The largest part is `{most}`: alone it allows "
         f"{number(lane_ms / dict(each)[most])} lanes."
     )
 
 
 def _driven(ledger: Ledger, run: int, sampler: str, *, slots: int, trials: int) -> Spent:
-    """What a referee spends on so many further trials, all of one lane that trains by a formula."""
+    """Time of a referee for `trials` further trials of one lane that computes by a formula."""
     spec, so_far = ledger.spec, len(ledger.records())
     ledger.spec = spec.model_copy(
         update={
@@ -161,7 +161,7 @@ def _driven(ledger: Ledger, run: int, sampler: str, *, slots: int, trials: int) 
 
 @contextmanager
 def _timed(owner: object, spent: Spent, *names: str) -> Iterator[None]:
-    """The owner's methods, timed."""
+    """Time methods of an object."""
     vars(owner).update({name: spent.timed(name, getattr(owner, name)) for name in names})
     try:
         yield
@@ -171,7 +171,7 @@ def _timed(owner: object, spent: Spent, *names: str) -> Iterator[None]:
 
 
 def _epoch_s(fold: Fold) -> float:
-    """Seconds of an epoch of one member with its measurement, by the numba engine on one core."""
+    """Seconds of an epoch of one member with its measurement, on the numba engine and one core."""
     running, member = engine("numba", fold, seed=0, device="cpu", threads=1), Member(0, 0, CONFIG)
     running.join(member)
     laps = []
@@ -183,7 +183,7 @@ def _epoch_s(fold: Fold) -> float:
 
 
 def _hop(folder: Path, calls: int) -> str:
-    """What a call over Ray costs that brings nothing new: one after another, and as many as there are."""
+    """Time of an empty call over Ray: one after another, and concurrently."""
     with closing(Ledger.read(folder)) as ledger:
         run = ledger.claim()
         ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="CRITICAL")
@@ -206,17 +206,16 @@ def _hop(folder: Path, calls: int) -> str:
     return HOP.format(alone=milliseconds(np.array(alone)), together=number(together))
 
 
-ABOUT = """One referee, one thread, and lanes that train {epochs} epochs a trial by a formula, so that all
-of the time is the referee's: {trials} trials of the default search (TPE, `pareto-asha`), with {before} on
-record before them. An exchange brings an epoch's measurement of every slot. `lanes fed` is how many lanes on
-cores like this one keep it busy all the time, where an epoch of MovieLens-100K's size with its measurement
-takes {epoch} ms: member-epochs/s × that. Asks count in full here; under Ray they are made while lanes
-train."""
+ABOUT = """One referee on one thread. Lanes compute {epochs} epochs per trial by a formula, so all time is the
+referee's: {trials} trials of the default search (TPE, `pareto-asha`), after {before} trials on record. An
+exchange has one epoch's measurement of every slot. `lanes` is the number of lanes that keep the referee fully
+busy, on cores like this one, where an epoch of MovieLens-100K's size with its measurement takes {epoch} ms:
+member-epochs/s × that time. Asks are included; under Ray they are made while lanes train."""
 
-COSTS = "What each part costs, how many would fill a second, and its share of the referee's time:"
+COSTS = "Time of each part, its calls per second of this time, and its share of the referee's time:"
 
-SUMS = "By the trial, on average over those that were stopped and those that were not:\n"
+SUMS = "Per trial, on average over stopped and completed trials:\n"
 
-HOP = """Over Ray on this machine, an exchange that brings nothing new takes {alone} ms from lane to referee
-and back (median and quartiles), and {together} of them a second get through one referee's actor. That way
-is beside the time above: lanes wait for it, the referee does not."""
+HOP = """Over Ray on this machine, an empty exchange takes {alone} ms from lane to referee and back (median
+and quartiles); one referee's actor handles {together} of them per second. This is not included above: lanes wait
+for it, the referee does not."""

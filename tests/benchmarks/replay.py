@@ -1,4 +1,4 @@
-"""A search on recorded curves: two lanes, one epoch a unit of time, the real samplers, rules and fronts."""
+"""A search on recorded curves: two lanes, one epoch per unit of time, the real samplers, rules and fronts."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ LANES = 2
 
 @dataclass
 class Trace:
-    """Hypervolume of all that was measured, each time it grew, after so many member-epochs."""
+    """Hypervolume history: the values after each increase, and their member-epochs."""
 
     corner: Floats
     member_epochs: list[int] = field(default_factory=lambda: [0])
@@ -33,37 +33,35 @@ class Trace:
     _front: Floats = field(default_factory=lambda: np.empty((0, 2)))
 
     def add(self, member_epochs: int, row: Floats) -> None:
-        """Another point, measured after so many member-epochs."""
+        """Add a point that was measured after `member_epochs`."""
         if (row < self.corner).all() and not (self._front <= row).all(axis=1).any():
             self._front = np.vstack([self._front[~(row <= self._front).all(axis=1)], row])
             self.member_epochs.append(member_epochs)
             self.volumes.append(hypervolume(self._front, self.corner))
 
     def reached(self, target: float) -> float:
-        """Member-epochs to a hypervolume; infinite where it was not reached."""
+        """Member-epochs to a hypervolume; infinite if it was not reached."""
         index = int(np.searchsorted(self.volumes, target))
         return self.member_epochs[index] if index < len(self.volumes) else np.inf
 
     def at(self, member_epochs: float) -> float:
-        """Hypervolume after so many member-epochs."""
+        """Hypervolume after `member_epochs`."""
         return self.volumes[int(np.searchsorted(self.member_epochs, member_epochs, side="right")) - 1]
 
 
 def replay(
     curves: Curves, proposals: "Proposals", rule: Rule, *, most: int, least: int = 0, target: float = np.inf
 ) -> Trace:
-    """What a search sees of the curves in `most` member-epochs, or until all are used.
+    """Replay a search for `most` member-epochs, or until all configurations are used.
 
-    After `least` member-epochs it ends as soon as the hypervolume is `target`.
-
-    As the Referee does it: what ends is told to the sampler before the next configuration is asked for, and
-    a trial at a rung is judged against those that came before it.
+    After `least` member-epochs it ends once the hypervolume is `target`. As in the referee, the sampler gets
+    the values of an ended trial before the next ask, and a trial at a rung is judged against earlier ones.
     """
     trace, corner, spent = Trace(curves.corner), tuple(curves.corner.tolist()), 0
     rungs: dict[int, list[Candidate]] = {}
 
     def lease() -> list[int]:
-        """What a lane holds: a configuration and its epochs, or nothing where all are used."""
+        """The next content of a lane: a configuration and its epochs, or nothing if all are used."""
         number = proposals.ask()
         return [] if number is None else [number, 0]
 
@@ -90,21 +88,21 @@ def replay(
 
 
 class Proposals:
-    """The configurations in the order in which they are tried; here in a given one."""
+    """Configurations in the order of their trials; here a given order."""
 
     def __init__(self, order: Iterator[int]) -> None:
         self._order = order
 
     def ask(self) -> int | None:
-        """The next configuration to train, None where none is left."""
+        """The next configuration to train; None if none is left."""
         return next(self._order, None)
 
     def tell(self, number: int, epochs: int) -> None:
-        """A configuration ended after so many epochs."""
+        """Report the end of a configuration after `epochs` epochs."""
 
 
 class Sampled(Proposals):
-    """In the order that the sampler of a spec proposes them, as near to what it draws as was recorded."""
+    """Proposals of a spec's sampler, each replaced by the nearest recorded configuration."""
 
     def __init__(self, curves: Curves, *, sampler: str, seed: int, explore: float | None = None) -> None:
         search = curves.spec.search
@@ -121,7 +119,7 @@ class Sampled(Proposals):
         self._trials: dict[int, optuna.Trial] = {}
 
     def ask(self) -> int | None:
-        """The next configuration to train, None where none is left."""
+        """The next configuration to train; None if none is left."""
         if not self._nearest.left:
             return None
         with warnings.catch_warnings():
@@ -132,15 +130,15 @@ class Sampled(Proposals):
         return self._nearest.taken
 
     def tell(self, number: int, epochs: int) -> None:
-        """A configuration ended after so many epochs."""
+        """Report the end of a configuration after `epochs` epochs."""
         self._optuna.tell(self._trials[number], self._curves.told(number, epochs))
 
 
 class Nearest(BaseSampler):
-    """Of the recorded configurations not yet taken, the nearest to what a sampler draws, of the same sharing.
+    """A sampler that replaces a draw by the nearest unused recorded configuration with the same sharing.
 
-    Distances are in the space's own scale, each range of length 1. Where all of that sharing are taken, the
-    nearest of the others, by what both have.
+    Distances are on the space's own scale, each range of length 1. If all of that sharing are used, it takes
+    the nearest of the others, by the parameters that both have.
     """
 
     def __init__(self, inner: BaseSampler, space: SearchSpace, recorded: tuple[dict[str, Any], ...]) -> None:
@@ -152,19 +150,19 @@ class Nearest(BaseSampler):
     def infer_relative_search_space(
         self, optuna_study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """What the sampler draws together."""
+        """The parameters that the sampler draws together."""
         return self._inner.infer_relative_search_space(optuna_study, trial)
 
     def sample_relative(
         self, optuna_study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The parameters of the configuration that is taken."""
+        """The parameters of the nearest configuration."""
         self.taken = self.nearest(self._inner.sample_relative(optuna_study, trial, search_space))
         self.left.remove(self.taken)
         return self._recorded[self.taken]
 
     def nearest(self, drawn: Mapping[str, Any]) -> int:
-        """Which of those that are left is taken for these parameters."""
+        """The number of the unused configuration that is nearest to these parameters."""
         place = self._place(drawn)
 
         def distance(number: int) -> tuple[bool, float]:
@@ -177,11 +175,11 @@ class Nearest(BaseSampler):
     def sample_independent(
         self, optuna_study: optuna.Study, trial: FrozenTrial, param_name: str, distribution: BaseDistribution
     ) -> Any:
-        """Nothing: all parameters are drawn together."""
+        """Pass on to the sampler; not called, because all parameters are drawn together."""
         return self._inner.sample_independent(optuna_study, trial, param_name, distribution)
 
     def _place(self, parameters: Mapping[str, Any]) -> dict[str, float]:
-        """Where the parameters that are numbers lie in their ranges, from 0 to 1."""
+        """Positions of the numerical parameters in their ranges, from 0 to 1."""
         place = {}
         for name, value in parameters.items():
             match self._space.distributions[name]:

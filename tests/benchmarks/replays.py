@@ -1,4 +1,4 @@
-"""Every rule under every sampler, on recorded curves: what it takes to get where full training does."""
+"""Every rule with every sampler on recorded curves: member-epochs to the result of full training."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,24 +27,24 @@ NAMES = {
 }
 
 FULL, SHARE = 120, 0.99
-"""The target: this share of what so many configurations reach that are all trained to their end."""
+"""The target: this share of the hypervolume of `FULL` configurations that are all trained to their end."""
 WITHIN, WANTED, AT = 3_240, 0.7, 2_700
 TIMES = list(range(0, 3_301, 100))
 
 EARLY, LATE = (6, 2), (27, 3)
-"""First rung and reduction factor as they suit searches that do not learn, and those that do."""
+"""First rung and reduction factor for samplers that do not learn, and for those that do."""
 SETTINGS = [(first, factor) for factor in (2, 3) for first in (4, 6, 9, 12, 18, 27)]
 EXPLORE = (0.0, 0.67)
 MORE, DEAR = {"random": 5.0, "gp": 0.2}, ("gp",)
-"""Replays of a sampler for each order that was asked for, and samplers that think for long."""
+"""Replays of a sampler per order, and slow samplers."""
 
 PARTS = {"all": (0, 1), "even": (0, 2), "odd": (1, 2)}
-"""Which of the configurations there are to find: the number of the first, and the step to the next."""
+"""Parts of the configurations: the number of the first, and the step to the next."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """A way to search the recorded configurations, or a part of them; `rungs` are their first and factor."""
+    """A search of the recorded configurations or a part of them; `rungs`: first rung and reduction factor."""
 
     curves: str
     rule: str = "pareto-asha"
@@ -55,19 +55,19 @@ class Search:
 
     @property
     def label(self) -> str:
-        """Sampler and rule, as the tables have them."""
+        """Sampler and rule, as in the tables."""
         explore = "" if self.explore is None else f" with explore {self.explore:g}"
         rungs = "" if self.rungs is None else f" {self.rungs[0]}/{self.rungs[1]}"
         return f"{self.sampler}{explore}, {self.rule}{rungs}"
 
 
 Outcome = tuple[float, list[float]]
-"""Member-epochs to the target; hypervolume as a share of it after each of `TIMES`."""
+"""Member-epochs to the target, and the hypervolume after each of `TIMES` as a share of it."""
 Found = Mapping[Search, Sequence[Outcome]]
 
 
 def section(*, orders: int, figure: Path | None) -> str:
-    """The tables of chance and TPE, for so many orders of the configurations, and the figure."""
+    """The tables of random search and TPE, for `orders` orders of the configurations, and the figure."""
     if (missing := _missing()) is not None:
         return missing
     parts, panels = [ABOUT], []
@@ -81,7 +81,7 @@ def section(*, orders: int, figure: Path | None) -> str:
 
 
 def others(*, orders: int) -> str:
-    """The tables of the other samplers under every rule."""
+    """The tables of the other samplers with every rule."""
     if (missing := _missing()) is not None:
         return missing
     samplers = [s for s in SAMPLERS if s not in ("random", "tpe", "grid")]
@@ -90,11 +90,11 @@ def others(*, orders: int) -> str:
         for name, title in NAMES.items():
             searches = [s for sampler in samplers for s in _every_rule(name, sampler)]
             parts += [f"### {title}", _table(_run(pool, searches, orders))]
-    return "\n\n".join(["As above, for the samplers that are not the default.", *parts])
+    return "\n\n".join(["As above, for the other samplers.", *parts])
 
 
 def _searches(name: str) -> list[Search]:
-    """Every rule under chance and TPE, the rivals under chance, and other shares of chance for TPE."""
+    """Every rule with random search and TPE, the rivals with random search, and TPE with other `explore`."""
     return [
         *_every_rule(name, "random"),
         Search(name, "pareto-asha without patience", EARLY),
@@ -112,12 +112,12 @@ def _every_rule(name: str, sampler: str) -> list[Search]:
 
 
 def _settings(name: str) -> list[Search]:
-    """Chance under pareto-asha with other numbers, on each half of the configurations."""
+    """Random search with pareto-asha at other settings, on each half of the configurations."""
     return [Search(name, rungs=rungs, part=part) for rungs in SETTINGS for part in ("even", "odd")]
 
 
 def _missing() -> str | None:
-    """What to say where the curves are not there."""
+    """The text of a section without its curves; None if the curves exist."""
     missing = [name for name in NAMES if not (STUDIES / name / "tables").is_dir()]
     return UNMEASURED.format(missing=" and ".join(missing)) if missing else None
 
@@ -143,7 +143,7 @@ def _quiet() -> None:
 
 
 def replayed(cell: tuple[Search, int]) -> Outcome:
-    """What one replay, with this order of the configurations, came to."""
+    """Run one replay with an order of the configurations."""
     search, order = cell
     curves, wanted = part(search.curves, search.part), target(search.curves, search.part)
     proposals = Proposals(iter(shuffled(len(curves), order)))
@@ -163,8 +163,8 @@ def part(name: str, which: str) -> Curves:
 
 @cache
 def target(name: str, which: str) -> float:
-    """`SHARE` of the hypervolume of full-length configurations, the median over 2,000 orders: of `FULL`, or
-    of as many fewer as the part is smaller.
+    """`SHARE` of the hypervolume of `FULL` fully trained configurations, the median over 2,000 orders; for a
+    part, the number is smaller in proportion.
     """
     curves, full = part(name, which), FULL // PARTS[which][1]
     own = [front[non_dominated(front)] for front in curves.losses]
@@ -176,7 +176,7 @@ def target(name: str, which: str) -> float:
 
 
 def shuffled(count: int, order: int) -> list[int]:
-    """An order of so many configurations, by its number."""
+    """The permutation with number `order` of `count` configurations."""
     found: list[int] = np.random.default_rng([count, order]).permutation(count).tolist()
     return found
 
@@ -185,7 +185,7 @@ def shuffled(count: int, order: int) -> list[int]:
 
 
 def _table(found: Found) -> str:
-    """A row a search: quartiles of the member-epochs to the target, and what was there when."""
+    """A row for each search: quartiles of the member-epochs to the target, and hypervolume at `AT`."""
     columns = (
         "sampler, rule",
         "replays",
@@ -205,11 +205,11 @@ def _table(found: Found) -> str:
 
 
 def _verdict(found: Found) -> str:
-    """What was wanted of chance under pareto-asha, and whether it is so."""
+    """The goal of random search with pareto-asha, and the result."""
     reached = np.array([outcome[0] for s in found if s.label == DECIDED for outcome in found[s]])
     met = np.median(reached) <= WITHIN and np.mean(reached <= WITHIN) >= WANTED
     wanted = f"a median of at most {WITHIN:,}, and {WANTED:.0%} of the replays within it"
-    return f"Wanted of `{DECIDED}`: {wanted}. {'Met' if met else 'Not met'}."
+    return f"Goal of `{DECIDED}`: {wanted}. {'Met' if met else 'Not met'}."
 
 
 def _table_of_settings(found: Found) -> str:
@@ -221,7 +221,7 @@ def _table_of_settings(found: Found) -> str:
 
 
 def quartiles(reached: Iterable[float]) -> list[str]:
-    """Quartiles that were reached, not means of two: some are infinite."""
+    """Quartiles without interpolation, because some values are infinite."""
     found = np.quantile(list(reached), [0.25, 0.5, 0.75], method="inverted_cdf")
     return [f"{value:,.0f}" if np.isfinite(value) else "never" for value in found]
 
@@ -229,15 +229,15 @@ def quartiles(reached: Iterable[float]) -> list[str]:
 DECIDED = "random, pareto-asha 6/2"
 
 UNMEASURED = """Unmeasured: {missing} not recorded yet. `study run tests/benchmarks/specs/curves-decay.toml`
-and the same with `curves-adam.toml` record them, each 320 configurations × 81 epochs (about 15 minutes on two
-idle cores); then `python tests/benchmarks replays` in the same folder fills this section."""
+and the same with `curves-adam.toml` record them: 320 configurations × 81 epochs each (about 15 minutes on two
+idle cores). Then `python tests/benchmarks replays` in the same folder fills this section."""
 
 ABOUT = f"""Searches on recorded learning curves of 320 random configurations × 81 epochs (MovieLens-100K, per
-user, one spec each in `tests/benchmarks/specs`): two lanes, one epoch a unit of time, the real samplers,
-rules and fronts; every measured epoch is a candidate. Under `random` a replay takes the configurations in
-another order; other samplers propose, and the nearest configuration of the same sharing that was not used
-yet is trained and told. The target is {SHARE:.0%} of the hypervolume that {FULL} of them reach when all are
-trained to their end (the median over orders; the reference is the trivial models). Member-epochs to the
-target, the share of replays that is there within {WITHIN:,}, and the median hypervolume at {AT:,} as a
-share of the target. Then, for the numbers of the rule, the median of `{DECIDED}` on one half
-of the configurations and on the other, each with {FULL // 2} at full length as its target."""
+user; specs in `tests/benchmarks/specs`): two lanes, one epoch per unit of time, the real samplers, rules and
+fronts; every measured epoch is a candidate. With `random`, each replay takes the configurations in a
+different order. Other samplers propose a configuration, and the nearest unused one of the same sharing is
+trained and reported. The target is {SHARE:.0%} of the hypervolume of {FULL} configurations that are all
+trained to their end (median over orders; the reference point is that of the trivial models). The tables have
+the member-epochs to the target, the share of replays that reach it within {WITHIN:,}, and the median
+hypervolume at {AT:,} as a share of the target. The second table of each space has the median of
+`{DECIDED}` with other settings, on each half of the configurations, whose target has {FULL // 2} of them."""

@@ -1,4 +1,4 @@
-"""Stopping rules to compare with: pareto-asha less one of its parts."""
+"""Stopping rules to compare with: pareto-asha without one of its parts."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from trainable.contract import Decision
 
 
 class Impatient(ParetoAsha):
-    """Without the ending of trials that no longer improve."""
+    """Pareto-asha that does not stop trials without improvement."""
 
     def judge(
         self,
@@ -22,12 +22,12 @@ class Impatient(ParetoAsha):
         own: Sequence[Candidate],
         candidate: Candidate,
     ) -> Decision:
-        """As if this were the trial's first point: then it has just improved."""
+        """Judge as if this were the trial's first point, which counts as an improvement."""
         return super().judge(reference, rung, [], candidate)
 
 
 class Plain(Impatient):
-    """Nor with a reference: non-dominated rank, then hypervolume, as far as the worst that came."""
+    """The same without a reference point: non-dominated rank, then hypervolume up to the worst losses."""
 
     def judge(
         self,
@@ -36,7 +36,7 @@ class Plain(Impatient):
         own: Sequence[Candidate],
         candidate: Candidate,
     ) -> Decision:
-        """As if the reference were just outside all that came to this rung."""
+        """Judge with a reference point just outside all candidates of the rung."""
         worst = np.max([c.losses for c in (*rung, candidate)], axis=0)
         return super().judge(tuple((worst + 1e-3 * np.abs(reference)).tolist()), rung, own, candidate)
 
@@ -48,4 +48,4 @@ RULES: Mapping[str, Callable[[Stopping], Rule]] = {
     "pareto-asha without patience": Impatient,
     "plain ranks": Plain,
 }
-"""Those of the package, and the rivals."""
+"""The package's rules, and the rivals."""

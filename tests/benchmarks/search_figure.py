@@ -17,12 +17,12 @@ STYLES = {
     "tpe, pareto-asha 27/3": ("#b5651d", "-"),
     "tpe, pareto-asha": ("#b5651d", "-"),
 }
-"""Searches that are drawn, in colour by sampler, dotted where no trial is stopped."""
+"""Searches in the figure: one colour for each sampler, dotted if no trial is stopped."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of curves: for each search the shares (runs, times) at the same member-epochs."""
+    """One set of curves: the shares (runs, times) of each search at the same member-epochs."""
 
     title: str
     times: Sequence[int]
@@ -30,7 +30,7 @@ class Panel:
 
 
 def shown(panels: Sequence[Panel], file: Path | None) -> list[str]:
-    """The figure, drawn into a file, as Markdown that stands beside it; nothing where there is no file."""
+    """Draw the figure into a file and return its Markdown; nothing without a file."""
     if file is None:
         return []
     file.write_text(drawn(panels, file.stem).svg(), encoding="utf-8")
@@ -38,7 +38,7 @@ def shown(panels: Sequence[Panel], file: Path | None) -> list[str]:
 
 
 def drawn(panels: Sequence[Panel], name: str) -> Drawing:
-    """The panels side by side: medians, and quartiles as a band where trials are stopped."""
+    """Draw the panels side by side: medians, and quartiles as a band if trials are stopped."""
     figure = Figure(figsize=(4.6 * len(panels), 3.2), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         axes.axhline(1.0, color=INK, linewidth=0.6)

@@ -1,4 +1,4 @@
-"""What the service costs a study that runs beside it, and how fast it answers about a thousand studies."""
+"""Slowdown of a study by a service beside it, and the service's response time with a thousand studies."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ from heads import free_port
 from serving import done, renamed
 
 STREAMS, READERS, EVERY_S = 20, 50, 1.0
-"""Pages that listen, and programs that ask once a second each."""
+"""Event streams, and readers with one request each per second."""
 
 SERVE = """
 import sys
@@ -37,7 +37,7 @@ from serving import Notes
 from study.service.app import application
 uvicorn.run(application(Path(sys.argv[1]), Notes()), port=int(sys.argv[2]), log_level="critical")
 """
-"""A service in a process of its own, which runs nothing."""
+"""A service in its own process, which runs no studies."""
 
 SPEC = """
 name = "watched"
@@ -56,16 +56,16 @@ slots = 4
 """
 
 ABOUT = """A study trains in this process (`inline`, one core; {trials} configurations of 20 epochs of
-synthetic ratings), alone and then with a service beside it that {streams} event streams listen to and
-{readers} readers ask for the study once a second each; in turn, {rounds} times. The list: {studies:,}
-complete studies of 6 trials, each with a SQLite record of its own."""
+synthetic ratings), alone, then beside a service with {streams} event streams and {readers} readers, which
+each request the study once per second; in turns, {rounds} times. The list has {studies:,} complete studies
+of 6 trials, each with its own SQLite record."""
 
 
 def section(*, trials: int, rounds: int, studies: int) -> str:
     """The two tables."""
     about = ABOUT.format(trials=trials, streams=STREAMS, readers=READERS, rounds=rounds, studies=studies)
     alone, watched, cores = [], [], []
-    _trained(2)  # what is compiled is compiled once
+    _trained(2)  # compiles the kernel
     for _ in range(rounds):
         alone.append(_trained(trials))
         watched.append(_trained(trials, partial(_watched, cores=cores)))
@@ -73,12 +73,12 @@ def section(*, trials: int, rounds: int, studies: int) -> str:
     rows = [
         (f"{np.median(alone):.1f}", f"{np.median(watched):.1f}", f"{ratio:.3f}", f"{np.median(cores):.2f}")
     ]
-    columns = ("alone, member-epochs/s", "watched", "ratio (median of the pairs)", "cores the service takes")
+    columns = ("alone, member-epochs/s", "with the service", "ratio (median of the pairs)", "service's cores")
     return "\n\n".join([about, table(columns, rows), _listed(studies)])
 
 
 def _trained(trials: int, beside: "Callable[[Path], object] | None" = None) -> float:
-    """Member-epochs a second of a study, with what goes on beside it."""
+    """Member-epochs per second of a study, within the context `beside`."""
     spec = StudySpec.from_text(SPEC.format(trials=trials), where="benchmark")
     with TemporaryDirectory() as folder:
         home = Path(folder) / "studies"
@@ -96,7 +96,7 @@ def _nothing(_home: Path) -> Iterator[None]:
 
 @contextmanager
 def _watched(home: Path, cores: list[float]) -> Iterator[None]:
-    """A service with its listeners and readers; what it takes of the machine's cores is noted."""
+    """Run a service with its streams and readers; append the cores that it uses to `cores`."""
     port, ended = free_port(), Event()
     with _service(home, port) as (url, pid), ThreadPoolExecutor(STREAMS + READERS) as pool:
         for _ in range(STREAMS):
@@ -113,7 +113,7 @@ def _watched(home: Path, cores: list[float]) -> Iterator[None]:
 
 @contextmanager
 def _service(home: Path, port: int) -> Iterator[tuple[str, int]]:
-    """Where a service listens, and its pid."""
+    """Run a service; yield its URL and pid."""
     support = Path(__file__).parents[1] / "support"
     code = f"import sys; sys.path.insert(0, {str(support)!r}){SERVE}"
     process = subprocess.Popen([sys.executable, "-c", code, str(home), str(port)])
@@ -127,13 +127,13 @@ def _service(home: Path, port: int) -> Iterator[tuple[str, int]]:
 
 
 def _busy_s(pid: int) -> float:
-    """Seconds of processor time that a process has had."""
+    """Seconds of processor time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _listen(url: str, ended: Event) -> None:
-    """One page's stream; it comes back where it was refused, as while the study has no record."""
+    """Read an event stream; reconnect if it is refused, as before the study has a record."""
     while not ended.is_set():
         try:
             with urlopen(url, timeout=2) as answer:
@@ -159,7 +159,7 @@ def _read(url: str) -> bytes | None:
 
 
 def _listed(studies: int) -> str:
-    """How long a list of so many studies takes: before anything was read, after a restart, and later."""
+    """Time to list `studies` studies: before any was read, after a restart, and later."""
     with TemporaryDirectory() as folder:
         home = Path(folder) / "studies"
         made = done(home, "s0000")
@@ -176,10 +176,10 @@ def _listed(studies: int) -> str:
     took = (f"{1e3 * seconds:.0f} ms" for seconds in (np.median(rest), max(rest), first, unread))
     columns = (
         "studies",
-        "a list (median of 10)",
-        "the slowest",
-        "the first after a start",
-        "the first of all",
+        "list (median of 10)",
+        "slowest",
+        "first after a restart",
+        "first ever",
         "until all are read",
     )
     return table(columns, [(f"{studies:,}", *took, f"{reading:.1f} s")])

@@ -1,6 +1,6 @@
-"""What size costs the numba engine: seconds an epoch and memory, each size in a process of its own.
+"""Seconds per epoch and memory of the numba engine by size, each size in its own process.
 
-Memory is the growth of the process's peak over what it was with the code loaded and compiled (Linux).
+Memory is the growth of the process's peak after the code was loaded and compiled (Linux).
 """
 
 import json
@@ -25,7 +25,7 @@ from trainable.engines.registry import engine
 
 @dataclass(frozen=True)
 class Size:
-    """Ratings of users for items, embeddings of dim, members, and ratings a step."""
+    """Numbers of ratings, users and items, dim of the embeddings, members, and ratings per step."""
 
     rows: int = 100_000
     users: int = 1_000
@@ -52,7 +52,7 @@ LARGE = (
 
 
 def section(sizes: Sequence[Size]) -> str:
-    """The table of what each size costs."""
+    """The table of time and memory of each size."""
     rows = []
     for size in sizes:
         with TemporaryDirectory() as folder:
@@ -91,8 +91,8 @@ def train(size: Size, file: str) -> dict[str, float]:
     config = replace(CONFIG, dim=size.dim, batch_size=size.batch_size)
     members = [Member(trial, 0, config) for trial in range(size.members)]
     small = per_user(generate(users=20, items=20, rows=300)[0], 0)
-    _run(small.search, members[:1], repeats=1)  # whatever is compiled, loaded and allocated once
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    _run(small.search, members[:1], repeats=1)  # compiles, loads and allocates
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = _memory_mb("VmRSS")
     arrays = np.load(file)
     parts = (
@@ -113,14 +113,14 @@ COLUMNS = ("users", "items", "ratings", "user_ids", "item_ids")
 
 
 def _process(step: str, size: Size, file: str) -> dict[str, float]:
-    """What a step gives in a process of its own."""
+    """Run a step in its own process; return its result."""
     command = [sys.executable, __file__, step, json.dumps(asdict(size)), file]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout))
 
 
 def _run(fold: Fold, members: Sequence[Member], *, repeats: int) -> tuple[float, float]:
-    """CPU seconds of an epoch of all, and of one with an evaluation of all: the least of some."""
+    """CPU seconds of an epoch of all members, without and with evaluation: the minimum of `repeats`."""
     running = engine("numba", fold, seed=0, device="cpu", threads=1)
     for member in members:
         running.join(member)
@@ -135,17 +135,17 @@ def _seconds(running: Engine, evaluated: Sequence[Member]) -> float:
 
 
 def _memory_mb(name: str) -> float:
-    """VmRSS is what the process has in memory, VmHWM the most it had."""
+    """Memory of this process: VmRSS is the present size, VmHWM the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
-ABOUT = """The numba engine on synthetic ratings, one thread; seconds of CPU time for all K members
-together, and how much the peak of a process's memory grew: in one that made and split the ratings, and in
-one that trained and measured members on them, the ratings included. Dense Adam moves every parameter at
-every step, so time goes with steps × (users + items) × dim, beside ratings × dim, and for the ranks
-(users × dim + held-out ratings) × items. Memory goes with ratings + K × (users + items) × dim. No users ×
-items matrix is ever held."""
+ABOUT = """The numba engine on synthetic ratings, one thread: seconds of CPU time for all K members
+together, and the growth of a process's peak memory: in one that generates and splits the ratings, and in one
+that trains and measures members on them, including the ratings. Dense Adam updates every parameter at every
+step, so time is proportional to steps × (users + items) × dim, plus ratings × dim, plus (users × dim +
+held-out ratings) × items for the ranks. Memory is proportional to ratings + K × (users + items) × dim. There
+is no users × items matrix."""
 
 if __name__ == "__main__":
     print(json.dumps(STEPS[sys.argv[1]](Size(**json.loads(sys.argv[2])), sys.argv[3])))

@@ -1,4 +1,4 @@
-"""A whole study, from the command to its end, against the peer a user would write; both as processes."""
+"""A whole study, from the command to its end, against a user's own code on Ray Tune; both as processes."""
 
 import json
 import os
@@ -38,7 +38,7 @@ WANTED = 8.0
 
 @dataclass(frozen=True)
 class Ended:
-    """Wall time from start to end, and the best of the trials' last metrics."""
+    """Wall time from start to end, and the best of the trials' final metrics."""
 
     wall_s: float
     mrr: float
@@ -46,7 +46,7 @@ class Ended:
 
 
 def section(*, trials: int, epochs: int, rounds: int) -> str:
-    """The table of both, in turns, and their ratio."""
+    """The table of both, measured in turns, and their ratio."""
     ours, theirs = [], []
     for _ in range(rounds):
         with TemporaryDirectory() as folder:
@@ -62,14 +62,14 @@ def section(*, trials: int, epochs: int, rounds: int) -> str:
         best = number(max(e.mrr for e in ended)), number(min(e.mse for e in ended))
         rows.append((name, number(wall), number(per_epoch), *best))
     ratio = float(np.median([p.wall_s / o.wall_s for o, p in zip(ours, theirs, strict=True)]))
-    columns = ("study", "wall, s", "core-ms an epoch, all told", "best MRR", "best MSE")
-    verdict = f"Ratio of wall times: {number(ratio)} (wanted: ≥ {WANTED:g})."
+    columns = ("study", "wall, s", "core-ms per epoch", "best MRR", "best MSE")
+    verdict = f"Ratio of wall times: {number(ratio)} (goal: ≥ {WANTED:g})."
     about = ABOUT.format(trials=trials, epochs=epochs, lanes=LANES)
     return f"{about}\n\n{table(columns, rows)}\n\n{verdict}"
 
 
 def run_ours(home: Path, trials: int, epochs: int) -> Ended:
-    """The command `study run`, to its report."""
+    """Run `study run`, with its report."""
     (home / "bench.toml").write_text(SPEC.format(trials=trials, epochs=epochs, lanes=LANES))
     command = [str(Path(sys.executable).with_name("study")), "run", "bench.toml"]
     wall_s, _ = timed(command, home)
@@ -80,7 +80,7 @@ def run_ours(home: Path, trials: int, epochs: int) -> Ended:
 
 
 def run_peer(home: Path, trials: int, epochs: int) -> Ended:
-    """The peer, with the configurations that ours had."""
+    """Run the peer with the configurations of `run_ours`."""
     chosen = _tables(home)[0][["weight", "sharing", "learning_rate"]].fillna({"weight": 0.5})
     (home / "configs.json").write_text(chosen.to_json(orient="records"))
     script = Path(__file__).with_name("tune_peer.py")
@@ -92,11 +92,11 @@ def run_peer(home: Path, trials: int, epochs: int) -> Ended:
 
 
 def timed(command: list[str], home: Path) -> tuple[float, str]:
-    """Wall seconds of a command, and what it printed."""
+    """Run a command; return its wall seconds and its output."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "RAY_ADDRESS": "local",
-    }  # not a cluster that is here already
+    }  # not a running cluster
     began = perf_counter()
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
     wall_s = perf_counter() - began
@@ -113,8 +113,8 @@ def _tables(home: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return trials, measurements[measurements["epoch"] == trials["max_epochs"].max()]
 
 
-ABOUT = """{trials} configurations at random, {epochs} epochs each, measured after every epoch, on {lanes}
-cores; from the start of the process to its end, imports, Ray's start and (ours) the report with them. The
-peer is [Ray Tune with OptunaSearch for two metrics](../tests/benchmarks/tune_peer.py): actors used again,
-no dashboard, no loggers, no checkpoints, plain PyTorch, ranks by counting. Both train the same
-configurations. Wall time."""
+ABOUT = """{trials} random configurations of {epochs} epochs, measured after every epoch, on {lanes} cores;
+wall time of the process, with imports, Ray's start and, for `study run`, the report. The peer is [Ray Tune
+with OptunaSearch for two metrics](../tests/benchmarks/tune_peer.py): reused actors, no dashboard, no loggers,
+no checkpoints, plain PyTorch, ranks by counting. Both train the same configurations. *Core-ms per epoch* is
+the wall time of all cores divided by the member-epochs."""

@@ -1,4 +1,4 @@
-"""Times of contestants that take turns, so that a neighbour on the machine troubles all of them alike."""
+"""Times of contestants in turns, so that other load on the machine affects all of them equally."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,7 +10,7 @@ Laps = Mapping[str, NDArray[np.float64]]
 
 
 def interleaved(contestants: Mapping[str, Callable[[], Sequence[float]]], *, rounds: int) -> Laps:
-    """What each contestant measured of itself, (rounds, parts) seconds; a first round is not counted."""
+    """Run contestants in turns; return their own seconds (rounds, parts) without the first round."""
     laps: dict[str, list[Sequence[float]]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, contestant in contestants.items():
@@ -27,16 +27,16 @@ def milliseconds(seconds: NDArray[np.float64]) -> str:
 
 
 def times(base: NDArray[np.float64], seconds: NDArray[np.float64]) -> float:
-    """How many times as fast as `base`: the median over rounds of the ratio within a round."""
+    """Speed relative to `base`: the median over rounds of the ratio within a round."""
     return float(np.median(base / seconds))
 
 
 def number(value: float) -> str:
-    """Three digits or so, as one would say it."""
+    """Format a number with about three digits."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; all columns but the first stand to the right."""
+    """Markdown table; all columns but the first are right-aligned."""
     ruler = [":--", *("--:" for _ in columns[1:])]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in (columns, ruler, *rows))

@@ -1,7 +1,7 @@
 """A study as a user of Ray Tune would write it: `python tune_peer.py CONFIGS.json EPOCHS`.
 
-Optuna searches for two metrics, actors are used again, training is plain PyTorch and ranks are counted. The
-search begins with the configurations in the file and has as many trials, so both sides train the same.
+Optuna searches for two metrics, actors are reused, training is plain PyTorch and ranks are counted. The
+trials are exactly the configurations in the file, so both sides train the same.
 """
 
 import json
@@ -39,13 +39,13 @@ class Trial(tune.Trainable):
     """One configuration; a step is an epoch and its evaluation."""
 
     def setup(self, config: dict[str, Any], *, fold: Fold, epochs: int) -> None:
-        """One core for each."""
+        """Use one core."""
         torch.set_num_threads(1)
         self.fold, self.epochs = fold, epochs
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start another configuration in this process."""
+        """Start a new configuration in this process."""
         self.peer = PlainWithFastRanks(self.fold, Config(**new_config, **FIXED, epochs=self.epochs))
         return True
 
@@ -59,7 +59,7 @@ CORES = 2
 
 
 def main(configs: list[dict[str, Any]], epochs: int) -> None:
-    """Run the study, and print what its trials reached."""
+    """Run the study, and print the final metrics of its trials."""
     fold = load("ml-100k", split="per-user", split_seed=0).search
     ray.init(address="local", num_cpus=CORES, include_dashboard=False, log_to_driver=False)
     search = OptunaSearch(

@@ -1,4 +1,4 @@
-"""The time that a study takes besides its training: until its first lane starts, and after its last epoch."""
+"""Time of a study outside training: before its first lane starts, and after its last epoch."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ WANTED_S = 8.0
 
 @dataclass(frozen=True)
 class Split:
-    """Wall seconds of a study: before its first lane, until its last epoch, and to the prompt."""
+    """Wall seconds of a study: before its first lane, in training, and after its last epoch."""
 
     before_s: float
     training_s: float
@@ -25,7 +25,7 @@ class Split:
 
 
 def section(*, trials: int, epochs: int, rounds: int) -> str:
-    """The table of the three parts, medians of some studies after one that is not counted."""
+    """The table of the three parts: medians of `rounds` studies, after one that is not counted."""
     splits = []
     for turn in range(rounds + 1):
         with TemporaryDirectory() as folder:
@@ -41,11 +41,11 @@ def section(*, trials: int, epochs: int, rounds: int) -> str:
     ]
     verdict = f"Together before the first lane and after the last epoch: {number(waiting_s)} s"
     about = ABOUT.format(trials=trials, epochs=epochs, lanes=LANES, rounds=rounds)
-    return f"{about}\n\n{table(('part', 'wall, s'), rows)}\n\n{verdict} (wanted: ≤ {WANTED_S:g} s)."
+    return f"{about}\n\n{table(('part', 'wall, s'), rows)}\n\n{verdict} (goal: ≤ {WANTED_S:g} s)."
 
 
 def measured(home: Path, trials: int, epochs: int) -> Split:
-    """Run a study and take its parts from its log."""
+    """Run a study and read its parts from its log."""
     (home / "bench.toml").write_text(SPEC.format(trials=trials, epochs=epochs, lanes=LANES), encoding="utf-8")
     began = time.time()
     wall_s, _ = timed([str(Path(sys.executable).with_name("study")), "run", "bench.toml"], home)
@@ -60,6 +60,6 @@ def _seconds(iso: str) -> float:
     return datetime.fromisoformat(iso).timestamp()
 
 
-ABOUT = """`study run` on MovieLens-100K, {trials} configurations of {epochs} epochs on {lanes} lanes, with a
-Ray of its own and its report. The first study, which compiles and warms the disk's cache, is not counted;
+ABOUT = """`study run` on MovieLens-100K: {trials} configurations of {epochs} epochs on {lanes} lanes, with a
+private Ray and the report. The first study, which compiles and warms the disk's cache, is not counted;
 medians of {rounds}. Wall time."""
