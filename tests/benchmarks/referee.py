@@ -217,5 +217,5 @@ COSTS = "Time of each part, its calls per second of this time, and its share of 
 SUMS = "Per trial, on average over stopped and completed trials:\n"
 
 HOP = """Over Ray on this machine, an empty exchange takes {alone} ms from lane to referee and back (median
-and quartiles); one referee's actor handles {together} of them per second. The times above do not include this:
-lanes wait for it, the referee does not."""
+and quartiles); one referee's actor handles {together} of them per second. The times above do not include
+this: lanes wait for it, the referee does not."""

@@ -1,4 +1,4 @@
-"""The oracle of law 1: a replicate trained alone, here, by the engine itself."""
+"""The oracle of law 1: a replicate trained alone by the engine, in this process."""
 
 from study.record.ledger import Ledger
 from trainable.contract import METRICS
@@ -10,7 +10,7 @@ NUMBERS = ("ranking_loss", "rating_loss", *METRICS)
 
 
 def trained_alone(ledger: Ledger, trial: int, replicate: int) -> dict[int, dict[str, float]]:
-    """Epoch → losses and metrics of one replicate of a recorded trial, trained with nobody beside it."""
+    """Epoch → losses and metrics of one replicate of a recorded trial, trained alone."""
     spec = ledger.spec
     split = load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
     fold = split.search if ledger.stage == "search" else split.final
@@ -29,7 +29,7 @@ def trained_alone(ledger: Ledger, trial: int, replicate: int) -> dict[int, dict[
 
 
 def recorded(ledger: Ledger) -> dict[tuple[int, int], dict[int, dict[str, float]]]:
-    """(trial, replicate) → epoch → losses and metrics, as the Ledger has them."""
+    """(trial, replicate) → epoch → losses and metrics, from the record."""
     found: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
     for m in ledger.measurements():
         numbers = {name: getattr(m, name) for name in NUMBERS}

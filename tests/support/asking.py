@@ -1,4 +1,4 @@
-"""Studies without a Ledger, whose trials are measured by a formula: what the tests of the samplers share."""
+"""Optuna studies without a record, whose trials are measured by a formula: for tests of samplers."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ dim = { int = [8, 64] }
 trials = 3
 """
 LISTS = ("space.weight=[0.5, 0.9, 0.99]", "space.learning_rate=[1e-3, 2e-3]", "space.dim=[16, 32]")
-"""The same as lists: 2 × 2 × (1 + 3 × 3) configurations."""
+"""The same space as lists: 2 × 2 × (1 + 3 × 3) configurations."""
 
 REFERENCE = np.array([-0.2, 1.2])
 
@@ -33,7 +33,7 @@ def spec_with(*overrides: str) -> StudySpec:
 
 
 def losses(config: Config) -> tuple[float, float]:
-    """A trade-off in λ, reached where items are shared and the learning rate is 2e-3; dim does little."""
+    """A trade-off in λ, best with shared items and learning rate 2e-3; dim has little effect."""
     off = np.log(config.learning_rate / 2e-3) ** 2 / 4 + config.dim / 6400
     logit = np.log(config.ranking_weight / (1 - config.ranking_weight))
     reached = {"none": 0.2, "users": 0.1, "items": 1.0, "both": 0.5}[config.sharing]
@@ -49,7 +49,7 @@ def new_study(spec: StudySpec) -> tuple[optuna.Study, SearchSpace]:
 
 
 def go_on(optuna_study: optuna.Study, space: SearchSpace, trials: int) -> list[Config]:
-    """The next configurations, each measured before the next is asked for."""
+    """The next configurations, each measured before the next ask."""
     configs = []
     for _ in range(trials):
         trial = optuna_study.ask()
@@ -63,13 +63,13 @@ def run(spec: StudySpec, trials: int) -> list[Config]:
 
 
 def reopened(spec: StudySpec, trials: Sequence[optuna.trial.FrozenTrial]) -> tuple[optuna.Study, SearchSpace]:
-    """A study that has these trials on record and remembers nothing else."""
+    """A new study with these trials on record."""
     optuna_study, space = new_study(spec)
     optuna_study.add_trials(trials)
     return optuna_study, space
 
 
 def spanned(configs: Sequence[Config]) -> float:
-    """The hypervolume that the configurations reach."""
+    """Hypervolume of the configurations."""
     array = np.array([losses(config) for config in configs])
     return hypervolume(array[non_dominated(array)], REFERENCE)

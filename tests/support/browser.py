@@ -1,4 +1,4 @@
-"""A real Chromium without a network, and axe-core, which looks for what keeps people from reading a page."""
+"""A real Chromium without a network, and axe-core, which checks the accessibility of a page."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ LOOKS = (
     pytest.param(1280, "dark", marks=LONG),
     pytest.param(390, "light", marks=LONG),
 )
-"""Window widths and colour schemes: `make test` has each of them once, `make long` the other two pairs."""
+"""Window widths and colour schemes: `make test` has each once, `make long` the other two pairs."""
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -29,7 +29,7 @@ FLAGS = (
 
 
 def absent(reason: str) -> NoReturn:
-    """Skips the test for this reason; in CI it fails."""
+    """Skip the test for this reason; fail in CI."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 
 def axe() -> str:
-    """The source of axe-core: fetched once by npm, and kept in the user's cache folder."""
+    """The source of axe-core, which npm downloads once into the user's cache folder."""
     folder = user_cache_path("pareto-study-tests") / f"axe-core-{AXE}"
     source = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not source.is_file():
@@ -59,7 +59,7 @@ def axe() -> str:
 
 
 def _fetch(folder: Path) -> None:
-    """Installs axe-core into the folder."""
+    """Install axe-core into the folder."""
     npm = shutil.which("npm")
     if npm is None:
         absent("npm is not installed (Debian: apt-get install npm)")

@@ -1,4 +1,4 @@
-"""Studies in a storm: the real `study run`, whose processes are killed one after another, from one seed."""
+"""Chaos tests: the real `study run`, whose processes are killed one after another, drawn from one seed."""
 
 import signal
 import time
@@ -31,7 +31,7 @@ batch_size = "full"
 weight = [0.5, 0.9, 0.99, 0.999]
 learning_rate = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1]
 """
-"""8 × (4 × 3 + 1) configurations of a moment each, on the ratings beside it."""
+"""8 × (4 × 3 + 1) quick configurations on the ratings beside the spec."""
 
 TRIALS, EPOCHS, FIRST_RUNG = 14, 120, 60
 SEARCHES = (
@@ -42,10 +42,10 @@ SEARCHES = (
     ("qmc", "pareto-asha"),
 )
 KILLS = 10
-"""Kills in each study; not so many that one trial could come to its last start."""
+"""Kills in each study; few enough that no trial can reach its last start."""
 
 PATIENCE_S = 400.0
-"""For what a busy machine may take to start Ray; only a hang reaches it."""
+"""Enough for a busy machine to start Ray; only a hang exceeds it."""
 
 WEIGHTS: Mapping[str, int] = {
     "lane": 10,
@@ -55,24 +55,24 @@ WEIGHTS: Mapping[str, int] = {
     "raylet": 2,
     "power": 2,
 }
-"""How often each is killed. Those that end the driver cost a start of Ray, and so they are the rarer ones."""
+"""Relative frequency of each kill. Those that end the driver are rarer, because each costs a start of Ray."""
 
 ENDS = {"driver": -signal.SIGKILL, "power": -signal.SIGKILL, "raylet": 1, "INT": 130, "TERM": 130}
-"""Exit codes of the commands that a blow ends."""
+"""Exit codes of a command, by the blow that ends it."""
 
 STAGES = ("", "/raylet/raylet ", "RefereeActor", "ray::ResourceTrainable")
-"""What a run that begins has come to: nothing, a Ray, a referee, a lane."""
+"""Titles of the processes of a starting run, by stage: none yet, a Ray, a referee, a lane."""
 
 TITLES = {"lane": "ray::ResourceTrainable", "referee": "RefereeActor", "raylet": "/raylet/raylet "}
-"""What the processes of one Ray are called."""
+"""Titles of the processes of a Ray."""
 
 
 @dataclass(frozen=True)
 class Blow:
-    """One thing that befalls a study when so many measurements are on record, and all lanes train again.
+    """One disturbance of a study, when `at` measurements are on record and all lanes train again.
 
-    `away_s` is how long a database stays away. With `soon` it does not wait for that: it strikes a run that
-    begins, once it has said its first words and a process of it is there that is called so.
+    `away_s` is the time that a database stays down. With `soon` it strikes a starting run instead, once this
+    has printed its first line and has a process with that title.
     """
 
     at: int
@@ -83,7 +83,7 @@ class Blow:
 
 @dataclass(frozen=True)
 class Forecast:
-    """One study and what will befall it; all of it follows from the seed and the study's number."""
+    """One study and its disturbances; all of it follows from the seed and the study's number."""
 
     number: int
     overrides: tuple[str, ...]
@@ -93,12 +93,12 @@ class Forecast:
 
     @property
     def same_tables(self) -> bool:
-        """Whether the undisturbed study has the same tables: no sampler that learns, nothing stopped."""
+        """True if the undisturbed study has the same tables: no learning sampler, no stopping."""
         return "stopping.rule=never" in self.overrides
 
 
 def forecast(seed: int, number: int) -> Forecast:
-    """Study `number` of the storm `seed`: database, search and checkpoints take turns, the rest is drawn."""
+    """Study `number` of the storm `seed`: database, search and checkpoints alternate, the rest is drawn."""
     chance = Random(f"{seed}/{number}")
     postgres = number % 2 == 1
     sampler, rule = SEARCHES[number % len(SEARCHES)]
@@ -133,7 +133,7 @@ def forecast(seed: int, number: int) -> Forecast:
 
 @dataclass
 class Tally:
-    """What befell, by kind; the seconds it took; the member-epochs that were on record and trained again."""
+    """Counts of blows by kind, seconds, and recorded member-epochs that were trained again."""
 
     studies: int = 0
     blows: Counter[str] = field(default_factory=Counter)
@@ -141,7 +141,7 @@ class Tally:
     lost: int = 0
 
     def add(self, other: "Tally") -> None:
-        """Count another tally in."""
+        """Add another tally."""
         self.studies += other.studies
         self.blows += other.blows
         self.wall_s += other.wall_s
@@ -157,7 +157,7 @@ class Tally:
 
 
 class Progress:
-    """How far the record in a study's folder is, while others write it; nothing before it is made."""
+    """Progress of the record in a study's folder, while others write it; 0 before it exists."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -165,47 +165,47 @@ class Progress:
 
     @property
     def ledger(self) -> Ledger | None:
-        """The record, once there is one: study.toml is written when it is whole."""
+        """The record, or None before it is complete, which study.toml shows."""
         if self._opened is None and (self._folder / "study.toml").is_file():
             self._opened = Ledger.read(self._folder)
         return self._opened
 
     def measured(self) -> int:
-        """Measurements on record."""
+        """Number of measurements on record."""
         if (ledger := self.ledger) is None:
             return 0
         with ledger._engine.connect() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(measurements)).scalar_one()
 
     def training(self, driver: int) -> int:
-        """Lanes of the run by process `driver` that have measured something since they were started last."""
+        """Number of lanes of the run of process `driver` that have measured since their last start."""
         if (ledger := self.ledger) is None or not ledger.runs() or ledger.runs()[-1].owner.pid != driver:
             return 0
         lanes = [ledger.lane(f"{ledger.runs()[-1].run}.{n}") for n in range(ledger.spec.runtime.lanes)]
         return sum(lane["incarnation"] > 0 and lane["starts"] == 0 for lane in lanes)
 
     def ended(self) -> int:
-        """Trials that have their end on record."""
+        """Number of ended trials."""
         return 0 if self.ledger is None else sum(r.state != "running" for r in self.ledger.records())
 
     def attempts(self) -> dict[int, tuple[int, int]]:
-        """Trial → its attempt, and the member-epochs that are on record of it."""
+        """Trial → its attempt and its recorded member-epochs."""
         if (ledger := self.ledger) is None:
             return {}
         reached = {p.trial: p.epoch * ledger.spec.search.replicates for p in ledger.points()}
         return {r.trial: (r.attempt, reached.get(r.trial, 0)) for r in ledger.records()}
 
     def close(self) -> None:
-        """Let go of the record."""
+        """Close the record."""
         if self._opened is not None:
             self._opened.close()
 
 
 class Storm:
-    """A study that is run in `here` until its command ends by itself, while `forecast` comes true.
+    """A study that runs in `here` until its command ends by itself, under the blows of `forecast`.
 
-    Its budget of `trials` grows where it is met too early: those of a killed driver's lanes that are still
-    there go on for a while.
+    Its budget of `trials` grows if it is spent too early, since surviving lanes of a killed driver train on
+    for a while.
     """
 
     def __init__(self, forecast: Forecast, here: Path, server: Server) -> None:
@@ -218,7 +218,7 @@ class Storm:
         self._runs: list[Running] = []
 
     def rage(self) -> Ended:
-        """The end of the last command, which is that of the study; nothing of any command is left then."""
+        """Run the study until it is over and no process of any command is left; return its last command."""
         began = time.monotonic()
         with closing(self._progress), ExitStack() as self._stack:
             self._start()
@@ -247,9 +247,9 @@ class Storm:
         self._runs.append(self._stack.enter_context(started("run", "storm.toml", *overrides, cwd=self._here)))
 
     def _ripe(self, blow: Blow, before: int) -> bool:
-        """Whether its moment has come: this run has gone on since the last blow, and is not over.
+        """True if a blow is due: the run has advanced since the last blow, and is not over.
 
-        All lanes train before another one is killed: one that starts in vain too often ends the study.
+        All lanes train before the next one is killed: a lane that starts in vain too often ends the study.
         """
         if not self._run.running:
             ended = self._run.wait()
@@ -290,13 +290,13 @@ class Storm:
             self._start()
 
     def _there(self, what: str) -> list[int]:
-        """The present run's processes that are called so; a title may be missing while it changes."""
+        """Processes of the present run with this title; a title may be missing while it changes."""
         found: list[int] = []
         until(lambda: found or found.extend(self._run.titled(TITLES[what])), f"a living {what}")
         return found
 
     def _kill(self, pids: list[int]) -> None:
-        assert any(map(title, pids)), "nobody was there to be killed"
+        assert any(map(title, pids)), "no process to kill"
         self._chance.shuffle(pids)
         for pid in pids:
             with_pid(pid, signal.SIGKILL)
@@ -304,7 +304,7 @@ class Storm:
             until(lambda: not any(map(title, pids)), "the end of what was killed")
 
     def _lost_since(self, before: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-        """The attempts as they are now; what the record had of those that were given up since is lost."""
+        """Return the present attempts; count recorded epochs of abandoned ones as lost."""
         now = self._progress.attempts()
         self.tally.lost += sum(done for n, (attempt, done) in before.items() if now[n][0] > attempt)
         return now

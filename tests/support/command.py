@@ -1,4 +1,4 @@
-"""The `study` command as a user starts it: the console script in a process of its own, and its record."""
+"""The `study` command as a user starts it: the console script in its own process, and its record."""
 
 import json
 import os
@@ -21,10 +21,10 @@ from typing import IO, Any
 
 STUDY = Path(sys.executable).with_name("study")
 MARK = "STUDY_TEST_COMMAND"
-"""Environment variable by which all descendants of a command are known, in whatever session they are."""
+"""Environment variable that marks all descendants of a command, in any session."""
 
 DEADLINE_S = 120.0
-"""Far above what anything here takes on a busy machine: only a hang reaches it."""
+"""Far above the time of any command on a busy machine: only a hang exceeds it."""
 
 TINY = """
 name = "tiny"
@@ -43,10 +43,10 @@ trials = 4
 [runtime]
 address = "inline"
 """
-"""A study of a moment, on the ratings beside it."""
+"""A quick study on the ratings beside it."""
 
 ENDLESS = ("run", "tiny.toml", "--set", "train.epochs=1000000", "--set", "train.evaluate_every=20")
-"""The same, without an end."""
+"""The same study, which does not end."""
 
 
 def ratings(*, users: int = 30, items: int = 25, each: int = 12) -> str:
@@ -73,7 +73,7 @@ def prepare(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command left behind."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -82,7 +82,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Running:
-    """A command in a session of its own, as from a terminal, its output in files."""
+    """A command in its own session, as from a terminal, with its output in files."""
 
     process: subprocess.Popen[bytes]
     token: str
@@ -91,33 +91,33 @@ class Running:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """True until the command has ended."""
         return self.process.poll() is None
 
     def send(self, number: signal.Signals) -> None:
-        """The signal to its whole process group, as the terminal does on Ctrl-C."""
+        """Send a signal to its process group, as a terminal does on Ctrl-C."""
         os.killpg(self.process.pid, number)
 
     def wait(self, deadline_s: float = DEADLINE_S) -> Ended:
-        """Its end, and all that it said."""
+        """Wait for its end; return exit code and output."""
         return Ended(self.process.wait(deadline_s), _content(self.out), _content(self.err))
 
     def said(self, words: str) -> bool:
-        """Whether it has said these words on stdout."""
+        """True if its stdout contains these words."""
         return words in _content(self.out)
 
     @property
     def out_text(self) -> str:
-        """What it has said on stdout."""
+        """Its stdout so far."""
         return _content(self.out)
 
     @property
     def err_text(self) -> str:
-        """What it has said on stderr."""
+        """Its stderr so far."""
         return _content(self.err)
 
     def descendants(self) -> list[int]:
-        """The pids of it and of all that it started and is still there."""
+        """Pids of the command and of all its living descendants."""
         wanted = f"{MARK}={self.token}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -125,17 +125,17 @@ class Running:
                 try:
                     if wanted in (entry / "environ").read_bytes().split(b"\0"):
                         found.append(int(entry.name))
-                except OSError:  # it has ended, or is not ours
+                except OSError:  # ended, or of another user
                     continue
         return found
 
     def titled(self, words: str) -> list[int]:
-        """Those of its descendants, and it itself, that have these words in their command line or title."""
+        """Those of `descendants` with these words in their command line or title."""
         return [pid for pid in self.descendants() if words in title(pid)]
 
 
 def title(pid: int) -> str:
-    """The command line of a process, or what it has put in its place; "" where it has ended."""
+    """The command line or title of a process; "" if it has ended."""
     try:
         return (Path("/proc") / str(pid) / "cmdline").read_text(errors="replace").replace("\0", " ")
     except OSError:
@@ -143,7 +143,7 @@ def title(pid: int) -> str:
 
 
 def _content(file: IO[bytes]) -> str:
-    """All that is in a file that somebody else may be writing: its one position is left alone."""
+    """Content of a file that another process may be writing; keeps the shared position."""
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
 
 
@@ -151,10 +151,9 @@ def _content(file: IO[bytes]) -> str:
 def started(
     *arguments: str, cwd: Path, terminal: int | None = None, within: Sequence[str] = ()
 ) -> Iterator[Running]:
-    """`study` with `arguments`, running in `cwd`; `terminal` is the one that it runs in, if it is in one.
+    """Run `study` with `arguments` in `cwd`, on `terminal` if given, wrapped in the command `within`.
 
-    `within` is a command that runs it, as `elsewhere.host` makes one.
-    Whatever of it is left at the end of the block is killed.
+    `elsewhere.host` makes such a command. At the end of the block all remaining processes are killed.
     """
     token = uuid.uuid4().hex
     with TemporaryFile() as out, TemporaryFile() as err:
@@ -178,20 +177,20 @@ def started(
 
 
 def study(*arguments: str, cwd: Path, within: Sequence[str] = ()) -> Ended:
-    """The end of `study` with `arguments`, run in `cwd`, by the command `within`."""
+    """Run `study` with `arguments` in `cwd`, wrapped in the command `within`, to its end."""
     with started(*arguments, cwd=cwd, within=within) as running:
         return running.wait()
 
 
 def answer(*arguments: str, cwd: Path) -> Any:
-    """What `study` with `arguments` and --json says."""
+    """Parsed output of `study` with `arguments` and --json."""
     ended = study(*arguments, "--json", cwd=cwd)
     assert ended.code == 0, ended
     return json.loads(ended.out)
 
 
 def with_pid(pid: int, number: signal.Signals) -> None:
-    """The signal to one process, if it is still there."""
+    """Send a signal to a process, if it still exists."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -199,7 +198,7 @@ def with_pid(pid: int, number: signal.Signals) -> None:
 
 
 def until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Returns when the condition holds; fails, naming `what` was waited for, when it does not come."""
+    """Wait until the condition holds; fail with the name `what` after the deadline."""
     deadline = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {deadline_s:g} s for {what}"
@@ -210,7 +209,7 @@ def until(condition: Callable[[], object], what: str, deadline_s: float = DEADLI
 
 
 def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
-    """What the ledger in a study's folder answers; nothing while there is none."""
+    """Result of a query on the record in a study's folder; empty if there is none."""
     path = folder / "ledger.db"
     if not path.is_file():
         return []
@@ -218,17 +217,17 @@ def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
         try:
             return connection.execute(query).fetchall()
         except sqlite3.OperationalError as error:
-            if "no such table" in str(error):  # it is being made
+            if "no such table" in str(error):  # being created
                 return []
             raise
 
 
 def measured(folder: Path) -> int:
-    """Measurements on record."""
+    """Number of measurements on record."""
     return sum(count for (count,) in rows(folder, "SELECT count(*) FROM measurements"))
 
 
 def record(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All that the ledger says of trials and measurements, by table."""
+    """Rows of the record about trials and measurements, by table."""
     tables = ("trials", "trial_params", "trial_values", "trial_user_attributes", "measurements")
     return {table: rows(folder, f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4") for table in tables}

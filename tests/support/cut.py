@@ -1,4 +1,4 @@
-"""A kill between any two statements that are sent to a database."""
+"""Simulate a kill between any two statements to a database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +8,16 @@ import sqlalchemy as sa
 
 
 class CutError(Exception):
-    """The kill."""
+    """The simulated kill."""
 
 
 @contextmanager
 def counted(most: int | None) -> Iterator[list[int]]:
-    """Statements that are sent to a database, as a list of one number; after `most` comes the kill."""
+    """Count statements to a database, in a list of one number; raise CutError after `most`."""
     sent, here = [0], get_ident()
 
     def count(*_: object) -> None:
-        if get_ident() != here:  # a thread that an earlier test has left
+        if get_ident() != here:  # a thread of an earlier test
             return
         if sent[0] == most:
             raise CutError

@@ -1,4 +1,4 @@
-"""Commands that run a command in a namespace of its own: on another host, on a read-only or a small disk."""
+"""Commands that run a command in its own namespace: on another host, on a read-only or a small disk."""
 
 import os
 import subprocess
@@ -8,28 +8,26 @@ import pytest
 
 
 def host(name: str) -> list[str]:
-    """As on a host of this name; skips where this machine allows no namespace, fails in CI."""
+    """As on a host of this name. Skips if this machine allows no namespace; fails in CI."""
     return _within("--uts", f"hostname {name}")
 
 
 def container() -> list[str]:
-    """With process numbers of its own, as in a container; it ends with its first process.
+    """With its own process numbers, as in a container, which ends with its first process.
 
-    Skips where this machine allows no namespace, fails in CI.
+    Skips if this machine allows no namespace; fails in CI.
     """
     return _within("--pid", ":", "--fork", "--kill-child", "--mount-proc")
 
 
 def read_only(folder: Path) -> list[str]:
-    """With `folder`, which must be there, mounted read-only; skips where this machine allows no namespace,
-    fails in CI.
-    """
+    """With the existing `folder` mounted read-only. Skips if no namespace is allowed; fails in CI."""
     return _within("--mount", f"mount --bind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}'")
 
 
 def small_disk(folder: Path, size: str) -> list[str]:
-    """With `folder`, which must be there, on a disk of its own with room for `size`, 8m say; skips where this
-    machine allows no namespace, fails in CI.
+    """With the existing `folder` on its own disk of `size`, for example 8m. Skips if this machine allows no
+    namespace; fails in CI.
     """
     return _within("--mount", f"mount -t tmpfs -o size={size} tmpfs '{folder}'")
 

@@ -1,7 +1,7 @@
-"""A Docker engine of the tests' own: data, socket and, for what it runs, a network namespace of its own.
+"""A private Docker engine for tests: its own data, socket and, for containers, network namespace.
 
-Building needs the machine's network, so the engine is started twice on the same data: bare on the machine's
-network to build, and in a namespace with bridges and firewall to run what was built as it is meant to run.
+Builds need the machine's network, so the engine is started twice on the same data: on the machine's network
+to build, then in a namespace with bridges and firewall to run the images.
 """
 
 import os
@@ -31,13 +31,13 @@ NEEDED = {
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
 }
-"""Program → the Debian package that has it."""
+"""Program → its Debian package."""
 
 BARE = ("--iptables=false", "--ip6tables=false", "--bridge=none")
 
 
 def require() -> None:
-    """Skips where an engine cannot be started for want of a program or of root; fails in CI."""
+    """Skip without root or a needed program; fail in CI."""
     missing = {package for program, package in NEEDED.items() if shutil.which(program) is None}
     reason = (
         f"Docker is not installed (Debian: apt-get install {' '.join(sorted(missing))})" if missing else ""
@@ -50,7 +50,7 @@ def require() -> None:
 
 
 class Engine:
-    """An engine whose everything lies in `folder`."""
+    """An engine with all its files in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -58,12 +58,12 @@ class Engine:
         self._environment = os.environ | {
             "DOCKER_HOST": f"unix://{folder}/socket",
             "DOCKER_BUILDKIT": "1",
-            "DOCKER_API_VERSION": "1.41",  # of Debian's engine: Compose would ask for a newer one
+            "DOCKER_API_VERSION": "1.41",  # of Debian's engine; Compose's default is newer
         }
 
     @contextmanager
     def running(self, *, isolated: bool = False) -> Iterator[None]:
-        """The engine, up; `isolated` in a network namespace of its own, where it makes bridges and rules."""
+        """Run the engine; `isolated` in its own network namespace, where it makes bridges and rules."""
         places = (
             f"--host=unix://{self._folder}/socket",
             f"--data-root={self._folder}/data",
@@ -89,15 +89,15 @@ class Engine:
         return asked.returncode == 0
 
     def docker(self, *arguments: object) -> str:
-        """What Docker's client says on stdout; AssertionError, with all that it said, where it fails."""
+        """Output of Docker's client; AssertionError with all output if it fails."""
         return self._run([DOCKER, *map(str, arguments)])
 
     def compose(self, *arguments: str, variables: dict[str, str]) -> str:
-        """What Docker Compose says, with these variables for the file."""
+        """Output of Docker Compose, with these variables for its file."""
         return self._run([str(COMPOSE), "--file", str(ROOT / "docker/compose.yaml"), *arguments], variables)
 
     def near(self, command: Sequence[object], variables: dict[str, str], cwd: Path) -> str:
-        """What a command of this machine says in the engine's network, where it has published its ports."""
+        """Output of a command in the engine's network, which has the published ports."""
         assert self._process is not None
         network = f"--net=/proc/{self._process.pid}/ns/net"
         return self._run(["nsenter", network, *map(str, command)], variables, cwd)
@@ -112,7 +112,7 @@ class Engine:
 
 
 def base(engine: Engine, folder: Path, name: str) -> None:
-    """Make an image of this machine's own release of Debian, with Python, from its packages."""
+    """Make an image of this machine's Debian release, with Python, from Debian packages."""
     release = dict(
         line.split("=", 1)
         for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
@@ -127,9 +127,9 @@ def base(engine: Engine, folder: Path, name: str) -> None:
 
 @contextmanager
 def wheels(folder: Path) -> Iterator[str]:
-    """The text of a pip.conf that finds all that the image needs on this machine's loopback, and only there.
+    """Serve all wheels that the image needs on loopback; yield a pip.conf that finds them only there.
 
-    This machine's own pip has fetched it, by whatever indexes and certificates it is set up with.
+    This machine's pip downloads them with its own configuration.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [project["optional-dependencies"][extra] for extra in ("postgres", "service")]
@@ -149,4 +149,4 @@ class Quiet(SimpleHTTPRequestHandler):
     """A folder over HTTP, without a line for each request."""
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as the base names it
-        """Nothing."""
+        """Log nothing."""

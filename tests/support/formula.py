@@ -1,4 +1,4 @@
-"""Studies without a model: a lane whose metrics are a formula, so that a record can be checked exactly."""
+"""Studies without a model: a lane whose metrics follow a formula, so that records can be checked exactly."""
 
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,7 +25,7 @@ BASELINE = Baseline(
 
 
 def measure(config: Config, trial: int, replicate: int, epoch: int) -> Measurement:
-    """What a model of these values would measure: a formula of its key alone."""
+    """The measurement of a replicate after an epoch: a formula of the arguments alone."""
     weight = config.ranking_weight
     return Measurement(
         trial=trial,
@@ -43,7 +43,7 @@ def measure(config: Config, trial: int, replicate: int, epoch: int) -> Measureme
 
 @dataclass
 class FormulaLane:
-    """A lane that trains nothing; `advance` is one epoch of what it holds."""
+    """A lane that trains nothing; `advance` is one epoch of its trials."""
 
     name: str
     slots: int = 1
@@ -54,13 +54,13 @@ class FormulaLane:
     unsent: list[Measurement] = field(default_factory=list)
 
     def call(self, exchange) -> Answer:
-        """The exchange, with all that is held; nothing here changes."""
+        """Call the exchange with all held trials; change nothing."""
         epoch_s = self.epoch_s if any(self.epochs.values()) else 0.0
         held = [Held(n, lease.attempt, self.epochs[n], epoch_s=epoch_s) for n, lease in self.leases.items()]
         return exchange(self.name, self.incarnation, held, tuple(self.unsent), self.slots - len(held))
 
     def obey(self, answer: Answer) -> None:
-        """Do as the answer says, and train an epoch."""
+        """Obey the answer, and train an epoch."""
         self.incarnation, self.unsent = answer.incarnation, []
         for decision in answer.decisions:
             if decision.verdict != "go":
@@ -75,11 +75,11 @@ class FormulaLane:
                 self.unsent += [measure(lease.config, n, r, self.epochs[n]) for r in lease.replicates]
 
     def advance(self, exchange) -> Answer:
-        """One call, obeyed."""
+        """Call the exchange and obey its answer."""
         answer = self.call(exchange)
         self.obey(answer)
         return answer
 
     def reborn(self) -> "FormulaLane":
-        """The lane after a kill: the same name, empty hands."""
+        """The lane after a kill: the same name, empty slots."""
         return FormulaLane(self.name, self.slots)

@@ -1,4 +1,4 @@
-"""What files go through: bytes that are cut, changed, moved; and values that nobody expects."""
+"""Damage for fuzz tests: bytes that are cut, changed or moved, and unexpected values."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -33,12 +33,12 @@ nested = st.recursive(
     ),
     max_leaves=8,
 )
-"""Values of any kind, some of them lists and tables of others."""
+"""Values of any kind, including nested lists and tables."""
 
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes, other: bytes = b"") -> bytes:
-    """`content` after one to three mishaps; `other` is a file of the same kind that may get mixed in."""
+    """`content` after one to three damages; `other` is a file of the same kind that may be mixed in."""
     for _ in range(draw(st.integers(1, 3))):
         a = draw(st.integers(0, len(content)))
         b = draw(st.integers(a, min(a + 12, len(content))) | st.just(len(content)))
@@ -60,7 +60,7 @@ def damaged(draw: st.DrawFn, content: bytes, other: bytes = b"") -> bytes:
 
 @st.composite
 def distorted(draw: st.DrawFn, value: Any) -> Any:
-    """A JSON-ready value in which one thing is something else, missing, doubled, or new."""
+    """A JSON-ready value in which one part is changed, missing, doubled, or new."""
     value = json.loads(json.dumps(value))
     places = list(_places(value))
     holder, key = draw(st.sampled_from(places))
@@ -85,7 +85,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def refusal(act: Callable[[], object]) -> str | None:
-    """What our own error says of an act, or None where it succeeds. Any other error is a finding."""
+    """The message of the StudyError that an act raises, or None. Any other error is a finding."""
     try:
         act()
     except StudyError as error:

@@ -1,4 +1,4 @@
-"""A real Ray head with a dashboard and a token, on this machine's loopback, ended by its process."""
+"""A real Ray head with a dashboard and a token, on this machine's loopback."""
 
 import os
 import signal
@@ -20,10 +20,7 @@ UP_S = 90.0
 
 @dataclass(frozen=True)
 class Head:
-    """A running head: its dashboard's address, the environment that a laptop needs, its home.
-
-    `end` ends it, as the machine's end would.
-    """
+    """A running head: address of the dashboard, environment for a client, home; `end` ends it abruptly."""
 
     address: str
     environment: Mapping[str, str]
@@ -32,7 +29,7 @@ class Head:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -40,7 +37,7 @@ def free_port() -> int:
 
 @contextmanager
 def head(home: Path, *, cpus: int = 2) -> Iterator[Head]:
-    """A head with so many CPUs whose user's home folder is `home`; no process of it is left."""
+    """Run a head with `cpus` CPUs and the home folder `home`; leave no process."""
     token, dashboard = uuid.uuid4().hex, free_port()
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     environment = (
@@ -72,6 +69,6 @@ def head(home: Path, *, cpus: int = 2) -> Iterator[Head]:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens on this port of the loopback."""
+    """True if a process listens on this port of the loopback."""
     with socket() as caller:
         return caller.connect_ex(("127.0.0.1", port)) == 0

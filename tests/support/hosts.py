@@ -1,5 +1,5 @@
-"""Hosts in network namespaces of this machine: own addresses, own links, own /tmp; nothing else is shared
-but what a test shares. Made of iproute2 and unshare, and gone afterwards.
+"""Hosts in network namespaces of this machine, made by iproute2 and unshare: with their own addresses, links
+and /tmp. They share only a folder that a test gives them, and are removed afterwards.
 """
 
 import os
@@ -17,22 +17,22 @@ from command import with_pid
 
 ROOT = Path(__file__).parents[2]
 NETWORK = "10.213.77"
-"""The first three bytes of every address; the switch is no host of ours, so the network meets no other."""
+"""First three bytes of every address; the switch has no address, so the network is separate."""
 
 SHARED = Path("/tmp/shared")
-"""Where a host sees what it shares with others."""
+"""The shared folder, as a host sees it."""
 
 HEALTH = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
 }
-"""A node whose link is cut is given up after nine seconds instead of minutes."""
+"""Ray gives up a node whose link is cut after nine seconds instead of minutes."""
 
 
 @dataclass
 class Host:
-    """One host: its namespace, its address, and the folder of this machine that is its /tmp."""
+    """One host: its namespace, its address, and the folder that is its /tmp."""
 
     name: str
     address: str
@@ -44,11 +44,11 @@ class Host:
 
     @property
     def home(self) -> Path:
-        """Its user's home folder, as this machine sees it."""
+        """Home folder of its user, as this machine sees it."""
         return self.tmp / "home"
 
     def start(self, *command: str | Path, log: str) -> subprocess.Popen[bytes]:
-        """A command on this host, in its home folder; what it says goes to `log` in its /tmp."""
+        """Start a command on this host, in its home folder; its output goes to `log` in its /tmp."""
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
             **self.secret,
@@ -69,10 +69,10 @@ class Host:
         return process
 
     def _entering(self) -> str:
-        """Shell words that make the host's own file systems, and then are the command."""
+        """Shell lines that mount the host's file systems and then execute the command."""
         kept = [place for place in (ROOT, Path(sys.prefix)) if place.is_relative_to("/tmp")]
         lines = ["mount --make-rprivate /", f"echo {self.name} > /proc/sys/kernel/hostname"]
-        for place in kept:  # our own code, where it lies in what is about to be hidden
+        for place in kept:  # the project's code, if /tmp would hide it
             there = self.tmp / place.relative_to("/tmp")
             there.mkdir(parents=True, exist_ok=True)
             lines.append(f"mount --bind {shlex.quote(str(place))} {shlex.quote(str(there))}")
@@ -89,11 +89,11 @@ class Host:
         return "\n".join(lines)
 
     def link(self, state: str) -> None:
-        """Cut its link ("down"), or mend it ("up")."""
+        """Cut its link ("down"), or restore it ("up")."""
         _ip("-n", self.switch, "link", "set", f"to-{self.address.rpartition('.')[2]}", state)
 
     def kill(self) -> None:
-        """End everything that runs on it, at once."""
+        """Kill all its processes."""
         while pids := _ip("netns", "pids", self.name).split():
             for pid in pids:
                 with_pid(int(pid), signal.SIGKILL)
@@ -103,7 +103,7 @@ class Host:
 
 @dataclass
 class Network:
-    """The switch that hosts hang on."""
+    """The switch that connects hosts."""
 
     switch: str
     folder: Path
@@ -111,7 +111,7 @@ class Network:
     hosts: int = 0
 
     def host(self, secret: Mapping[str, str], *, shared: Path | None = None) -> Host:
-        """A host more, with its link up; it sees the folder `shared` of this machine as /tmp/shared."""
+        """Add a host, with its link up; it sees the folder `shared` of this machine as /tmp/shared."""
         self.hosts += 1
         number = self.hosts
         name, link = f"{self.switch}-{number}", f"to-{number}"
@@ -125,7 +125,7 @@ class Network:
         _ip("-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
         for device in ("lo", "eth0"):
             _ip("-n", name, "link", "set", device, "up")
-        _ip("-n", name, "route", "add", "default", "dev", "eth0")  # by which Ray finds its own address
+        _ip("-n", name, "route", "add", "default", "dev", "eth0")  # Ray finds its own address by it
         host = Host(name, f"{NETWORK}.{number}", tmp, shared, self.switch, secret)
         self.stack.callback(host.kill)
         return host
@@ -133,7 +133,7 @@ class Network:
 
 @contextmanager
 def network(folder: Path) -> Iterator[Network]:
-    """A switch without hosts; it and they are gone at the end. Skips where there can be none, fails in CI."""
+    """Make a switch; remove it and its hosts at the end. Skips without the privileges; fails in CI."""
     switch = f"study-{os.getpid()}"
     with ExitStack() as stack:
         try:
@@ -151,5 +151,5 @@ def network(folder: Path) -> Iterator[Network]:
 
 
 def _ip(*arguments: str) -> str:
-    """What `ip` says."""
+    """Output of `ip`."""
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout

@@ -1,6 +1,6 @@
-"""What KubeRay 1.5 takes in a RayJob, as its API reference names it; no package registry has the definition.
+"""Schema of a RayJob, from the API reference of KubeRay 1.5; no package registry has the definition.
 
-Pods are left open here: Kubernetes' own schemas say what may be in them.
+Pods are not described here: Kubernetes' own schemas do that.
 """
 
 from typing import Any

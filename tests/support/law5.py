@@ -1,4 +1,4 @@
-"""Law 5 as a check of a record: every budgeted trial once, ended, and measured as if nothing had happened."""
+"""Law 5 as a check of a record: every budgeted trial once, ended, and measured as without disturbances."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -17,11 +17,11 @@ from trainable.contract import Decision
 
 TIMES = ("started", "finished", "wall_s")
 WHOSE = ("lane", "attempt")
-"""Columns of the tables in which a study that was disturbed may differ."""
+"""Columns of the tables in which a disturbed study may differ."""
 
 
 def check_record(ledger: Ledger, trials: int) -> None:
-    """Exactly so many trials, all ended, in Optuna's tables too; nobody drives the study any more."""
+    """Check that there are `trials` trials, all ended, in Optuna's tables too, and that no run is open."""
     records = ledger.records()
     assert [r.trial for r in records] == list(range(trials))
     assert {r.state for r in records} <= {"completed", "stopped"}
@@ -34,9 +34,9 @@ def check_record(ledger: Ledger, trials: int) -> None:
 
 
 def check_measurements(ledger: Ledger, *, only: Collection[int] | None = None) -> None:
-    """Each trial at every epoch due up to its last, once, and bit for bit what it measures when alone.
+    """Check that each trial is measured once at every due epoch, bit for bit as if trained alone.
 
-    Where a study is long, `only` names the trials whose numbers are checked.
+    In long studies `only` names the trials whose numbers are checked.
     """
     found = recorded(ledger)
     assert len(list(ledger.measurements())) == sum(map(len, found.values()))
@@ -56,7 +56,7 @@ def check_measurements(ledger: Ledger, *, only: Collection[int] | None = None) -
 
 
 def check_judgements(ledger: Ledger) -> None:
-    """What the rule said is what it says again of the points on record, once each; who was stopped ended."""
+    """Check that the rule repeats its judgements on the recorded points, and that stopped trials ended."""
     said = [judgement.decision for judgement in ledger.judgements()]
     assert len({(j.epoch, j.decision.trial) for j in ledger.judgements()}) == len(said)
     assert list(judged_again(ledger)) == said
@@ -71,7 +71,7 @@ def check_judgements(ledger: Ledger) -> None:
 
 
 def judged_again(ledger: Ledger) -> Iterator[Decision]:
-    """What the rule says of the points on record, in the order in which it judged them."""
+    """The rule's decisions on the recorded points, in the order of its judgements."""
     corner = reference(ledger.baseline, ledger.spec)
     points = ledger.points()
     at = {
@@ -88,7 +88,7 @@ def judged_again(ledger: Ledger) -> Iterator[Decision]:
 
 
 def tables(ledger: Ledger, folder: Path) -> dict[str, pd.DataFrame]:
-    """The study's tables, exported into `folder`, without what a disturbance may change."""
+    """Tables of the study, exported into `folder`, without the columns that a disturbance may change."""
     export(ledger, folder)
     found = {path.stem: pd.read_parquet(path) for path in (folder / "tables").glob("*.parquet")}
     return {name: t.drop(columns=[*TIMES, *WHOSE], errors="ignore") for name, t in found.items()}

@@ -1,4 +1,4 @@
-"""Members to train, and what came of them: what the tests of every engine share."""
+"""Members, their training and the comparison of results: shared by the tests of engines."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ CONFIG = Config(
 
 
 def make_fold(n_users, n_items, n_train, n_target):
-    """Rows at random; the last user has none, so nothing trains its parameters."""
+    """Random rows; the last user has none, so its parameters are not trained."""
     random = np.random.default_rng(0)
     pairs = random.choice((n_users - 1) * n_items, n_train + n_target, replace=False)
     users, items = (pairs // n_items).astype(np.int32), (pairs % n_items).astype(np.int32)
@@ -47,7 +47,7 @@ def members_of(*configs, replicate=0):
 
 
 def numbers(result):
-    """All of a result but the time it took."""
+    """A result without its wall time."""
     return result.epoch, result.ranking_loss, result.rating_loss, dict(result.metrics or {})
 
 
@@ -62,7 +62,7 @@ def alone(start, member, epochs, **options):
 
 
 def assert_same(running, found, expected):
-    """Equal bit for bit where the engine says so, else within its tolerance."""
+    """Check equality: bit for bit if the engine is deterministic, else within its tolerance."""
     if isinstance(expected, dict):
         assert found.keys() == expected.keys()
         for name in expected:

@@ -1,4 +1,4 @@
-"""A real PgBouncer before a server of the tests' own, with a pool of two connections, a transaction each."""
+"""A real PgBouncer before a private server, in transaction mode, with a pool of two connections."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ max_client_conn = 100
 
 
 def program() -> str:
-    """PgBouncer's path; skips where there is none, fails in CI."""
+    """Path of PgBouncer. Skips if it is not installed; fails in CI."""
     found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
         reason = "PgBouncer is not installed (Debian: apt-get install pgbouncer)"
@@ -43,7 +43,7 @@ def program() -> str:
 
 @contextmanager
 def bouncing(server: Server, url: str) -> Iterator[str]:
-    """The URL of the same database by way of PgBouncer, while the block runs."""
+    """Run PgBouncer; yield the URL of the same database through it."""
     bouncer = program()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

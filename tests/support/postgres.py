@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: on a free loopback port, its data in a folder that goes with it."""
+"""A private PostgreSQL server for tests, on a free loopback port, with its data in a temporary folder."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ PASSWORD = "s3cret-Pa55"  # must appear nowhere; tests look for it
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs; skips where there is none, fails in CI."""
+    """Folder of PostgreSQL's programs. Skips if it is not installed; fails in CI."""
     found = shutil.which("initdb") or next(
         map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None
     )
@@ -31,7 +31,7 @@ def programs() -> Path:
 
 
 class Server:
-    """A server that can be stopped and started again; `database` makes a new database and gives its URL."""
+    """A server that can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         self._programs = programs()
@@ -57,16 +57,16 @@ class Server:
         )
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         self._run("pg_ctl", "-D", self._data, "-w", "-l", self._folder / "log", "-o", options, "start")
 
     def stop(self) -> None:
-        """Stop it at once, as a power cut would."""
+        """Stop the server at once, like a power cut."""
         self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
 
     def kill(self) -> None:
-        """SIGKILL to it and all its processes; its lock goes too, for nobody may have reaped them."""
+        """Send SIGKILL to all its processes and remove its lock, since the processes may not be reaped."""
         lock = self._data / "postmaster.pid"
         server = int(lock.read_text().split()[0])
         children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
@@ -77,11 +77,11 @@ class Server:
         lock.unlink()
 
     def log(self) -> str:
-        """All that it has logged: errors, deadlocks and statements that failed among it."""
+        """Text of its log, with errors, deadlocks and failed statements."""
         return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def database(self, *, encoding: str = "UTF8") -> str:
-        """The URL of a new, empty database, password and all."""
+        """Create an empty database; return its URL with the password."""
         name = f"test_{uuid4().hex[:12]}"
         environment = os.environ | {"PGPASSWORD": PASSWORD}
         where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "tester")
@@ -101,7 +101,7 @@ class Server:
 
 @contextmanager
 def server() -> Iterator[Server]:
-    """A running server; ended by its own pg_ctl."""
+    """Run a server; stop it with its own pg_ctl."""
     folder = Path(tempfile.mkdtemp(prefix="pareto-pg-"))
     folder.chmod(0o755)
     made = Server(folder)

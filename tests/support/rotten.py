@@ -18,7 +18,7 @@ STORABLE = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
 )
-"""Values that a column of SQLite may hold, whatever its type."""
+"""Values that a column of SQLite may hold, of any type."""
 
 
 def places(path: Path) -> list[tuple[str, str, int]]:
@@ -35,7 +35,7 @@ def places(path: Path) -> list[tuple[str, str, int]]:
 
 @st.composite
 def changes(draw: st.DrawFn, path: Path, found: list[tuple[str, str, int]]) -> tuple[str, str, int, Any]:
-    """One value of a file and a replacement: any that SQLite can hold, or damaged JSON."""
+    """A value of a file and its replacement: anything that SQLite can hold, or damaged JSON."""
     table, column, row = draw(st.sampled_from(found))
     with closing(sqlite3.connect(path)) as connection:
         (value,) = connection.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", (row,)).fetchone()
@@ -50,7 +50,7 @@ def changes(draw: st.DrawFn, path: Path, found: list[tuple[str, str, int]]) -> t
 
 
 def change(path: Path, table: str, column: str, row: int, value: Any) -> bool:
-    """Put a value into a file; False where the file refuses it."""
+    """Put a value into a file; False if SQLite refuses it."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA ignore_check_constraints=ON")
         try:

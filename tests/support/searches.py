@@ -1,4 +1,4 @@
-"""Searches in memory whose importances are known in closed form, in more ways of sharing than one."""
+"""Searches in memory whose importances are known in closed form, with all ways of sharing."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +18,11 @@ SPACE = {
 LEVELS = {"none": 0.9, "users": -0.2, "items": 0.1, "both": -0.8}
 SLOPES = {"none": 0.0, "users": 0.5, "items": 1.4, "both": 1.1}
 CURVE, TWIST = 1.6, 1.2
-"""What sharing adds, λ under it from the middle to an end, the learning rate alone, and with the decay."""
+"""Effects of sharing, of λ by sharing (middle to end), of the learning rate, and of it with the decay."""
 
 
 def known(noise: float) -> SimpleNamespace:
-    """Variances of the two goals over the range, by value and pair."""
+    """Shares of the variance of both objectives, by parameter and pair."""
     levels, slopes = (
         np.array(list(LEVELS.values())),
         np.array([SLOPES[way] for way in ("users", "items", "both")]),
@@ -43,7 +43,7 @@ def _shares(variances: dict[tuple[str, ...], float], noise: float) -> dict[tuple
 
 
 def search(rng: Generator, count: int, noise: float, *, errors: Any = None, learned: bool = False) -> Tables:
-    """A search of so many configurations, even over the range, or with `learned` drawn to one side of it."""
+    """A search of `count` configurations, uniform over the range, or with `learned` drawn to one side."""
     ways = np.array(list(LEVELS))
     sharing = ways[rng.choice(4, size=count, p=[0.15, 0.2, 0.25, 0.4] if learned else [0.25] * 4)]
     u, v, w = 2 * (rng.beta(2, 1.3, size=(3, count)) if learned else rng.random((3, count))) - 1

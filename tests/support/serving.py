@@ -1,4 +1,4 @@
-"""The service over a real socket, on studies that a formula trains and a runner that only takes notes."""
+"""The service on a real socket, with studies measured by a formula and a runner that only takes notes."""
 
 import sqlite3
 import time
@@ -25,7 +25,7 @@ from study.spec import StudySpec
 
 @dataclass
 class Notes:
-    """A runner that runs nothing: what it was asked for, by study; `away` makes it refuse."""
+    """A runner that runs nothing and notes requests by study; `away` makes it refuse."""
 
     started: list[str] = field(default_factory=list)
     live: dict[str, tuple[StudySpec, float]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Notes:
 
 @dataclass(frozen=True)
 class Served:
-    """A service: where it is, and what stands behind it."""
+    """A running service: URL, home, runner and server."""
 
     url: str
     home: Path
@@ -62,13 +62,13 @@ class Served:
     server: uvicorn.Server
 
     def client(self, **options: object) -> httpx.Client:
-        """A browser's or a program's way in; it follows no redirect."""
+        """An HTTP client, which follows no redirects."""
         return httpx.Client(base_url=self.url, timeout=60, **options)
 
 
 @contextmanager
 def served(home: Path, *, port: int = 0, root_path: str = "", **options: object) -> Iterator[Served]:
-    """A service of the studies in `home`, in a thread, until the block ends."""
+    """Run a service of the studies in `home` in a thread, until the block ends."""
     runner = options.pop("runner", None) or Notes()
     app = application(home, runner, **options)
     (opened,) = listening([(AF_INET, "127.0.0.1")], "127.0.0.1", port)
@@ -87,7 +87,7 @@ def served(home: Path, *, port: int = 0, root_path: str = "", **options: object)
 
 @dataclass
 class Driven:
-    """A study that is driven by hand: `step` is one exchange of its one lane."""
+    """A study driven by hand: `step` is one exchange of its only lane."""
 
     ledger: Ledger
     run: int
@@ -95,7 +95,7 @@ class Driven:
     lane: FormulaLane
 
     def step(self) -> bool:
-        """Whether there was something left to do."""
+        """Make one exchange; False when the study is over."""
         if self.referee.over is None:
             self.lane.advance(self.referee.exchange)
         return self.referee.over is None
@@ -108,7 +108,7 @@ class Driven:
 
 
 def driven(home: Path, name: str, *overrides: str, slots: int = 2) -> Driven:
-    """A formula study called `name` in `home`, begun."""
+    """Begin a formula study `name` in `home`."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=(f"name={name}", *overrides))
     ledger = Ledger.open(spec, home / name, BASELINE)
     run = ledger.claim()
@@ -117,7 +117,7 @@ def driven(home: Path, name: str, *overrides: str, slots: int = 2) -> Driven:
 
 
 def done(home: Path, name: str, *overrides: str) -> Path:
-    """The folder of a formula study that is complete."""
+    """Run a formula study to its end; return its folder."""
     driven(home, name, *overrides).finish()
     return home / name
 

@@ -18,7 +18,7 @@ LEASES = (Lease(3, 1, CONFIG, (0, 1)), Lease(7, 2, replace(CONFIG, weight=None, 
 
 
 def new_session(*leases: Lease, seed: int = 7, fold=FOLD, dtype: str = "float32") -> Session:
-    """A session of two slots that trains the leases, on the engine that compiles nothing."""
+    """A session of two slots that trains the leases, on the plain engine."""
     waiting = list(leases)
 
     def exchange(*_):
@@ -39,7 +39,7 @@ def trained(epochs: int, **options: Any) -> Session:
 
 
 def everything(session: Session) -> tuple[Any, ...]:
-    """All that a session holds, bit for bit."""
+    """The complete state of a session, bit for bit."""
     members = [m for slot in session._held.values() for m in slot.members]
     states = {m: {k: v.tobytes() for k, v in session.engine.state(m).items()} for m in members}
     return session.held, session.measured, states
@@ -59,7 +59,7 @@ def put(folder: Path, contents: dict[str, bytes]) -> Path:
 
 
 def sealed(about: Any, tensors: bytes) -> dict[str, bytes]:
-    """Two files that are sealed as a checkpoint's are, whatever they hold."""
+    """Two files with the seal of a checkpoint and any content."""
     sha256 = seal(about, tensors)
     return {
         RECORD: json.dumps(about | {"sha256": sha256}).encode(),
@@ -68,6 +68,6 @@ def sealed(about: Any, tensors: bytes) -> dict[str, bytes]:
 
 
 def opened(contents: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What a checkpoint's files say, without the seal."""
+    """Content of a checkpoint's files, without the seal."""
     about = json.loads(contents[RECORD])
     return about, load(contents[f"states-{about.pop('sha256')[:16]}.safetensors"])

@@ -1,4 +1,4 @@
-"""Servers that accept connections and never answer, as a halted one does."""
+"""Servers that accept connections and never answer, like a halted one."""
 
 import socket
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from threading import Thread
 
 
 class Silent:
-    """A server on loopback; `callers` are the connections that it has had, which stay open until they end."""
+    """A server on loopback; `callers` are its connections, which stay open until `close`."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -20,11 +20,11 @@ class Silent:
         while True:
             try:
                 self.callers.append(self._socket.accept()[0])
-            except OSError:  # it is closed
+            except OSError:  # closed
                 return
 
     def close(self) -> None:
-        """End all of it."""
+        """Close the server and its connections."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()
@@ -34,7 +34,7 @@ class Silent:
 
 @contextmanager
 def silent() -> Iterator[Silent]:
-    """A silent server."""
+    """Run a silent server."""
     server = Silent()
     try:
         yield server

@@ -1,6 +1,6 @@
-"""The `study` command without its seconds of imports: each call is forked from a process that has made them.
+"""The `study` command without its imports: each call is forked from a process that has done them.
 
-For commands that say something and end. `command.study` starts a new interpreter, as a user does.
+For commands that print and end. `command.study` starts a new interpreter, as a user does.
 """
 
 import json
@@ -32,11 +32,11 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 ALONE = Lock()
-"""Held by the call that is being answered."""
+"""Lock of the call in progress."""
 
 
 def study(*arguments: str, cwd: Path) -> Ended:
-    """The end of `study` with `arguments`, run in `cwd`."""
+    """Run `study` with `arguments` in `cwd` to its end."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
@@ -50,7 +50,7 @@ def study(*arguments: str, cwd: Path) -> Ended:
 
 @cache
 def _warm() -> subprocess.Popen[str]:
-    """The process that has imported all; it ends with this one."""
+    """Start the process that imports everything; it ends with this one."""
     return subprocess.Popen(
         [sys.executable, "-P", "-c", FORKING],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
