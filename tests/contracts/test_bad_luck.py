@@ -1,4 +1,4 @@
-"""Studies that fortune is against: whatever befalls one trial, or the clock, the rest is as if alone."""
+"""Faults of one trial, and clock jumps, change no result of the other trials."""
 
 import random
 import time
@@ -37,7 +37,7 @@ UNLUCKY = 2
 
 
 class Raising:
-    """An engine whose evaluation of trial 2 raises from its second epoch on, whoever is beside it."""
+    """An engine whose evaluation of trial 2 raises from its second epoch on."""
 
     def __init__(self, engine):
         self._engine, self._epochs = engine, {}
@@ -62,15 +62,15 @@ class Raising:
 
 
 def as_if_alone(ledger, *, but=()):
-    """Every trial is completed, and measured bit for bit as it is when nothing happens."""
+    """Check that every trial is completed, and measured bit for bit as without faults."""
     records = [r for r in ledger.records() if r.trial not in but]
     assert {r.state for r in records} == {"completed"}
     found = {key: numbers for key, numbers in recorded(ledger).items() if key[0] not in but}
     assert found == {(r.trial, 0): trained_alone(ledger, r.trial, 0) for r in records}
 
 
-def test_an_evaluation_that_raises_fails_its_trial_with_the_reason_and_no_other(tmp_path, monkeypatch):
-    """Catches: a run that ends with it, a neighbour that is blamed, a trial that is tried for ever."""
+def test_an_evaluation_that_raises_fails_only_its_trial(tmp_path, monkeypatch):
+    """Catches: an error that ends the run, a neighbour that is blamed, a trial that is tried for ever."""
     build = Job.build
     monkeypatch.setattr(Job, "build", lambda job: Raising(build(job)))
     outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
@@ -88,8 +88,8 @@ def test_an_evaluation_that_raises_fails_its_trial_with_the_reason_and_no_other(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_clock_that_jumps_by_hours_changes_nothing(tmp_path, monkeypatch, seed):
-    """Forwards and back, whenever it is read. Catches: a budget, a lease or a run that a set clock ends."""
+def test_a_clock_jump_changes_nothing(tmp_path, monkeypatch, seed):
+    """Forwards and back, at every read. Catches: a budget, a lease or a run that a clock jump ends."""
     real, chance = time.time, random.Random(seed)
     monkeypatch.setattr(time, "time", lambda: real() + chance.uniform(-9, 9) * 3600)
     outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)

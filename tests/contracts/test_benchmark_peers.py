@@ -1,4 +1,4 @@
-"""The benchmarks: their peers learn what the engines learn, so that only time differs; their page."""
+"""Benchmarks: the peers have the same losses and metrics as the engines; the page of results."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("sharing", SHARINGS)
 @pytest.mark.parametrize("batch_size", [16, "full"])
 def test_a_peer_learns_and_measures_what_an_engine_does(peer, sharing, batch_size):
-    """From the same start on the same draws. Catches a loss, a gradient, a tie or a mask of its own."""
+    """With the same initial values and draws. Catches a different loss, gradient, tie or mask."""
     config = replace(CONFIG, sharing=sharing, batch_size=batch_size, weight_decay=0.0)
     member, running = Member(0, 0, config), new_engine("numba")
     running.join(member)
@@ -76,7 +76,7 @@ runpy.run_path("tests/benchmarks/bench.py", run_name="benchmarks")
 
 
 def test_engines_session_and_their_benchmark_need_no_study():
-    """Catches an import of Ray, Optuna or a study's own libraries on the way to a measurement."""
+    """Catches an import of Ray, Optuna or a study's libraries before a measurement."""
     done = subprocess.run(
         [sys.executable, "-c", NO_STUDY + BENCHMARKS],
         cwd=ROOT,
@@ -89,7 +89,7 @@ def test_engines_session_and_their_benchmark_need_no_study():
 
 
 def test_a_page_keeps_the_sections_that_are_not_measured_again(tmp_path):
-    """Catches a page that loses what was measured on another machine."""
+    """Catches a page that loses the measurements of another machine."""
     path, titles = tmp_path / "page.md", ["One", "Two", "Three"]
     page.put(path, titles, {"Three": "3\n\n| a |\n", "One": "1"})
     page.put(path, titles, {"Two": "2", "One": "one"})
@@ -98,7 +98,7 @@ def test_a_page_keeps_the_sections_that_are_not_measured_again(tmp_path):
     assert not page.has(path, "Four")
 
 
-def test_benchmarks_take_the_blas_kernel_of_a_process_without_forced_ones():
+def test_benchmarks_ignore_a_forced_blas_kernel():
     """Catches: a page that was measured on a kernel forced by OPENBLAS_CORETYPE, or does not name it."""
     free = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
     forced = free | {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_L2_SIZE": "512"}

@@ -1,4 +1,4 @@
-"""A replay of recorded curves goes as the study would have gone: the same decisions, in the same order."""
+"""A replay of recorded curves makes the decisions of the study, in the same order."""
 
 import pytest
 from curves import Curves
@@ -23,7 +23,7 @@ OVERRIDES = (
 
 
 def driven(home, name):
-    """The ledger of a study with this rule, run by two lanes of one slot that take turns."""
+    """The record of a study with this rule, run by two lanes of one slot in turns."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=[*OVERRIDES, f"stopping.rule={name}"])
     ledger = Ledger.open(spec, home / name / spec.name, BASELINE)
     run = ledger.claim()
@@ -35,7 +35,7 @@ def driven(home, name):
 
 
 def recorded(ledger):
-    """The curves of a study that stopped nothing."""
+    """The curves of a study without stopping."""
     points = ledger.points()
     return Curves(
         spec=ledger.spec,
@@ -55,7 +55,7 @@ def curves(tmp_path_factory):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["median", "pareto-asha"])
 def test_a_replay_decides_as_the_referee_did(tmp_path, curves, name):
-    """Catches: a rung in another order, a lane that waits, a judgement of what ran to its end."""
+    """Catches: a rung in another order, a lane that waits, a judgement of a completed trial."""
     ledger = driven(tmp_path, name)
     trace = replay(curves, Proposals(iter(range(TRIALS))), rule(ledger.spec.stopping), most=10_000)
     assert trace.decisions == [said.decision for said in ledger.judgements()]
@@ -76,7 +76,7 @@ def test_every_sampler_takes_each_configuration_once(curves, sampler):
     assert sorted(taken) == list(range(TRIALS))
 
 
-def test_what_a_sampler_draws_is_taken_where_it_was_recorded(curves):
+def test_a_drawn_recorded_configuration_is_used_itself(curves):
     """Catches: a distance on another scale, or across sharings."""
     for number, parameters in enumerate(curves.parameters):
         sampled = Sampled(curves, sampler="random", seed=0)

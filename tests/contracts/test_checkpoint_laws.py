@@ -1,4 +1,4 @@
-"""What a checkpoint is worth: a killed lane goes on from its last one bit for bit, or starts again."""
+"""A killed lane resumes from its last checkpoint bit for bit, or its trials start again."""
 
 import logging
 import shutil
@@ -45,7 +45,7 @@ SAVE_EVERY_S = 10.0
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """The record of a study that has only begun."""
+    """The record of a study without trials."""
     spec = StudySpec.from_text(SPEC, where="test")
     opened = Ledger.open(spec, tmp_path / spec.name, BASELINE)
     yield opened
@@ -59,7 +59,7 @@ def referee(ledger: Ledger) -> Referee:
 
 @pytest.fixture
 def born(referee: Referee) -> Callable[[], Lane]:
-    """What starts the lane, and starts it again after a kill."""
+    """A function that starts the lane, also after a kill."""
     fold = load("synthetic", split="per-user", split_seed=0).search
     job = Job(fold=fold, seed=0, engine="plain", slots=2, save_every_s=SAVE_EVERY_S)
 
@@ -73,7 +73,7 @@ def born(referee: Referee) -> Callable[[], Lane]:
 
 
 def assert_as_alone(ledger: Ledger) -> None:
-    """Every trial once, whole, and as it would have been trained alone."""
+    """Check that every trial is there once, complete, and as if trained alone."""
     assert [(r.trial, r.state, r.epochs) for r in ledger.records()] == [(n, "completed", 7) for n in range(3)]
     assert recorded(ledger) == {(n, r): trained_alone(ledger, n, r) for n in range(3) for r in range(2)}
 
@@ -86,8 +86,8 @@ def advance_until(over: Callable[[], object], lane: Lane) -> None:
     pytest.fail("not over after 60 epochs")
 
 
-def test_a_kill_costs_what_came_after_the_last_save(ledger, referee, born, tmp_path: Path):
-    """Catches a checkpoint that lacks a moment, a step, a measurement not told, or its attempt."""
+def test_a_kill_loses_only_epochs_after_the_last_save(ledger, referee, born, tmp_path: Path):
+    """Catches a checkpoint without a moment, a step, an unsent measurement, or its attempt."""
     lane = born()
     for _ in range(4):
         lane.session.advance()
@@ -107,10 +107,10 @@ def test_a_kill_costs_what_came_after_the_last_save(ledger, referee, born, tmp_p
 
 
 @pytest.mark.parametrize("tear", ["tensors", "record", "all of it"])
-def test_with_a_torn_checkpoint_the_trials_start_again(
+def test_trials_restart_after_a_torn_checkpoint(
     tear: str, ledger, referee, born, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    """As Tune restores a lane. Catches one that dies of it, says nothing, or goes on with half of it."""
+    """As Tune restores a lane. Catches a lane that dies, logs nothing, or uses half of the checkpoint."""
     lane = born()
     for _ in range(4):
         lane.session.advance()
@@ -138,7 +138,7 @@ def test_with_a_torn_checkpoint_the_trials_start_again(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_kills_at_any_moment_change_nothing(seed: int, ledger, referee, born, tmp_path: Path):
-    """Also from a checkpoint that is older than the record. Catches a trial lost, doubled, or trained on."""
+    """With checkpoints older than the record, too. Catches a trial lost, doubled, or trained too long."""
     chance, lane, saved, lived = Random(seed), born(), None, 0
     while referee.over is None:
         lane.session.advance()
@@ -154,8 +154,8 @@ def test_kills_at_any_moment_change_nothing(seed: int, ledger, referee, born, tm
     assert_as_alone(ledger)
 
 
-def test_a_lane_that_has_started_says_so_after_its_first_epoch(born):
-    """Catches: lanes killed one second after another, and taken for one that cannot start."""
+def test_a_lane_reports_after_its_first_epoch(born):
+    """Catches: lanes that are killed in quick succession and count as unable to start."""
     lane = born()
     lane.step()
     assert {held.epoch for held in lane.session.held} == {1}
@@ -165,7 +165,7 @@ def test_a_lane_that_has_started_says_so_after_its_first_epoch(born):
 def test_a_checkpoint_is_never_older_than_its_time_and_one_epoch(
     epoch_s: float, born, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """Catches a step that goes on though a checkpoint is due, and a save that is forgotten."""
+    """Catches a step that continues while a checkpoint is due, and a forgotten save."""
     now, saved, oldest, saves = 0.0, 0.0, 0.0, 0
 
     class Clock:

@@ -1,4 +1,4 @@
-"""constraints.txt pins all that an installation for development brings, at the versions tested here."""
+"""constraints.txt pins all packages of an installation for development, at the tested versions."""
 
 import re
 from importlib.metadata import requires, version
@@ -20,7 +20,7 @@ def test_everything_that_comes_along_is_pinned_at_the_version_tested() -> None:
 
 
 def along(requirement: Requirement, seen: set[tuple[str, str]] | None = None) -> set[str]:
-    """The distributions that `requirement` brings with it here, and theirs, without itself."""
+    """The installed distributions that `requirement` depends on, directly or not."""
     seen = set() if seen is None else seen
     for extra in ("", *requirement.extras):
         key = (canonicalize_name(requirement.name), extra)

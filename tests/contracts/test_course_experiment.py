@@ -1,4 +1,4 @@
-"""The course experiment, `ps1`, has the same numbers whichever engine trains it."""
+"""The course experiment, `ps1`, has the same numbers on every engine."""
 
 import pytest
 from alone import recorded
@@ -12,7 +12,7 @@ EPOCHS = 20
 
 
 def course(engine, home):
-    """What the preset's four cells measured in EPOCHS epochs with one seed, all in one session."""
+    """Measurements of the preset's four cells in EPOCHS epochs with one seed, in one session."""
     overrides = [
         "runtime.address=inline",
         "runtime.slots=4",
@@ -27,9 +27,8 @@ def course(engine, home):
 @pytest.mark.data
 @pytest.mark.timeout(1800)
 def test_it_keeps_its_numbers_with_every_engine(tmp_path):
-    """In float32, on the real ratings. Losses and MSE were 1e-7 apart when measured; a metric of ranks moves
-    in steps, as soon as two items change places. Catches what small data hide: a chunk, a stack or a block
-    too many.
+    """In float32, on the real ratings. Losses and MSE differed by 1e-7; ranking metrics change in steps, when
+    two items swap ranks. Catches errors that need large data: a wrong chunk, stack or block.
     """
     expected = course("plain", tmp_path / "plain")
     assert len(expected) == 4

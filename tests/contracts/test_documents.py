@@ -1,4 +1,4 @@
-"""What docs/ says of the code and its tests is so: files, functions and tests that it names exist."""
+"""Files, functions and tests that docs/ names exist."""
 
 import ast
 import re

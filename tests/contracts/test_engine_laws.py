@@ -30,7 +30,7 @@ from trainable.models.two_task.parameters import shapes
 
 @pytest.fixture(params=ENGINES)
 def start(request):
-    """A function that gives a new engine without members."""
+    """A function that makes a new engine without members."""
     return partial(new_engine, request.param)
 
 
@@ -45,7 +45,7 @@ MIXED = [
 
 
 def exact_in_float32():
-    """Each engine in float64, and those that promise bits in float32 too; for the others see law 2."""
+    """Each engine in float64, and deterministic ones in float32 too; for the others see law 2."""
     for name in ENGINES:
         yield name, "float64"
         if new_engine(name).deterministic:
@@ -67,7 +67,7 @@ def test_members_train_beside_others_as_alone(name, dtype):
         assert_same(running, dict(running.state(member)), dict(state))
 
 
-def test_neighbours_may_come_and_go(start):
+def test_neighbours_may_join_and_leave(start):
     """Catches epochs counted by the engine instead of by the member, and slots that move when one leaves."""
     early, steady, late = members_of(*MIXED[:3])
     running = start()
@@ -83,7 +83,7 @@ def test_neighbours_may_come_and_go(start):
 
 @pytest.mark.parametrize(("name", "dtype"), list(exact_in_float32()))
 def test_a_member_resumes_where_its_state_left_it(name, dtype):
-    """Catches a moment, the step of the bias correction or the epoch of the streams that is not kept."""
+    """Catches a state without a moment, the step of the bias correction, or the epoch of the streams."""
     start = partial(new_engine, name)
     for member in members_of(*MIXED):
         expected, end = alone(start, member, 4, dtype=dtype)
@@ -95,7 +95,7 @@ def test_a_member_resumes_where_its_state_left_it(name, dtype):
 
 
 def test_a_state_is_a_snapshot(start):
-    """Catches a state that goes on training, and an engine that trains the arrays it was given."""
+    """Catches a state that changes in training, and an engine that trains the caller's arrays."""
     (member,) = members_of(CONFIG)
     running, other = start(), start()
     running.join(member)
@@ -107,7 +107,7 @@ def test_a_state_is_a_snapshot(start):
     assert_same(running, dict(state), kept)
 
 
-def test_a_diverging_neighbour_hurts_nobody(start):
+def test_a_diverging_neighbour_changes_no_result(start):
     """Catches NaN that spreads through a shared buffer, and an exception that ends every member's epoch."""
     wild, sane = members_of(replace(CONFIG, learning_rate=1e300), CONFIG)
     running = start()
@@ -126,7 +126,7 @@ def test_a_diverging_neighbour_hurts_nobody(start):
 @pytest.mark.parametrize("batch_size", [300, "full"])
 def test_engines_agree_with_the_reference_after_an_epoch(start, sharing, batch_size):
     """In float64, on more rows and users than an engine holds at a time. Catches any other mathematics:
-    a chunk's last rows, a mean over a chunk for one over the batch, a moment, a table of the other task.
+    a chunk's last rows, a mean over a chunk instead of the batch, a moment, a table of the other task.
     """
     fold = make_fold(150, 40, 700, 400)
     ranking_loss = "bpr" if sharing in ("none", "items") else "one-minus-sigmoid"
@@ -146,7 +146,7 @@ def test_engines_agree_with_the_reference_after_an_epoch(start, sharing, batch_s
 
 
 def test_the_order_of_joining_never_matters(start):
-    """Catches initial values, batches or negatives that are drawn in turn from one generator."""
+    """Catches initial values, batches or negatives that are drawn in sequence from one generator."""
     members = members_of(*MIXED[:3])
     expected = None
     for order in permutations(members):
@@ -158,8 +158,8 @@ def test_the_order_of_joining_never_matters(start):
         assert_same(running, found, expected)
 
 
-def test_a_result_depends_on_seed_and_replicate_and_not_on_the_trials_number(start):
-    """Trials are paired (common random numbers). Catches a trial in a key, a replicate or seed left out."""
+def test_a_result_is_independent_of_the_trial_number(start):
+    """Trials are paired (common random numbers). Catches keys with the trial, or without replicate or seed."""
     here = alone(start, Member(0, 0, CONFIG), 2)[0]
     assert alone(start, Member(5, 0, CONFIG), 2)[0] == here
     assert alone(start, Member(0, 1, CONFIG), 2)[0] != here
@@ -182,8 +182,8 @@ def test_trials_of_a_replicate_start_alike(start):
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.5])
 def test_weight_does_nothing_where_nothing_is_shared(start, weight_decay):
-    """Adam steps alike for g and c·g, but for the ε = 1e-8 beside √v. In 30 steps of 0.01 that leaves
-    1.3e-5 here, measured. Catches a λ that scales the learning rate, and a table that is shared after all.
+    """Adam's steps are the same for g and c·g, except for the ε = 1e-8 beside √v. In 30 steps of 0.01 the
+    difference is 1.3e-5. Catches a λ that scales the learning rate, and a table that is shared.
     """
     config = replace(CONFIG, sharing="none", weight_decay=weight_decay)
     low, high = members_of(replace(config, weight=0.3), replace(config, weight=0.7))
@@ -197,7 +197,7 @@ def test_weight_does_nothing_where_nothing_is_shared(start, weight_decay):
 
 @pytest.mark.parametrize(("sharing", "side"), [("users", "users"), ("items", "items"), ("both", "users")])
 def test_weight_matters_where_something_is_shared(start, sharing, side):
-    """The control of the law above. Catches a sharing that is ignored, and a λ that is."""
+    """The control of the law above. Catches an ignored sharing, and an ignored λ."""
     low, high = members_of(*(replace(CONFIG, sharing=sharing, weight=weight) for weight in (0.3, 0.7)))
     table = f"ranking.{side}"
     one, other = (alone(start, member, 5)[1][table] for member in (low, high))
@@ -207,8 +207,8 @@ def test_weight_matters_where_something_is_shared(start, sharing, side):
 # What the caller sees.
 
 
-def test_only_those_asked_for_are_measured(start):
-    """Catches: metrics nobody asked for, and an epoch that passes over who is not measured."""
+def test_only_requested_members_are_measured(start):
+    """Catches: unrequested metrics, and an epoch that skips members without measurement."""
     members = members_of(CONFIG, replace(CONFIG, sharing="both"))
     running = start()
     for member in members:
@@ -221,7 +221,7 @@ def test_only_those_asked_for_are_measured(start):
 
 
 def test_states_have_the_same_names_in_every_engine(start):
-    """Catches: a state that only its own engine can take up."""
+    """Catches: a state that only its own engine can load."""
     for sharing in SHARINGS:
         (member,) = members_of(replace(CONFIG, sharing=sharing))
         running = start(dtype="float32")
@@ -237,7 +237,7 @@ def test_states_have_the_same_names_in_every_engine(start):
 
 
 def test_a_member_joins_once_and_is_forgotten_when_it_leaves(start):
-    """Catches: a member that comes back to where it left."""
+    """Catches: a member that rejoins with its old state."""
     (member,) = members_of(CONFIG)
     running = start()
     running.join(member)
@@ -260,6 +260,6 @@ def test_global_random_state_is_untouched(start):
 
 
 def test_an_unknown_engine_is_an_error_that_names_the_known():
-    """Catches: a name that is taken for another engine's."""
+    """Catches: an unknown name that selects an engine."""
     with pytest.raises(StudyError, match="'abacus' is not known; use numba, torch"):
         engine("abacus", FOLD, seed=0, device="cpu", threads=1)

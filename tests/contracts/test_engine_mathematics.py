@@ -1,4 +1,4 @@
-"""What every engine in `ENGINES` computes: closed forms, finite differences, the reference metrics."""
+"""Mathematics of every engine in `ENGINES`: closed forms, finite differences, the reference metrics."""
 
 from dataclasses import replace
 from functools import partial
@@ -29,13 +29,13 @@ from trainable.models.two_task.parameters import initial, shapes
 
 @pytest.fixture(params=ENGINES)
 def start(request):
-    """A function that gives a new engine without members."""
+    """A function that makes a new engine without members."""
     return partial(new_engine, request.param)
 
 
 @pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
 def test_losses_at_the_start_have_their_closed_form(start, ranking_loss):
-    """Catches −log σ for 1 − σ, a sign, a mean over the wrong rows, losses taken after the update."""
+    """Catches −log σ instead of 1 − σ, a sign, a mean over the wrong rows, losses taken after the update."""
     (member,) = members_of(replace(CONFIG, batch_size="full", ranking_loss=ranking_loss))
     p = initial(member.config, USERS, ITEMS, seed=SEED, replicate=0)
     rows = draw(FOLD.train, seed=SEED, replicate=0, epoch=1)
@@ -57,8 +57,8 @@ def test_losses_at_the_start_have_their_closed_form(start, ranking_loss):
 
 
 def test_every_epoch_draws_new_negatives(start):
-    """A model that stands still has the same rating loss each epoch and another ranking loss. Catches an
-    epoch left out of the streams' key.
+    """A model with learning rate 0 has equal rating losses and different ranking losses. Catches streams
+    without the epoch in their key.
     """
     (member,) = members_of(replace(CONFIG, learning_rate=0.0, dim=2))
     found, _ = alone(start, member, 4)
@@ -77,7 +77,7 @@ def test_one_minus_sigmoid_starts_at_one_half(start):
 @pytest.mark.parametrize("sharing", SHARINGS)
 @pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
 def test_gradients_equal_finite_differences(start, sharing, ranking_loss):
-    """Of the engine's own joint loss, in every kind of parameter. Catches any wrong or missing derivative."""
+    """Of the joint loss, in every kind of parameter. Catches any wrong or missing derivative."""
     (member,) = members_of(
         replace(CONFIG, batch_size="full", sharing=sharing, ranking_loss=ranking_loss, weight_decay=0.0)
     )
@@ -142,7 +142,7 @@ def test_parameters_without_data_only_decay(start):
 
 
 def test_the_user_bias_cancels_exactly(start):
-    """In p⁺ − p⁻ it has no gradient; Adam would make whole steps of what rounding leaves of one."""
+    """It has no gradient in p⁺ − p⁻; Adam would turn a rounding error into whole steps."""
     (member,) = members_of(CONFIG)
     assert (alone(start, member, 3, dtype="float32")[1]["user_bias"] == 0).all()
 
@@ -162,8 +162,8 @@ def test_metrics_are_the_reference_metrics_of_the_state(start):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_metrics_by_user_are_those_of_the_result(start, dtype):
-    """Beside a neighbour. Catches another member's users, users in another order than their ids, and numbers
-    from before the update.
+    """Beside a neighbour. Catches another member's users, users in the wrong order, and numbers from before
+    the update.
     """
     members = members_of(CONFIG, replace(CONFIG, sharing="none", ranking_loss="bpr"))
     running = start(dtype=dtype)
@@ -183,7 +183,7 @@ def test_metrics_by_user_are_those_of_the_result(start, dtype):
 
 
 def test_training_learns(start):
-    """Ratings can be learned by heart, and rankings as far as negatives are not the user's own items."""
+    """Ratings can be fitted exactly, and rankings except for negatives that are the user's own items."""
     (member,) = members_of(replace(CONFIG, weight_decay=0.0, dim=8, hidden=16, learning_rate=0.03))
     found, _ = alone(start, member, 60, dtype="float32")
     assert found[-1][1] < 0.4

@@ -25,7 +25,7 @@ TABLE = [
 
 
 def drawn(count):
-    """Configurations at random, over all that an engine has to get right."""
+    """Random configurations over the whole range of an engine."""
     chance = random.Random(0)
     for _ in range(count):
         yield replace(
@@ -45,7 +45,7 @@ CONFIGS = [*TABLE, *drawn(50)]
 
 
 def together(name, dtype):
-    """Every configuration in one engine: what it measured in the last epoch, and its parameters."""
+    """Train every configuration in one engine; return its last measurement and its parameters."""
     members = [Member(trial, trial % 2, config) for trial, config in enumerate(CONFIGS)]
     running = new_engine(name, fold=FOLD, dtype=dtype)
     for member in members:
@@ -56,7 +56,7 @@ def together(name, dtype):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_in_float64_a_crowd_agrees_with_the_reference_alone(name):
-    """Catches a neighbour's weight, rate or padding in another's sum, and any mathematics of its own."""
+    """Catches a neighbour's weight, rate or padding in a sum, and any different mathematics."""
     for member, (found, state) in together(name, "float64").items():
         epochs, reference = alone(partial(new_engine, "plain"), member, EPOCHS, fold=FOLD)
         assert found[:3] == pytest.approx(epochs[-1][:3], rel=1e-10), member.config
@@ -68,9 +68,9 @@ def test_in_float64_a_crowd_agrees_with_the_reference_alone(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", OTHERS)
 def test_in_float32_a_crowd_strays_as_one_ulp_would(name):
-    """Distances are shares of the way that training went. The control is the reference from initial values
-    moved by one unit in the last place; a gradient that is all rounding makes Adam step anywhere, so single
-    members may stray further. Catches sums in too low a precision, and approximations of the algorithm.
+    """Distances are relative to the change by training. The control is the reference from initial values
+    changed by one unit in the last place. A gradient of pure rounding error makes Adam step in any direction,
+    so single members may differ more. Catches sums in too low a precision, and approximate algorithms.
     """
     strayed, control = [], []
     for member, (_, state) in together(name, "float32").items():

@@ -1,4 +1,4 @@
-"""What brings a cluster up is what its own tools take, and nothing of it runs open."""
+"""The tools of each cluster accept its manifests, and every service needs a token."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ def test_the_dockerfile_passes_its_linter() -> None:
 
 
 def compose(text: str) -> dict[str, Any]:
-    """What Docker Compose makes of a compose file's text, every profile; its complaint as ValueError."""
+    """A compose file as Docker Compose resolves it, with every profile; ValueError with its message."""
     options = ("--file=-", "--project-directory", DOCKER, "--profile=*")
     done = subprocess.run(
         [PROGRAMS / "docker-compose", *options, "config", "--format=json"],
@@ -62,13 +62,13 @@ def services() -> dict[str, Any]:
     return dict(compose((DOCKER / "compose.yaml").read_text(encoding="utf-8"))["services"])
 
 
-def test_compose_refuses_what_it_does_not_know() -> None:
+def test_compose_refuses_unknown_keys() -> None:
     text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="depend_on"):
         compose(text.replace("depends_on", "depend_on", 1))
 
 
-def test_every_node_of_compose_asks_for_the_token_and_reads_it_from_a_file(services: dict[str, Any]) -> None:
+def test_every_compose_node_reads_the_token_from_a_file(services: dict[str, Any]) -> None:
     nodes = {"head", "worker", "gpu-worker", "service"}
     assert {*services} == nodes | {"postgres"}
     for name in nodes:
@@ -109,14 +109,14 @@ def test_rays_launcher_refuses_a_key_it_does_not_know(launcher: dict[str, Any]) 
         validate_config(prepare_config(launcher))
 
 
-def test_every_machine_of_the_launcher_has_the_token_and_starts_with_it(launcher: dict[str, Any]) -> None:
+def test_every_launcher_machine_starts_with_the_token(launcher: dict[str, Any]) -> None:
     assert launcher["file_mounts"]["/home/study/.ray/auth_token"] == "~/.ray/auth_token"
     for commands in (launcher["head_start_ray_commands"], launcher["worker_start_ray_commands"]):
         assert [line for line in commands if "ray start" in line and "RAY_AUTH_MODE=token" in line]
 
 
 def test_the_launchers_image_is_the_dockerfiles(launcher: dict[str, Any]) -> None:
-    """Its files go to the home folder of the user that the image has."""
+    """Its files go to the home folder of the image's user."""
     assert "--create-home --uid 1000 --shell /bin/bash study" in (DOCKER / "Dockerfile").read_text()
     assert all(place.startswith("/home/study/") for place in launcher["file_mounts"])
 
@@ -171,8 +171,8 @@ def test_rays_autoscaler_reads_the_gpus_of_the_job(objects: dict[str, Any]) -> N
     assert types["gpu"]["min_workers"] == 0
 
 
-def test_a_job_that_is_tried_again_finds_its_record_and_its_folder(objects: dict[str, Any]) -> None:
-    """Catches: a retry whose record went with the pods."""
+def test_a_retried_job_finds_its_record_and_folder(objects: dict[str, Any]) -> None:
+    """Catches: a retry whose record was lost with the pods."""
     job = objects["RayJob"]
     assert job["spec"]["backoffLimit"] > 0
     assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
@@ -205,7 +205,7 @@ def test_the_page_names_commands_and_options_that_there_are() -> None:
         commands[name].make_context(name, arguments)  # an unknown option raises
 
 
-def test_the_page_points_to_what_is_there() -> None:
+def test_the_page_links_to_existing_files() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", PAGE):
         assert (ROOT / "docs" / target).exists(), target
     for target in re.findall(r"docker/[\w.-]+\.yaml|docker/Dockerfile", PAGE):

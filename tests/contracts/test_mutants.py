@@ -1,4 +1,4 @@
-"""The law tests can fail: each of the mutations in mutants.toml is caught by the test that is named there."""
+"""The law tests can fail: each mutation in mutants.toml is caught by the test named there."""
 
 import ast
 import os
@@ -27,7 +27,7 @@ LAWS = (
     "tests/study/runtime/test_reconnect.py",
     "tests/trainable/test_session.py",
 )
-"""Where the laws are stated; every test there says what it catches."""
+"""Files of law tests: every test there names the bugs that it catches."""
 
 SAME = ("-p", "no:cacheprovider", "--hypothesis-profile=more")
 PYTEST = (sys.executable, "-m", "pytest", "-x", "-m", "", *SAME)
@@ -41,7 +41,7 @@ each = pytest.mark.parametrize("mutant", MUTANTS, ids=[f"{m['promise']}: {m['why
 
 @each
 def test_a_mutant_has_its_place_and_its_test(mutant: dict[str, str]):
-    """Catches: a table that the tree has left behind."""
+    """Catches: an outdated table."""
     source = (ROOT / mutant["file"]).read_text(encoding="utf-8")
     assert source.count(mutant["old"]) == 1
     ast.parse(source.replace(mutant["old"], mutant["new"]))
@@ -55,7 +55,7 @@ def test_every_law_is_broken_by_a_mutant():
 
 
 @pytest.mark.parametrize("path", LAWS)
-def test_every_law_test_says_what_it_catches(path: str):
+def test_every_law_test_names_the_bugs_it_catches(path: str):
     silent = [t.name for t in stated_in(path) if "atches" not in (ast.get_docstring(t) or "")]
     assert silent == []
 
@@ -72,7 +72,7 @@ def stated_in(path: str) -> Iterator[ast.FunctionDef]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree in which every test that is named passes."""
+    """A copy of the tree, in which every named test passes."""
     copy = tmp_path_factory.mktemp("mutants") / "tree"
     for room in ("study", "trainable", "analysis", "tests"):
         shutil.copytree(ROOT / room, copy / room)
@@ -83,7 +83,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_in(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    """What pytest says of these tests in that tree."""
+    """Run pytest on these tests in a tree."""
     return subprocess.run(
         [*PYTEST, *names],
         cwd=tree,

@@ -1,4 +1,4 @@
-"""The laws of a study, on every runtime: what is recorded is what would be trained alone."""
+"""The laws of a study, on every runtime: the record is the same as if each trial was trained alone."""
 
 import os
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ trials = 8
 
 @pytest.fixture(scope="module")
 def a_ray():
-    """One Ray of this machine for the module: starting one takes longer than the studies."""
+    """One local Ray for the module: a start takes longer than the studies."""
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
@@ -54,7 +54,7 @@ def a_ray():
     params=["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.long])],
 )
 def runtime(request):
-    """Where the study runs: `make test` holds the laws inline, `make long` on Ray too."""
+    """The runtime: `make test` checks the laws inline, `make long` on Ray too."""
     if request.param == "local":
         request.getfixturevalue("a_ray")
     return request.param
@@ -66,7 +66,7 @@ def spec(*overrides):
 
 @pytest.fixture(scope="module")
 def study(runtime, tmp_path_factory):
-    """A whole study on the runtime: two lanes of two slots, two replicates a trial."""
+    """Run a whole study on the runtime: two lanes of two slots, two replicates per trial."""
     home = tmp_path_factory.mktemp(runtime)
     asked = spec(
         f"runtime.address={runtime}", "runtime.lanes=2", "runtime.slots=2", "runtime.cpus_per_lane=1.0"
@@ -85,14 +85,14 @@ def test_law_1_a_neighbour_never_changes_a_result(study):
 
 
 def test_law_3_order_never_matters(study, tmp_path):
-    """One lane of one slot finds the same study. Catches: a sampler or stream consumed in order."""
+    """One lane of one slot has the same result. Catches: a sampler or stream consumed in order."""
     alone = Ledger.read(run(spec("runtime.address=inline"), tmp_path).folder)
     assert [r.config for r in study.records()] == [r.config for r in alone.records()]
     assert recorded(study) == recorded(alone)
 
 
-def test_law_4_the_front_holds_what_was_measured_as_it_says(study, tmp_path):
-    """Catches: a point from one replicate alone, a best-so-far value under a later epoch's name."""
+def test_law_4_front_points_are_as_measured(study, tmp_path):
+    """Catches: a point from one replicate alone, a best-so-far value at a later epoch."""
     export(study, tmp_path)
     points = pd.read_parquet(tmp_path / "tables" / "points.parquet").set_index(["trial", "epoch"])
     measured = pd.read_parquet(tmp_path / "tables" / "measurements.parquet").groupby(["trial", "epoch"])
@@ -105,7 +105,7 @@ def test_law_4_the_front_holds_what_was_measured_as_it_says(study, tmp_path):
 
 
 def brute_front(points):
-    """The index of every point that no other point beats in one metric without losing in the other."""
+    """Indices of the non-dominated points, by comparing all pairs."""
     rows = [(key, row["mrr"], row["mse"]) for key, row in points.iterrows()]
 
     def dominated(mrr, mse):
@@ -115,7 +115,7 @@ def brute_front(points):
 
 
 def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
-    """Catches: an epoch on the way that passes for a trial's end."""
+    """Catches: an intermediate epoch that counts as the trial's end."""
     overrides = (f"runtime.address={runtime}", "train.candidates=last", "budget.trials=3")
     folder = run(spec(*overrides), tmp_path).folder
     export(Ledger.read(folder), folder)
@@ -124,7 +124,7 @@ def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
     assert set(points["epoch"]) == {1, 2, 3, 4}
 
 
-def test_law_5_a_stopped_study_goes_on_to_the_same_record(runtime, tmp_path):
+def test_law_5_a_stopped_study_resumes_to_the_same_record(runtime, tmp_path):
     """Catches: a trial lost, doubled or left running by a stop; a resumed trial that differs."""
     long = ("train.epochs=150", "train.evaluate_every=10", "search.replicates=1", "space.batch_size=64")
     asked = spec(f"runtime.address={runtime}", "runtime.lanes=2", *long)
@@ -140,7 +140,7 @@ def test_law_5_a_stopped_study_goes_on_to_the_same_record(runtime, tmp_path):
 
 
 def stop_after(measurements):
-    """A watch that asks the study to stop when so many measurements are in."""
+    """A watch that asks the study to stop after a number of measurements."""
 
     @contextmanager
     def watch(folder, _interrupt):
@@ -160,7 +160,7 @@ def stop_after(measurements):
 
 
 def test_law_6_direction_is_stated_once(study, tmp_path):
-    """The same front whichever objective is named first. Catches: a sign at one of two places."""
+    """The front does not depend on the order of the objectives. Catches: a sign at one of two places."""
     turned = run(spec("runtime.address=inline", 'objectives=["mse", "mrr"]'), tmp_path)
     ledger = Ledger.read(turned.folder)
     fronts = []
@@ -183,7 +183,7 @@ def test_law_7_the_weight_does_nothing_where_nothing_is_shared(tmp_path):
 
 
 def test_law_8_search_never_sees_the_test_set(runtime, tmp_path):
-    """Another test set, the same study. Catches: a reference, a mask or a metric that looks at test rows."""
+    """A different test set gives the same study. Catches: a reference, mask or metric that uses test rows."""
     split = load("synthetic", split="per-user", split_seed=0)
     rows = split.train + split.validation + split.test
     table = pd.DataFrame({"user": rows.users, "item": rows.items, "rating": rows.ratings})
@@ -208,7 +208,7 @@ def test_law_8_search_never_sees_the_test_set(runtime, tmp_path):
 
 
 def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
-    """Each point on fresh seeds, for its epochs, learned from train and validation, measured on test.
+    """Each point with fresh seeds, for its epochs, trained on train and validation, measured on test.
 
     Catches: a confirmation with the search's seeds, fold or epochs; a run that opens the test set twice.
     """
@@ -232,7 +232,7 @@ def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
 
 
 def test_a_confirmation_of_other_data_is_refused(tmp_path):
-    """Catches: two sets of ratings in one study, one searched on and one confirmed on."""
+    """Catches: a study with different ratings for search and confirmation."""
     source = tmp_path / "ratings.csv"
     source.write_text(ratings(), encoding="utf-8")
     asked = spec("runtime.address=inline", f"data.source='{source}'", "budget.trials=2")
@@ -246,7 +246,7 @@ def test_a_confirmation_of_other_data_is_refused(tmp_path):
 @pytest.mark.long
 @pytest.mark.ray
 def test_two_studies_of_one_question_run_on_one_ray(a_ray, tmp_path):
-    """Catches: a referee that only one of them can have."""
+    """Catches: a referee's name that only one study can use."""
     referees = []
     for name in ("one", "two"):
         folder = run(spec("runtime.address=inline", f"name={name}"), tmp_path).folder

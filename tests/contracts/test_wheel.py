@@ -1,4 +1,4 @@
-"""The wheel holds the three packages and their data files, all of them, and nothing else."""
+"""The wheel contains exactly the three packages and their data files."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""An exported model: the textbook's scores without torch, whole or refused, never half."""
+"""An exported model: the textbook's scores without torch; complete or refused."""
 
 import json
 import subprocess
@@ -53,7 +53,7 @@ def model(config=CONFIG, *, seen=SEEN, names=NAMES, **options):
 
 
 def everything(model: Model):
-    """All that a model says."""
+    """All outputs of a model."""
     said = [
         (u, model.seen(u), model.recommend(u, ITEMS), model.rate(u, model.items).tolist())
         for u in model.users
@@ -68,7 +68,7 @@ def everything(model: Model):
 @pytest.mark.parametrize(("dim", "hidden"), [(1, 3), (4, 5), (13, 1)])
 @pytest.mark.parametrize("sharing", SHARINGS)
 def test_scores_are_those_of_the_textbook(sharing, dim, hidden, dtype, tolerance):
-    """Catches a bias left out, tables mixed up where one is shared, and parts of the pair out of order."""
+    """Catches a missing bias, confused tables if one is shared, and a wrong order of the pair's parts."""
     config = replace(CONFIG, sharing=sharing, dim=dim, hidden=hidden)
     ours = model(config, dtype=dtype)
     net = TwoTaskNet({name: torch.tensor(value) for name, value in values(config, dtype).items()})
@@ -84,8 +84,8 @@ def test_scores_are_those_of_the_textbook(sharing, dim, hidden, dtype, tolerance
         np.testing.assert_allclose(ours.rate(user, ours.items), rating, rtol=tolerance, atol=tolerance)
 
 
-def test_places_are_the_ranks_that_the_metrics_see():
-    """Catches an item of the training set recommended, and a held-out one left out."""
+def test_recommendations_have_the_ranks_of_the_metrics():
+    """Catches a recommended training item, and a missing held-out item."""
     ours, ranking = model(), Ranking(FOLD)
 
     def scores(users):
@@ -99,7 +99,7 @@ def test_places_are_the_ranks_that_the_metrics_see():
         assert [items.index(ours.items[i]) + 1 for i in ranking.items[own]] == ranks[own].tolist()
 
 
-def test_what_was_seen_is_left_out_unless_asked_for():
+def test_seen_items_are_left_out_by_default():
     ours, rated = model(), {(f"u{u}", f"i{i}") for u, i in SEEN.T}
     assert {(u, i) for u in ours.users for i in ours.seen(u)} == rated
     for user in ours.users:
@@ -138,7 +138,7 @@ def test_a_number_stands_for_its_text():
         (lambda m: m.recommend("u0", 0), "n: 0 items cannot be recommended; use 1 or more"),
     ],
 )
-def test_what_is_unknown_is_told(ask, message):
+def test_unknown_ids_are_refused(ask, message):
     with pytest.raises(StudyError, match=message):
         ask(model())
 
@@ -195,7 +195,7 @@ def test_a_new_model_takes_the_place_of_the_old_one(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["it"]
 
 
-def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch):
+def test_a_failed_save_leaves_the_old_model(tmp_path: Path, monkeypatch):
     model().save(tmp_path / "it")
 
     def full(*_, **__):
@@ -214,7 +214,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A model's two files."""
+    """The two files of a model."""
     folder = tmp_path_factory.mktemp("saved") / "it"
     model(dtype="float32").save(folder)
     return {name: (folder / name).read_bytes() for name in (TENSORS, CARD)}
@@ -229,8 +229,8 @@ def put(folder: Path, files: dict[str, bytes]) -> Path:
 
 @pytest.mark.fuzz
 @given(st.data())
-def test_damage_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
-    """Catches whatever is read without being checked: bytes changed, cut off, put in, in either file."""
+def test_damage_is_refused_or_harmless(saved, tmp_path: Path, data):
+    """Catches unchecked reads: bytes changed, removed or inserted in either file."""
     name, other = data.draw(st.permutations([TENSORS, CARD]))
     folder = put(tmp_path / "it", saved | {name: data.draw(damaged(saved[name], saved[other]))})
     with suppress(StudyError):
@@ -239,8 +239,8 @@ def test_damage_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
 
 @pytest.mark.fuzz
 @given(st.data())
-def test_a_card_that_says_something_else_is_refused_or_does_no_harm(saved, tmp_path: Path, data):
-    """It is sealed: only its meaning is wrong. Catches a value that is used before it is looked at."""
+def test_a_changed_card_is_refused_or_harmless(saved, tmp_path: Path, data):
+    """The seal is valid, a value is wrong. Catches a value that is used before it is checked."""
     about, tensors = json.loads(saved[CARD]), load(saved[TENSORS])
     del about["sha256"]
     if data.draw(st.booleans()):
@@ -259,7 +259,7 @@ def test_a_card_that_says_something_else_is_refused_or_does_no_harm(saved, tmp_p
 
 
 def sealed(about: dict, tensors: dict) -> dict[str, bytes]:
-    """Two files that are sealed as a model's are, whatever they hold."""
+    """Two files with the seal of a model and any content."""
     content, card = save(tensors), json.dumps(about, sort_keys=True).encode()
     seal = sha256(len(card).to_bytes(8, "little") + card + content).hexdigest()
     return {TENSORS: content, CARD: json.dumps(about | {"sha256": seal}).encode()}
@@ -282,7 +282,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_what_is_not_a_model_is_refused(kind, tmp_path: Path):
+def test_other_files_are_refused(kind, tmp_path: Path):
     files, message = FOREIGN[kind]
     with pytest.raises(StudyError, match=message):
         load_model(put(tmp_path / "it", files))

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or refused: at any kill, after any damage, of any other kind."""
+"""A checkpoint is complete or refused: after a kill at any moment, any damage, or another kind of file."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from trainable.slots import Slot
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, dict[str, bytes]]:
-    """A session after two epochs, and its checkpoint's files."""
+    """A session after two epochs, and the files of its checkpoint."""
     session = trained(2)
     folder = tmp_path_factory.mktemp("saved")
     session.save(folder)
@@ -30,14 +30,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, dict[str, 
 
 
 class Killed(BaseException):
-    """The process is no more."""
+    """The simulated end of the process."""
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["no earlier one", "an earlier one"])
-def test_a_kill_anywhere_in_a_save_leaves_this_checkpoint_or_the_one_before(
+def test_a_kill_during_a_save_leaves_a_whole_checkpoint(
     first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches a record that takes its place before its tensors, tensors written over, a file half written."""
+    """Catches a record renamed before its tensors, overwritten tensors, a half-written file."""
     before, after = trained(1), trained(2)
     survived, deaths, done = [], 0, False
     while not done:
@@ -66,7 +66,7 @@ def test_a_kill_anywhere_in_a_save_leaves_this_checkpoint_or_the_one_before(
 
 
 def kill_at(operation: int, patch: pytest.MonkeyPatch) -> None:
-    """Die in that operation on files, counted from 0: in the middle of a write, after any other."""
+    """Die in file operation `number`, counted from 0: in the middle of a write, after any other."""
     left = operation
 
     def mortal(method, half):
@@ -88,7 +88,7 @@ def kill_at(operation: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Path, "unlink", mortal(Path.unlink, half=False))
 
 
-# --- whatever befalls its files --------------------------------------------------------------------------
+# --- damaged files ---------------------------------------------------------------------------------------
 
 
 FOREIGN = {
@@ -113,14 +113,14 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_what_is_no_checkpoint_is_refused_in_words(kind: str, tmp_path: Path):
+def test_other_files_are_refused_with_a_message(kind: str, tmp_path: Path):
     contents, message = FOREIGN[kind]
     with pytest.raises(CheckpointError, match=message) as refused:
         read(put(tmp_path / "it", contents), new_engine("plain"))
     assert isinstance(refused.value, StudyError)
 
 
-def test_a_torn_file_is_told_from_a_changed_one(saved, tmp_path: Path):
+def test_torn_and_changed_files_have_different_messages(saved, tmp_path: Path):
     _, contents = saved
     name = next(n for n in contents if n != RECORD)
     for change, message in [
@@ -135,7 +135,7 @@ def test_a_torn_file_is_told_from_a_changed_one(saved, tmp_path: Path):
             read(put(tmp_path / "it", contents | change), new_engine("plain", dtype="float32"))
 
 
-def test_files_of_two_checkpoints_make_none(saved, tmp_path: Path):
+def test_mixed_files_of_two_checkpoints_are_refused(saved, tmp_path: Path):
     _, contents = saved
     trained(3).save(tmp_path)
     (name,) = (n for n in contents if n != RECORD)
@@ -146,7 +146,7 @@ def test_files_of_two_checkpoints_make_none(saved, tmp_path: Path):
 
 
 def with_config(**values: object) -> Callable[[Slot], Slot]:
-    """A change of a slot: these values in its trial's configuration."""
+    """A change of a slot: new values in its trial's configuration."""
     return lambda s: replace(s, lease=replace(s.lease, config=replace(s.lease.config, **values)))
 
 
@@ -155,7 +155,7 @@ ODD = (
     *({"weight_decay": value} for value in (-1e-9, nan, inf)),
     *({"weight": value} for value in (-0.1, 1.1, nan)),
 )
-"""What no spec allows, and PyTorch refuses in its own words or takes."""
+"""Values that no spec allows, and that PyTorch accepts or refuses with its own message."""
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ ODD = (
         ),
     ],
 )
-def test_a_slot_that_cannot_be_is_refused(change, message, saved, tmp_path: Path):
+def test_an_impossible_slot_is_refused(change, message, saved, tmp_path: Path):
     whole, _ = saved
     first, second = whole._held.values()
     members = (*first.members, *second.members)
@@ -185,7 +185,7 @@ def test_a_slot_that_cannot_be_is_refused(change, message, saved, tmp_path: Path
         new_session().load(tmp_path)
 
 
-def test_a_state_of_nobody_is_refused(saved, tmp_path: Path):
+def test_a_state_without_a_slot_is_refused(saved, tmp_path: Path):
     whole, _ = saved
     first, second = whole._held.values()
     states = {member: whole.engine.state(member) for member in (*first.members, *second.members)}
@@ -206,15 +206,15 @@ def test_another_engines_checkpoint_is_refused(other, saved, tmp_path: Path):
 # --- all or nothing --------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_takes_the_place_of_what_is_held(saved, tmp_path: Path):
+def test_a_checkpoint_replaces_held_trials(saved, tmp_path: Path):
     whole, contents = saved
     session = trained(1)
     session.load(put(tmp_path / "it", contents))
     assert everything(session) == everything(whole)
 
 
-def test_a_checkpoint_that_does_not_fit_into_memory_leaves_empty_slots(saved, tmp_path: Path):
-    """Catches a session that holds half of a checkpoint, or what its engine has lost."""
+def test_a_checkpoint_too_large_for_memory_leaves_empty_slots(saved, tmp_path: Path):
+    """Catches a session that holds part of a checkpoint, or trials that its engine has lost."""
     _, contents = saved
     session = new_session()
     engine, joined = session.engine, []

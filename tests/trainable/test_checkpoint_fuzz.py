@@ -1,4 +1,4 @@
-"""Whatever is in a checkpoint's files, it is taken up to the last bit, or refused and nothing has changed."""
+"""Any checkpoint files are loaded to the last bit, or refused without a change of the session."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.fuzz
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, dict[str, bytes]]:
-    """A session after two epochs, and its checkpoint's files."""
+    """A session after two epochs, and the files of its checkpoint."""
     session = trained(2)
     folder = tmp_path_factory.mktemp("saved")
     session.save(folder)
@@ -29,7 +29,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, dict[str, 
 
 
 def refused_or_whole(folder: Path, whole: Session) -> None:
-    """What becomes of a session that holds something else, and is to take up the folder's checkpoint."""
+    """Load the folder's checkpoint into a session with other trials; check that it is refused or complete."""
     session = new_session(Lease(5, 1, CONFIG, (0,)))
     session.advance()
     before = everything(session)
@@ -40,7 +40,7 @@ def refused_or_whole(folder: Path, whole: Session) -> None:
 
 @given(st.data())
 def test_a_damaged_file_is_refused(saved, tmp_path: Path, data: st.DataObject):
-    """Catches whatever is read without being checked, in either file."""
+    """Catches unchecked reads in either file."""
     whole, contents = saved
     name = data.draw(st.sampled_from(sorted(contents)))
     other = contents[next(n for n in contents if n != name)]
@@ -49,8 +49,8 @@ def test_a_damaged_file_is_refused(saved, tmp_path: Path, data: st.DataObject):
 
 
 @given(st.data())
-def test_a_record_that_says_something_else_is_refused_or_fits(saved, tmp_path: Path, data: st.DataObject):
-    """It is sealed: only its meaning is wrong. Catches a field whose type or range nobody looks at."""
+def test_a_changed_record_is_refused_or_fits(saved, tmp_path: Path, data: st.DataObject):
+    """The seal is valid, a value is wrong. Catches a field whose type or range is not checked."""
     _, contents = saved
     about, tensors = opened(contents)
     written = save(tensors)
@@ -65,8 +65,8 @@ def test_a_record_that_says_something_else_is_refused_or_fits(saved, tmp_path: P
 
 
 @given(st.data())
-def test_tensors_that_are_others_are_refused(saved, tmp_path: Path, data: st.DataObject):
-    """Sealed too. Catches a state taken up with an array missing, too much, or of another shape or type."""
+def test_changed_tensors_are_refused(saved, tmp_path: Path, data: st.DataObject):
+    """Sealed too. Catches a loaded state with a missing or superfluous array, or a wrong shape or type."""
     whole, contents = saved
     about, tensors = opened(contents)
     name = data.draw(st.sampled_from(sorted(tensors)))

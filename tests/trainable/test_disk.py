@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic files: complete or absent."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ import pytest
 from trainable.disk import put
 
 
-def test_a_disk_without_room_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Catches: a file cut short, or half of one left beside it."""
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Catches: a truncated file, or a partial file left beside it."""
     path = tmp_path / "file"
     put(path, b"before")
 
@@ -24,15 +24,15 @@ def test_a_disk_without_room_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"before"}
 
 
-def test_what_cannot_be_moved_into_place_is_not_left(tmp_path: Path):
-    """Catches: a file beside a folder that has its name, more with every try."""
+def test_a_failed_rename_leaves_no_file(tmp_path: Path):
+    """Catches: temporary files that remain after each try, if a folder has the name."""
     (tmp_path / "file").mkdir()
     with pytest.raises(IsADirectoryError):
         put(tmp_path / "file", b"")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_content_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches: a name without content after a power loss."""
     fsync, synced = os.fsync, list[bool]()
     monkeypatch.setattr(
@@ -42,7 +42,7 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
     assert synced == [False]
 
 
-def test_of_many_that_write_at_once_one_wins_whole(tmp_path: Path):
+def test_concurrent_writes_leave_one_whole_file(tmp_path: Path):
     """Catches: two threads of one process that write into each other's file."""
     contents = [bytes([n]) * 100_000 for n in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -52,8 +52,8 @@ def test_of_many_that_write_at_once_one_wins_whole(tmp_path: Path):
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o600])
-def test_who_may_read_it_is_as_asked(tmp_path: Path, mode: int):
-    """Catches: tokens that others read, and tables that they cannot."""
+def test_the_file_mode_is_respected(tmp_path: Path, mode: int):
+    """Catches: tokens that others can read, and tables that they cannot."""
     before = os.umask(0o022)
     try:
         put(tmp_path / "file", b"", mode=mode)

@@ -25,7 +25,7 @@ def make_fold(train, target, n_users, n_items):
 
 @st.composite
 def cases(draw, *, ties=True):
-    """A fold with users of every kind, in shuffled rows, and scores: four values, or all distinct."""
+    """A fold with every kind of user and shuffled rows, and scores: four values, or all distinct."""
     n_users, n_items = draw(st.integers(1, 9)), draw(st.integers(1, 12))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     part = random.choice(3, size=(n_users, n_items), p=random.dirichlet([1, 1, 1]))
@@ -48,7 +48,7 @@ def oracle(scores, part):
 
 @given(cases())
 def test_metrics_with_ties_equal_a_loop_over_sorted_ranks(case):
-    """Catches ≥ for >, a mask left out, a mean over items for one over users, users shifted by a row."""
+    """Catches ≥ for >, a missing mask, a mean over items instead of users, users shifted by a row."""
     fold, scores, part = case
     assert Ranking(fold).metrics(lambda users: scores[users]) == oracle(scores, part)
 
@@ -66,7 +66,7 @@ def test_first_hit_equals_ir_measures(case):
 
 
 def test_more_users_than_a_block_are_asked_for_in_blocks():
-    """Catches a dense users × items matrix, and a block whose targets are another's."""
+    """Catches a dense users × items matrix, and a block with the targets of another."""
     random = np.random.default_rng(0)
     n_users, n_items = 3 * BLOCK + 1, 7
     part = random.integers(3, size=(n_users, n_items))
@@ -96,7 +96,7 @@ def test_first_hit_and_all_hits_are_two_metrics():
 
 
 def test_each_user_has_its_own_ranks_and_errors():
-    """Two of three users, with rows out of order. Catches users by position, and a mean for a sum."""
+    """Two of three users, with rows out of order. Catches users by position, and a mean instead of a sum."""
     fold = make_fold([(1, 0)], [(2, 3), (0, 1), (2, 0)], 3, 4)
     ranks, predicted = np.array([2.0, 4.0, 1.0]), fold.target.ratings + np.array([1.0, -2.0, 3.0])
     assert Ranking(fold).by_user(ranks, predicted, fold.target) == (
@@ -118,7 +118,7 @@ def test_scores_are_left_as_they_were():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_refused(bad):
-    """A NaN compares as neither higher nor equal: uncaught it would rank first."""
+    """A NaN is neither higher nor equal, so without a check it would rank first."""
     ranking = Ranking(make_fold([], [(0, 1)], 1, 3))
     with pytest.raises(NotFiniteError):
         ranking.metrics(lambda users: np.array([[1.0, bad, 0.0]]))

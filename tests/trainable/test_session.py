@@ -1,4 +1,4 @@
-"""What a session promises its referee: nothing measured is forgotten, and an attempt begins at epoch 0."""
+"""A session loses no measurement, and an attempt begins at epoch 0."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from trainable.contract import Answer, Lease, Unreachable
 LEASE = Lease(3, 1, CONFIG, (0, 1))
 
 
-def test_what_was_measured_is_kept_while_nobody_answers():
-    """Catches: measurements thrown away before they are on record, and an epoch trained without an answer."""
+def test_measurements_are_kept_until_the_referee_answers():
+    """Catches: measurements dropped before they are on record, and an epoch trained without an answer."""
     session = new_session(LEASE)
     session.advance()
     told = []
@@ -33,8 +33,8 @@ def test_what_was_measured_is_kept_while_nobody_answers():
     assert told == [before]
 
 
-def test_the_next_attempt_starts_at_the_beginning():
-    """Catches: an attempt that goes on where the last one was, and counts its epochs from there."""
+def test_the_next_attempt_starts_at_epoch_0():
+    """Catches: an attempt that continues the last one, with its epochs."""
     session = new_session(LEASE)
     session.advance()
     first = session.measured

@@ -1,4 +1,4 @@
-"""A session goes on from a checkpoint as if nothing had happened (law 1), with every engine."""
+"""A session resumes from a checkpoint with the results of an uninterrupted one (law 1), on every engine."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ LEASES = (Lease(3, 1, CONFIG, (0, 1)), Lease(7, 2, replace(CONFIG, weight=0.5, s
 
 
 class Listener:
-    """The other side of the exchange: leases once, then listens."""
+    """The other side of the exchange: leases once, then only records calls."""
 
     def __init__(self, *leases: Lease) -> None:
         self.leases = leases
@@ -41,7 +41,7 @@ class Listener:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("saved_after", [1, 2])  # between two measurements, and with some unsent
-def test_a_session_goes_on_from_its_checkpoint(engine: str, saved_after: int, tmp_path: Path):
+def test_a_session_resumes_from_its_checkpoint(engine: str, saved_after: int, tmp_path: Path):
     job = Job(fold=load("synthetic", split="per-user", split_seed=0).search, seed=5, engine=engine, slots=2)
     whole, before, after = Listener(*LEASES), Listener(*LEASES), Listener()
 

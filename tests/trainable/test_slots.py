@@ -1,4 +1,4 @@
-"""How many trials a lane trains together: found by throughput, bounded by memory."""
+"""The number of trials that a lane trains together: found by throughput, bounded by memory."""
 
 import pytest
 from members import CONFIG, new_engine
@@ -9,7 +9,7 @@ from trainable.slots import Slots
 
 
 def searched(speeds, *, room=lambda count: True):
-    """The slots a search ends with, where a full epoch of `count` trials makes speeds[count] a second."""
+    """Final number of slots, if a full epoch of `count` trials trains speeds[count] trials per second."""
     slots = Slots("auto", at_once=8, stacks=True)
     for _ in range(40):
         slots.trained(slots.count, slots.count / speeds[slots.count], room=room(slots.count))
@@ -21,11 +21,11 @@ def test_slots_double_while_that_makes_the_lane_faster():
     assert searched({8: 100, 16: 190, 32: 300, 64: 310, 128: 500}) == 32
 
 
-def test_slots_stay_where_twice_as_many_find_no_memory():
+def test_slots_stay_if_memory_is_too_small_for_twice_as_many():
     assert searched({8: 100, 16: 200, 32: 400}, room=lambda count: count < 16) == 16
 
 
-def test_an_epoch_that_is_not_full_says_nothing():
+def test_an_epoch_with_free_slots_is_not_timed():
     slots = Slots("auto", at_once=8, stacks=True)
     for _ in range(10):
         slots.trained(7, 1e-9, room=True)
@@ -33,14 +33,14 @@ def test_an_epoch_that_is_not_full_says_nothing():
 
 
 def test_the_first_full_epoch_is_not_judged():
-    """It compiles: catches a search that takes a slow start for the speed of few slots."""
+    """It compiles. Catches a search that times the compilation."""
     slots = Slots("auto", at_once=8, stacks=True)
     slots.trained(8, 60.0, room=True)
     assert slots.count == 8
 
 
 @pytest.mark.parametrize(("asked", "threads", "count"), [("auto", 1, 1), ("auto", 4, 4), (3, 1, 3)])
-def test_an_engine_that_does_not_stack_gets_what_it_trains_at_once(asked, threads, count):
+def test_an_engine_that_does_not_stack_has_at_once_slots(asked, threads, count):
     slots = Slots(asked, at_once=threads, stacks=False)
     for _ in range(10):
         slots.trained(slots.count, 1.0, room=True)
@@ -63,8 +63,8 @@ class Cramped:
         self._engine.join(member, state)
 
 
-def test_a_session_that_runs_out_of_memory_goes_on_with_half_the_slots():
-    """Catches a lane that dies of it, and one that holds what its engine has lost."""
+def test_out_of_memory_halves_the_slots():
+    """Catches a lane that dies, and one that holds trials that its engine has lost."""
     calls = []
 
     def exchange(_lane, _incarnation, held, measurements, free):
@@ -81,7 +81,7 @@ def test_a_session_that_runs_out_of_memory_goes_on_with_half_the_slots():
 
 
 class Broken:
-    """An engine that raises where trial 2 is trained, whoever is beside it."""
+    """An engine that raises if it trains trial 2."""
 
     def __init__(self):
         self._engine, self._members = new_engine("plain", dtype="float32"), set()
@@ -106,8 +106,8 @@ class Broken:
         (Broken, 2, Fault("error", "ArithmeticError: no such metric")),
     ],
 )
-def test_a_trial_that_fails_alone_is_named_once_the_session_goes_on(build, trial, fault):
-    """Catches: a lane that dies of one trial, a fault told again and again, neighbours that are blamed."""
+def test_a_trial_that_fails_alone_is_reported_once(build, trial, fault):
+    """Catches: a lane that dies of one trial, a fault that is reported twice, neighbours that are blamed."""
     told = []
 
     def exchange(_lane, _incarnation, held, measurements, free):

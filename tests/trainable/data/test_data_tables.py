@@ -1,4 +1,4 @@
-"""The tables of sources and splits, what `load` refuses, and what a manifest learns of a split."""
+"""The tables of sources and splits, the errors of `load`, and the description of a split."""
 
 import subprocess
 import sys

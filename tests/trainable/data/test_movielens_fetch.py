@@ -1,4 +1,4 @@
-"""Fetching: the official place (a loopback server here), the mirror, the cache, and what may go wrong."""
+"""Downloads: the official source (a loopback server here), the mirror, the cache, and errors."""
 
 import logging
 import threading
@@ -27,7 +27,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and the loopback URL that serves it."""
+    """A folder and its URL on loopback."""
     folder = tmp_path / "site"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
@@ -41,7 +41,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A mirror that answers with a header line and RATINGS; the list of what was asked of it."""
+    """A mirror with a header line and RATINGS; returns the list of its requests."""
     asked: list[str] = []
 
     def wheel_members(requirement: str, members: tuple[str, ...]) -> list[bytes]:
@@ -110,7 +110,7 @@ def other_member(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("breakage", [away, truncated, damaged, other_ratings, other_member])
-def test_whatever_is_wrong_there_the_mirror_is_next(
+def test_after_any_error_the_mirror_is_next(
     breakage: object,
     site: tuple[Path, str],
     mirror: list[str],
@@ -127,7 +127,7 @@ def test_whatever_is_wrong_there_the_mirror_is_next(
     assert f"skipped {url}/ml-100k.zip" in caplog.text
 
 
-def test_where_all_fail_every_reason_is_told_and_nothing_is_kept(
+def test_if_all_sources_fail_the_error_names_every_reason(
     site: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder, url = site
@@ -177,7 +177,7 @@ def test_pip_says_why_it_has_no_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path:
         fetch.wheel_members("recbole==1.2.1", ())
 
 
-def test_pip_takes_members_from_a_wheel_under_the_environments_settings(
+def test_wheel_members_are_downloaded_with_pip_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with ZipFile(tmp_path / "somewhere-1.0-py3-none-any.whl", "w") as wheel:
@@ -228,7 +228,7 @@ def test_the_real_mirror_holds_the_published_bytes(release: Release, tmp_path: P
 
 
 @pytest.mark.data
-def test_ml_100k_is_what_the_published_counts_say() -> None:
+def test_ml_100k_has_its_published_counts() -> None:
     ratings = movielens.ml_100k()
     assert (ratings.n_users, ratings.n_items, len(ratings)) == (943, 1682, 100_000)
     assert np.bincount(ratings.ratings.astype(int)).tolist() == [0, 6110, 11370, 27145, 34174, 21201]
@@ -238,7 +238,7 @@ def test_ml_100k_is_what_the_published_counts_say() -> None:
 
 
 @pytest.mark.data
-def test_ml_1m_is_what_the_published_counts_say() -> None:
+def test_ml_1m_has_its_published_counts() -> None:
     ratings = movielens.ml_1m()
     assert (ratings.n_users, ratings.n_items, len(ratings)) == (6040, 3706, 1_000_209)
     assert ratings.item_ids[-1] == "3952"

@@ -1,4 +1,4 @@
-"""Ratings from files: ids come back as written, and everything wrong is told with its place."""
+"""Ratings from files: ids are kept as written, and errors name their place."""
 
 import csv
 import tracemalloc
@@ -147,7 +147,7 @@ def test_timestamps_may_be_date_times(times: tuple[str, ...], tmp_path: Path) ->
 
 @each_kind
 @pytest.mark.parametrize("rating", [float("nan"), float("inf"), -float("inf"), 1e39, None])
-def test_a_rating_that_is_no_finite_number_is_refused(
+def test_a_rating_that_is_not_finite_is_refused(
     rating: float | None, write: Write, read: Read, first: int, tmp_path: Path
 ) -> None:
     path = write(tmp_path, [*GOOD, ("bob", "x", rating)])
@@ -161,7 +161,7 @@ def test_numbers_may_be_written_in_any_usual_way(tmp_path: Path) -> None:
 
 @each_kind
 @pytest.mark.parametrize("rating", ["good", "1,5", "0x10", "1_0", "", "1e", "True"])
-def test_a_rating_that_is_no_number_is_refused(
+def test_a_rating_that_is_not_a_number_is_refused(
     rating: str, write: Write, read: Read, first: int, tmp_path: Path
 ) -> None:
     path = write(tmp_path, [("a", "x", "1"), ("b", "y", rating)])
@@ -185,15 +185,15 @@ def test_a_missing_id_is_refused(
 def test_an_id_with_a_nul_is_refused(
     column: int, write: Write, read: Read, first: int, tmp_path: Path
 ) -> None:
-    """NumPy drops it at the end of a text: catches two ids that become one."""
+    """NumPy drops it at the end of a text. Catches two ids that become equal."""
     row: list[Any] = ["cat", "z", 1.0]
     row[column] += "\0"
     path = write(tmp_path, [*GOOD, tuple(row)])
     refuses(read, path, f"column {COLUMNS[column]!r}", f"row {3 + first}:", "contains a NUL character")
 
 
-def test_parquet_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
-    """Arrow reads it without a look: catches an error of its own, much later."""
+def test_parquet_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    """Arrow reads it unchecked. Catches Arrow's own error, much later."""
     raw = pa.array([b"a", b"\xff"])
     text = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
     path = tmp_path / "ratings.parquet"
@@ -244,7 +244,7 @@ def test_a_missing_timestamp_or_half_a_second_is_refused(
 
 
 @each_kind
-def test_a_file_that_is_not_there_or_not_readable_is_refused(
+def test_a_missing_or_unreadable_file_is_refused(
     write: Write, read: Read, first: int, tmp_path: Path
 ) -> None:
     suffix = ".csv" if first == 2 else ".parquet"
@@ -279,8 +279,8 @@ def test_parquet_columns_of_another_type_are_refused(column: str, values: list[A
 
 
 @each_kind
-def test_one_long_id_makes_no_other_wide(write: Write, read: Read, first: int, tmp_path: Path) -> None:
-    """Catches: fixed-width text, which takes 160 MB for these few ids."""
+def test_a_long_id_does_not_widen_others(write: Write, read: Read, first: int, tmp_path: Path) -> None:
+    """Catches: fixed-width text, 160 MB for these few ids."""
     long = "x" * 20_000
     rows = [(f"u{n}", f"i{n % 7}", 1.0) for n in range(2_000)]
     path = write(tmp_path, [*rows, (long, "i0", 2.0)])
@@ -309,8 +309,8 @@ def test_a_long_id_is_not_repeated_in_a_message(write: Write, read: Read, first:
         assert len(str(error.value)) < 500
 
 
-def test_a_time_that_is_none_of_the_columns_kind_is_named_with_its_row(tmp_path: Path) -> None:
-    """Catches: "use date-times" for a million rows of them, one of which is in the year 2500."""
+def test_an_invalid_time_is_named_with_its_row(tmp_path: Path) -> None:
+    """Catches: "use date-times" for a million date-times, one of which is in the year 2500."""
     good = ["2020-01-01"] * 300
     for column, where, shown in [
         ([*good, "2500-01-01", *good], 301, "2500-01-01"),
@@ -344,7 +344,7 @@ def test_a_parquet_time_out_of_range_is_named_with_its_row(column: pa.Array, sho
 def test_a_rating_whose_square_does_not_fit_is_refused(
     write: Write, read: Read, first: int, tmp_path: Path
 ) -> None:
-    """Catches: a study in which every trial fails, where another unit would do."""
+    """Catches: a study in which every trial fails because of the ratings' unit."""
     path = write(tmp_path, [*GOOD, ("bob", "x", -2e19)])
     refuses(read, path, "column 'rating'", f"row {3 + first}:", "is beyond ±1e+19", "a larger unit")
     assert read(write(tmp_path, [*GOOD, ("bob", "x", 1.7e18)])).ratings.max() == np.float32(1.7e18)

@@ -1,4 +1,4 @@
-"""Whatever is in a file of ratings, they can be split and described, or a StudyError says why not."""
+"""Any file of ratings can be split and described, or is refused by a StudyError."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ ROWS = [(f"u{u}", i, (u * i) % 5 + 0.5, 1000 * u + i) for u in range(6) for i in
 
 
 def check(path: Path, content: bytes) -> None:
-    """The law of this page: under one of the splits, whichever it is."""
+    """Check the law of this file with one of the splits."""
     path.write_bytes(content)
     for name in SPLITS:
         said = refusal(lambda name=name: used(path, name))
@@ -32,7 +32,7 @@ def check(path: Path, content: bytes) -> None:
 
 
 def used(path: Path, split: str) -> None:
-    """Load, split, describe; what a study relies on holds."""
+    """Load, split and describe ratings; check the invariants that a study relies on."""
     parts = load(str(path), split=split, split_seed=0)
     describe(parts)
     for ids in (parts.train.user_ids, parts.train.item_ids):
@@ -100,7 +100,7 @@ def test_any_parquet(tmp_path: Path, content: bytes):
 
 
 def arrays(kind: pa.DataType, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Columns of as many values as there are rows, all of a kind, some missing, often all the same few."""
+    """Columns of one type with a value for each row, some missing, often with few distinct values."""
     few = st.lists(values | values | values | st.none(), min_size=1, max_size=6)
     return few.map(lambda some: pa.array([some[n % len(some)] for n in range(len(ROWS))], kind))
 
@@ -144,7 +144,7 @@ def test_any_columns(tmp_path: Path, changes: dict[str, Any]):
 
 @given(st.lists(st.binary(max_size=3), min_size=2, max_size=6), st.sampled_from(["user", "item", "rating"]))
 def test_text_that_is_no_utf8(tmp_path: Path, some: list[bytes], name: str):
-    """Arrow does not look when it reads: catches bytes that turn up as an error much later."""
+    """Arrow does not check it when reading. Catches bytes that raise an error much later."""
     raw = pa.array([some[n % len(some)] for n in range(len(ROWS))], pa.binary())
     text = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
     check(tmp_path / "ratings.parquet", as_parquet(GOOD | {name: text}))

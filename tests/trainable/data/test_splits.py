@@ -18,7 +18,7 @@ RULES = {"per-user": per_user, "leave-last": leave_last, "by-time": by_time, "ps
 
 
 def ratings_of(counts: list[int], *, seed: int = 0, timed: bool = True, span: int = 50) -> Interactions:
-    """Users with these counts of ratings, rows shuffled; row k's rating is k. A short span repeats times."""
+    """Users with these counts of ratings, rows shuffled; row k has rating k. A short span repeats times."""
     rng = np.random.default_rng(seed)
     items = max(*counts, 2)
     users = np.repeat(np.arange(len(counts)), counts)
@@ -189,7 +189,7 @@ def test_ps1_refuses_ids_that_cannot_be_rows(bad: str) -> None:
 
 
 @pytest.mark.data
-def test_per_user_on_ml_100k_leaves_the_trivial_models_their_known_numbers() -> None:
+def test_per_user_on_ml_100k_gives_known_trivial_metrics() -> None:
     ratings = ml_100k()
     told = [
         (trivial(split.search), trivial(split.final)) for split in (per_user(ratings, s) for s in range(4))

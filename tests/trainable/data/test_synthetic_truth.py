@@ -1,4 +1,4 @@
-"""Made ratings: the truth is what it says, better than popularity, and the same however it is computed."""
+"""Generated ratings: they follow the stated truth, which beats popularity, in blocks of any size."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def test_without_noise_ratings_are_the_truth() -> None:
 
 
 def test_the_first_choice_follows_the_softmax_of_appeal() -> None:
-    """One rating a user, many users alike: choice frequencies are exp s / Σ exp s."""
+    """One rating per user, many equal users: choice frequencies are exp s / Σ exp s."""
     n, appeal = 20_000, np.array([0.0, 1.0, -1.0, 2.0])
     alike: dict[str, Any] = {"user_tastes": np.zeros((n, 1)), "item_tastes": np.zeros((4, 1))}
     effects: dict[str, Any] = {"user_effects": np.zeros(n), "item_effects": np.zeros(4)}

@@ -29,7 +29,7 @@ def test_every_row_is_drawn_once_with_its_item_and_rating():
 
 
 def test_negatives_are_uniform_over_the_catalogue():
-    """Whatever the user has rated: the counts stay within 5 standard deviations of N / ITEMS."""
+    """Independent of the user's items: counts are within 5 standard deviations of N / ITEMS."""
     counts = np.bincount(draw_at().negatives, minlength=ITEMS)
     assert len(counts) == ITEMS
     assert np.abs(counts - N / ITEMS).max() < 5 * np.sqrt(N / ITEMS)
@@ -37,7 +37,7 @@ def test_negatives_are_uniform_over_the_catalogue():
 
 @pytest.mark.parametrize("key", ["seed", "replicate", "epoch"])
 def test_order_and_negatives_depend_on_each_part_of_the_key(key):
-    """Catches a part that is left out of either stream."""
+    """Catches a stream whose key lacks a part."""
     here, there = draw_at(), draw_at(**{key: 2})
     assert (here.users != there.users).any()
     assert (here.negatives != there.negatives).any()

@@ -49,7 +49,7 @@ def make_engine(threads=1, dtype="float32"):
 
 
 def make_net(dtype, bad=0.0):
-    """Whole numbers, so that scores tie often and are exact in either precision."""
+    """Integers, so that scores tie often and are exact in both precisions."""
     random = np.random.default_rng(1)
     users, items = (random.integers(-1, 2, (n, 2)).astype(dtype) for n in (USERS, ITEMS))
     users[40] += bad
@@ -65,7 +65,7 @@ def kernel_ranks(net):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_ranks_by_counting_equal_the_reference(dtype):
-    """Catches ties counted as one, a mask that stays for the next user, a block's last users."""
+    """Catches ties counted once, a mask kept for the next user, wrong last users of a block."""
     net = make_net(dtype)
     expected = Ranking(FOLD).ranks(
         lambda users: net.ranking_users[users] @ net.ranking_items.T + net.item_bias
@@ -83,7 +83,7 @@ def test_a_user_without_finite_scores_has_no_ranks(bad):
 
 
 def test_members_on_two_threads_train_as_on_one():
-    """Catches scratch that two members share."""
+    """Catches scratch memory that two members share."""
     members = [Member(trial, trial % 2, CONFIG) for trial in range(4)]
     found = []
     for threads in (1, 2):
@@ -109,13 +109,13 @@ def test_subnormal_numbers_are_flushed(name):
     assert not running.state(member)[name].any()
 
 
-def test_a_gpu_is_refused_with_what_to_use_instead():
+def test_a_gpu_is_refused_with_an_alternative():
     with pytest.raises(StudyError, match="does not support 'cuda'; use cpu or the torch engine"):
         NumbaEngine(FOLD, seed=0, device="cuda", threads=1)
 
 
 def test_all_is_compiled_when_the_engine_is_made():
-    """Catches an epoch that waits for the compiler, which a referee would take for a lane that hangs."""
+    """Catches an epoch that waits for the compiler: the referee would think that the lane hangs."""
     running = NumbaEngine(make_fold(), seed=0, device="cpu", threads=1)
     functions = (kernel.train, kernel.predict, kernel.ranks)
     before = [len(function.signatures) for function in functions]

@@ -60,6 +60,6 @@ def test_subnormal_numbers_are_flushed_in_training_and_kept_outside():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_missing_gpu_is_an_error_that_says_what_to_use():
+def test_a_missing_gpu_is_refused_with_an_alternative():
     with pytest.raises(StudyError, match="sees no GPU here; use cpu"):
         make_engine("cuda")

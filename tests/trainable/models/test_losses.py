@@ -11,7 +11,7 @@ def test_every_ranking_loss_of_the_contract_is_there():
     assert set(RANKING) == set(RANKING_LOSSES)
 
 
-def test_equal_scores_cost_what_chance_costs():
+def test_equal_scores_have_the_loss_of_chance():
     same = torch.zeros(3, dtype=torch.float64)
     assert RANKING["one-minus-sigmoid"](same, same) == 0.5
     assert RANKING["bpr"](same, same) == pytest.approx(math.log(2))
@@ -19,7 +19,7 @@ def test_equal_scores_cost_what_chance_costs():
 
 @pytest.mark.parametrize("difference", [-3.0, -0.1, 0.0, 2.0])
 def test_losses_and_slopes_have_their_closed_forms(difference):
-    """Catches −log σ in place of 1 − σ: they agree in direction and differ in slope."""
+    """Catches −log σ instead of 1 − σ: same direction, different slope."""
     sigma = 1 / (1 + math.exp(-difference))
     expected = {
         "one-minus-sigmoid": (1 - sigma, -sigma * (1 - sigma)),

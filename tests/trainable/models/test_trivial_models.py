@@ -14,14 +14,14 @@ def ratings_of(rows, n_users, n_items):
 
 
 def test_popularity_ranks_by_train_counts():
-    """Item 1 has two train ratings, item 0 one, item 2 none; user 2 has seen nothing and wants item 0."""
+    """Item 1 has two train ratings, item 0 one, item 2 none; user 2 has no train items and target item 0."""
     fold = Fold("test", ratings_of([(0, 1, 3), (1, 1, 3), (0, 0, 3)], 3, 3), ratings_of([(2, 0, 3)], 3, 3))
     found = trivial(fold)
     assert (found.mrr, found.mrr_all) == (0.5, 0.5)
 
 
-def test_biases_are_damped_means_of_what_is_left():
-    """Two ratings by hand: mean 3, item offsets ±2/(1 + damping), users take up a damped part of the rest."""
+def test_biases_are_damped_means_of_residuals():
+    """Two ratings by hand: mean 3, item offsets ±2/(1 + damping), users a damped part of the residual."""
     train = ratings_of([(0, 0, 5), (1, 1, 1)], 3, 3)
     item = 2 / (1 + DAMPING)
     user = (2 - item) / (1 + DAMPING)
@@ -41,8 +41,8 @@ def test_much_data_recovers_the_true_biases():
     assert trivial(Fold("test", train, target)).mse == pytest.approx(0.25, rel=0.05)
 
 
-def test_a_trivial_model_without_a_mistake_is_warned_of():
-    """Equal ratings are 0 but for rounding; one that differs is learned about."""
+def test_an_exact_trivial_model_gives_a_warning():
+    """The error of equal ratings is rounding; one different rating makes it real."""
     seen, wanted = [(0, 0, 3.3), (1, 1, 3.3), (0, 1, 3.3)], [(2, 0, 3.3), (1, 0, 3.3)]
     equal = Fold("test", ratings_of(seen, 3, 3), ratings_of(wanted, 3, 3))
     (said,) = unbeatable(trivial(equal), equal)
