@@ -159,7 +159,7 @@ def test_the_order_of_joining_never_matters(start):
 
 
 def test_a_result_is_independent_of_the_trial_number(start):
-    """Trials are paired (common random numbers). Catches keys with the trial, or without replicate or seed."""
+    """Paired trials (common random numbers). Catches keys with the trial, or without replicate or seed."""
     here = alone(start, Member(0, 0, CONFIG), 2)[0]
     assert alone(start, Member(5, 0, CONFIG), 2)[0] == here
     assert alone(start, Member(0, 1, CONFIG), 2)[0] != here
