@@ -34,7 +34,7 @@ def start(request):
     return partial(new_engine, request.param)
 
 
-# Law 1: a neighbour never changes my result.
+# Law 1: a neighbour never changes a result.
 
 MIXED = [
     CONFIG,
@@ -204,7 +204,7 @@ def test_weight_matters_where_something_is_shared(start, sharing, side):
     assert np.abs(one - other).max() > 0.1
 
 
-# What the caller sees.
+# The interface.
 
 
 def test_only_requested_members_are_measured(start):

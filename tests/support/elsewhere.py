@@ -36,7 +36,7 @@ def _within(namespace: str, before: str, *options: str) -> list[str]:
     command = ["unshare", namespace, *options, "sh", "-ec", f'{before}; exec "$@"', "sh"]
     tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
-        reason = f"no namespace of its own for a command here: {tried.stderr.strip()}"
+        reason = f"commands cannot have their own namespace here: {tried.stderr.strip()}"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -194,7 +194,7 @@ def test_per_user_on_ml_100k_gives_known_trivial_metrics() -> None:
     told = [
         (trivial(split.search), trivial(split.final)) for split in (per_user(ratings, s) for s in range(4))
     ]
-    # measured elsewhere on one split; over our seeds the sd is .006 to .013 (mrr), .003 (mrr_all)
+    # from another implementation on one split; the sd over our seeds is .006 to .013 (mrr), .003 (mrr_all)
     assert np.mean([test.mrr for _, test in told]) == pytest.approx(0.302, abs=0.02)
     assert np.mean([test.mrr_all for _, test in told]) == pytest.approx(0.057, abs=0.004)
     assert np.mean([test.mse for _, test in told]) == pytest.approx(0.894, abs=0.02)
