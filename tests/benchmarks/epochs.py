@@ -105,7 +105,7 @@ def section(fold: Fold, *, rounds: int) -> str:
             reached[EVALUATION].append(share)
         if batch_size == "full":
             reached[FULL].append(times(plain, numba))
-    columns = ("batch", "sharing", "code", "epoch, ms", "of it evaluation", "× plain", "× lean")
+    columns = ("batch", "sharing", "code", "epoch, ms", "evaluation, ms", "× plain", "× lean")
     tables = table(columns, rows), _targets(reached), floor.section(fold, CONFIG, parts)
     return "\n\n".join((ABOUT.format(rounds=rounds), *tables))
 

@@ -56,9 +56,9 @@ def section(fold: Fold, config: Config, laps: Mapping[str, Mapping[str, NDArray[
     gflop = 1e-9 * 3 * 2 * n * 3 * config.dim * config.hidden
     rows: list[list[object]] = [
         ["training"],
-        [f"of it {PRODUCTS}"],
+        [PRODUCTS],
         ["in GFLOP/s"],
-        [f"of it {ADAM}"],
+        [ADAM],
         ["in GB/s"],
         ["evaluation"],
         ["× lean, if these two were all"],

@@ -59,7 +59,7 @@ def section(fold: Fold, *, device: str, counts: Sequence[int], rounds: int) -> s
         "× plain",
         "MB per step",
         "GB/s",
-        "of a copy's",
+        "share of a copy",
     )
     about = ABOUT.format(rounds=rounds, steps=steps, bandwidth=number(bandwidth))
     targets = f"\n\n{table(('the torch engine', 'goal', 'reached', 'met'), reached)}" if reached else ""
