@@ -11,7 +11,7 @@ from scipy.special import stdtr, stdtrit
 
 from analysis.objective import AnalysisError, Floats
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 """Significance level: the allowed share of wrong statements."""
 
 EXPLORATORY_BELOW = 6
@@ -23,8 +23,8 @@ FLIPS = 16
 BOOTSTRAP_FROM = 30
 """Rows: with fewer, the bootstrap interval covers too little (for a mean of 5 values 83 %, not 95 %)."""
 
-DRAWS, FEWEST, MOST_ROWS = 2000, 200, 10_000_000
-"""Bootstrap samples; fewer, but at least `FEWEST`, if they would have more than `MOST_ROWS` rows in all."""
+BOOTSTRAP_SAMPLES, FEWEST_BOOTSTRAP_SAMPLES, MOST_ROWS = 2000, 200, 10_000_000
+"""Samples of a bootstrap; fewer, but at least the second, if they would have more than `MOST_ROWS` rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def bootstrap(rows: ArrayLike, statistic: Callable[[Floats], float]) -> tuple[fl
             f"a bootstrap needs {BOOTSTRAP_FROM} rows or more, all finite; got shape {values.shape}"
         )
     n, rng = len(values), np.random.default_rng(0)
-    draws = min(DRAWS, max(FEWEST, MOST_ROWS // n))
+    draws = min(BOOTSTRAP_SAMPLES, max(FEWEST_BOOTSTRAP_SAMPLES, MOST_ROWS // n))
     statistics = np.array([statistic(values[rng.integers(0, n, size=n)]) for _ in range(draws)])
     if not np.isfinite(statistics).all():
         raise AnalysisError("a bootstrap needs a statistic that is finite for all drawn rows")

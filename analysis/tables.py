@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.front import hypervolume
 from analysis.objective import AnalysisError, Floats, Objective, objectives, to_losses
 
-SCHEMA = 1
+MANIFEST_SCHEMA = 1
 SHARINGS = ("none", "users", "items", "both")
 METRICS = ("mrr", "mrr_all", "mse")
 LOSSES = ("ranking_loss", "rating_loss", "joint_loss")
@@ -22,20 +22,20 @@ SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
 TRIVIAL = {"popularity": "popularity", "bias": "bias model"}
 """The trivial models: name in the manifest → name in the report."""
 
-KEYS = (
+MANIFEST_KEYS = (
     "schema", "name", "fingerprint", "version", "objectives", "spec", "data", "trivial", "reference", "split",
     "counts", "member_epochs", "wall_s", "started", "finished", "complete", "reason", "test_opened",
     "confirmation", "environment", *(f"trivial.{name}" for name in TRIVIAL),
     "data.source", "data.split", "data.sha256", "data.users", "data.items", "data.train", "data.validation",
     "data.test", "data.has_validation", "data.warnings",
 )  # fmt: skip
-WORDS = {
+TEXT_COLUMNS = {
     "trials": ("state", "reason", "sharing", "lane"),
     "confirmed": ("split",),
     "users": ("user",),
 }
-FLAGS = {"trials": ("front",), "points": ("candidate", "front")}
-NUMBERS = {
+FLAG_COLUMNS = {"trials": ("front",), "points": ("candidate", "front")}
+NUMBER_COLUMNS = {
     "trials": ("trial", "weight", "max_epochs", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
@@ -50,8 +50,8 @@ NUMBERS = {
         "ratings",
     ),
 }
-TIMES = {"trials": ("started", "finished")}
-OPTIONAL = ("confirmed", "users")
+TIME_COLUMNS = {"trials": ("started", "finished")}
+OPTIONAL_TABLES = ("confirmed", "users")
 """Tables without a file before that stage of a study; they are empty then."""
 
 
@@ -77,7 +77,7 @@ class Tables:
     def load(cls, folder: Path) -> "Tables":
         """Read the study in `folder`; AnalysisError if a file, a key or a column is missing or invalid."""
         manifest = _manifest(folder / "manifest.json")
-        tables = {name: _table(folder / "tables" / f"{name}.parquet", name) for name in NUMBERS}
+        tables = {name: _table(folder / "tables" / f"{name}.parquet", name) for name in NUMBER_COLUMNS}
         strange = sorted(set(tables["trials"]["sharing"].dropna()) - set(SHARINGS))
         if strange:
             raise AnalysisError(f"tables/trials.parquet: sharing {strange[0]!r}; use {', '.join(SHARINGS)}")
@@ -134,7 +134,12 @@ class Tables:
     @property
     def configured(self) -> list[str]:
         """The columns of `trials` that hold a configuration's values, beside weight and sharing."""
-        known = {*WORDS["trials"], *FLAGS["trials"], *NUMBERS["trials"], *TIMES["trials"]}
+        known = {
+            *TEXT_COLUMNS["trials"],
+            *FLAG_COLUMNS["trials"],
+            *NUMBER_COLUMNS["trials"],
+            *TIME_COLUMNS["trials"],
+        }
         return [str(column) for column in self.trials.columns if column not in known]
 
     @cached_property
@@ -165,9 +170,9 @@ def _manifest(path: Path) -> Mapping[str, Any]:
         raise AnalysisError(f"{path}: no such file; export the study first") from None
     except ValueError as error:
         raise AnalysisError(f"{path}: not JSON ({error}); export the study again") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        raise AnalysisError(f"{path}: not a manifest of schema {SCHEMA}; export the study again")
-    missing = [key for key in KEYS if not _has(manifest, key)]
+    if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
+        raise AnalysisError(f"{path}: not a manifest of schema {MANIFEST_SCHEMA}; export the study again")
+    missing = [key for key in MANIFEST_KEYS if not _has(manifest, key)]
     if missing:
         raise AnalysisError(f"{path}: lacks {', '.join(missing)}; export the study again")
     goals = objectives(manifest["objectives"])
@@ -219,11 +224,13 @@ def _check_confirmation(path: Path, manifest: Mapping[str, Any]) -> None:
 
 def _table(path: Path, name: str) -> pd.DataFrame:
     """One table with all its columns, converted to their types; other columns stay as they are."""
-    needed = [c for kinds in (WORDS, FLAGS, NUMBERS, TIMES) for c in kinds.get(name, ())]
+    needed = [
+        c for kinds in (TEXT_COLUMNS, FLAG_COLUMNS, NUMBER_COLUMNS, TIME_COLUMNS) for c in kinds.get(name, ())
+    ]
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
-        if name in OPTIONAL:
+        if name in OPTIONAL_TABLES:
             return pd.DataFrame({column: pd.Series(dtype=np.float64) for column in needed})
         raise AnalysisError(f"{path}: no such file; export the study first") from None
     except (OSError, ValueError) as error:
@@ -231,16 +238,16 @@ def _table(path: Path, name: str) -> pd.DataFrame:
     missing = [column for column in needed if column not in table]
     if missing:
         raise AnalysisError(f"{path}: lacks columns {', '.join(missing)}; export the study again")
-    for column in NUMBERS[name]:
+    for column in NUMBER_COLUMNS[name]:
         try:
             table[column] = pd.to_numeric(table[column]).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise AnalysisError(f"{path}: column {column} must hold numbers ({error})") from error
-    for column in TIMES.get(name, ()):
+    for column in TIME_COLUMNS.get(name, ()):
         try:
             table[column] = pd.to_datetime(table[column], utc=True)
         except (TypeError, ValueError) as error:
             raise AnalysisError(f"{path}: column {column} must hold times ({error})") from error
-    for column in FLAGS.get(name, ()):
+    for column in FLAG_COLUMNS.get(name, ()):
         table[column] = table[column].fillna(value=False).astype(bool)
     return table

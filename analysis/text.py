@@ -7,7 +7,7 @@ from typing import Self
 
 from analysis.objective import written
 
-NOTHING = "–"
+NO_NUMBER = "–"
 """Shown for a missing number."""
 
 UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -48,7 +48,7 @@ def fixed(value: float, decimals: int = 3) -> Number:
     ('0.313', '−0.004', '–', '2.500e+37')
     """
     if isnan(value):
-        return Number(NOTHING, value)
+        return Number(NO_NUMBER, value)
     if isinf(value):
         return Number("∞" if value > 0 else "−∞", value)
     return Number(written(value, decimals).replace("-", "−"), value)
@@ -107,7 +107,7 @@ def weight(value: float) -> Number:
     ('0.50', '0.99', '0.9931', '0.0042')
     """
     if isnan(value):
-        return Number(NOTHING, value)
+        return Number(NO_NUMBER, value)
     distance = min(value, 1.0 - value)
     decimals = 2 if distance <= 0 else max(2, 1 - floor(log10(distance)))
     shown = f"{value:.{decimals}f}"
@@ -148,7 +148,7 @@ def whole(value: float) -> Number:
     >>> whole(37.0), whole(100000), whole(float("nan"))
     ('37', '100000', '–')
     """
-    return Number(NOTHING, value) if isnan(value) else Number(f"{value:.0f}", int(value))
+    return Number(NO_NUMBER, value) if isnan(value) else Number(f"{value:.0f}", int(value))
 
 
 def duration(seconds: float) -> Number:
@@ -158,7 +158,7 @@ def duration(seconds: float) -> Number:
     ('3.2 s', '3 min 20 s', '2 h 1 min')
     """
     if isnan(seconds):
-        return Number(NOTHING, seconds)
+        return Number(NO_NUMBER, seconds)
     if seconds < 60:
         return Number(f"{seconds:.1f} s", seconds)
     minutes, rest = divmod(round(seconds), 60)
@@ -183,9 +183,9 @@ def general(value: object) -> str:
     ('0.001235', 'full', '32', '–', '0')
     """
     if value is None:
-        return NOTHING
+        return NO_NUMBER
     if isinstance(value, float):
-        return Number(NOTHING if isnan(value) else f"{value:.4g}".replace("-", "−"), value)
+        return Number(NO_NUMBER if isnan(value) else f"{value:.4g}".replace("-", "−"), value)
     return Number(str(value), value) if isinstance(value, int) else str(value)
 
 

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from study.remote.direct import direct
 from study.service.schemas import (
-    Answer,
     Measured,
     Measurements,
     News,
+    Schema,
     Study,
     Summaries,
     Summary,
@@ -42,9 +42,9 @@ SILENCE_S = 60.0
 GATEWAYS = (502, 503, 504)
 """Statuses of a service that is away."""
 
-PAGE = 1000
+ROWS_PER_PAGE = 1000
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=Schema)
 
 
 class ServiceError(StudyError):
@@ -115,7 +115,7 @@ class Client:
     def _listed(self) -> list[Summary]:
         found: list[Summary] = []
         while True:
-            page = self._asked("/studies", Summaries, offset=len(found), limit=PAGE)
+            page = self._asked("/studies", Summaries, offset=len(found), limit=ROWS_PER_PAGE)
             found += page.studies
             if not page.studies or len(found) >= page.total:
                 return found
@@ -128,7 +128,7 @@ class Client:
         """The rows of the table of trials."""
         offset = 0
         while True:
-            page = self._asked(f"{_path(name)}/trials", Trials, offset=offset, limit=PAGE)
+            page = self._asked(f"{_path(name)}/trials", Trials, offset=offset, limit=ROWS_PER_PAGE)
             yield from page.rows
             offset += len(page.rows)
             if not page.rows or offset >= page.total:
@@ -138,7 +138,9 @@ class Client:
         """The rows of the table of measurements."""
         offset = 0
         while True:
-            page = self._asked(f"{_path(name)}/measurements", Measurements, offset=offset, limit=PAGE)
+            page = self._asked(
+                f"{_path(name)}/measurements", Measurements, offset=offset, limit=ROWS_PER_PAGE
+            )
             yield from page.rows
             offset += len(page.rows)
             if not page.rows or offset >= page.total:

@@ -16,7 +16,7 @@ NEEDED = ("torch", "numba", "ray", "optuna", "moocore")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One thing that a study needs or can use, as found on this machine."""
 
     what: str
@@ -24,21 +24,21 @@ class Finding:
     fine: bool
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[Check]:
     """Check Python, libraries, limits, cores, GPUs and cached data; each library is imported."""
-    yield Finding("pareto-study", version("pareto-study"), fine=True)
-    yield Finding("python", platform.python_version(), fine=True)
+    yield Check("pareto-study", version("pareto-study"), fine=True)
+    yield Check("python", platform.python_version(), fine=True)
     for name in NEEDED:
         yield _library(name)
     faults = list(limits.faults(ray=True))
     for fault in faults:
-        yield Finding("limits", fault, fine=False)
+        yield Check("limits", fault, fine=False)
     if not faults:
-        yield Finding("limits", "memory, processes, files: enough", fine=True)
-    yield Finding("CPU cores", str(os.cpu_count()), fine=True)
+        yield Check("limits", "memory, processes, files: enough", fine=True)
+    yield Check("CPU cores", str(os.cpu_count()), fine=True)
     yield _gpus()
     for source in known():
-        yield Finding(
+        yield Check(
             f"data {source.name}", "cached" if source.cached else "downloaded on first use", fine=True
         )
 
@@ -64,10 +64,10 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
     return [Node("", "this machine", float(os.cpu_count() or 1), float(gpus))]
 
 
-def offered(nodes: Sequence[Node]) -> Iterator[Finding]:
+def offered(nodes: Sequence[Node]) -> Iterator[Check]:
     """A finding for each node, with its resources."""
     for node in nodes:
-        yield Finding("node", str(node), fine=True)
+        yield Check("node", str(node), fine=True)
 
 
 def gets(spec: StudySpec, nodes: Sequence[Node]) -> Iterator[str]:
@@ -76,20 +76,20 @@ def gets(spec: StudySpec, nodes: Sequence[Node]) -> Iterator[str]:
         yield f"lanes of {spec.name}: {words}"
 
 
-def _library(name: str) -> Finding:
+def _library(name: str) -> Check:
     try:
         module = import_module(name)
     except ImportError as error:
-        return Finding(name, str(error), fine=False)
-    return Finding(name, str(getattr(module, "__version__", "imported")), fine=True)
+        return Check(name, str(error), fine=False)
+    return Check(name, str(getattr(module, "__version__", "imported")), fine=True)
 
 
-def _gpus() -> Finding:
+def _gpus() -> Check:
     try:
         names = _gpu_names()
     except ImportError:
-        return Finding("GPUs", "unknown without torch", fine=False)
-    return Finding("GPUs", ", ".join(names) or "none: studies train on the CPU", fine=True)
+        return Check("GPUs", "unknown without torch", fine=False)
+    return Check("GPUs", ", ".join(names) or "none: studies train on the CPU", fine=True)
 
 
 def _gpu_names() -> list[str]:

@@ -16,7 +16,7 @@ GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ProcessLimit:
     """A limit of the shell's `ulimit`, and the smallest value that a process needs, alone and with Ray."""
 
     what: str
@@ -27,16 +27,16 @@ class Limit:
     unit: int = 1
 
 
-LIMITS = (
-    Limit("kB of address space", "-v", resource.RLIMIT_AS, int(1.5 * GB), 16 * GB, unit=1024),
-    Limit("processes and threads", "-u", resource.RLIMIT_NPROC, 100, 1000),
-    Limit("open files", "-n", resource.RLIMIT_NOFILE, 128, 1024),
+PROCESS_LIMITS = (
+    ProcessLimit("kB of address space", "-v", resource.RLIMIT_AS, int(1.5 * GB), 16 * GB, unit=1024),
+    ProcessLimit("processes and threads", "-u", resource.RLIMIT_NPROC, 100, 1000),
+    ProcessLimit("open files", "-n", resource.RLIMIT_NOFILE, 128, 1024),
 )
 
 
 def faults(*, ray: bool) -> Iterator[str]:
     """Reasons that training cannot work here, each with its remedy; `ray` checks for a local Ray too."""
-    for limit in LIMITS:
+    for limit in PROCESS_LIMITS:
         given, _ = resource.getrlimit(limit.kind)
         least = limit.with_ray if ray else limit.least
         unchecked = limit.kind == resource.RLIMIT_NPROC and os.geteuid() == 0  # root has no such limit

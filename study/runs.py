@@ -8,19 +8,19 @@ from pathlib import Path
 from rich.console import Console
 
 from study.runtime import run as runtime
-from study.runtime.run import Finish, Outcome, Tell, Watch
+from study.runtime.run import Display, Echo, Finish, Outcome
 from study.signals import Interrupt
 from study.spec import StudySpec
 from study.status import live
 
 
-def shown(folder: Path, interrupt: Interrupt) -> AbstractContextManager[Tell]:
+def display(folder: Path, interrupt: Interrupt) -> AbstractContextManager[Echo]:
     """Show a study as `study run` does: a live view in a terminal or a notebook, log lines elsewhere."""
     return live.watch(folder, interrupt, console=Console(), command=False)
 
 
 def run(
-    spec: StudySpec, home: str | Path = "studies", *, watch: Watch = shown, report: bool = True
+    spec: StudySpec, home: str | Path = "studies", *, watch: Display = display, report: bool = True
 ) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or it is stopped; an earlier run is resumed.
 
@@ -39,7 +39,7 @@ def run(
     return runtime.run(spec, home, watch=watch, finish=_finish(report=report))
 
 
-def confirm(folder: Path, *, watch: Watch = shown) -> Outcome:
+def confirm(folder: Path, *, watch: Display = display) -> Outcome:
     """Confirm the front of the study in `folder`, or resume its confirmation; write tables and report."""
     return runtime.confirm(folder, watch=watch, finish=_finish(report=True))
 
@@ -47,7 +47,7 @@ def confirm(folder: Path, *, watch: Watch = shown) -> Outcome:
 def _finish(*, report: bool) -> Finish:
     words = "writing the report" if report else "writing the tables"
     needed = ("study.results.export", "analysis.report") if report else ("study.results.export",)
-    return Finish(words, write=partial(_write, report=report), ahead=partial(_imported, needed))
+    return Finish(words, write=partial(_write, report=report), preload=partial(_imported, needed))
 
 
 def _imported(modules: tuple[str, ...]) -> None:
@@ -65,6 +65,6 @@ def _write(folder: Path, *, report: bool) -> Path | None:
     if not report:
         return None
     from analysis import report as reports
-    from trainable.disk import put
+    from trainable.disk import write_atomically
 
-    return reports.write(folder, put).absolute()
+    return reports.write(folder, write_atomically).absolute()

@@ -23,10 +23,10 @@ from trainable.contract import Config, StudyError
 from trainable.disk import seal
 from trainable.models.two_task.parameters import shapes
 
-FORMAT = 1
+MODEL_FORMAT = 1
 """Version of the format that `Model.save` writes; any other is refused."""
 
-TENSORS, CARD = FILES = "model.safetensors", "model.json"
+TENSORS, CARD = MODEL_FILES = "model.safetensors", "model.json"
 CATALOGUES = ("users", "items")
 
 Tensors = Mapping[str, NDArray[np.generic]]
@@ -136,7 +136,7 @@ class Model:
         tensors["seen.items"] = self._seen
         tensors["seen.starts"] = self._seen_starts.astype(np.int64)
         content = save({name: np.ascontiguousarray(values) for name, values in tensors.items()})
-        about = {"format": FORMAT, **asdict(self.card)}
+        about = {"format": MODEL_FORMAT, **asdict(self.card)}
         about["sha256"] = seal(about, content)
         text = json.dumps(about, indent=2, ensure_ascii=False, allow_nan=False)
         beside, before = (folder.with_name(f".{folder.name}.{kind}{os.getpid()}") for kind in ("", "old."))
@@ -197,10 +197,10 @@ def load_model(folder: str | Path) -> Model:
         raise StudyError(
             f"{folder / CARD}: does not describe a model; export the model again with `study pick`"
         ) from error
-    if written != FORMAT:
+    if written != MODEL_FORMAT:
         raise StudyError(
-            f"{folder / CARD}: has format {written!r}, this version reads {FORMAT}; use the version "
-            "of pareto-study that wrote it, or export the model again"
+            f"{folder / CARD}: has format {written!r}, this version reads {MODEL_FORMAT}; use the "
+            "version of pareto-study that wrote it, or export the model again"
         )
     damaged = f"{folder}: is damaged, or mixes files of two models; export it again with `study pick`"
     try:

@@ -20,15 +20,15 @@ from safetensors.numpy import load, save
 
 from trainable.contract import Measurement, StudyError
 from trainable.disk import seal
-from trainable.engines.engine import Engine, Member, State
+from trainable.engines.engine import Engine, Member, MemberState
 from trainable.models.two_task.parameters import layout
 from trainable.slots import Slot
 from trainable.typed import typed
 
-FORMAT = 2
+CHECKPOINT_FORMAT = 2
 """Version of the format that `write` writes; any other is refused."""
 
-MOST = sys.float_info.max
+LARGEST_NUMBER = sys.float_info.max
 """The largest float; an integer in JSON may be larger."""
 
 RECORD = "slots.json"
@@ -41,7 +41,7 @@ class CheckpointError(StudyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Saved:
     """The JSON part of a checkpoint: slots in their order, and unsent measurements."""
 
     slots: tuple[Slot, ...] = ()
@@ -64,13 +64,13 @@ class Record:
                 raise ValueError(f"trial {m.trial} is measured at epoch {m.epoch}, which it has not reached")
 
 
-def write(folder: Path, record: Record, states: Mapping[Member, State]) -> None:
+def write(folder: Path, record: Saved, states: Mapping[Member, MemberState]) -> None:
     """Write a record and its members' states to `folder`, and replace an earlier checkpoint there.
 
     If the process dies, or the disk raises OSError, `read` finds the old checkpoint or the new one.
     """
     tensors = save({key: np.asarray(values, order="C") for key, values in _flat(states).items()})
-    about = {"format": FORMAT, "tensors": len(tensors), **asdict(record)}
+    about = {"format": CHECKPOINT_FORMAT, "tensors": len(tensors), **asdict(record)}
     sha256 = seal(about, tensors)
     path = _tensors(folder, sha256)
     _put(path, tensors)
@@ -80,7 +80,7 @@ def write(folder: Path, record: Record, states: Mapping[Member, State]) -> None:
             other.unlink()
 
 
-def read(folder: Path, engine: Engine) -> tuple[Record, dict[Member, State]]:
+def read(folder: Path, engine: Engine) -> tuple[Saved, dict[Member, MemberState]]:
     """Read the checkpoint that `write` left in `folder`, for `engine`.
 
     Raises only CheckpointError: for a checkpoint that is missing, torn, changed, of another version, or of
@@ -90,8 +90,10 @@ def read(folder: Path, engine: Engine) -> tuple[Record, dict[Member, State]]:
     written, sha256, size = (about.pop(key, None) for key in ("format", "sha256", "tensors"))
     if not isinstance(written, int | float | str):
         raise _refused(folder / RECORD, "has no format")
-    if written != FORMAT:
-        raise _refused(folder / RECORD, f"has format {str(written)[:20]}, and this version reads {FORMAT}")
+    if written != CHECKPOINT_FORMAT:
+        raise _refused(
+            folder / RECORD, f"has format {str(written)[:20]}, and this version reads {CHECKPOINT_FORMAT}"
+        )
     if not isinstance(sha256, str) or not SHA256.fullmatch(sha256) or not isinstance(size, int):
         raise _refused(folder / RECORD, "does not name its tensors")
     path = _tensors(folder, sha256)
@@ -101,7 +103,7 @@ def read(folder: Path, engine: Engine) -> tuple[Record, dict[Member, State]]:
     try:
         if seal({"format": written, "tensors": size, **about}, tensors) != sha256:
             raise ValueError(f"it or {RECORD} has changed since it was written")
-        record: Record = typed(Record, about, RECORD)
+        record: Saved = typed(Saved, about, RECORD)
         record.check()
         return record, _states(record, load(tensors), engine)
     except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
@@ -119,10 +121,12 @@ def _about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _states(record: Record, tensors: dict[str, NDArray[np.generic]], engine: Engine) -> dict[Member, State]:
+def _states(
+    record: Saved, tensors: dict[str, NDArray[np.generic]], engine: Engine
+) -> dict[Member, MemberState]:
     """The state of each member; ValueError if a tensor is missing, wrong, or superfluous."""
     size = engine.fold.train.n_users, engine.fold.train.n_items
-    found: dict[Member, State] = {}
+    found: dict[Member, MemberState] = {}
     for slot in record.slots:
         wanted = layout(slot.lease.config, *size, engine.dtype)
         for member in slot.members:
@@ -149,8 +153,8 @@ def _check(slot: Slot) -> None:
         raise ValueError(f"trial {lease.trial}: a number is too small")
     if not (
         0 <= config.ranking_weight <= 1
-        and 0 < config.learning_rate <= MOST
-        and 0 <= config.weight_decay <= MOST
+        and 0 < config.learning_rate <= LARGEST_NUMBER
+        and 0 <= config.weight_decay <= LARGEST_NUMBER
     ):
         raise ValueError(f"trial {lease.trial}: its weight, learning rate or weight decay is out of range")
     if not 0 <= slot.epoch <= config.epochs:
@@ -162,7 +166,7 @@ def _once(what: str, keys: list[tuple[int, ...]]) -> None:
         raise ValueError(f"{what} occurs twice")
 
 
-def _flat(states: Mapping[Member, State]) -> dict[str, NDArray[np.generic]]:
+def _flat(states: Mapping[Member, MemberState]) -> dict[str, NDArray[np.generic]]:
     return {_key(member, name): array for member, state in states.items() for name, array in state.items()}
 
 

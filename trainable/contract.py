@@ -75,10 +75,10 @@ class Config:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """The inverse of `as_dict`."""
-        return cls(**{name: values[name] for name in _CONFIG})
+        return cls(**{name: values[name] for name in _CONFIG_NAMES})
 
 
-_CONFIG = tuple(f.name for f in fields(Config))
+_CONFIG_NAMES = tuple(f.name for f in fields(Config))
 
 
 @dataclass(frozen=True, slots=True)

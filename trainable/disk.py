@@ -13,7 +13,7 @@ from typing import Any
 PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 """Paths of a shell's pipes, which have a writing process."""
 
-KINDS = (
+FILE_KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -29,17 +29,17 @@ def irregular(path: Path) -> str | None:
     mode = path.stat().st_mode
     if stat.S_ISFIFO(mode) and str(path).startswith(PIPES):
         return None
-    return next((name for is_kind, name in KINDS if is_kind(mode)), None)
+    return next((name for is_kind, name in FILE_KINDS if is_kind(mode)), None)
 
 
-def put(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Write `content` to `path` atomically, replacing a file there; `mode` as for `os.open`."""
-    with beside(path, content, mode=mode) as made:
+    with temporary_file(path, content, mode=mode) as made:
         made.replace(path)
 
 
 @contextmanager
-def beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
+def temporary_file(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
     """Write `content` to a temporary file beside `path`, flushed to disk; remove it at the end."""
     made = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:

@@ -12,7 +12,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from trainable.contract import Answer, Held, Measurement, Unreachable
 
-ANSWER_S = 30.0
+REFEREE_ANSWER_S = 30.0
 """Time that a lane waits for the referee before it parks."""
 
 
@@ -83,7 +83,7 @@ class RayExchange:
         """Report to the referee and return its answer."""
         call = self._referee.exchange.remote(lane, incarnation, held, measurements, free)
         try:
-            answer: Answer = ray.get(call, timeout=ANSWER_S)
+            answer: Answer = ray.get(call, timeout=REFEREE_ANSWER_S)
         except (GetTimeoutError, ActorUnavailableError) as error:
             raise Unreachable(str(error)) from error
         return answer

@@ -16,7 +16,7 @@ from trainable.data.interactions import Fold, Interactions
 Scores = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 """Ranking scores (b, n_items) of every item for users (b,); larger ranks higher."""
 
-BLOCK = 64
+USERS_AT_ONCE = 64
 """Users scored at a time: their scores fit into the cache, and no users × items matrix is needed."""
 
 
@@ -41,8 +41,10 @@ class Ranking:
 
     def ranks(self, scores: Scores) -> NDArray[np.float64]:
         """Rank (t,) of each of `items` for its user, from 1; NotFiniteError if a score is not finite."""
-        blocks = range(0, len(self.users), BLOCK)
-        return np.concatenate([self._ranks(scores, a, min(a + BLOCK, len(self.users))) for a in blocks])
+        blocks = range(0, len(self.users), USERS_AT_ONCE)
+        return np.concatenate(
+            [self._ranks(scores, a, min(a + USERS_AT_ONCE, len(self.users))) for a in blocks]
+        )
 
     def _ranks(self, scores: Scores, first: int, last: int) -> NDArray[np.float64]:
         score = np.array(scores(self.users[first:last]))

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Literal
 from uuid import uuid4
 
-from trainable.checkpoint import Record, read, write
+from trainable.checkpoint import Saved, read, write
 from trainable.contract import Answer, Exchange, Fault, FaultKind, Held, Lease, Measurement, Unreachable
 from trainable.engines.engine import Engine, Member, Result
 from trainable.slots import Slot, Slots
@@ -152,7 +152,7 @@ class Session:
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint of the slots to `folder`, replacing an earlier one."""
-        record = Record(tuple(self._held.values()), self.measured)
+        record = Saved(tuple(self._held.values()), self.measured)
         write(folder, record, {member: self.engine.state(member) for member in record.members})
 
     def load(self, folder: Path) -> None:

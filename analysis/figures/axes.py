@@ -19,7 +19,7 @@ from analysis.tables import TRIVIAL
 
 Goals = tuple[Objective, Objective]
 
-SIZE = (7.2, 4.5)
+FRONT_SIZE_IN = (7.2, 4.5)
 """Inches, width and height."""
 
 FRAME = (0.09, 0.108, 0.66, 0.846)
@@ -34,7 +34,7 @@ def framed(goals: Goals, split: str, limits: Floats) -> tuple[Figure, Axes]:
 
     `limits` (2, 2) are the ends of the axes, a column a goal.
     """
-    figure = Figure(figsize=SIZE, facecolor=PAPER)
+    figure = Figure(figsize=FRONT_SIZE_IN, facecolor=PAPER)
     axes = figure.add_axes(FRAME, facecolor="none")
     axes.set(ylim=limits[:, 0], xlim=limits[:, 1])
     up, right = goals

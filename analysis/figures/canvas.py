@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-CHOSEN = ("MPLBACKEND", "MATPLOTLIBRC")
+MATPLOTLIB_VARIABLES = ("MPLBACKEND", "MATPLOTLIBRC")
 """Environment variables that matplotlib reads on import, and that can make it fail."""
 
 NOT_OURS = ("backend", "backend_fallback", "interactive", "toolbar")
@@ -24,7 +24,7 @@ def _imported() -> Any:
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
         raise ImportError("matplotlib is not installed; pip install pareto-study")
-    kept = {name: os.environ.pop(name) for name in CHOSEN if name in os.environ}
+    kept = {name: os.environ.pop(name) for name in MATPLOTLIB_VARIABLES if name in os.environ}
     os.environ["MATPLOTLIBRC"] = str(Path(found.origin).parent / "mpl-data" / "matplotlibrc")
     try:
         return import_module("matplotlib")

@@ -9,18 +9,18 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
 from analysis.figures.style import SHARING_STYLES
-from analysis.questions.claims import LABELS, Claim, Verdict
+from analysis.questions.claims import RESPONSES, Claim, ClaimVerdict
 
 Lengths = Sequence[tuple[int, tuple[Claim, ...]]]
 
-STYLES: dict[Verdict, tuple[str, str, str]] = {
+VERDICT_STYLES: dict[ClaimVerdict, tuple[str, str, str]] = {
     "holds": ("o", SHARING_STYLES["both"][1], SHARING_STYLES["both"][1]),
     "undecided": ("o", MUTED, PAPER),
     "does not hold": ("X", SHARING_STYLES["users"][1], SHARING_STYLES["users"][1]),
 }
 """Marker, edge and fill of each verdict."""
 
-SIZE = (7.2, 5.6)
+CLAIMS_SIZE_IN = (7.2, 5.6)
 """Inches, width and height."""
 
 READING = (
@@ -33,7 +33,7 @@ def claims(lengths: Lengths, split: str) -> Drawing:
     """The figure `claims`: a row for each claim, a panel for each difference with its interval by epochs."""
     judged = lengths[-1][1]
     columns = max(len(claim.findings) for claim in judged)
-    figure = Figure(figsize=SIZE, facecolor=PAPER)
+    figure = Figure(figsize=CLAIMS_SIZE_IN, facecolor=PAPER)
     grid = figure.subplots(len(judged), columns, sharex=True, squeeze=False)
     figure.subplots_adjust(left=0.085, right=0.985, top=0.885, bottom=0.085, hspace=0.42, wspace=0.36)
     for row, claim in enumerate(judged):
@@ -71,7 +71,7 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
     axes.set_facecolor("none")
     axes.fill_between(epochs, *ends.T, color=MUTED, alpha=0.25, linewidth=0)
     axes.plot(epochs, effects, color=MUTED, linewidth=1.0)
-    for verdict, (marker, edge, fill) in STYLES.items():
+    for verdict, (marker, edge, fill) in VERDICT_STYLES.items():
         at = np.array([claims[row].verdict == verdict for _, claims in lengths])
         axes.scatter(
             epochs[at],
@@ -90,7 +90,11 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
     span = (0, high) if claim.signs[column] > 0 else (low, 0)
     axes.axhspan(*span, color=SHARING_STYLES["both"][1], alpha=0.07, linewidth=0, zorder=0)
     axes.set_title(
-        f"{claim.name}  {LABELS[claim.metrics[column]]}", loc="left", fontsize=8, color=INK, fontweight="bold"
+        f"{claim.name}  {RESPONSES[claim.metrics[column]]}",
+        loc="left",
+        fontsize=8,
+        color=INK,
+        fontweight="bold",
     )
     axes.tick_params(labelsize=7.5, color=MUTED, labelcolor=INK, length=3, width=0.7)
     for side, spine in axes.spines.items():
@@ -102,7 +106,7 @@ def _legend(figure: Figure) -> None:
     handles = [
         Line2D([], [], color="none", marker=marker, markeredgecolor=edge, markerfacecolor=fill,
                markersize=5.5, label=f"the claim {verdict}" if verdict != "undecided" else "undecided")
-        for verdict, (marker, edge, fill) in STYLES.items()
+        for verdict, (marker, edge, fill) in VERDICT_STYLES.items()
     ]  # fmt: skip
     figure.legend(
         handles=handles, loc="upper left", ncols=len(handles), frameon=False, fontsize=8, labelcolor=INK,

@@ -15,13 +15,13 @@ from analysis.figures.axes import LEGENDS, draw_reference, draw_trivial, framed
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
 from analysis.figures.style import draw_area, draw_staircase
 from analysis.objective import Floats, from_losses
-from analysis.questions.comparison import Comparison, Group
+from analysis.questions.comparison import Comparison, StudyGroup
 
-STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a"), ("v", "#7a5fd0"),
+GROUP_STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a"), ("v", "#7a5fd0"),
           ("X", "#767e87"))  # fmt: skip
 """Marker and colour of each group; the seventh has those of the first."""
 
-WIDTH, LINES = 24, 4
+LEGEND_LETTERS, LEGEND_LINES = 24, 4
 """Most letters in a line, and most lines, of a group's name in a legend."""
 
 READING = {
@@ -151,13 +151,13 @@ def _frame(comparison: Comparison) -> tuple[Figure, Axes]:
 def _style(comparison: Comparison, place: int) -> tuple[str, str]:
     """Marker and colour of a study: its group's."""
     group = next(i for i, group in enumerate(comparison.groups) if place in group.places)
-    return next(islice(cycle(STYLES), group, None))
+    return next(islice(cycle(GROUP_STYLES), group, None))
 
 
 def _legend(
     figure: Figure,
     comparison: Comparison,
-    groups: Sequence[Group],
+    groups: Sequence[StudyGroup],
     more: Sequence[Line2D] = (),
     *,
     marked: bool = False,
@@ -178,4 +178,4 @@ def _legend(
 
 def _wrapped(name: str) -> str:
     """A name, wrapped to the room in the legend."""
-    return "\n".join(wrap(name, WIDTH, max_lines=LINES, placeholder=" …"))
+    return "\n".join(wrap(name, LEGEND_LETTERS, max_lines=LEGEND_LINES, placeholder=" …"))

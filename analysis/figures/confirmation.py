@@ -22,10 +22,10 @@ from analysis.figures.style import (
 )
 from analysis.figures.tooltips import spots
 from analysis.objective import Floats, to_losses
-from analysis.questions.confirmation import Confirmation
+from analysis.questions.confirmation import ConfirmedFront
 from analysis.tables import Tables
 
-MARGIN = 0.12
+MARGIN_SHARE = 0.12
 """Room around what is drawn, as a share of its span."""
 
 READING = (
@@ -35,7 +35,7 @@ READING = (
 )
 
 
-def confirmed(tables: Tables, found: Confirmation) -> Drawing:
+def confirmed(tables: Tables, found: ConfirmedFront) -> Drawing:
     """The figure `confirmed`: means on test with their intervals, and each point's values in the search."""
     up, right = tables.goals
     before = found.points[tables.names].to_numpy(dtype=np.float64)
@@ -70,7 +70,7 @@ def confirmed(tables: Tables, found: Confirmation) -> Drawing:
 def _limits(values: Floats) -> Floats:
     """Ends (2, 2) of the axes, a column a goal, with every value (n, 2) inside."""
     low, high = values.min(axis=0), values.max(axis=0)
-    margin = np.where(high > low, MARGIN * (high - low), np.maximum(0.1 * np.abs(high), 1e-3))
+    margin = np.where(high > low, MARGIN_SHARE * (high - low), np.maximum(0.1 * np.abs(high), 1e-3))
     return np.vstack([low - margin, high + margin])
 
 
@@ -89,7 +89,7 @@ def _bars(at: Floats, halves: Floats) -> list[Floats]:
     return [*np.stack(along[:2], axis=1), *np.stack(along[2:], axis=1)]
 
 
-def _points(axes: Axes, found: Confirmation, shades: Shades) -> None:
+def _points(axes: Axes, found: ConfirmedFront, shades: Shades) -> None:
     """Draw the means with their intervals: strong if no other mean dominates them, else faint."""
     at, halves = found.means[:, ::-1], found.halves[:, ::-1]
     alphas, sharing = shades.alpha(weights(found.points)), found.points["sharing"].to_numpy()
@@ -103,7 +103,7 @@ def _points(axes: Axes, found: Confirmation, shades: Shades) -> None:
             draw(axes, at[rows], kind, alphas[rows])
 
 
-def _measured(found: Confirmation) -> list[list[tuple[str, str]]]:
+def _measured(found: ConfirmedFront) -> list[list[tuple[str, str]]]:
     """Each point's estimates on test, as label and text for each goal."""
     return [
         [
@@ -114,7 +114,7 @@ def _measured(found: Confirmation) -> list[list[tuple[str, str]]]:
     ]
 
 
-def _keys(tables: Tables, found: Confirmation) -> list[Artist]:
+def _keys(tables: Tables, found: ConfirmedFront) -> list[Artist]:
     """Keys for the points and lines that are drawn."""
     non_dominated, *lines = front_keys()
     keys = [non_dominated]
@@ -125,7 +125,7 @@ def _keys(tables: Tables, found: Confirmation) -> list[Artist]:
     return [*keys, seen, *lines]
 
 
-def _caption(tables: Tables, found: Confirmation) -> str:
+def _caption(tables: Tables, found: ConfirmedFront) -> str:
     """The caption of the figure."""
     up, right = tables.goals
     several = found.points["seeds"].max() > 1
@@ -137,7 +137,7 @@ def _caption(tables: Tables, found: Confirmation) -> str:
     )
 
 
-def _description(tables: Tables, found: Confirmation) -> str:
+def _description(tables: Tables, found: ConfirmedFront) -> str:
     """The figure in words: the ends of the non-dominated points."""
     best = found.means[found.non_dominated]
     ends = [

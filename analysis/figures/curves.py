@@ -12,10 +12,10 @@ from analysis.figures.style import DASHES, SHARING_STYLES, shape_keys
 from analysis.objective import Floats, Objective, to_losses
 from analysis.tables import Tables
 
-SIZE = (7.2, 3.3)
+CURVES_SIZE_IN = (7.2, 3.3)
 """Inches, width and height."""
 
-REACH = 0.8
+PANEL_REACH_SHARE = 0.8
 """Room of a panel beyond front and reference to the worse side, as a share of their span."""
 
 READING = (
@@ -29,7 +29,7 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
 
     Epochs far worse than the front and the reference are left out of the frame.
     """
-    figure = Figure(figsize=SIZE, facecolor=PAPER)
+    figure = Figure(figsize=CURVES_SIZE_IN, facecolor=PAPER)
     panels = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.085, right=0.985, bottom=0.25, top=0.93, wspace=0.28)
     for column, (axes, goal) in enumerate(zip(panels, tables.goals, strict=True)):
@@ -81,7 +81,7 @@ def _limits(lines: pd.DataFrame, goal: Objective, reference: float) -> Floats:
     core = np.append(losses[lines["front"].to_numpy()], goal.sign * reference)
     low, worst = np.nanmin(losses), core.max()
     span = worst - low if worst > low else max(0.1 * abs(worst), 1e-3)
-    high = min(np.nanmax(np.append(losses, worst)), worst + REACH * span)
+    high = min(np.nanmax(np.append(losses, worst)), worst + PANEL_REACH_SHARE * span)
     return np.sort(goal.sign * np.array([low - 0.06 * span, high + 0.06 * span]))
 
 

@@ -39,7 +39,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class LegendView:
     """The legends of a figure as a second view of its SVG: the element's id, the view box, its width in pt.
 
     `plot` is the share of the figure's width left of the legends, or 1 if they are above or below the axes.
@@ -107,14 +107,14 @@ class Drawing:
         opening = f'<svg role="img" aria-labelledby="{title} {description}"{attributes}>'
         return Markup(opening + words + rest)  # noqa: S704  matplotlib's own markup, our words escaped
 
-    def key(self) -> Key | None:
+    def key(self) -> LegendView | None:
         """The legends of the figure alone, for a narrow page; None without legends."""
         if (place := _legends(self.figure)) is None:
             return None
         width, height = 72 * self.figure.get_size_inches()
         box = (place.x0 * width, (1 - place.y1) * height, place.width * width, place.height * height)
         beside = all(place.x0 > axes.get_position().x1 for axes in self.figure.axes)
-        return Key(
+        return LegendView(
             figure=f"{self.name}-figure_1",
             box=" ".join(f"{value:.1f}" for value in box),
             width=round(box[2]),

@@ -33,7 +33,7 @@ TRIED = 60
 FEW = 6
 """Most trials with which all are inside the frame if none beats the reference."""
 
-REACH = (0.35, 0.6)
+FRAME_REACH_SHARES = (0.35, 0.6)
 """Room of the frame around its core, as shares of the core's span: to the better and to the worse side."""
 
 READING = (
@@ -73,7 +73,7 @@ def pareto(tables: Tables) -> Drawing:
 
 
 def frame(tables: Tables) -> Floats:
-    """Ends (2, 2) of the axes, a column for each goal: the core, and nearby points as far as `REACH`.
+    """Ends (2, 2) of the axes, a column for each goal: the core, and points as far as `FRAME_REACH_SHARES`.
 
     The core is the reference and the part of the front that beats it. If nothing beats it, the core is the
     reference and the points that represent trials, of many without the worst quarter in either objective.
@@ -88,7 +88,7 @@ def frame(tables: Tables) -> Floats:
             core = np.vstack([np.minimum(core, worst), reference])
     low, high = core.min(axis=0), core.max(axis=0)
     span = np.where(high > low, high - low, np.maximum(0.1 * np.abs(high), 1e-3))
-    ends = np.vstack([low - REACH[0] * span, high + REACH[1] * span])
+    ends = np.vstack([low - FRAME_REACH_SHARES[0] * span, high + FRAME_REACH_SHARES[1] * span])
     losses = tables.losses(tables.evaluated)
     near = np.vstack([core, losses[((ends[0] <= losses) & (losses <= ends[1])).all(axis=1)]])
     low, high = near.min(axis=0), near.max(axis=0)

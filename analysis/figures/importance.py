@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
 from analysis.figures.style import SHARING_STYLES
-from analysis.questions.importance import Importance, Share
+from analysis.questions.importance import Importance, VarianceShare
 
-SHOWN = 10
+MOST_BARS = 10
 """Most hyperparameters and pairs in a panel; the table has them all."""
 
 READING = (
@@ -22,7 +22,7 @@ READING = (
 
 def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
     """The figure `importance`: bars of each objective's largest shares, the largest at the top."""
-    rows = min(SHOWN, max(len(each.shares) for each in found)) + 1
+    rows = min(MOST_BARS, max(len(each.shares) for each in found)) + 1
     figure = Figure(figsize=(7.2, 0.64 + 0.25 * rows), facecolor=PAPER)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     height = figure.get_figheight()
@@ -77,7 +77,7 @@ def _panel(axes: Axes, found: Importance, rows: int) -> None:
         spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
 
 
-def _bar(axes: Axes, place: int, share: Share, strength: float) -> None:
+def _bar(axes: Axes, place: int, share: VarianceShare, strength: float) -> None:
     """Draw a share and its interval; λ and sharing, alone and as a pair, in colour."""
     of_the_question = set(share.names) <= {"weight", "sharing"}
     color = SHARING_STYLES["both"][1] if of_the_question else MUTED

@@ -13,7 +13,7 @@ from analysis.objective import Floats
 GAP = 7.0
 """Points (1/72 inch) between a marker's centre and its label."""
 
-MARGIN = 6.0
+MARGIN_PX = 6.0
 """Pixels between a label and the frame, or another label."""
 
 CLEARANCE = 1.5
@@ -52,7 +52,7 @@ def place(
     reader might assign it to another of the `marks` (n, 2). Of the possible places it takes the one that
     covers the fewest `dots` (n, 2). Boxes, marks and dots are in pixels.
     """
-    frame, placed = axes.get_window_extent().padded(-MARGIN), 0
+    frame, placed = axes.get_window_extent().padded(-MARGIN_PX), 0
     boxes = np.array([box.extents for box in clear]).reshape(-1, 4)
     for label in labels:
         best: tuple[int, Annotation, Bbox] | None = None
@@ -71,7 +71,7 @@ def place(
                     best = covered, note, box
         if best:
             axes.add_artist(best[1])
-            boxes = np.vstack([boxes, best[2].padded(MARGIN).extents])
+            boxes = np.vstack([boxes, best[2].padded(MARGIN_PX).extents])
             placed += 1
     return placed
 

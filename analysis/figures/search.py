@@ -9,11 +9,11 @@ from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
 from analysis.figures.style import VOLUME, spaced
 
-SIZE = (7.2, 2.7)
+SEARCH_SIZE_IN = (7.2, 2.7)
 """Inches, width and height."""
 
 
-DRAWN = 400
+MOST_TRIALS = 400
 """Most trials whose hypervolume is drawn."""
 
 READING = (
@@ -24,10 +24,10 @@ READING = (
 
 def search(grown: pd.DataFrame) -> Drawing:
     """The figure `search`: hypervolume against trials, member-epochs and time, in three panels."""
-    figure = Figure(figsize=SIZE, facecolor=PAPER)
+    figure = Figure(figsize=SEARCH_SIZE_IN, facecolor=PAPER)
     panels = figure.subplots(1, 3, sharey=True)
     figure.subplots_adjust(left=0.115, right=0.98, bottom=0.19, top=0.93, wspace=0.14)
-    some = spaced(grown, DRAWN)
+    some = spaced(grown, MOST_TRIALS)
     volumes, last = np.append(0.0, some["hypervolume"]), float(grown["hypervolume"].iloc[-1])
     unit, seconds = ("minutes", 60) if grown["wall_s"].iloc[-1] >= 180 else ("seconds", 1)
     across = (
@@ -50,7 +50,7 @@ def search(grown: pd.DataFrame) -> Drawing:
             spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
     panels[0].set_ylabel("hypervolume    better →", fontsize=8.5, color=INK, loc="top")
     panels[0].yaxis.set_major_locator(MaxNLocator(5))
-    thinned = f" Drawn after {DRAWN} of {len(grown):,} trials." if len(grown) > DRAWN else ""
+    thinned = f" Drawn after {MOST_TRIALS} of {len(grown):,} trials." if len(grown) > MOST_TRIALS else ""
     half = grown.iloc[(len(grown) - 1) // 2]
     return Drawing(
         figure=figure,

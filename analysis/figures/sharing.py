@@ -17,7 +17,7 @@ from analysis.figures.style import (
 from analysis.questions.sharing import fronts
 from analysis.tables import Tables
 
-DRAWN = 150
+MOST_OF_A_FRONT = 150
 """Most points drawn of each front."""
 
 READING = (
@@ -36,12 +36,12 @@ def sharing(tables: Tables) -> Drawing:
     draw_reference(axes, tables.reference)
     for way, rows in found.items():
         draw_staircase(axes, tables.losses(rows), tables.goals, color=SHARING_STYLES[way][1])
-        some = spaced(rows, DRAWN)
+        some = spaced(rows, MOST_OF_A_FRONT)
         draw_strong(axes, xy(tables, some), way, shades.alpha(weights(some)))
     _, *lines = front_keys()
     draw_legends(figure, set(found), shades, lines)
-    thinned = any(len(rows) > DRAWN for rows in found.values())
-    noted = f" At most {DRAWN} points of each front are drawn." if thinned else ""
+    thinned = any(len(rows) > MOST_OF_A_FRONT for rows in found.values())
+    noted = f" At most {MOST_OF_A_FRONT} points of each front are drawn." if thinned else ""
     ends = "; ".join(
         f"{SHARING_STYLES[way][2]}: {up.label} up to {text.fixed(float(rows[up.name].iloc[0]), up.decimals)}"
         for way, rows in found.items()

@@ -36,7 +36,7 @@ REFERENCE: dict[str, Any] = {
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 """Values of λ that the legend may show."""
 
-DRAWN = {"front": 250, "standing": 500, "further": 1500}
+MOST_DOTS = {"front": 250, "standing": 500, "further": 1500}
 """Most points drawn: on the front, other points that represent trials, and the rest."""
 
 STEPS = 1000
@@ -97,7 +97,7 @@ class Drawn:
             "standing": points[points["stands"] & ~points["front"]],
             "further": points[~points["stands"] & ~points["front"]],
         }
-        kept = {name: spaced(rows, DRAWN[name]) for name, rows in groups.items()}
+        kept = {name: spaced(rows, MOST_DOTS[name]) for name, rows in groups.items()}
         names = {"front": "the front", "standing": "the trials' own points", "further": "the other epochs"}
         left = [
             f"{len(kept[name]):,} of {len(rows):,} points of {names[name]}"

@@ -12,16 +12,16 @@ from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
 from analysis.figures.style import DASHES, SHARING_STYLES, TICKS, logit, spaced
 from analysis.objective import Floats, Objective
-from analysis.questions.weight import medians, standing
+from analysis.questions.weight import medians, representative_points
 from analysis.tables import SHARINGS, Tables
 
 MARKED = (0.5, 0.99)
 """The two values of λ in the claims."""
 
-MANY = 50
+DENSE_FROM = 50
 """From this number of configurations, the outermost 2 % may be outside the frame, and dots are small."""
 
-DRAWN = 300
+MOST_OF_A_SHARING = 300
 """Most configurations drawn of each way of sharing."""
 
 READING = (
@@ -32,7 +32,7 @@ READING = (
 
 def trade(tables: Tables) -> Drawing:
     """The figure `weight`: a panel for each goal, with a dot for each configuration."""
-    points = standing(tables)
+    points = representative_points(tables)
     shared = points[points["sharing"] != "none"]
     figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
     panels = figure.subplots(1, 2)
@@ -49,8 +49,10 @@ def trade(tables: Tables) -> Drawing:
     )
     _legend(figure, points, joined=joined)
     noted = [f"Outside the frames: {text.count(beyond, 'value')}." if beyond else ""]
-    if points["sharing"].value_counts().max() > DRAWN:
-        noted.append(f"At most {DRAWN} configurations of each way of sharing are drawn; lines use all.")
+    if points["sharing"].value_counts().max() > MOST_OF_A_SHARING:
+        noted.append(
+            f"At most {MOST_OF_A_SHARING} configurations of each way of sharing are drawn; lines use all."
+        )
     up, right = tables.goals
     return Drawing(
         figure=figure,
@@ -71,7 +73,7 @@ def trade(tables: Tables) -> Drawing:
 def _limits(values: "pd.Series[float]", spread: "pd.Series[float]", level: float) -> tuple[float, float]:
     """Ends of the axis: the reference, and the values with their spread, of many without the outermost."""
     bars = spread.fillna(0.0)
-    ends = (0.02, 0.98) if len(values) >= MANY else (0.0, 1.0)
+    ends = (0.02, 0.98) if len(values) >= DENSE_FROM else (0.0, 1.0)
     low, high = float((values - bars).quantile(ends[0])), float((values + bars).quantile(ends[1]))
     low, high = min(low, level), max(high, level)
     margin = 0.06 * (high - low) if high > low else max(0.1 * abs(high), 1e-3)
@@ -92,7 +94,7 @@ def _panel(axes: Axes, points: pd.DataFrame, goal: Objective, level: float) -> N
             axes.axhspan(low, high, color=color, alpha=0.18, linewidth=0, zorder=0)
             axes.axhline(middle, color=color, linewidth=1.2, zorder=1.2)
             continue
-        some = spaced(rows.sort_values("weight"), DRAWN)
+        some = spaced(rows.sort_values("weight"), MOST_OF_A_SHARING)
         x, y = logit(some["weight"].to_numpy(np.float64)), some[goal.name].to_numpy(np.float64)
         spread = some[f"{goal.name}_sd"].to_numpy(np.float64)
         bars = np.isfinite(spread)
@@ -100,7 +102,7 @@ def _panel(axes: Axes, points: pd.DataFrame, goal: Objective, level: float) -> N
             axes.errorbar(
                 x[bars], y[bars], yerr=spread[bars], fmt="none", ecolor=color, elinewidth=0.9, alpha=0.6
             )
-        size, alpha = (15, 0.45) if len(points) >= MANY else (30, 0.8)
+        size, alpha = (15, 0.45) if len(points) >= DENSE_FROM else (30, 0.8)
         axes.scatter(x, y, s=size, marker=marker, color=color, alpha=alpha, linewidths=0, zorder=2)
         line = medians(rows["weight"].to_numpy(np.float64), values)
         axes.plot(logit(line[:, 0]), line[:, 1], color=color, linewidth=1.6, zorder=3)

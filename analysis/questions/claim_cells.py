@@ -29,7 +29,7 @@ SHARED_99, SHARED_50 = Cell("both", 0.99), Cell("both", 0.5)
 SEPARATE_99, SEPARATE_50 = Cell("none", 0.99), Cell("none", 0.5)
 CELLS = (SHARED_99, SHARED_50, SEPARATE_50, SEPARATE_99)
 
-FEWEST = 3
+FEWEST_TRIALS = 3
 """Fewest trials for four cells: one that shares nothing may stand for both separate cells."""
 
 
@@ -96,7 +96,9 @@ def fours(tables: Tables) -> list[Four]:
     done = done[np.any([_fits(done, cell) for cell in CELLS], axis=0)]
     keys = [done[name].astype(str) for name in ("epochs", *tables.configured)]
     found: list[tuple[pd.Series[Any], dict[Cell, pd.DataFrame]]] = []
-    for _, alike in done[done.groupby(keys)["trial"].transform("size") >= FEWEST].groupby(keys, sort=False):
+    for _, alike in done[done.groupby(keys)["trial"].transform("size") >= FEWEST_TRIALS].groupby(
+        keys, sort=False
+    ):
         trials = {cell: alike.loc[_fits(alike, cell), "trial"] for cell in CELLS}
         if all(map(len, trials.values())):
             measured = {c: _measured(tables.measurements, t.iloc[0], c) for c, t in trials.items()}

@@ -16,11 +16,11 @@ import numpy as np
 from analysis import text
 from analysis.objective import OBJECTIVES
 from analysis.questions.claim_cells import SEPARATE_50, SEPARATE_99, SHARED_50, SHARED_99, Cell, Cells, Four
-from analysis.stats import LEVEL, Finding, above, holm, paired
+from analysis.stats import SIGNIFICANCE, Finding, above, holm, paired
 
-Verdict = Literal["holds", "does not hold", "undecided"]
+ClaimVerdict = Literal["holds", "does not hold", "undecided"]
 
-LABELS = {
+RESPONSES = {
     "ranking_loss": "ranking loss",
     "rating_loss": "rating loss",
     "joint_loss": "joint loss",
@@ -48,9 +48,9 @@ class Claim:
     p: float
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ClaimVerdict:
         """The verdict: holds, does not hold, or undecided (see the module)."""
-        if self.p > LEVEL:
+        if self.p > SIGNIFICANCE:
             return "undecided"
         return "holds" if self.leaning > 0 else "does not hold"
 
@@ -74,13 +74,13 @@ def by_length(four: Four) -> list[tuple[int, tuple[Claim, ...]]]:
     return [(epochs, judge([four.at(epochs)])[0]) for epochs in some]
 
 
-def runs(verdicts: Iterable[tuple[int, Verdict]]) -> list[tuple[int, int, Verdict]]:
+def runs(verdicts: Iterable[tuple[int, ClaimVerdict]]) -> list[tuple[int, int, ClaimVerdict]]:
     """First epoch, last epoch and verdict of each stretch with the same verdict.
 
     >>> runs([(10, "undecided"), (20, "holds"), (30, "holds")])
     [(10, 10, 'undecided'), (20, 30, 'holds')]
     """
-    found: list[tuple[int, int, Verdict]] = []
+    found: list[tuple[int, int, ClaimVerdict]] = []
     for epochs, verdict in verdicts:
         if found and found[-1][2] == verdict:
             found[-1] = found[-1][0], epochs, verdict
@@ -91,7 +91,7 @@ def runs(verdicts: Iterable[tuple[int, Verdict]]) -> list[tuple[int, int, Verdic
 
 def _claims(cells: Cells) -> tuple[Claim, ...]:
     """The three claims from differences paired by replicate, with p not yet adjusted for their number."""
-    ranking = LABELS[cells.ranking]
+    ranking = RESPONSES[cells.ranking]
     return (
         _claim(
             cells,
@@ -138,7 +138,7 @@ def _difference(cells: Cells, metric: str, one: Cell, two: Cell) -> Finding:
     """One cell minus another in one loss or metric."""
     first, second = cells.values(one, metric), cells.values(two, metric)
     sentence = (
-        f"{LABELS[metric]}: {text.fixed(float(first.mean()), 4)} ({one}) "
+        f"{RESPONSES[metric]}: {text.fixed(float(first.mean()), 4)} ({one}) "
         f"against {text.fixed(float(second.mean()), 4)} ({two})"
     )
     return paired(first, second, sentence=sentence, scope=cells.scope)

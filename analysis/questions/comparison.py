@@ -26,12 +26,12 @@ from analysis.tables import Tables
 APART = ("name", "runtime", "storage", "confirm")
 """Sections and keys of a specification that do not change the search."""
 
-SAID = 3
+MOST_DIFFERENCES_NAMED = 3
 """Most differences in the name of a group."""
 
 
 @dataclass(frozen=True)
-class Group:
+class StudyGroup:
     """Studies, by position, that differ only in the search's seed; the name says how other groups differ."""
 
     name: str
@@ -43,7 +43,7 @@ class Comparison:
     """Comparable studies, in the order given."""
 
     studies: tuple[Tables, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[StudyGroup, ...]
 
     @property
     def names(self) -> list[str]:
@@ -119,7 +119,7 @@ class Comparison:
         """The hypervolume of the pooled front."""
         return hypervolume(self.pooled, self.reference)
 
-    def surfaces(self, group: Group) -> dict[str, Floats]:
+    def surfaces(self, group: StudyGroup) -> dict[str, Floats]:
         """Corners (k, 2) of a group's attainment surfaces, by name.
 
         "best" is attained by at least one study, "median" by half of three or more, "worst" by all.
@@ -129,7 +129,7 @@ class Comparison:
         some = runs if len(fronts) > 2 else {name: runs[name] for name in ("best", "worst")}
         return {name: surface(fronts, count) for name, count in some.items()}
 
-    def spread(self, group: Group) -> Floats:
+    def spread(self, group: StudyGroup) -> Floats:
         """Quartiles of hypervolume over a group (n, 4): epochs, low, median, high.
 
         Ends at the largest number of epochs that all of its studies have spent.
@@ -199,7 +199,7 @@ def _same(one: object, two: object) -> bool:
     return one == two
 
 
-def _groups(studies: Sequence[Tables]) -> tuple[Group, ...]:
+def _groups(studies: Sequence[Tables]) -> tuple[StudyGroup, ...]:
     """The studies grouped by their specification without the seed, and named by the differences."""
     specs = [_question(study) for study in studies]
     by_spec: dict[str, list[int]] = {}
@@ -209,7 +209,7 @@ def _groups(studies: Sequence[Tables]) -> tuple[Group, ...]:
     keys = list(dict.fromkeys(key for spec in firsts for key in spec))
     apart = [key for key in keys if len({json.dumps(spec.get(key), default=str) for spec in firsts}) > 1]
     return tuple(
-        Group(_called(studies, places, _named(specs[places[0]], apart)), tuple(places))
+        StudyGroup(_called(studies, places, _named(specs[places[0]], apart)), tuple(places))
         for places in by_spec.values()
     )
 
@@ -224,8 +224,11 @@ def _called(studies: Sequence[Tables], places: Sequence[int], apart: str) -> str
 
 def _named(spec: Mapping[str, Any], apart: Sequence[str]) -> str:
     """The values of the keys that differ between groups, in words."""
-    said = [f"{key.rpartition('.')[2].replace('_', ' ')} {_short(spec.get(key))}" for key in apart[:SAID]]
-    return ", ".join(said) + (" …" if len(apart) > SAID else "")
+    said = [
+        f"{key.rpartition('.')[2].replace('_', ' ')} {_short(spec.get(key))}"
+        for key in apart[:MOST_DIFFERENCES_NAMED]
+    ]
+    return ", ".join(said) + (" …" if len(apart) > MOST_DIFFERENCES_NAMED else "")
 
 
 def _short(value: object) -> str:

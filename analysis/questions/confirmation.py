@@ -16,7 +16,7 @@ from scipy.special import stdtr
 from analysis import text
 from analysis.front import non_dominated
 from analysis.objective import Floats, Objective, to_losses
-from analysis.stats import LEVEL, Finding, bootstrap, paired, t_half_width
+from analysis.stats import SIGNIFICANCE, Finding, bootstrap, paired, t_half_width
 from analysis.tables import Tables
 
 USERS_FROM = 200
@@ -30,13 +30,13 @@ STATISTICS: Mapping[str, tuple[tuple[str, ...], Callable[[Floats], float]]] = {
 }
 """Metric → the columns of `users` that it needs, and its value from those rows."""
 
-Outcome = Literal["stays", "undecided", "dominated"]
+PointOutcome = Literal["stays", "undecided", "dominated"]
 
 Beats = Literal["yes", "unsure", "no"]
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class ConfirmedFront:
     """Points of the search on the test set, the best mean in the first goal first.
 
     `points` has a row for each: trial and epoch, configuration, the search's values, and `seeds`, their
@@ -76,7 +76,7 @@ class Confirmation:
         return times
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[PointOutcome]:
         """The outcome of each point (n,) over all seeds; see the function `outcomes`."""
         losses = to_losses(self.values.reshape(-1, len(self.goals)), self.goals)
         return outcomes(losses.reshape(self.values.shape))
@@ -89,7 +89,7 @@ class Confirmation:
         return ["yes" if a > 0 else "no" if b < 0 else "unsure" for a, b in zip(low, high, strict=True)]
 
 
-def confirmation(tables: Tables) -> Confirmation | None:
+def confirmation(tables: Tables) -> ConfirmedFront | None:
     """The confirmed points of a study; None if no point was measured again.
 
     Seeds whose goals are not finite are left out, and so are points with no other seeds.
@@ -106,7 +106,7 @@ def confirmation(tables: Tables) -> Confirmation | None:
     points = index.to_frame(index=False).merge(tables.points, on=keys).merge(configured, on="trial")
     points["seeds"] = np.isfinite(values).all(axis=2).sum(axis=1)
     reference = tables.manifest["confirmation"]["reference"]
-    return Confirmation(
+    return ConfirmedFront(
         goals=tables.goals,
         points=points,
         values=values,
@@ -115,7 +115,7 @@ def confirmation(tables: Tables) -> Confirmation | None:
     )
 
 
-def outcomes(losses: Floats) -> list[Outcome]:
+def outcomes(losses: Floats) -> list[PointOutcome]:
     """Outcome of each point (n,) of losses (n, r, m), NaN where a replicate is missing.
 
     "stays": it is better than every other point in some objective; "dominated": some other point is better
@@ -131,7 +131,7 @@ def outcomes(losses: Floats) -> list[Outcome]:
     p_dominated = np.where(others, worse.max(axis=2), 1.0).min(axis=1, initial=1.0) * (n - 1)
     p_stays = np.where(others, better.min(axis=2) * m, 0.0).max(axis=1, initial=0.0)
     return [
-        "stays" if stay <= LEVEL else "dominated" if lost <= LEVEL else "undecided"
+        "stays" if stay <= SIGNIFICANCE else "dominated" if lost <= SIGNIFICANCE else "undecided"
         for stay, lost in zip(p_stays, p_dominated, strict=True)
     ]
 

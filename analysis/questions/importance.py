@@ -17,10 +17,10 @@ import pandas as pd
 
 from analysis.objective import AnalysisError, Floats, Objective
 from analysis.questions.importance_basis import Factor, Varied, varied
-from analysis.stats import BOOTSTRAP_FROM, DRAWS
+from analysis.stats import BOOTSTRAP_FROM, BOOTSTRAP_SAMPLES
 from analysis.tables import Tables
 
-DRAWN, FEWEST_DRAWS = 20_000_000, 200
+BOOTSTRAP_RESIDUALS, FEWEST_SAMPLES = 20_000_000, 200
 """Approximate number of residuals that a bootstrap draws in all, and its fewest samples: for 100,000
 configurations, whose intervals are narrow, 200 samples are enough."""
 
@@ -38,7 +38,7 @@ estimate the unexplained share as 0.62 instead of 0.55 (the truth is 0.53).
 HELD = 0.95
 """Largest leverage of a configuration on its own fitted value; near 1 the residual has no information."""
 
-Key = tuple[str, ...]
+TermNames = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ SHAPES = (Shape(3, 3, all_pairs=True), Shape(2, 2, all_pairs=True), Shape(2, 2, 
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class VarianceShare:
     """The share of the variance that a value, or a pair beyond its two values, explains; 95 % interval."""
 
-    names: Key
+    names: TermNames
     share: float
     low: float
     high: float
@@ -74,8 +74,8 @@ class Importance:
     """
 
     objective: Objective
-    shares: tuple[Share, ...]
-    totals: tuple[Share, ...]
+    shares: tuple[VarianceShare, ...]
+    totals: tuple[VarianceShare, ...]
     unexplained: float
     r2: float
     trials: int
@@ -133,7 +133,7 @@ def importance(tables: Tables) -> tuple[Importance, ...]:
 class Terms:
     """A polynomial over n configurations: columns (n, k) and part of the range for each value or pair."""
 
-    groups: Mapping[Key, tuple[Floats, float]]
+    groups: Mapping[TermNames, tuple[Floats, float]]
 
     @property
     def design(self) -> Floats:
@@ -141,7 +141,7 @@ class Terms:
         columns = [columns for columns, _ in self.groups.values()]
         return np.column_stack([np.ones((len(columns[0]), 1)), *columns])
 
-    def variances(self, squares: Floats) -> dict[Key, Floats]:
+    def variances(self, squares: Floats) -> dict[TermNames, Floats]:
         """The variance over the range of each group, from squared coefficients (…, p)."""
         return {key: part * squares[..., own].sum(axis=-1) for key, part, own in self._own()}
 
@@ -154,7 +154,7 @@ class Terms:
                 smaller[own] *= max(0.0, 1 - float(noise[own].sum()) / squares) ** 0.5
         return smaller
 
-    def _own(self) -> Iterator[tuple[Key, float, slice]]:
+    def _own(self) -> Iterator[tuple[TermNames, float, slice]]:
         """Each group, its part of the range, and the slice of its coefficients."""
         start = 1
         for key, (columns, part) in self.groups.items():
@@ -174,9 +174,9 @@ def _terms(found: Varied) -> Terms | None:
     return None
 
 
-def _groups(found: Varied, shape: Shape) -> dict[Key, tuple[Floats, float]]:
+def _groups(found: Varied, shape: Shape) -> dict[TermNames, tuple[Floats, float]]:
     """The columns of every value alone, and of the pairs, up to their degrees."""
-    groups: dict[Key, tuple[Floats, float]] = {
+    groups: dict[TermNames, tuple[Floats, float]] = {
         (f.name,): (np.hstack(f.columns[: shape.alone]), f.part) for f in found.factors
     }
     for one, two in combinations(found.factors, 2):
@@ -229,16 +229,16 @@ def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
     noise = (inverse**2 * left_out**2).sum(axis=1)
     unexplained = float(residuals @ residuals / (n - p))
     rng = np.random.default_rng(0)
-    size = int(np.clip(DRAWN // n, FEWEST_DRAWS, DRAWS)), n
+    size = int(np.clip(BOOTSTRAP_RESIDUALS // n, FEWEST_SAMPLES, BOOTSTRAP_SAMPLES)), n
     drawn = terms.less(fitted, noise) + (rng.choice([-1.0, 1.0], size=size) * left_out) @ inverse.T
     scatter = (residuals[rng.integers(0, n, size=size)] ** 2).sum(axis=1) / (n - p)
     variances, draws = terms.variances(fitted**2 - noise), terms.variances(drawn**2 - noise)
     total, totals = float(sum(variances.values())) + unexplained, sum(draws.values()) + scatter
 
-    def share(names: Key, keys: Sequence[Key]) -> Share:
+    def share(names: TermNames, keys: Sequence[TermNames]) -> VarianceShare:
         of_all = float(sum(variances[key] for key in keys)) / total
         low, high = np.quantile(sum(draws[key] for key in keys) / totals, (0.025, 0.975)).clip(0.0, 1.0)
-        return Share(names, max(of_all, 0.0), float(low), float(high))
+        return VarianceShare(names, max(of_all, 0.0), float(low), float(high))
 
     shares = [share(key, [key]) for key in variances]
     singles = [key for key in variances if len(key) == 1]

@@ -19,7 +19,7 @@ from analysis.tables import Tables
 BOUNDS = {"mse": "--max-mse", "mrr": "--min-mrr", "mrr_all": "--min-mrr"}
 """The option that bounds an objective; of two with the same option, it bounds the first in this table."""
 
-Key = tuple[float, float]
+PointId = tuple[float, float]
 """A point by its trial and epoch."""
 
 
@@ -29,7 +29,7 @@ def boundable(tables: Tables) -> list[Objective]:
     return list(reversed(goals.values()))
 
 
-def commands(tables: Tables) -> dict[Key, str]:
+def commands(tables: Tables) -> dict[PointId, str]:
     """The command that exports each point of the front.
 
     Points with equal values have the same command, which exports the first of them.

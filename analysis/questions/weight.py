@@ -12,7 +12,7 @@ from analysis.tables import SHARINGS, Tables
 BINS = 8
 """Most groups of rising λ, of equal size, whose medians are shown; fewer if they would be small."""
 
-MANY = 2000
+CLOSED_FORM_FROM = 2000
 """From this number of configurations the interval has a closed form: a bootstrap would take minutes."""
 
 IN_A_BIN = 5
@@ -31,7 +31,7 @@ class Trend:
     high: float
 
 
-def standing(tables: Tables) -> pd.DataFrame:
+def representative_points(tables: Tables) -> pd.DataFrame:
     """The points that represent configurations; those that share something need a λ."""
     points = tables.evaluated[tables.evaluated["stands"]]
     return points[(points["sharing"] == "none") | points["weight"].notna()]
@@ -43,7 +43,7 @@ def trends(tables: Tables) -> list[Trend]:
     The interval is a bootstrap interval over configurations, or for very many the closed form (`_many`). It
     describes the configurations of this search.
     """
-    points, found = standing(tables), []
+    points, found = representative_points(tables), []
     for way in SHARINGS[1:]:
         rows = points[points["sharing"] == way]
         if len(rows) < BOOTSTRAP_FROM or rows["weight"].nunique() < BINS:
@@ -51,7 +51,7 @@ def trends(tables: Tables) -> list[Trend]:
         for goal in tables.names:
             if rows[goal].nunique() > 1:
                 pairs = rows[["weight", goal]].to_numpy(dtype=np.float64)
-                interval = _many(pairs) if len(pairs) >= MANY else bootstrap(pairs, spearman)
+                interval = _many(pairs) if len(pairs) >= CLOSED_FORM_FROM else bootstrap(pairs, spearman)
                 found.append(Trend(way, goal, len(rows), spearman(pairs), *interval))
     return found
 

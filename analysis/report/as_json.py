@@ -7,10 +7,10 @@ from math import isfinite
 from typing import Any
 
 from analysis.figures.drawing import Drawing
-from analysis.report.blocks import Block, Code, Findings, Grid, Section, Text
+from analysis.report.blocks import Block, Code, Findings, Section, TableBlock, Text
 from analysis.text import Number, Raw
 
-SCHEMA = 1
+REPORT_SCHEMA = 1
 
 
 def as_json(name: str, sections: Sequence[Section]) -> str:
@@ -20,7 +20,7 @@ def as_json(name: str, sections: Sequence[Section]) -> str:
     the text. Findings and each section's `numbers` are in full.
     """
     made = {
-        "schema": SCHEMA,
+        "schema": REPORT_SCHEMA,
         "name": name,
         "sections": {
             section.name: {
@@ -39,7 +39,7 @@ def _block(block: Block) -> dict[str, Any]:
     match block:
         case Text():
             said = {"kind": block.kind, "text": block.text}
-        case Grid():
+        case TableBlock():
             said = _grid(block)
         case Findings():
             findings = [_plain(asdict(f) | {"exploratory": f.exploratory}) for f in block.findings]
@@ -53,7 +53,7 @@ def _block(block: Block) -> dict[str, Any]:
     return {"form": block.form, **said}
 
 
-def _grid(grid: Grid) -> dict[str, Any]:
+def _grid(grid: TableBlock) -> dict[str, Any]:
     """A table with formatted cells and full values."""
     return {
         "caption": grid.caption,

@@ -21,7 +21,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TableBlock:
     """A table of words and numbers (`text.Number`); `numeric` names the right-aligned columns.
 
     With `folded`, a page shows only its caption until the reader opens it.
@@ -50,7 +50,7 @@ class Findings:
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     folded: bool = False
 
-    def grid(self) -> Grid:
+    def grid(self) -> TableBlock:
         """The findings as a table."""
         scoped = len({finding.scope for finding in self.findings}) > 1
         columns = ["finding", "difference", "95 % interval", "p", f"{self.unit}s", *self.notes]
@@ -62,7 +62,7 @@ class Findings:
             for row, finding in zip(rows, self.findings, strict=True):
                 row.append(finding.scope)
         words = {"finding", *self.notes, "scope"}
-        return Grid(self.caption, columns, rows, numeric=frozenset(columns) - words, folded=self.folded)
+        return TableBlock(self.caption, columns, rows, numeric=frozenset(columns) - words, folded=self.folded)
 
     def _row(self, finding: Finding) -> list[str]:
         """The common cells of a finding; one pair has no interval."""
@@ -85,7 +85,7 @@ class Code:
     caption: str
 
 
-Block = Text | Grid | Findings | Code | Drawing
+Block = Text | TableBlock | Findings | Code | Drawing
 """A part of a section; the page's template distinguishes blocks by `form`."""
 
 

@@ -6,7 +6,7 @@ from html import escape
 
 from analysis import text
 from analysis.figures.drawing import Drawing
-from analysis.report.blocks import Block, Code, Findings, Grid, Section, Text
+from analysis.report.blocks import Block, Code, Findings, Section, TableBlock, Text
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$]")
 """Characters with a meaning in Markdown anywhere in a line."""
@@ -49,7 +49,7 @@ def _block(block: Block) -> str:
     match block:
         case Text(said, kind):
             return {"answer": "**{}**", "warning": "> ⚠ {}", "plain": "{}"}[kind].format(words(said))
-        case Grid():
+        case TableBlock():
             return (
                 _folded(block.caption, _table(block))
                 if block.folded
@@ -64,7 +64,7 @@ def _block(block: Block) -> str:
             return f"*{words(block.title)}* ({block.name}.svg): {words(said)}"
 
 
-def _table(grid: Grid) -> str:
+def _table(grid: TableBlock) -> str:
     """A table with right-aligned columns of numbers."""
     rules = ["---:" if column in grid.numeric else "---" for column in grid.columns]
     rows = [map(words, grid.columns), rules, *(map(words, row) for row in grid.rows)]

@@ -90,12 +90,12 @@ def main() -> None:
     except MemoryError as error:
         _refuse(f"MemoryError: {error or 'not enough memory'}; free some, or raise `ulimit -v`")
     except OSError as error:
-        where = error.filename or f"{local.STUDIES} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
+        where = error.filename or f"{local.STUDIES_FOLDER} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
         _refuse(f"{type(error).__name__}: {where}: {error.strerror or error}")
     except Exception as error:  # not SystemExit, which ends every command
         if not isinstance(error, _database_errors()):
             raise
-        _refuse(f"{local.STUDIES}: a study's record cannot be read or written: {first_line(error)}")
+        _refuse(f"{local.STUDIES_FOLDER}: a study's record cannot be read or written: {first_line(error)}")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -6,11 +6,11 @@ import typer
 
 from study.cli import completion
 
-Name = Annotated[
+NameArgument = Annotated[
     str,
     typer.Argument(help="Name of a study; see `study list`.", autocompletion=completion.studies),
 ]
-SPEC = typer.Argument(
+SPEC_ARGUMENT = typer.Argument(
     metavar="SPEC", help="Path of a spec, name of a study, or preset.", autocompletion=completion.specs
 )
 Address = Annotated[
@@ -19,7 +19,7 @@ Address = Annotated[
         metavar="URL", help="Run the command on a Ray cluster; URL of its dashboard, as http://head:8265."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,13 +8,13 @@ from uuid import uuid4
 import typer
 
 from study.cli import local, remote
-from study.cli.arguments import Address, Name
+from study.cli.arguments import Address, NameArgument
 from study.cli.terminal import say
 from trainable.contract import StudyError
 
 
 def delete(
-    name: Name,
+    name: NameArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without confirmation.")] = False,
     address: Address = None,
 ) -> None:
@@ -38,7 +38,7 @@ def delete(
 
 
 def backup(
-    name: Name,
+    name: NameArgument,
     file: Annotated[
         Path | None, typer.Argument(help="File to write. Default: NAME-DATE-TIME.backup.")
     ] = None,
@@ -57,25 +57,25 @@ def backup(
 
 def _fetch_backup(name: str, made: Path, address: str) -> None:
     """Back up a study on a cluster's head and move the file to `made` on this machine."""
-    from trainable.disk import put
+    from trainable.disk import write_atomically
 
     if made.exists():
         raise StudyError(f"{made}: already exists; name another file, or remove it")
-    file = f"{local.STUDIES}/.{uuid4().hex}.backup"
+    file = f"{local.STUDIES_FOLDER}/.{uuid4().hex}.backup"
     answer = remote.ask(address, ["backup", name, file], take=[file], quiet=True)
     if file not in answer.files:
         raise StudyError(f"{name}: {address} sent no backup; it may be too large to send")
-    put(made, answer.files[file])
+    write_atomically(made, answer.files[file])
 
 
 def restore(
     file: Annotated[Path, typer.Argument(help="File that `study backup` wrote.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of the restored study. Default: its old name.")
+        str | None, typer.Option("--name", help="NameArgument of the restored study. Default: its old name.")
     ] = None,
 ) -> None:
     """Restore a study from a backup; `study run` resumes it."""
     from study.record.backup import restore
 
-    folder = restore(file, local.STUDIES, name=name)
+    folder = restore(file, local.STUDIES_FOLDER, name=name)
     say(f"{folder.name}: restored in {folder}; `study run {folder.name}` resumes it")

@@ -7,7 +7,7 @@ from study.cli import local
 
 def studies(incomplete: str) -> list[str]:
     """Names of studies here that begin with `incomplete`."""
-    found = (path.parent.name for path in local.STUDIES.glob("*/study.toml"))
+    found = (path.parent.name for path in local.STUDIES_FOLDER.glob("*/study.toml"))
     return sorted(name for name in found if name.startswith(incomplete) and name.isprintable())
 
 

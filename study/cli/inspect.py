@@ -13,8 +13,8 @@ from rich.table import Table
 
 from study import limits
 from study.cli import completion, local, remote
-from study.cli.arguments import Address, AsJson, Name
-from study.cli.terminal import SHOWN, add_row, complain, console, first_line, say, show_front
+from study.cli.arguments import Address, AsJsonOption, NameArgument
+from study.cli.terminal import MOST_LISTED, add_row, complain, console, first_line, say, show_front
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def list_(
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
     homes: Annotated[bool, typer.Option("--homes", help="On a head: list the studies of all homes.")] = False,
     address: Address = None,
 ) -> None:
@@ -33,18 +33,18 @@ def list_(
     from analysis.objective import written
     from study.record.location import DATABASE_ERRORS, studies
     from study.record.reader import Reader
-    from study.record.sqlite import AwayError
-    from study.record.version_tokens import Marks
+    from study.record.sqlite import DatabaseAwayError
+    from study.record.version_tokens import VersionTokens
     from study.status import snapshot
 
     seen: list[snapshot.Snapshot] = []
     lie_in: list[str] = []
-    folders = [folder for home in local.homes(every=homes) for folder in studies(home / local.STUDIES)]
-    with closing(Marks()) as marks:
-        answers = marks.all(folders)
+    folders = [folder for home in local.homes(every=homes) for folder in studies(home / local.STUDIES_FOLDER)]
+    with closing(VersionTokens()) as versions:
+        answers = versions.all(folders)
     for folder in folders:
         try:
-            if isinstance(away := answers[folder], AwayError):  # already asked, for the token
+            if isinstance(away := answers[folder], DatabaseAwayError):  # already asked, for the token
                 raise away
             seen.append(snapshot.snapshot(Reader.read(folder)))
             lie_in.append(str(folder.parent.parent.absolute()))
@@ -69,15 +69,19 @@ def list_(
             "" if s.stage is None else s.stage.words,
             *([home] if shown else []),
         )
-    console.print(table if seen else f"no studies in {local.STUDIES}/ yet; `study run SPEC` starts one")
+    console.print(
+        table if seen else f"no studies in {local.STUDIES_FOLDER}/ yet; `study run SPEC` starts one"
+    )
 
 
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(help="Name of a study. Default: list all studies.", autocompletion=completion.studies),
+        typer.Argument(
+            help="NameArgument of a study. Default: list all studies.", autocompletion=completion.studies
+        ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
     address: Address = None,
 ) -> None:
     """Show a study's state, trials, budget and front, and why trials ended early."""
@@ -95,20 +99,20 @@ def status(
         print(json.dumps(snapshot.as_dict(seen), indent=2))
         return
     say("\n".join(text.lines(seen)))
-    say(printable(text.standing(seen)))
-    show_front(seen, most=SHOWN)
+    say(printable(text.state_line(seen)))
+    show_front(seen, most=MOST_LISTED)
     early = [n for n, trial in seen.trials.items() if trial.state in ("failed", "stopped")]
     early.sort(key=lambda n: (seen.trials[n].state, -n))  # failed first, then latest first
-    for number in early[:SHOWN]:
+    for number in early[:MOST_LISTED]:
         say(printable(f"trial {number} {seen.trials[number].state}: {seen.trials[number].reason}"))
-    if len(early) > SHOWN:
-        say(f"and {len(early) - SHOWN} more that ended early; `study export {name}` writes them all")
+    if len(early) > MOST_LISTED:
+        say(f"and {len(early) - MOST_LISTED} more that ended early; `study export {name}` writes them all")
 
 
 def logs(
-    name: Name,
+    name: NameArgument,
     follow: Annotated[bool, typer.Option("--follow", help="Print new events until the run ends.")] = False,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
     address: Address = None,
 ) -> None:
     """Print a study's events, one a line: lanes, asks, leases, retries and ends of trials."""
@@ -120,12 +124,12 @@ def logs(
             )
         remote.ask(address, ["logs", name, *remote.flag("--json", as_json)])
         return
-    from study.loop.events import LOG
+    from study.loop.events import LOG_FILE
     from study.printable import printable
     from study.status import logs
 
     folder, show = local.folder(name), printable if as_json else logs.in_words
-    if not follow and not (folder / LOG).exists():
+    if not follow and not (folder / LOG_FILE).exists():
         complain(f"{name}: has no log yet; a run writes it")
     over = partial(_over, local.record(name)) if follow else lambda: True
     for line in logs.lines(folder, over=over):
@@ -141,8 +145,8 @@ def _over(record: "Reader") -> bool:
 
 
 def front(
-    name: Name,
-    as_json: AsJson = False,
+    name: NameArgument,
+    as_json: AsJsonOption = False,
     every: Annotated[bool, typer.Option("--all", help="Show all points.")] = False,
     address: Address = None,
 ) -> None:
@@ -156,13 +160,13 @@ def front(
     if as_json:
         print(json.dumps(snapshot.as_dict(seen)["front"], indent=2))
     else:
-        show_front(seen, most=None if every else SHOWN)
+        show_front(seen, most=None if every else MOST_LISTED)
         for said in text.found_later(seen):
             say(said)
 
 
 def pick(
-    name: Name,
+    name: NameArgument,
     knee: Annotated[bool, typer.Option("--knee", help="The knee of the front.")] = False,
     max_mse: Annotated[
         float | None, typer.Option(metavar="X", help="Highest MRR among points with MSE <= X.")
@@ -170,7 +174,7 @@ def pick(
     min_mrr: Annotated[
         float | None, typer.Option(metavar="X", help="Lowest MSE among points with MRR >= X.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
     address: Address = None,
 ) -> None:
     """Choose a point of the front and export its model, for use without torch."""
@@ -199,13 +203,13 @@ def pick(
 
 def _pick_there(name: str, which: list[str], address: str, *, as_json: bool) -> None:
     """Pick a point on a cluster's head, train its model there, and fetch it."""
-    from study.record.location import MODELS
-    from trainable.artifact import FILES
+    from study.record.location import MODELS_FOLDER
+    from trainable.artifact import MODEL_FILES
 
     command = ["pick", name, *which]
     picked = json.loads(remote.ask(address, [*command, "--json"], quiet=True, mixed=True).out)
-    folder = f"{local.STUDIES}/{name}/{MODELS}/{int(picked['trial'])}-{int(picked['epoch'])}"
-    files = [f"{folder}/{file}" for file in FILES]
+    folder = f"{local.STUDIES_FOLDER}/{name}/{MODELS_FOLDER}/{int(picked['trial'])}-{int(picked['epoch'])}"
+    files = [f"{folder}/{file}" for file in MODEL_FILES]
     answer = remote.ask(address, [*command, *remote.flag("--json", as_json)], files=files)
     if set(answer.files) != set(files):
         raise StudyError(f"{name}: its front changed in the meantime, so no model was sent; pick again")

@@ -8,7 +8,7 @@ from trainable.contract import StudyError
 if TYPE_CHECKING:
     from study.record.reader import Reader
 
-STUDIES = Path("studies")
+STUDIES_FOLDER = Path("studies")
 """The folder of all studies, for every command."""
 
 
@@ -26,10 +26,10 @@ def folder(name: str) -> Path:
     from study.record.location import holds_study, studies
     from study.spec.study import NAME
 
-    if not NAME.fullmatch(name) or not holds_study(STUDIES / name):
-        known = [found.name for found in studies(STUDIES)]
+    if not NAME.fullmatch(name) or not holds_study(STUDIES_FOLDER / name):
+        known = [found.name for found in studies(STUDIES_FOLDER)]
         raise StudyError(f"no study {name!r} here; studies here: {', '.join(known) or 'none yet'}")
-    return STUDIES / name
+    return STUDIES_FOLDER / name
 
 
 def record(name: str) -> "Reader":

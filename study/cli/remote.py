@@ -8,7 +8,7 @@ import typer
 from study.cli import local
 
 if TYPE_CHECKING:
-    from study.remote.result import Answer
+    from study.remote.result import CommandResult
 
 
 def ask(
@@ -19,7 +19,7 @@ def ask(
     take: Sequence[str] = (),
     quiet: bool = False,
     mixed: bool = False,
-) -> "Answer":
+) -> "CommandResult":
     """Run a command on a cluster's head, print its output here, and return it with the requested files.
 
     With `mixed`, files go into a study's folder here: StudyError if that study is not the head's. Files in
@@ -29,7 +29,7 @@ def ask(
 
     _, *names = [word for word in arguments if not word.startswith("--")]
     if mixed:
-        commands.refuse_mixing(names, local.STUDIES)
+        commands.refuse_mixing(names, local.STUDIES_FOLDER)
     answer = commands.ask(
         address, arguments, study=names[0] if names else None, files=files, take=take, quiet=quiet
     )

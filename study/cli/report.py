@@ -7,11 +7,11 @@ import typer
 
 from study import limits
 from study.cli import completion, local, remote
-from study.cli.arguments import Address, Name
+from study.cli.arguments import Address, NameArgument
 from study.cli.terminal import say
 from study.printable import printable_lines
 from trainable.contract import StudyError
-from trainable.disk import put
+from trainable.disk import write_atomically
 
 if TYPE_CHECKING:
     from analysis.report import Report
@@ -20,10 +20,10 @@ EXPORTED = ("study.toml", "tables", "front.csv", "manifest.json")
 MOST_NAMED = 3
 
 
-def export(name: Name, address: Address = None) -> None:
+def export(name: NameArgument, address: Address = None) -> None:
     """Write the study's tables, front.csv and manifest.json."""
     if address is not None:
-        parts = [f"{local.STUDIES}/{name}/{part}" for part in EXPORTED]
+        parts = [f"{local.STUDIES_FOLDER}/{name}/{part}" for part in EXPORTED]
         remote.ask(address, ["export", name], files=parts, mixed=True).save(Path())
         return
     from study.results.export import export
@@ -64,23 +64,27 @@ def report(
 
 
 def write(folders: list[Path], out: Path | None = None) -> Path:
-    """Export the studies and write their report into `out`, by default into `_beside`."""
-    page = _read(folders).save(out or _beside([folder.name for folder in folders]), put).absolute()
+    """Export the studies and write their report into `out`, by default into `_report_folder`."""
+    page = (
+        _read(folders)
+        .save(out or _report_folder([folder.name for folder in folders]), write_atomically)
+        .absolute()
+    )
     say(f"report: {page}")
     return page
 
 
-def _beside(names: list[str]) -> Path:
+def _report_folder(names: list[str]) -> Path:
     """The folder of a report. For several studies, a name that no study can have: A+B, or A+B+C+5-more."""
     if len(names) == 1:
-        return local.STUDIES / names[0] / "report"
+        return local.STUDIES_FOLDER / names[0] / "report"
     more = [f"{len(names) - MOST_NAMED}-more"] if names[MOST_NAMED:] else []
-    return local.STUDIES / "+".join([*names[:MOST_NAMED], *more])
+    return local.STUDIES_FOLDER / "+".join([*names[:MOST_NAMED], *more])
 
 
 def _fetched(names: list[str], out: Path | None, address: str) -> Path:
     """Make a report on a cluster's head and fetch it with its figures; returns the path of its page."""
-    folder = _beside(names)
+    folder = _report_folder(names)
     answer = remote.ask(address, ["report", *names], files=[folder.as_posix()], quiet=True, mixed=out is None)
     answer.save(out or folder, below=folder)
     page = ((out or folder) / "index.html").absolute()

@@ -9,8 +9,8 @@ import typer
 
 from study import limits
 from study.cli import local, remote
-from study.cli.arguments import SPEC, Address, Name, Overrides
-from study.cli.terminal import SHOWN, console, say, show_front
+from study.cli.arguments import SPEC_ARGUMENT, Address, NameArgument, Overrides
+from study.cli.terminal import MOST_LISTED, console, say, show_front
 from study.signals import INTERRUPTED, RESUMES
 from trainable.contract import StudyError
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def run(
-    spec: Annotated[str, SPEC],
+    spec: Annotated[str, SPEC_ARGUMENT],
     overrides: Overrides = None,
 ) -> None:
     """Run or resume a study on this machine. Ends with a report."""
     limits.check()
     from study.spec import resolve
 
-    chosen = resolve(spec, overrides or (), local.STUDIES)
+    chosen = resolve(spec, overrides or (), local.STUDIES_FOLDER)
     from study.runs import run
     from study.status import live
 
@@ -37,9 +37,9 @@ def run(
     os.chdir(home)
     if chosen.runtime.address == "auto":
         _note_home()
-    say(f"study {chosen.name} ({chosen.fingerprint}) in {home / local.STUDIES / chosen.name}")
+    say(f"study {chosen.name} ({chosen.fingerprint}) in {home / local.STUDIES_FOLDER / chosen.name}")
     again = f"study run {chosen.name}"
-    _driven(lambda: run(chosen, local.STUDIES, watch=partial(live.watch, console=console)), again)
+    _driven(lambda: run(chosen, local.STUDIES_FOLDER, watch=partial(live.watch, console=console)), again)
 
 
 def _note_home() -> None:
@@ -53,7 +53,7 @@ def _note_home() -> None:
 
 
 def confirm(
-    name: Name,
+    name: NameArgument,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Confirm the front although the search is not complete.")
     ] = False,
@@ -97,7 +97,7 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
     record = Reader.read(outcome.folder)
     seen = snapshot.snapshot(record)
     say("\n".join(text.lines(seen)))
-    show_front(seen, most=SHOWN)
+    show_front(seen, most=MOST_LISTED)
     for warning in record.baseline.data["warnings"]:
         say(f"warning: {warning}")
     say(f"report: {outcome.report}")
@@ -117,7 +117,7 @@ def _more(reason: str) -> str:
 
 
 def submit(
-    spec: Annotated[str, SPEC],
+    spec: Annotated[str, SPEC_ARGUMENT],
     address: Annotated[
         str, typer.Option(metavar="URL", help="URL of the cluster's dashboard, as http://head:8265.")
     ],
@@ -131,12 +131,12 @@ def submit(
     from study.remote import commands
     from study.spec import resolve
 
-    chosen = resolve(spec, overrides or (), local.STUDIES)
+    chosen = resolve(spec, overrides or (), local.STUDIES_FOLDER)
     code = commands.submit(chosen, address, say, with_package=with_package, detach=detach)
     remote.leave(code)
 
 
-def stop(name: Name, address: Address = None) -> None:
+def stop(name: NameArgument, address: Address = None) -> None:
     """Ask a running study to stop; the command that started it resumes it."""
     if address is not None:
         from study.remote import commands

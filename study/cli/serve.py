@@ -42,7 +42,7 @@ def serve(
         from study.service.serve import serve
     except ModuleNotFoundError as error:
         raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
-    home = local.STUDIES.absolute()
+    home = local.STUDIES_FOLDER.absolute()
     serve(home, host=host, port=port, address=address, data=data, said=say, root_path=root_path)
 
 
@@ -59,7 +59,9 @@ def create(
         raise StudyError(f"--scope: {scope!r} is not known; use {' or '.join(SCOPES)}")
     chosen: Scope = "write" if scope == "write" else "read"
     print(
-        Tokens(local.STUDIES).create(chosen, expires=None if expires is None else span(expires), label=label)
+        Tokens(local.STUDIES_FOLDER).create(
+            chosen, expires=None if expires is None else span(expires), label=label
+        )
     )
 
 
@@ -67,7 +69,7 @@ def create(
 def list_() -> None:
     """List the tokens, without their secrets."""
     table = Table("id", "scope", "created (UTC)", "expires (UTC)", "label", box=box.SIMPLE_HEAD)
-    for token in Tokens(local.STUDIES).all():
+    for token in Tokens(local.STUDIES_FOLDER).all():
         over = ", expired" if token.expired else ""
         until = "never" if token.expires is None else f"{_minute(token.expires)}{over}"
         add_row(table, token.id, token.scope, _minute(token.created), until, token.label)
@@ -82,6 +84,6 @@ def _minute(moment: str) -> str:
 @tokens.command()
 def revoke(token: Annotated[str, typer.Argument(help="Id of the token; see `study token list`.")]) -> None:
     """Revoke a token."""
-    if not Tokens(local.STUDIES).revoke(token):
+    if not Tokens(local.STUDIES_FOLDER).revoke(token):
         raise StudyError(f"no token {token!r} here; `study token list` shows all")
     say(f"{token}: revoked")

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from study.cli import local
-from study.cli.arguments import SPEC, Address, Overrides
+from study.cli.arguments import SPEC_ARGUMENT, Address, Overrides
 from study.cli.terminal import add_row, console, say
 
 
@@ -47,7 +47,7 @@ def schema() -> None:
 
 
 def doctor(
-    spec: Annotated[str | None, SPEC] = None,
+    spec: Annotated[str | None, SPEC_ARGUMENT] = None,
     overrides: Overrides = None,
     address: Address = None,
 ) -> None:
@@ -55,7 +55,7 @@ def doctor(
     from study import doctor
     from study.spec import resolve
 
-    chosen = None if spec is None else resolve(spec, overrides or (), local.STUDIES)
+    chosen = None if spec is None else resolve(spec, overrides or (), local.STUDIES_FOLDER)
     nodes = [] if address is None and chosen is None else doctor.offers(chosen, address)
     table = Table("item", "here" if address is None else "there", "")
     for finding in (*(doctor.findings() if address is None else ()), *doctor.offered(nodes)):

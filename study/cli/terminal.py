@@ -14,7 +14,7 @@ from study.printable import printable, printable_lines
 if TYPE_CHECKING:
     from study.status.snapshot import Snapshot
 
-SHOWN = 25
+MOST_LISTED = 25
 """Most points of a front, and most trials that ended early, that a command shows."""
 
 console = Console()

@@ -6,7 +6,7 @@ from math import inf
 
 from study.loop.plateau import Plateau
 from study.record.reader import Reader
-from study.record.rows import Record, Standing
+from study.record.rows import TrialRecord, TrialSummary
 from study.search.distinct import Tried, space_size
 from study.spec import StudySpec
 from study.spec.sections import Budget
@@ -45,14 +45,14 @@ def spent_out(spec: StudySpec, spent: Spent) -> str | None:
     return spent.plateau or out_of_time(spec, spent)
 
 
-def most_trials(spec: StudySpec, trials: Collection[Record | Standing]) -> int | None:
+def most_trials(spec: StudySpec, trials: Collection[TrialRecord | TrialSummary]) -> int | None:
     """Largest number of trials of a search, by its budget and its space; None if neither is finite."""
     _, untried = _tried(spec, trials)
     most = min(len(trials) + untried, inf if spec.budget.trials is None else spec.budget.trials)
     return None if most == inf else int(most)
 
 
-def _tried(spec: StudySpec, trials: Collection[Record | Standing]) -> tuple[int, float]:
+def _tried(spec: StudySpec, trials: Collection[TrialRecord | TrialSummary]) -> tuple[int, float]:
     """Numbers of distinct configurations: tried, and untried.
 
     If the space has more configurations than there are trials, all trials count as distinct.
@@ -86,12 +86,12 @@ def _limits(budget: Budget) -> tuple[float | None, ...]:
     return budget.trials, budget.member_epochs, budget.wall_time_s, *plateau
 
 
-def complete(ledger: Reader, trials: Collection[Record | Standing] | None = None) -> str | None:
+def complete(ledger: Reader, trials: Collection[TrialRecord | TrialSummary] | None = None) -> str | None:
     """The reason that the study on record is complete, or None: its budget is spent and no trial is running.
 
     `trials` are all trials, if the caller has read them.
     """
-    trials = ledger.standings().values() if trials is None else trials
+    trials = ledger.trial_summaries().values() if trials is None else trials
     if any(t.state == "running" for t in trials):
         return None
     spec = ledger.spec

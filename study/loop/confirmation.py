@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.front import box, near, subset
+from analysis.objective import Floats
 from study.record.front import candidates, front, losses, reference
 from study.record.ledger import Ledger
 from study.record.rows import Plan, Planned, Point
@@ -20,8 +20,6 @@ from study.spec import StudySpec
 from study.spec.sections import Budget, Confirm, Stopping
 from trainable.contract import Config, StudyError
 from trainable.streams import derive
-
-Floats = NDArray[np.float64]
 
 
 def begin(ledger: Ledger, confirm: Confirm) -> Ledger:

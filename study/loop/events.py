@@ -13,7 +13,7 @@ from typing import Literal
 from study.printable import printable
 from trainable.contract import Verdict
 
-LOG = "log.jsonl"
+LOG_FILE = "log.jsonl"
 """The log in a study's folder: one JSON object in each line."""
 
 
@@ -41,11 +41,11 @@ Notify = Callable[[Event], None]
 """A listener, called with every event in the thread of the event."""
 
 
-def unheard(_event: Event) -> None:
+def ignore_event(_event: Event) -> None:
     """A listener that ignores every event."""
 
 
-class AsJson(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """Formats a log record as one JSON object: time (ISO, UTC), level, event, and the event's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -55,7 +55,7 @@ class AsJson(logging.Formatter):
         return json.dumps(line | getattr(record, "about", {}), ensure_ascii=False)
 
 
-class Appending(logging.FileHandler):
+class AppendingHandler(logging.FileHandler):
     """A log file. A line that cannot be written goes to stderr instead."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -81,7 +81,7 @@ class Appending(logging.FileHandler):
             super().close()
 
 
-class Log:
+class EventLog:
     """A listener that appends to the log in a study's `folder`, through the logger `study.events.NAME`.
 
     A line that cannot be written goes to stderr instead.
@@ -91,8 +91,8 @@ class Log:
         self._about = {"study": folder.name, "stage": stage, "run": run}
         self._log = logging.getLogger(f"study.events.{folder.name}")
         self._log.setLevel(logging.INFO)
-        self._handler = Appending(folder / LOG, encoding="utf-8", delay=True)
-        self._handler.setFormatter(AsJson())
+        self._handler = AppendingHandler(folder / LOG_FILE, encoding="utf-8", delay=True)
+        self._handler.setFormatter(JsonFormatter())
         self._log.addHandler(self._handler)
 
     def __call__(self, event: Event) -> None:

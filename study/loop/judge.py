@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from analysis.objective import Floats
 from study.loop.rules.registry import rule
 from study.loop.rules.rule import Candidate
-from study.record.front import Floats, losses
+from study.record.front import losses
 from study.record.ledger import Ledger
 from study.record.rows import Judgement, Point
 from trainable.contract import Config, Decision, Held, Measurement

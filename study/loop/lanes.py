@@ -15,7 +15,7 @@ UNTIMED = 10
 
 
 @dataclass(slots=True)
-class Seen:
+class LaneEntry:
     """State of a lane: its incarnation, its starts since its last progress, the token that it chose before it
     had a number, its longest epoch, the time of its last call, `gone` after its process has ended, `proven`
     as the last incarnation that trained an epoch, and `unmet` as its free slots that got no trial.
@@ -34,7 +34,7 @@ class Seen:
     unmet: int = 0
 
 
-class Roster:
+class LaneRegistry:
     """The lanes of a run. All but their silence is on record; silence counts from the start of this object.
 
     A silent lane keeps its trials for `lease_s` on `clock`, which must be monotonic.
@@ -44,16 +44,16 @@ class Roster:
         self._ledger = ledger
         self._lease_s = lease_s
         self._clock = clock
-        self._lanes: dict[str, Seen] = {}
+        self._lanes: dict[str, LaneEntry] = {}
         self._called = clock()
 
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def __getitem__(self, lane: str) -> Seen:
+    def __getitem__(self, lane: str) -> LaneEntry:
         """The state of a lane, from the record at first use."""
         if lane not in self._lanes:
-            seen = self._lanes[lane] = Seen(**self._ledger.lane(lane), at=self._clock())
+            seen = self._lanes[lane] = LaneEntry(**self._ledger.lane(lane), at=self._clock())
             seen.noted_s = seen.longest_s
         return self._lanes[lane]
 
@@ -62,7 +62,7 @@ class Roster:
         """Free slots of all lanes that got no trial."""
         return sum(seen.unmet for seen in self._lanes.values())
 
-    def hear(self, lane: str, held: Sequence[Held], *, further: bool) -> None:
+    def update(self, lane: str, held: Sequence[Held], *, further: bool) -> None:
         """Note a call of a lane, with the trials that it holds; `further` says that it has made progress.
 
         Changes to the permitted silence are recorded, because the next referee needs them.

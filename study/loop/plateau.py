@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.front import hypervolume, non_dominated
-from study.record.front import Floats, candidates, losses, reference
+from analysis.objective import Floats
+from study.record.front import candidates, losses, reference
 from study.record.reader import Reader
 from study.record.rows import Point
 from study.spec import StudySpec

@@ -11,11 +11,11 @@ from dataclasses import replace
 from threading import Lock
 
 from study.loop.budget import Spent, out_of_time, spent_out
-from study.loop.events import Event, Notify, unheard
+from study.loop.events import Event, Notify, ignore_event
 from study.loop.judge import Judge
-from study.loop.lanes import LEASE_S, Roster, Seen
+from study.loop.lanes import LEASE_S, LaneEntry, LaneRegistry
 from study.loop.plateau import Plateau
-from study.loop.retries import BLAME, STARTS, TAKEN_UP, Running, most, next_tried
+from study.loop.retries import BLAME, STARTS, TAKEN_UP, Running, most_together, next_tried
 from study.record.front import reference, stands_for
 from study.record.ledger import Ledger
 from study.record.rows import Holder
@@ -26,10 +26,10 @@ from trainable.contract import Answer, Config, Decision, Fault, Held, Lease, Mea
 FRUITLESS_STARTS = 8
 """Starts of a lane in a row without progress, a measurement or a new largest epoch, that end the study."""
 
-PATIENCE_S = 1.0
+ASKS_PATIENCE_S = 1.0
 """Limit of an idle lane's wait for asks beyond its first, if they are prefetched."""
 
-LOOK_S = 0.5
+RECORD_LOOK_S = 0.5
 """Interval of checks that this run still has the study and was not asked to stop."""
 
 
@@ -37,7 +37,7 @@ class Referee:
     """Answers the lanes of one run of one study.
 
     `run` is the open row that `Ledger.claim` made. A silent lane keeps its trials for `lease_s` on `clock`,
-    which must be monotonic. With `ahead` the caller prefetches trials while `wanting`, with `reserve`, `draw`
+    which must be monotonic. With `prefetch` the caller draws trials while `wanting`, with `reserve`, `draw`
     and `begin`; a lane waits for an ask only if it has nothing to train. `notify` is called with each event.
     """
 
@@ -48,8 +48,8 @@ class Referee:
         *,
         lease_s: float = LEASE_S,
         clock: Callable[[], float] = time.monotonic,
-        ahead: bool = False,
-        notify: Notify = unheard,
+        prefetch: bool = False,
+        notify: Notify = ignore_event,
     ) -> None:
         self.ledger = ledger
         self.spec = ledger.spec
@@ -57,8 +57,8 @@ class Referee:
         self._clock = clock
         self._corner = reference(ledger.baseline, self.spec)
         self._replicates = self.spec.search.replicates
-        self._roster = Roster(ledger, lease_s, clock)
-        self._ahead = ahead
+        self._registry = LaneRegistry(ledger, lease_s, clock)
+        self._prefetch = prefetch
         self._notify = notify
         self._reserved = 0
         self._nothing_left = False
@@ -111,8 +111,8 @@ class Referee:
         free: int,
     ) -> Answer:
         """Record measurements; return decisions on held trials and leases for free slots, or a park."""
-        with self._roster.call():
-            seen = self._roster[lane]
+        with self._registry.call():
+            seen = self._registry[lane]
             new = incarnation < 1 and incarnation != seen.token
             if incarnation > 0 and incarnation != seen.incarnation:
                 return _refusal(incarnation, held, f"incarnation {incarnation} of this lane was replaced")
@@ -123,15 +123,15 @@ class Referee:
                 self.ledger.start_clock(self.run)
                 self._opened = self._clock()
             if new:
-                self._welcome(lane, seen, incarnation)
+                self._register(lane, seen, incarnation)
             self.ledger.record([m for m in measurements if self._leased(m.trial, lane) and not m.not_finite])
-            self._roster.hear(lane, held, further=self._further(lane, held) or bool(measurements))
+            self._registry.update(lane, held, further=self._further(lane, held) or bool(measurements))
             holder = Holder(self.run, lane, seen.incarnation)
             decisions = [self._settle(holder, h, measurements) for h in held]
             leases: list[Lease] = []
             if self.over is None:
                 before = [n for n in self._unheld(lane, held) if self._running[n].holder != holder]
-                self._bereave(lane, before, f"lane {lane} started again")
+                self._lane_lost(lane, before, f"lane {lane} started again")
                 if seen.starts > FRUITLESS_STARTS:
                     self._end_study(f"failed: lane {lane} started {seen.starts} times without progress")
             if self.over is None:
@@ -142,7 +142,7 @@ class Referee:
             if not self._running and not self._reserved:
                 self._rest()
             if new:  # last, so that a start does not count if the database fails
-                self._roster.note(lane)
+                self._registry.note(lane)
             over = self.over is not None
             idle = not leases and not any(d.verdict == "go" for d in decisions)
             return Answer(seen.incarnation, tuple(decisions), tuple(leases), park=idle or over, over=over)
@@ -175,8 +175,8 @@ class Referee:
         self._look()
         if self.over is not None or spent_out(self.spec, self._spent()) is not None:
             return False
-        waiting = self._reserved + sum(t.holder is None and not t.suspect for t in self._running.values())
-        return waiting < self._roster.unmet + len(self._roster)
+        waiting = self._reserved + sum(t.holder is None and not t.quarantined for t in self._running.values())
+        return waiting < self._registry.unmet + len(self._registry)
 
     def reserve(self) -> None:
         """Announce a trial before it is drawn; it counts as begun, with the largest number of epochs."""
@@ -222,9 +222,9 @@ class Referee:
 
     def lose(self, lane: str) -> None:
         """Note that a lane's process has ended. Its trials wait `lease_s` for its next process."""
-        self._roster.lose(lane)
+        self._registry.lose(lane)
 
-    def _welcome(self, lane: str, seen: Seen, token: int) -> None:
+    def _register(self, lane: str, seen: LaneEntry, token: int) -> None:
         """Give a new incarnation to a lane that has started."""
         seen.token = token
         seen.incarnation += 1
@@ -232,8 +232,8 @@ class Referee:
         self._notify(Event(what="lane started", lane=lane, incarnation=seen.incarnation))
 
     def _look(self) -> None:
-        """Check every `LOOK_S` that this run still has the study and was not asked to stop."""
-        if self._clock() - self._looked < LOOK_S:
+        """Check every `RECORD_LOOK_S` that this run still has the study and was not asked to stop."""
+        if self._clock() - self._looked < RECORD_LOOK_S:
             return
         self._looked = self._clock()
         if self.over is not None:
@@ -263,12 +263,12 @@ class Referee:
         if held.fault is not None:
             return self._faulted(held.trial, held.fault)
         if trial.holder != holder:
-            trial.take_up(held.epoch)
+            trial.resume(held.epoch)
             if trial.taken > TAKEN_UP:
                 words = f"lane {holder.lane} keeps starting again at epoch {held.epoch} without progress"
                 return self._faulted(held.trial, Fault("lane", words))
         elif held.epoch > trial.epoch:
-            self._roster[holder.lane].proven = holder.incarnation
+            self._registry[holder.lane].proven = holder.incarnation
         trial.epoch = held.epoch
         now = [m for m in measurements if m.trial == held.trial and m.epoch == held.epoch]
         late = out_of_time(self.spec, self._spent())
@@ -302,7 +302,7 @@ class Referee:
         self.ledger.take_back(number, trial.faults, trial.retries, attempt=trial.attempt)
         self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
 
-    def _bereave(self, lane: str, numbers: Sequence[int], words: str) -> None:
+    def _lane_lost(self, lane: str, numbers: Sequence[int], words: str) -> None:
         """Take back these trials of a lost lane.
 
         The loss counts as a fault of its newcomers, if it had any: the other trials are known to be sound.
@@ -313,14 +313,14 @@ class Referee:
             if newcomers and number not in newcomers:
                 self._take_back(number, f"its lane was lost with newcomers in it: {words}")
                 continue
-            sound = trial.holder is not None and trial.holder.incarnation == self._roster[lane].proven
+            sound = trial.holder is not None and trial.holder.incarnation == self._registry[lane].proven
             alone = newcomers == [number] and sound
-            deadly = alone and trial.suspect
+            poison = alone and trial.quarantined
             if trial.newcomer:
                 trial.losses, trial.alone = trial.losses + 1, trial.alone or alone
-            decision = self._faulted(number, Fault("deadly" if deadly else "lane", words))
-            if deadly:
-                self._roster.clear(lane, proven=decision.verdict == "fail")
+            decision = self._faulted(number, Fault("deadly" if poison else "lane", words))
+            if poison:
+                self._registry.clear(lane, proven=decision.verdict == "fail")
 
     def _end(self, decision: Decision, epochs: int) -> None:
         """Record a trial's end, with the point that stands for it.
@@ -366,7 +366,7 @@ class Referee:
         self._expire()
         if out_of_time(self.spec, self._spent()) is not None:
             for number in lost + [n for n, trial in self._running.items() if trial.holder is None]:
-                self._abandon(number)
+                self._end_out_of_time(number)
             return []
         for number in lost[free:]:  # the lane has fewer slots than before
             self._running[number].holder = None
@@ -377,32 +377,36 @@ class Referee:
         """Up to `free` leases of waiting or new trials. Quarantined trials have their first epoch in a sound
         lane if there is one, and without other newcomers, so that a loss of the lane has one culprit.
         """
-        seen = self._roster[holder.lane]
+        seen = self._registry[holder.lane]
         seen.unmet = 0
-        beside = [trial for trial in self._running.values() if trial.lane == holder.lane]
-        if any(trial.suspect for trial in beside):
+        together = [trial for trial in self._running.values() if trial.lane == holder.lane]
+        if any(trial.quarantined for trial in together):
             return []
-        slots, sound = len(beside) + free, self._roster.sound(holder.lane)
+        slots, sound = len(together) + free, self._registry.sound(holder.lane)
         waiting = {n: trial for n, trial in self._running.items() if trial.holder is None}
         leases: list[Lease] = []
         for number in sorted(waiting, key=lambda n: waiting[n].lost):
             trial = waiting[number]
-            if trial.attempt and not trial.suspect and len(beside) < most(slots, [*beside, trial]):
-                beside.append(trial)
+            if (
+                trial.attempt
+                and not trial.quarantined
+                and len(together) < most_together(slots, [*together, trial])
+            ):
+                together.append(trial)
                 leases.append(self._again(number, holder))
-        free = max(most(slots, beside) - len(beside), 0) + len(leases)
-        if sound and not leases and not any(trial.newcomer for trial in beside):
-            tried = next_tried(waiting, free, alone=not beside)
+        free = max(most_together(slots, together) - len(together), 0) + len(leases)
+        if sound and not leases and not any(trial.newcomer for trial in together):
+            tried = next_tried(waiting, free, alone=not together)
             if tried:
                 return [self._again(number, holder) for number in tried]
-        suspects = [n for n, trial in waiting.items() if trial.suspect]
-        if suspects and not sound:
-            free = min(free, max(len(leases), not beside))  # one trial is enough to prove the lane
+        quarantined = [n for n, trial in waiting.items() if trial.quarantined]
+        if quarantined and not sound:
+            free = min(free, max(len(leases), not together))  # one trial is enough to prove the lane
         new = [n for n, trial in waiting.items() if not trial.attempt]
         leases += [self._again(number, holder) for number in new[: free - len(leases)]]
-        self._draw_for(holder, leases, free, busy=bool(beside))
-        if suspects and free and not beside and not leases and not self._roster.any_sound:
-            return [self._again(min(suspects, key=lambda n: waiting[n].losses), holder)]
+        self._draw_for(holder, leases, free, busy=bool(together))
+        if quarantined and free and not together and not leases and not self._registry.any_sound:
+            return [self._again(min(quarantined, key=lambda n: waiting[n].losses), holder)]
         seen.unmet = free - len(leases)
         return leases
 
@@ -410,7 +414,7 @@ class Referee:
         """Draw trials until there are `free` leases; with prefetching, a `busy` lane does not wait."""
         began = self._clock()
         while len(leases) < free and spent_out(self.spec, self._spent()) is None:
-            if self._ahead and (busy or (leases and self._clock() - began > PATIENCE_S)):
+            if self._prefetch and (busy or (leases and self._clock() - began > ASKS_PATIENCE_S)):
                 break
             self.reserve()
             number, config = self.draw()
@@ -434,11 +438,11 @@ class Referee:
             elif trial.holder is not None:
                 leased.setdefault(trial.holder.lane, []).append(number)
         for lane, numbers in leased.items():
-            silent_s = self._roster.silence(lane)
+            silent_s = self._registry.silence(lane)
             if silent_s is not None:
-                self._bereave(lane, numbers, f"lane {lane} silent for {silent_s:.0f} s")
+                self._lane_lost(lane, numbers, f"lane {lane} silent for {silent_s:.0f} s")
 
-    def _abandon(self, number: int) -> None:
+    def _end_out_of_time(self, number: int) -> None:
         """End a trial without a holder at its last epoch on record, because no time is left."""
         points = self.ledger.points(trial=number)
         why = "its lane was lost" if self._running[number].attempt else "no lane had started it"

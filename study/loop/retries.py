@@ -67,7 +67,7 @@ class Running:
         return self.reached == 0
 
     @property
-    def suspect(self) -> bool:
+    def quarantined(self) -> bool:
         """True if it is quarantined: it may be a poison trial that kills its lane in the first epoch."""
         return self.newcomer and (self.alone or self.losses > FORGIVEN)
 
@@ -83,13 +83,13 @@ class Running:
             self.taken = self.taken_at = 0
         self.holder, self.epoch = holder, 0
 
-    def take_up(self, epoch: int) -> None:
+    def resume(self, epoch: int) -> None:
         """Note that its lane has started again and restored it from a checkpoint at `epoch`."""
         self.taken = self.taken + 1 if epoch <= self.taken_at else 1
         self.taken_at = epoch
 
 
-def most(slots: int, trials: Collection[Running]) -> int:
+def most_together(slots: int, trials: Collection[Running]) -> int:
     """Number of trials that a lane with these slots and trials may train together."""
     lost = max((trial.lost for trial in trials), default=0)
     return min(slots, max(1, slots >> max(0, lost - OFTEN + 1)))
@@ -100,13 +100,13 @@ def next_tried(waiting: Mapping[int, Running], free: int, *, alone: bool) -> lis
     to isolate the poison trial by bisection. The last try of a trial is in a lane without others (`alone`).
     """
     last = STARTS["deadly"] - 1
-    suspects = {
+    quarantined = {
         number: (trial.alone, trial.losses)
         for number, trial in waiting.items()
-        if trial.suspect and (alone or trial.faults.get("deadly", 0) < last)
+        if trial.quarantined and (alone or trial.faults.get("deadly", 0) < last)
     }
-    if not suspects:
+    if not quarantined:
         return []
-    least = min(suspects.values())
-    alike = [number for number, losses in suspects.items() if losses == least]
+    least = min(quarantined.values())
+    alike = [number for number, losses in quarantined.items() if losses == least]
     return alike[: 1 if least[0] else max(1, len(alike) // 2)][:free]

@@ -18,13 +18,13 @@ from tempfile import TemporaryDirectory
 import sqlalchemy as sa
 
 from study.record.decoded import FAULTS, text
-from study.record.location import FILE, connected, put_spec
+from study.record.location import RECORD_FILE, connected, put_spec
 from study.record.optuna_storage import empty, let_go
 from study.record.reader import Reader
 from study.record.sqlite import (
     NO_CODE,
     UNREADABLE,
-    AwayError,
+    DatabaseAwayError,
     connection,
     damaged,
     full,
@@ -32,7 +32,7 @@ from study.record.sqlite import (
     refuse_code,
     refuse_network,
 )
-from study.record.tables import CONFIRM, SCHEMA, belonging
+from study.record.tables import CONFIRM_SUFFIX, RECORD_SCHEMA, belonging
 from study.spec import SpecError, StudySpec
 from study.spec.sections import Storage
 from study.spec.study import study_name
@@ -57,11 +57,11 @@ def backup(folder: Path, file: Path) -> None:
     with closing(Reader.read(folder)) as record:
         name = record.spec.name
     with TemporaryDirectory(prefix=f".{file.name}.", dir=file.absolute().parent) as made:
-        copy = Path(made) / name / FILE
+        copy = Path(made) / name / RECORD_FILE
         copy.parent.mkdir()
         try:
-            if (folder / FILE).is_file():
-                _copy_file(folder / FILE, copy)
+            if (folder / RECORD_FILE).is_file():
+                _copy_file(folder / RECORD_FILE, copy)
             else:
                 _copy_rows(folder, copy)
             _seal(copy, _read_back(copy.parent).as_toml())
@@ -89,9 +89,9 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
     with TemporaryDirectory(prefix=".restore-", dir=home) as made:
         whole = Path(made) / spec.name
         whole.mkdir()
-        copyfile(file, whole / FILE)
+        copyfile(file, whole / RECORD_FILE)
         try:
-            _begin_again(whole / FILE, known, spec)
+            _begin_again(whole / RECORD_FILE, known, spec)
             read = _read_back(whole)
         except (sqlite3.Error, *FAULTS, StudyError) as error:
             if full(error):
@@ -126,7 +126,7 @@ def _copy_rows(folder: Path, copy: Path) -> None:
     ):
         theirs.reflect(reading, only=list(ours.tables))
         studies = theirs.tables["studies"].c
-        named = sa.select(studies.study_id).where(studies.study_name.in_([name, name + CONFIRM]))
+        named = sa.select(studies.study_id).where(studies.study_name.in_([name, name + CONFIRM_SUFFIX]))
         wanted = reading.execute(named).scalars().all()
         for table in theirs.sorted_tables:
             if (which := belonging(table, theirs.tables["trials"], wanted)) is not None:
@@ -143,7 +143,7 @@ def _copy_rows(folder: Path, copy: Path) -> None:
 
 def _seal(copy: Path, spec: str) -> None:
     """Turn a copied record into a backup: one file, no open run, and a table of facts for `restore`."""
-    facts = {"schema": str(SCHEMA), "version": version("pareto-study"), "spec": spec}
+    facts = {"schema": str(RECORD_SCHEMA), "version": version("pareto-study"), "spec": spec}
     with closing(sqlite3.connect(copy)) as writing:
         writing.execute("PRAGMA journal_mode=DELETE")
         with writing:
@@ -173,7 +173,7 @@ def _failed(error: Exception, file: Path, name: str) -> Exception:
             f"{file}: cannot be written: {said}; make room there, or name a file on another disk"
         )
     if locked(error):
-        return AwayError(f"{name}: another process has locked its record; try again")
+        return DatabaseAwayError(f"{name}: another process has locked its record; try again")
     return damaged(name, error) if isinstance(error, UNREADABLE) else error
 
 
@@ -197,10 +197,10 @@ def _facts(file: Path) -> Mapping[str, str]:
         raise StudyError(f"{file}: is not a backup of a study: {error}; name one that is") from error
     if facts.keys() != {"schema", "version", "spec"} or not all(map(text, facts.values())):
         raise StudyError(f"{file}: is not a backup of a study: its facts are incomplete; name one that is")
-    if facts["schema"] != str(SCHEMA):
+    if facts["schema"] != str(RECORD_SCHEMA):
         raise StudyError(
             f"{file}: was written with schema {facts['schema']} by pareto-study {facts['version']}, this "
-            f"version reads {SCHEMA}; use the one that wrote it"
+            f"version reads {RECORD_SCHEMA}; use the one that wrote it"
         )
     if found != ("ok",):
         raise StudyError(f"{file}: is damaged: {found[0]}; restore another backup")
@@ -215,7 +215,7 @@ def _begin_again(record: Path, known: str, spec: StudySpec) -> None:
     changed = spec.model_dump(mode="json", include={"name", "storage"})
     with closing(sqlite3.connect(record)) as writing, writing:
         writing.execute("DROP TABLE backup")
-        for stage in ("", CONFIRM):
+        for stage in ("", CONFIRM_SUFFIX):
             names = (spec.name + stage, known + stage)
             writing.execute("UPDATE studies SET study_name = ? WHERE study_name = ?", names)
         specs = "SELECT study_user_attribute_id, value_json FROM study_user_attributes WHERE key = 'spec'"

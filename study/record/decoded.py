@@ -16,7 +16,7 @@ from study.record.process import Owner
 from study.record.rows import ENDED, Baseline, Judgement, Place, Plan, Run
 from trainable.contract import METRICS, RANKING_LOSSES, SHARINGS, Decision, FaultKind, Verdict
 
-Check = Callable[[Any], bool]
+Validator = Callable[[Any], bool]
 
 FAULTS = (ValueError, TypeError, LookupError, RecursionError)
 """Errors that decoding raises for a value that no study writes."""
@@ -62,12 +62,12 @@ def pid(value: object) -> bool:
     return type(value) is int and 0 < value < MOST_PID
 
 
-def optional(check: Check) -> Check:
+def optional(check: Validator) -> Validator:
     """A check that also accepts None."""
     return lambda value: value is None or check(value)
 
 
-def one_of(values: Collection[object]) -> Check:
+def one_of(values: Collection[object]) -> Validator:
     """A check that accepts one of these texts."""
     return lambda value: type(value) is str and value in values
 
@@ -77,7 +77,7 @@ def texts(value: object) -> bool:
     return type(value) is list and all(map(text, value))
 
 
-_CONFIG: dict[str, Check] = {
+_CONFIG_CHECKS: dict[str, Validator] = {
     "weight": optional(number),
     "sharing": one_of(SHARINGS),
     "learning_rate": number,
@@ -89,30 +89,30 @@ _CONFIG: dict[str, Check] = {
     "epochs": lambda value: whole(value) and value > 0,
     "evaluate_every": lambda value: whole(value) and value > 0,
 }
-_LEASE: dict[str, Check] = {"attempt": whole, "at": moment}
-_HELD: dict[str, Check] = {"run": whole, "lane": text, "incarnation": whole}
-_OUTCOME: dict[str, Check] = {
+_LEASE: dict[str, Validator] = {"attempt": whole, "at": moment}
+_HELD: dict[str, Validator] = {"run": whole, "lane": text, "incarnation": whole}
+_OUTCOME: dict[str, Validator] = {
     "verdict": one_of(ENDED),
     "reason": text,
     "epochs": whole,
     "epoch": optional(whole),
     "at": moment,
 }
-_PLACE: dict[str, Check] = {
+_PLACE: dict[str, Validator] = {
     "lane": text,
     "incarnation": whole,
     "node": text,
     "address": text,
     "devices": texts,
 }
-_PLANNED: dict[str, Check] = {"trial": whole, "epoch": whole, "reason": text}
-_RUN: Sequence[Check] = (
+_PLANNED: dict[str, Validator] = {"trial": whole, "epoch": whole, "reason": text}
+_RUN: Sequence[Validator] = (
     *(whole, text, text, pid, whole),
     *(seconds, seconds, lambda value: value in (0, 1), optional(seconds), optional(text)),
     *(seconds, number),
 )
 _VERDICT = one_of(get_args(Verdict))
-_NAMES: dict[str, Check] = dict.fromkeys(get_args(FaultKind), whole)
+_NAMES: dict[str, Validator] = dict.fromkeys(get_args(FaultKind), whole)
 
 
 def decoded(values: Sequence[str]) -> list[Any]:
@@ -123,7 +123,7 @@ def decoded(values: Sequence[str]) -> list[Any]:
     return list(found)
 
 
-def fields(value: Any, checks: Mapping[str, Check], what: str) -> dict[str, Any]:
+def fields(value: Any, checks: Mapping[str, Validator], what: str) -> dict[str, Any]:
     """`value` itself, if it is a table with all of these fields, each accepted by its check."""
     if type(value) is not dict:
         raise ValueError(f"{what} is {_said(value)}")
@@ -139,7 +139,7 @@ def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, 
     if not whole(number) or (planned is not None and number >= planned):
         raise ValueError(f"{what} cannot be")
     if "config" in noted:
-        fields(noted["config"], _CONFIG, f"{what}: config")
+        fields(noted["config"], _CONFIG_CHECKS, f"{what}: config")
     lease, outcome = (fields(noted.get(key, {}), {}, f"{what}: {key}") for key in ("lease", "outcome"))
     if lease:
         fields(lease, _LEASE | _HELD if "lane" in lease else _LEASE, f"{what}: lease")
@@ -166,7 +166,7 @@ def plan(value: Any) -> Plan:
     known = fields(value, {"opened": moment, "points": lambda v: type(v) is list}, "plan")
     for planned in known["points"]:
         fields(planned, _PLANNED | {"config": _table}, "plan.points")
-        fields(planned["config"], _CONFIG, "plan.points.config")
+        fields(planned["config"], _CONFIG_CHECKS, "plan.points.config")
     return Plan.from_dict(known)
 
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.record.ledger import Ledger
-from study.record.location import FILE, Home, holds_study
+from study.record.location import RECORD_FILE, Home, holds_study
 from study.record.optuna_storage import STORAGE_ERRORS
 from study.record.reader import Reader
 from study.record.rows import Run
-from study.record.sqlite import AwayError, DamagedError, locked
+from study.record.sqlite import DamagedError, DatabaseAwayError, locked
 from trainable.contract import StudyError
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Inspected:
     """A study when the user was asked: fingerprint, runs, number of trials, or the error of reading it."""
 
     fingerprint: str = ""
@@ -25,7 +25,7 @@ class Seen:
     unreadable: str | None = None
 
 
-def look(folder: Path) -> Seen:
+def look(folder: Path) -> Inspected:
     """Read the study to delete. StudyError if it runs, its database is away, or `folder` is a link."""
     if folder.is_symlink():
         raise StudyError(
@@ -34,15 +34,15 @@ def look(folder: Path) -> Seen:
     try:
         with closing(Reader.read(folder)) as record:
             runs, seen = record.runs(), _seen(record)
-    except AwayError:  # its rows would remain
+    except DatabaseAwayError:  # its rows would remain
         raise
     except StudyError as error:
-        return Seen(unreadable=str(error))
+        return Inspected(unreadable=str(error))
     _refuse_running(folder, runs)
     return seen
 
 
-def delete(folder: Path, seen: Seen) -> str | None:
+def delete(folder: Path, seen: Inspected) -> str | None:
     """Delete the study in `folder`, or nothing; return a note on rows left in a database, or None.
 
     StudyError if it differs from `seen` or runs now.
@@ -56,9 +56,9 @@ def delete(folder: Path, seen: Seen) -> str | None:
     return left
 
 
-def _erased(folder: Path, seen: Seen) -> str | None:
+def _erased(folder: Path, seen: Inspected) -> str | None:
     """Claim the study, so that no other run starts, and erase its rows in a database outside its folder."""
-    in_folder = (folder / FILE).is_file()
+    in_folder = (folder / RECORD_FILE).is_file()
     try:
         with closing(Ledger.read(folder)) as ledger:
             run = ledger.claim()
@@ -91,9 +91,9 @@ def _belongs(home: Home, folder: Path) -> bool:
     return home.host == here.host and not holds_study(Path(home.path))  # the folder was moved
 
 
-def _seen(record: Reader, *, but: int | None = None) -> Seen:
+def _seen(record: Reader, *, but: int | None = None) -> Inspected:
     runs = tuple(run.run for run in record.runs() if run.run != but)
-    return Seen(record.spec.fingerprint, runs, record.begun())
+    return Inspected(record.spec.fingerprint, runs, record.begun())
 
 
 def _refuse_running(folder: Path, runs: list[Run]) -> None:

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.front import box, hypervolume, non_dominated
-from analysis.objective import objectives, to_losses
-from study.record.rows import Baseline, Point, Record, Standing
+from analysis.objective import Floats, objectives, to_losses
+from study.record.rows import Baseline, Point, TrialRecord, TrialSummary
 from study.search.distinct import repeats
 from study.spec import StudySpec
 
-Floats = NDArray[np.float64]
-
-Key = tuple[int, int]
+PointKey = tuple[int, int]
 """Trial and epoch of a point."""
 
 
@@ -48,7 +45,7 @@ def stands_for(points: Sequence[Point], spec: StudySpec, corner: Floats) -> Poin
 
 
 def candidates(
-    points: Sequence[Point], trials: Mapping[int, Record | Standing], spec: StudySpec
+    points: Sequence[Point], trials: Mapping[int, TrialRecord | TrialSummary], spec: StudySpec
 ) -> list[Point]:
     """Points that the front may choose; `trials` has the trial of every point.
 
@@ -60,7 +57,7 @@ def candidates(
 
 
 def _eligible(
-    points: Sequence[Point], trials: Mapping[int, Record | Standing], spec: StudySpec
+    points: Sequence[Point], trials: Mapping[int, TrialRecord | TrialSummary], spec: StudySpec
 ) -> list[Point]:
     """The candidates before repeated configurations are removed."""
     if spec.train.candidates == "every":
@@ -70,15 +67,15 @@ def _eligible(
 
 
 def repeated(
-    points: Sequence[Point], trials: Mapping[int, Record | Standing], chosen: Iterable[Point]
-) -> dict[Key, Key]:
+    points: Sequence[Point], trials: Mapping[int, TrialRecord | TrialSummary], chosen: Iterable[Point]
+) -> dict[PointKey, PointKey]:
     """Points that repeat the configuration and epochs of another → the point that counts: the `chosen` one,
     else that of the first trial. Empty except in old records.
     """
     again = repeats(trials)
     if not again:
         return {}
-    first: dict[Key, Key] = {}
+    first: dict[PointKey, PointKey] = {}
     for p in (*chosen, *points):
         first.setdefault((again.get(p.trial, p.trial), p.epoch), (p.trial, p.epoch))
     counts = {(p.trial, p.epoch): first[again.get(p.trial, p.trial), p.epoch] for p in points}
@@ -89,7 +86,7 @@ def _once(points: list[Point], again: Mapping[int, int]) -> list[Point]:
     """The points without those that repeat the configuration and epochs of an earlier one."""
     if not again:
         return points
-    first: dict[Key, Point] = {}
+    first: dict[PointKey, Point] = {}
     for point in points:
         first.setdefault((again.get(point.trial, point.trial), point.epoch), point)
     return [*first.values()]

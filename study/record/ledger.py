@@ -22,15 +22,15 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from study.record.location import SPEC, Home, put_spec
+from study.record.location import SPEC_FILE, Home, put_spec
 from study.record.optuna_storage import create, erase, opened
 from study.record.process import Owner
 from study.record.reader import CLOCK, Reader
 from study.record.rows import SILENT_RUN_S, Baseline, Holder, Judgement, Place, Plan, Point, Run
 from study.record.tables import (
-    ATTRIBUTES,
-    CONFIRM,
-    MEASURED,
+    ATTRIBUTES_TABLE,
+    CONFIRM_SUFFIX,
+    MEASUREMENT_COLUMNS,
     by_user,
     judgements,
     measurements,
@@ -83,7 +83,7 @@ class Ledger(Reader):
             ledger.close()
             raise
         ledger.spec = spec
-        if not (folder / SPEC).is_file():
+        if not (folder / SPEC_FILE).is_file():
             put_spec(spec, folder)
         return ledger
 
@@ -91,7 +91,7 @@ class Ledger(Reader):
     def _in(cls, folder: Path) -> "Ledger":
         return cls(*opened(folder))
 
-    def _beside(self, name: str) -> "Ledger":
+    def _sibling(self, name: str) -> "Ledger":
         return Ledger(self._storage, name, search=self._search)
 
     def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
@@ -118,13 +118,13 @@ class Ledger(Reader):
 
     def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
         """Create the record of a confirmation with `spec` and `plan`, which opens the test set."""
-        name = self._name + CONFIRM
+        name = self._name + CONFIRM_SUFFIX
         optuna_study = optuna.create_study(
             storage=self._storage, study_name=name, directions=self._optuna.directions, load_if_exists=True
         )
         optuna_study.set_user_attr("spec", spec.model_dump(mode="json"))
         optuna_study.set_user_attr("plan", plan.as_dict())  # last: without it the confirmation has not begun
-        return self._beside(name)
+        return self._sibling(name)
 
     def fix(self, baseline: Baseline) -> None:
         """Record the baseline."""
@@ -195,7 +195,7 @@ class Ledger(Reader):
 
     def record(self, batch: Sequence[Measurement]) -> None:
         """Append measurements. One that exists stays as it is: the first wins."""
-        named = [{name: getattr(m, name) for name in MEASURED} for m in batch]
+        named = [{name: getattr(m, name) for name in MEASUREMENT_COLUMNS} for m in batch]
         users = [
             {"trial": m.trial, "replicate": m.replicate, "epoch": m.epoch, **asdict(user)}
             for m in batch
@@ -222,10 +222,10 @@ class Ledger(Reader):
         with _CLAIMING:
             for run in self.runs():
                 if run.ended is None and (not run.alive or _left_open(run)):
-                    self._bury(run)
+                    self._end_dead_run(run)
             return self._begin_run()
 
-    def _bury(self, run: Run) -> None:
+    def _end_dead_run(self, run: Run) -> None:
         """End a dead run. A run that was renewed since it was read is alive and stays open."""
         self._update_run(run.run, runs.c.renewed == run.renewed, ended=run.renewed, reason="died")
 
@@ -244,7 +244,7 @@ class Ledger(Reader):
                 if key is None:
                     raise RuntimeError("the database did not number the run")
                 clock = {"study_id": self._search, "key": f"{CLOCK}{key[0]}", "value_json": "null"}
-                connection.execute(sa.insert(ATTRIBUTES).values(**clock))
+                connection.execute(sa.insert(ATTRIBUTES_TABLE).values(**clock))
         except sa.exc.IntegrityError:
             run = self.runs()[-1]
             raise TakenError(self._taken(run), run) from None
@@ -289,7 +289,7 @@ class Ledger(Reader):
 
     def erase(self) -> None:
         """Delete the study and its confirmation from the database, completely or not at all."""
-        found = (study_id(self._engine, name) for name in (self._name, self._name + CONFIRM))
+        found = (study_id(self._engine, name) for name in (self._name, self._name + CONFIRM_SUFFIX))
         erase(self._storage, [study for study in found if study is not None])
 
     # --- inside ----------------------------------------------------------------------------------------

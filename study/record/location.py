@@ -15,17 +15,17 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from study.record.postgres import answering, postgres_engine
-from study.record.sqlite import NO_CODE, AwayError, DamagedError, reading, refuse_code
-from study.record.tables import CONFIRM, STUDIES, ours, study_id, tables
+from study.record.sqlite import NO_CODE, DamagedError, DatabaseAwayError, reading, refuse_code
+from study.record.tables import CONFIRM_SUFFIX, STUDIES_TABLE, ours, study_id, tables
 from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
-from trainable.disk import put
+from trainable.disk import write_atomically
 
-FILE = "ledger.db"
+RECORD_FILE = "ledger.db"
 
-SPEC = "study.toml"
+SPEC_FILE = "study.toml"
 
-MODELS = "models"
+MODELS_FOLDER = "models"
 """Folder of a study's models, each in a subfolder TRIAL-EPOCH."""
 
 
@@ -33,7 +33,7 @@ class MisnamedError(StudyError):
     """Error: a folder has another name than its study."""
 
 
-DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, AwayError)
+DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, DatabaseAwayError)
 """Errors of any method of a Reader whose database is damaged, full, locked or away."""
 
 
@@ -56,7 +56,7 @@ def holds_study(folder: Path) -> bool:
     Also true if its spec cannot be read: reading the study then reports the reason.
     """
     try:
-        return (folder / FILE).is_file() or place(folder) is not None
+        return (folder / RECORD_FILE).is_file() or place(folder) is not None
     except SpecError:
         return True
 
@@ -72,10 +72,10 @@ def connected(folder: Path) -> tuple[sa.Engine, str]:
 
     StudyError if there is no record.
     """
-    if (folder / FILE).is_file():
-        engine = reading(folder / FILE)
+    if (folder / RECORD_FILE).is_file():
+        engine = reading(folder / RECORD_FILE)
         with held(engine):
-            return engine, taken_up(engine, folder / FILE)
+            return engine, taken_up(engine, folder / RECORD_FILE)
     url, name = elsewhere(folder)
     engine = postgres_engine(url)
     with held(engine), answering(engine):
@@ -99,12 +99,12 @@ def taken_up(engine: sa.Engine, path: Path) -> str:
 
     StudyError if the file has no record, or one of another name than the folder.
     """
-    search = sa.select(STUDIES.c.study_name).where(~STUDIES.c.study_name.endswith(CONFIRM))
+    search = sa.select(STUDIES_TABLE.c.study_name).where(~STUDIES_TABLE.c.study_name.endswith(CONFIRM_SUFFIX))
     names: list[str] = []
     try:
         with engine.connect() as connection:
             refuse_code(path, connection.exec_driver_sql(NO_CODE).all())
-            if sa.inspect(connection).has_table(STUDIES.name):
+            if sa.inspect(connection).has_table(STUDIES_TABLE.name):
                 names += connection.execute(search).scalars()
     except sa.exc.OperationalError:  # the database is away
         raise
@@ -139,7 +139,7 @@ def elsewhere(folder: Path) -> tuple[str, str]:
 
 def unknown(folder: Path, name: str) -> StudyError:
     """The error for a study that is not in the database that its spec names."""
-    return StudyError(f"{name}: the database that {folder / SPEC} names does not have this study")
+    return StudyError(f"{name}: the database that {folder / SPEC_FILE} names does not have this study")
 
 
 def place(folder: Path) -> tuple[str, str] | None:
@@ -147,13 +147,13 @@ def place(folder: Path) -> tuple[str, str] | None:
 
     None if the record is a file.
     """
-    if (folder / FILE).is_file():
+    if (folder / RECORD_FILE).is_file():
         return None
     try:
-        found = (folder / SPEC).stat()
+        found = (folder / SPEC_FILE).stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return _place(folder / SPEC, (found.st_ino, found.st_size, found.st_mtime_ns))
+    return _place(folder / SPEC_FILE, (found.st_ino, found.st_size, found.st_mtime_ns))
 
 
 @lru_cache(maxsize=10_000)
@@ -165,4 +165,4 @@ def _place(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, str] | None:
 
 def put_spec(spec: StudySpec, folder: Path) -> None:
     """Write a study's spec into its folder, atomically."""
-    put(folder / SPEC, spec.as_toml().encode())
+    write_atomically(folder / SPEC_FILE, spec.as_toml().encode())

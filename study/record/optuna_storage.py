@@ -19,7 +19,7 @@ from optuna.study import StudyDirection
 from analysis.objective import objectives
 from study.record.location import (
     DATABASE_ERRORS,
-    FILE,
+    RECORD_FILE,
     Home,
     elsewhere,
     held,
@@ -32,14 +32,14 @@ from study.record.location import (
 from study.record.postgres import POSTGRES_OPTIONS, OneConnection, answering, postgres_engine
 from study.record.rows import Baseline
 from study.record.sqlite import SQLITE, DamagedError, options, prepare
-from study.record.tables import SCHEMA, belonging, ours, study_id, tables
+from study.record.tables import RECORD_SCHEMA, belonging, ours, study_id, tables
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
 STORAGE_ERRORS = (*DATABASE_ERRORS, StorageInternalError)
 """Errors of any method of a Ledger whose database is damaged, full, locked or away."""
 
-LOOK_S = 0.05
+LOCK_LOOK_S = 0.05
 """Interval between attempts to take a lock that is held."""
 
 _LOCK = 0x5EED
@@ -48,8 +48,8 @@ _LOCK = 0x5EED
 
 def opened(folder: Path) -> tuple[RDBStorage, str]:
     """Open the storage of the study in `folder`; return it and the study's name. StudyError without one."""
-    if (folder / FILE).is_file():
-        return _from_file(folder / FILE, made=True)
+    if (folder / RECORD_FILE).is_file():
+        return _from_file(folder / RECORD_FILE, made=True)
     url, name = elsewhere(folder)
     storage = _postgres(url, made=True)
     with held(storage.engine):
@@ -67,14 +67,14 @@ def create(spec: StudySpec, folder: Path, baseline: Baseline) -> RDBStorage:
     url = spec.storage.url
     if holds_study(folder) and url != (there := (place(folder) or (None, ""))[0]):
         raise StudyError(
-            f"storage.url: the record of {spec.name} is in {there or folder / FILE}; leave it "
+            f"storage.url: the record of {spec.name} is in {there or folder / RECORD_FILE}; leave it "
             "there, or give the spec another name"
         )
     folder.mkdir(parents=True, exist_ok=True)
     if url is None:
-        if new := not (folder / FILE).is_file():
-            _create_file(spec, folder / FILE, baseline)
-        return _from_file(folder / FILE, made=new)[0]
+        if new := not (folder / RECORD_FILE).is_file():
+            _create_file(spec, folder / RECORD_FILE, baseline)
+        return _from_file(folder / RECORD_FILE, made=new)[0]
     storage = _postgres(url)
     with held(storage.engine), _alone(storage.engine):
         _begin(storage, spec, baseline, home=Home.of(folder))
@@ -150,7 +150,7 @@ def _begin(storage: RDBStorage, spec: StudySpec, baseline: Baseline, home: Home 
         optuna_study.set_metric_names(list(spec.objectives))
     facts: dict[str, Any] = {"spec": spec.model_dump(mode="json"), "baseline": asdict(baseline)}
     facts |= {"home": asdict(home)} if home is not None else {}
-    facts |= {"schema": SCHEMA}
+    facts |= {"schema": RECORD_SCHEMA}
     for key, value in facts.items():
         optuna_study.set_user_attr(key, value)
 
@@ -192,7 +192,7 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
             if connection.execute(asked).scalar():
                 yield
                 return
-        time.sleep(LOOK_S)
+        time.sleep(LOCK_LOOK_S)
 
 
 def _storage(url: str, options: Mapping[str, Any], *, made: bool = False) -> RDBStorage:

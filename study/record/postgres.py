@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from study.record.sqlite import LOCKED_S, AwayError
+from study.record.sqlite import LOCKED_S, DatabaseAwayError
 from trainable.contract import StudyError
 
 CONNECT_S, SILENCE_MS = 10, 30_000
@@ -61,13 +61,15 @@ def postgres_engine(text: str) -> sa.Engine:
 
 @contextmanager
 def answering(engine: sa.Engine) -> Iterator[None]:
-    """AwayError, without a password, if the PostgreSQL server does not answer in the block."""
+    """DatabaseAwayError, without a password, if the PostgreSQL server does not answer in the block."""
     try:
         yield
     except sa.exc.OperationalError as error:
         where = f"{engine.url.host or 'this machine'}, database {engine.url.database}"
         reason = str(error.orig).strip().splitlines()[0]
-        raise AwayError(f"storage.url: the PostgreSQL server at {where} does not answer: {reason}") from error
+        raise DatabaseAwayError(
+            f"storage.url: the PostgreSQL server at {where} does not answer: {reason}"
+        ) from error
 
 
 def _resolved(text: str) -> sa.URL:

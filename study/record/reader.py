@@ -23,17 +23,17 @@ from study.record.rows import (
     Place,
     Plan,
     Point,
-    Record,
     Run,
     Stage,
-    Standing,
+    TrialRecord,
+    TrialSummary,
 )
 from study.record.sqlite import damaged
 from study.record.tables import (
-    ATTRIBUTES,
-    CONFIRM,
-    MEASURED,
-    SCHEMA,
+    ATTRIBUTES_TABLE,
+    CONFIRM_SUFFIX,
+    MEASUREMENT_COLUMNS,
+    RECORD_SCHEMA,
     by_user,
     judgements,
     measurements,
@@ -51,6 +51,9 @@ NO_TOKEN = 1
 
 CLOCK = "clock/"
 """Prefix of the key of a run's start time; the value is null while it waits for its first lane."""
+
+WAIT_PER_READ = 20
+"""Wait between two reads of a growing record, in durations of the last read."""
 
 _BATCH = 10_000
 """Rows of measurements in memory at a time."""
@@ -71,16 +74,16 @@ class Reader:
         self._search = found if search is None else search
         """The number of the search, which a run drives even while its confirmation trains."""
         facts = self._facts()
-        if search is None and (schema := facts.get("schema")) != SCHEMA:
+        if search is None and (schema := facts.get("schema")) != RECORD_SCHEMA:
             raise StudyError(
-                f"{name}: its record was written with schema {schema}, this version reads {SCHEMA}; use the "
-                "version of pareto-study that wrote it"
+                f"{name}: its record was written with schema {schema}, this version reads "
+                f"{RECORD_SCHEMA}; use the version of pareto-study that wrote it"
             )
         with self._intact():
             self.spec = StudySpec.model_validate(facts["spec"])
             self.plan: Plan | None = decoded.plan(facts["plan"]) if "plan" in facts else None
             """The plan of a confirmation; None in a search."""
-            if self.spec.name != name.removesuffix(CONFIRM):
+            if self.spec.name != name.removesuffix(CONFIRM_SUFFIX):
                 raise ValueError(f"its spec is that of {self.spec.name!r}")
 
     @classmethod
@@ -104,7 +107,7 @@ class Reader:
         try:
             yield
         except decoded.FAULTS as error:
-            raise damaged(self._name.removesuffix(CONFIRM), error) from error
+            raise damaged(self._name.removesuffix(CONFIRM_SUFFIX), error) from error
 
     @property
     def stage(self) -> Stage:
@@ -131,17 +134,17 @@ class Reader:
 
     def confirmation(self) -> Self | None:
         """The record of this search's confirmation; None if the test set was not opened."""
-        name = self._name + CONFIRM
+        name = self._name + CONFIRM_SUFFIX
         found = study_id(self._engine, name)
-        return None if found is None or "plan" not in self._facts(found) else self._beside(name)
+        return None if found is None or "plan" not in self._facts(found) else self._sibling(name)
 
-    def _beside(self, name: str) -> Self:
+    def _sibling(self, name: str) -> Self:
         """Open another record of the same study in the same database."""
         return type(self)(self._engine, name, search=self._search)
 
     def _facts(self, study: int | None = None) -> dict[str, Any]:
         """The facts of this study, or of the one numbered `study`, and of its lanes, by key."""
-        attributes = ATTRIBUTES.c
+        attributes = ATTRIBUTES_TABLE.c
         query = sa.select(attributes.key, attributes.value_json)
         query = query.where(attributes.study_id == (self._id if study is None else study))
         with self._engine.connect() as connection:
@@ -158,13 +161,13 @@ class Reader:
 
     # --- trials ------------------------------------------------------------------------------------------
 
-    def records(self, some: Collection[int] | None = None) -> list[Record]:
+    def records(self, some: Collection[int] | None = None) -> list[TrialRecord]:
         """Every trial, or those of these numbers, by number."""
         return [_record(number, entry) for number, entry in self._entries(some=some).items()]
 
-    def standings(self) -> dict[int, Standing]:
+    def trial_summaries(self) -> dict[int, TrialSummary]:
         """State, reason, epochs and configuration of every trial, by number; faster than `records`."""
-        return {n: _standing(entry) for n, entry in self._entries("config", "outcome").items()}
+        return {n: _trial_summary(entry) for n, entry in self._entries("config", "outcome").items()}
 
     def _entries(self, *keys: str, some: Collection[int] | None = None) -> dict[int, dict[str, Any]]:
         """Facts of each trial, or of some, by number: under these keys, or under all."""
@@ -196,11 +199,11 @@ class Reader:
     def measurements(self) -> Iterator[Measurement]:
         """Every measurement, by trial, replicate and epoch."""
         m = measurements.c
-        query = sa.select(*(m[name] for name in MEASURED)).where(m.study == self._id)
+        query = sa.select(*(m[name] for name in MEASUREMENT_COLUMNS)).where(m.study == self._id)
         query = query.order_by(m.trial, m.replicate, m.epoch)
         with self._engine.connect() as connection:
             for rows in connection.execute(query).partitions(_BATCH):
-                self._check(rows, (int, int, int, *(float for _ in MEASURED[3:])))
+                self._check(rows, (int, int, int, *(float for _ in MEASUREMENT_COLUMNS[3:])))
                 yield from (Measurement(*row) for row in rows)
 
     def by_user(self) -> list[dict[str, Any]]:
@@ -330,17 +333,17 @@ class Reader:
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
 
 
-def _record(number: int, entry: Mapping[str, Any]) -> Record:
+def _record(number: int, entry: Mapping[str, Any]) -> TrialRecord:
     lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
-    standing = _standing(entry)
-    return Record(
+    summary = _trial_summary(entry)
+    return TrialRecord(
         trial=number,
-        config=standing.config,
-        state=standing.state,
-        reason=standing.reason,
+        config=summary.config,
+        state=summary.state,
+        reason=summary.reason,
         holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
         attempt=lease.get("attempt", 0),
-        epochs=standing.epochs,
+        epochs=summary.epochs,
         epoch=outcome.get("epoch"),
         started=lease.get("at"),
         finished=outcome.get("at"),
@@ -349,9 +352,9 @@ def _record(number: int, entry: Mapping[str, Any]) -> Record:
     )
 
 
-def _standing(entry: Mapping[str, Any]) -> Standing:
+def _trial_summary(entry: Mapping[str, Any]) -> TrialSummary:
     """The standing of a trial with these facts; without an outcome it is running."""
     config = Config.from_dict(entry["config"]) if "config" in entry else None
     if (outcome := entry.get("outcome")) is None:
-        return Standing("running", None, 0, config)
-    return Standing(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"], config)
+        return TrialSummary("running", None, 0, config)
+    return TrialSummary(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"], config)

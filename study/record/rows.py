@@ -12,15 +12,15 @@ SILENT_RUN_S = 60.0
 
 Stage = Literal["search", "confirm"]
 
-State = Literal["completed", "stopped", "failed", "running"]
+TrialState = Literal["completed", "stopped", "failed", "running"]
 
 ShownState = Literal["completed", "stopped", "failed", "running", "unfinished"]
 """A trial's state as shown: "unfinished" is a trial without an end in a study that no run drives."""
 
-ENDED: Mapping[str, State] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
+ENDED: Mapping[str, TrialState] = {"complete": "completed", "stop": "stopped", "fail": "failed"}
 
 
-def shown_state(state: State, *, driven: bool) -> ShownState:
+def shown_state(state: TrialState, *, driven: bool) -> ShownState:
     """A trial's state as shown; `driven` says that a run drives its study."""
     return "unfinished" if state == "running" and not driven else state
 
@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TrialRecord:
     """One trial on record. `epochs` were trained; `epoch` is that of the point that stands for it.
 
     `faults` counts its faults by kind; `retries` has each in words.
@@ -66,7 +66,7 @@ class Record:
 
     trial: int
     config: Config | None
-    state: State
+    state: TrialState
     reason: str | None
     holder: Holder | None
     attempt: int
@@ -78,17 +78,17 @@ class Record:
     retries: tuple[str, ...] = ()
 
 
-def held(records: Iterable[Record], run: int) -> Iterator[tuple[Holder, Record]]:
+def held(records: Iterable[TrialRecord], run: int) -> Iterator[tuple[Holder, TrialRecord]]:
     """Trials that lanes of this run hold, each with its holder."""
     for record in records:
         if record.state == "running" and record.holder is not None and record.holder.run == run:
             yield record.holder, record
 
 
-class Standing(NamedTuple):
+class TrialSummary(NamedTuple):
     """State of a trial and the reason of its end; `epochs` is 0 while it runs."""
 
-    state: State
+    state: TrialState
     reason: str | None
     epochs: int
     config: Config | None = None

@@ -44,7 +44,7 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """Errors of sqlite3 in reading a file; the second where its own message quotes invalid UTF-8."""
 
 
-class AwayError(StudyError):
+class DatabaseAwayError(StudyError):
     """Error: the database does not answer."""
 
 
@@ -60,7 +60,7 @@ def damaged(where: object, why: object) -> DamagedError:
 
 def prepare(path: Path, *, journal: str = "WAL") -> None:
     """Set up the SQLite file `path`; in WAL mode readers never wait. StudyError if it cannot be opened,
-    AwayError if a later attempt may succeed.
+    DatabaseAwayError if a later attempt may succeed.
     """
     refuse_network(path)
     refuse_long(path)
@@ -72,13 +72,15 @@ def prepare(path: Path, *, journal: str = "WAL") -> None:
 
 
 def _unopened(path: Path, error: Exception) -> StudyError:
-    """The error for a file that SQLite cannot open, with its remedy; AwayError if the file may be sound."""
+    """The error for a file that SQLite cannot open, with its remedy; DatabaseAwayError if it may be sound."""
     said = f"{path}: cannot be opened as a study's record: {error}"
     if not os.access(path.parent, os.W_OK):
         mend = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
         return StudyError(f"{said}; {mend}")
     if isinstance(error, sqlite3.OperationalError):
-        return AwayError(f"{said}; the disk fails or is full, or another process has locked it: try again")
+        return DatabaseAwayError(
+            f"{said}; the disk fails or is full, or another process has locked it: try again"
+        )
     return DamagedError(f"{said}; restore it, or delete the folder")
 
 
@@ -101,7 +103,9 @@ def reading(path: Path) -> sa.Engine:
     def _named(context: sa.engine.ExceptionContext) -> None:
         error = context.original_exception
         if no_room(error) or locked(error):
-            raise AwayError(f"{path}: cannot be read: {error}; the disk fails, or another process locks it")
+            raise DatabaseAwayError(
+                f"{path}: cannot be read: {error}; the disk fails, or another process locks it"
+            )
         if isinstance(error, UNREADABLE):
             raise damaged(path, error)
 

@@ -15,7 +15,7 @@ measurements = sa.Table(
     *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
 )
 
-MEASURED = tuple(c.name for c in measurements.c if c.name != "study")
+MEASUREMENT_COLUMNS = tuple(c.name for c in measurements.c if c.name != "study")
 """Columns of a measurement."""
 
 by_user = sa.Table(
@@ -62,21 +62,21 @@ sa.event.listen(
     sa.DDL("CREATE UNIQUE INDEX one_open_run ON runs (study) WHERE ended IS NULL"),  # type: ignore[no-untyped-call]
 )
 
-SCHEMA = 3
+RECORD_SCHEMA = 3
 """Version of the record; a database with another one is refused."""
 
-CONFIRM = "/confirm"
+CONFIRM_SUFFIX = "/confirm"
 """Suffix of a confirmation's name after that of its search; no study's own name has a slash."""
 
-STUDIES = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
+STUDIES_TABLE = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
 
-ATTRIBUTES = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
+ATTRIBUTES_TABLE = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
 """Optuna's tables of studies and of their facts."""
 
 
 def study_id(engine: sa.Engine, name: str) -> int | None:
     """The number of a study in its database; None if there is none of this name."""
-    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+    query = sa.select(STUDIES_TABLE.c.study_id).where(STUDIES_TABLE.c.study_name == name)
     with engine.connect() as connection:
         return connection.execute(query).scalar()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from statistics import fmean, stdev
 
-from study.record.front import Key
+from study.record.front import PointKey
 from study.record.reader import Reader
 from trainable.contract import METRICS, Measurement
 
@@ -26,7 +26,7 @@ class Tested:
         return {**self.metrics, **spreads, "replicates": self.replicates}
 
 
-def confirmed(ledger: Reader, same: Mapping[Key, Key]) -> Reader | None:
+def confirmed(ledger: Reader, same: Mapping[PointKey, PointKey]) -> Reader | None:
     """The confirmation of a search, its points renamed by `same`: a repeated trial in an old plan becomes the
     trial that the search's tables use.
     """

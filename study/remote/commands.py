@@ -13,14 +13,14 @@ from rich.live import Live
 
 from study.printable import printable_lines
 from study.record.location import holds_study
-from study.remote.result import Answer
+from study.remote.result import CommandResult
 from study.signals import INTERRUPTED, SIGNALS
 from study.spec import StudySpec
 from study.status import text
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
-    from study.remote.jobs import Ended, Head, Submitted
+    from study.remote.jobs import Head, JobEnd, Submitted
 
 Say = Callable[[str], None]
 
@@ -68,7 +68,7 @@ def _followed(head: "Head", name: str, job: str, again: str, say: Say) -> int:
 
     StudyError if its head stays away.
     """
-    from study.remote.ray_client import AwayError, RefusedError
+    from study.remote.ray_client import ClusterAwayError, RefusedError
 
     try:
         _show(head.follow(job), Console())
@@ -76,7 +76,7 @@ def _followed(head: "Head", name: str, job: str, again: str, say: Say) -> int:
     except KeyboardInterrupt:
         say(f"\ndetached; the study continues. {_back(name, head.address, again)}")
         return 0
-    except (AwayError, RefusedError) as error:
+    except (ClusterAwayError, RefusedError) as error:
         raise StudyError(f"{error}; once it answers again, {again} resumes or follows the study") from error
     return 1 if ended is None else _ending(name, head.address, ended, again, say)
 
@@ -89,7 +89,7 @@ def _show(pieces: Iterable[str], console: Console) -> None:
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for said in map(printable_lines, _whole_lines(pieces)):
-            if (shown := text.retold(said)) is not None:
+            if (shown := text.live_view(said)) is not None:
                 live.update(shown, refresh=True)
             else:
                 console.print(said, soft_wrap=True, highlight=False, markup=False)
@@ -104,7 +104,7 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
         yield rest
 
 
-def _ending(name: str, address: str, ended: "Ended", again: str, say: Say) -> int:
+def _ending(name: str, address: str, ended: "JobEnd", again: str, say: Say) -> int:
     """The exit code of an ended job; prints the reason if the job's log lacks it."""
     if ended.status == "SUCCEEDED":
         say(f"`study report {name} --address {address}` fetches the report")
@@ -142,14 +142,14 @@ def ask(
     files: Sequence[str] = (),
     take: Sequence[str] = (),
     quiet: bool = False,
-) -> Answer:
+) -> CommandResult:
     """Run the command `arguments` on the head; return its answer, printed unless `quiet` and successful."""
     width = shutil.get_terminal_size().columns
     answer = _head(address).ask(arguments, study=study, files=files, take=take, width=width)
     return _said(answer.only([*files, *take]), quiet=quiet)
 
 
-def stop(name: str, address: str) -> Answer:
+def stop(name: str, address: str) -> CommandResult:
     """Run `study stop NAME` on the head; return and print its answer."""
     return _said(_head(address).stop(name))
 
@@ -164,7 +164,7 @@ def refuse_mixing(names: Sequence[str], here: Path) -> None:
             )
 
 
-def _said(answer: Answer, *, quiet: bool = False) -> Answer:
+def _said(answer: CommandResult, *, quiet: bool = False) -> CommandResult:
     if answer.code or not quiet:
         print(printable_lines(answer.out), end="", flush=True)
     print(printable_lines(answer.err), end="", file=sys.stderr, flush=True)

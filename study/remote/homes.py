@@ -13,7 +13,7 @@ from platformdirs import user_state_path
 
 from trainable import disk
 
-STUDIES = "studies"
+STUDIES_NAME = "studies"
 """The folder in a home that contains its studies."""
 
 NOTES = "homes"
@@ -25,7 +25,7 @@ def note(home: Path) -> None:
     path = os.fsencode(home.resolve())
     folder = _notes()
     folder.mkdir(parents=True, exist_ok=True)
-    disk.put(folder / sha256(path).hexdigest(), path)
+    disk.write_atomically(folder / sha256(path).hexdigest(), path)
 
 
 def known() -> list[Path]:
@@ -42,7 +42,7 @@ def of(study: str) -> Path:
     from study.record.location import holds_study  # takes a third of a second to import
 
     here = Path.cwd()
-    return next((home for home in (here, *known()) if holds_study(home / STUDIES / study)), here)
+    return next((home for home in (here, *known()) if holds_study(home / STUDIES_NAME / study)), here)
 
 
 def _notes() -> Path:

@@ -17,13 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from study.remote.ray_client import AwayError, RefusedError, connected
-from study.remote.result import Answer, unpacked
+from study.remote.ray_client import ClusterAwayError, RefusedError, connected
+from study.remote.result import CommandResult, unpacked
 from study.runtime.placement import Node, seats
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
-AWAY_S, REQUEST_S, MOST_LOOK_S = 15.0, 7.0, 5.0
+HEAD_AWAY_S, REQUEST_S, MOST_LOOK_S = 15.0, 7.0, 5.0
 """While a job is followed: the longest absence of its head, the timeout of a request, and the longest
 interval between two requests. Together they notice a dead head within 30 s.
 """
@@ -34,13 +34,13 @@ UNREAD_S = 120.0
 READY_S = 60.0
 """Longest time for which a head that has just started may answer "try again later"."""
 
-LOOK_S, COST = 0.5, 5
+JOB_LOOK_S, WAIT_PER_LOOK = 0.5, 5
 """Shortest pause between two looks at a job: in seconds, and as a multiple of the time that a look takes."""
 
 ENTRY = "Running entrypoint for job "
 """Start of the line in a job's log that precedes the job's own output."""
 
-PACKAGES = ("study", "trainable", "analysis")
+OUR_PACKAGES = ("study", "trainable", "analysis")
 PYTHON = "python -P -m"
 """`python` is that of the head's PATH; -P keeps the study's home off its path."""
 
@@ -59,7 +59,7 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class JobEnd:
     """The end of a job: SUCCEEDED, FAILED or STOPPED, its command's exit code, and Ray's message."""
 
     status: str
@@ -148,7 +148,7 @@ class Head:
         return _found(found, same=True)
 
     def follow(self, job: str) -> Iterator[str]:
-        """A job's log, in pieces, until the job ends; AwayError or RefusedError if its head stays away."""
+        """A job's log, in pieces, until it ends; ClusterAwayError or RefusedError if its head stays away."""
         said, heard, read = 0, time.monotonic(), time.monotonic()
         while True:
             began = time.monotonic()
@@ -159,9 +159,9 @@ class Head:
                     heard = time.monotonic()
                     log = str(self._client.get_job_logs(job))
                 over, read = ended, time.monotonic()
-            except (AwayError, RefusedError):
+            except (ClusterAwayError, RefusedError):
                 now = time.monotonic()
-                if now - heard > AWAY_S or now - read > UNREAD_S:
+                if now - heard > HEAD_AWAY_S or now - read > UNREAD_S:
                     raise
             _, entry, rest = log.partition(ENTRY)
             log = rest.partition("\n")[2] if entry else ""
@@ -170,9 +170,9 @@ class Head:
                 said = len(log)
             if over:
                 return
-            time.sleep(min(max(LOOK_S, COST * (time.monotonic() - began)), MOST_LOOK_S))
+            time.sleep(min(max(JOB_LOOK_S, WAIT_PER_LOOK * (time.monotonic() - began)), MOST_LOOK_S))
 
-    def ended(self, job: str) -> Ended | None:
+    def ended(self, job: str) -> JobEnd | None:
         """The end of a job; None while it is live."""
         details = self._details(job)
         if not details.status.is_terminal():
@@ -180,14 +180,14 @@ class Head:
         status, code = details.status.value, details.driver_exit_code
         if code is None:
             code = 0 if status == "SUCCEEDED" else 1
-        return Ended(status, code, details.message or "")
+        return JobEnd(status, code, details.message or "")
 
-    def stop(self, study: str) -> Answer:
+    def stop(self, study: str) -> CommandResult:
         """Run `study stop` there and return its answer; a job without a record yet is stopped through Ray."""
         answer = self.ask(["stop", study], study=study)
         if answer.code and (live := self._live(study)) is not None:
             self._client.stop_job(live.id)
-            return Answer(0, f"{study}: job {live.id} stopped before it began\n", "", {})
+            return CommandResult(0, f"{study}: job {live.id} stopped before it began\n", "", {})
         return answer
 
     def last(self, study: str) -> Last | None:
@@ -214,7 +214,7 @@ class Head:
         """The nodes of the cluster. Its head is one: a cluster without nodes has just started."""
         began = time.monotonic()
         while not (found := self._alive()) and time.monotonic() - began < READY_S:
-            time.sleep(LOOK_S)
+            time.sleep(JOB_LOOK_S)
         return found
 
     # --- short jobs ------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class Head:
         files: Sequence[str] = (),
         take: Sequence[str] = (),
         width: int = 80,
-    ) -> Answer:
+    ) -> CommandResult:
         """Run the command `arguments` in the home of `study` there; return its answer with `files`. Those to
         `take` are removed there.
         """
@@ -283,7 +283,7 @@ class Head:
                     return False
                 if "try again later" not in str(error) or time.monotonic() - began > READY_S:
                     raise
-                time.sleep(LOOK_S)
+                time.sleep(JOB_LOOK_S)
             else:
                 return True
 
@@ -332,7 +332,7 @@ def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:
     if not with_package:
         return
     here = Path(__file__).parents[2]
-    for name in PACKAGES:
+    for name in OUR_PACKAGES:
         shutil.copytree(here / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     package = distribution("pareto-study")
     facts = folder / f"pareto_study-{package.version}.dist-info"

@@ -25,12 +25,12 @@ from study.record.process import Owner
 from study.runtime.private_ray import HERE, LOOPBACK, folder
 from trainable.contract import StudyError
 
-FILE, TOKEN, LOG = ".ray.json", ".ray.token", ".ray.log"
+RAY_FILE, RAY_TOKEN_FILE, RAY_LOG_FILE = ".ray.json", ".ray.token", ".ray.log"
 LOCK, USERS = ".ray.lock", ".ray.users"
 """Lock files: one is held while Ray is started or ended, the other shared by each process that uses it."""
 
 STARTS_S, ENDS_S = 60.0, 120.0
-LOOK_S = 0.2
+RAY_LOOK_S = 0.2
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def _locked(home: Path) -> Iterator[None]:
 def _known(home: Path) -> tuple[str, int]:
     """The URL and pid on file; an empty URL and 0 if there are none."""
     try:
-        known = json.loads((home / FILE).read_text(encoding="utf-8"))
+        known = json.loads((home / RAY_FILE).read_text(encoding="utf-8"))
         return str(known["url"]), int(known["pid"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # missing or incomplete: it is written again
         return "", 0
@@ -94,10 +94,10 @@ def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + ENDS_S
     while process.running and time.monotonic() < deadline:
-        time.sleep(LOOK_S)
+        time.sleep(RAY_LOOK_S)
     if process.running:
         return f"the Ray of these studies does not end; `kill -9 {pid}` ends it"
-    (home / FILE).unlink(missing_ok=True)
+    (home / RAY_FILE).unlink(missing_ok=True)
     return ""
 
 
@@ -117,7 +117,7 @@ def _started(home: Path) -> str:
         f"--temp-dir={folder() / 'ray'}",  # in the default one, jobs go to the Ray that was started last
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    with (home / LOG).open("w", encoding="utf-8") as log:
+    with (home / RAY_LOG_FILE).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(  # noqa: S603 - no words of a user
             command,
             env=os.environ | LOOPBACK | {"PATH": path},  # jobs are started with its `python`
@@ -133,7 +133,7 @@ def _started(home: Path) -> str:
         process.terminate()
         process.wait()
         raise
-    (home / FILE).write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
+    (home / RAY_FILE).write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
     return url
 
 
@@ -142,16 +142,16 @@ def _await(process: "subprocess.Popen[bytes]", url: str, home: Path) -> None:
     deadline = time.monotonic() + STARTS_S
     while not _answers(url, home):
         if process.poll() is not None or time.monotonic() > deadline:
-            said = (home / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            said = (home / RAY_LOG_FILE).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise StudyError(
-                f"Ray does not start here ({said[-1] if said else 'no output'}); see {home / LOG}"
+                f"Ray does not start here ({said[-1] if said else 'no output'}); see {home / RAY_LOG_FILE}"
             )
-        time.sleep(LOOK_S)
+        time.sleep(RAY_LOOK_S)
 
 
 def _entry(home: Path) -> Mapping[str, str]:
     """Environment variables that give access; makes the token if there is none."""
-    path = home / TOKEN
+    path = home / RAY_TOKEN_FILE
     if not path.is_file():
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(32), encoding="utf-8")
@@ -160,7 +160,7 @@ def _entry(home: Path) -> Mapping[str, str]:
 
 def _answers(url: str, home: Path) -> bool:
     """True if a Ray that accepts our token answers at `url`."""
-    token = (home / TOKEN).read_text(encoding="utf-8").strip()
+    token = (home / RAY_TOKEN_FILE).read_text(encoding="utf-8").strip()
     request = Request(f"{url}/api/version", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=5) as answer:

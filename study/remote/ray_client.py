@@ -27,7 +27,7 @@ NEEDS = (
 )
 
 
-class AwayError(StudyError):
+class ClusterAwayError(StudyError):
     """The head does not answer at present."""
 
 
@@ -35,7 +35,7 @@ class RefusedError(StudyError):
     """The head answers, and refuses the request."""
 
 
-class Client(JobSubmissionClient):
+class RayJobsClient(JobSubmissionClient):
     """Ray's client; one method sends all its requests, another raises all their errors."""
 
     _response_s: float | None = None
@@ -58,7 +58,7 @@ class Client(JobSubmissionClient):
                 within_s = RESPONSE_S if self._response_s is None else self._response_s
                 return super()._do_request(method, endpoint, timeout=within_s, **options)
         except OSError as error:
-            raise AwayError(f"{self._address}: no Ray answers there: {_cause(error)}") from error
+            raise ClusterAwayError(f"{self._address}: no Ray answers there: {_cause(error)}") from error
 
     def get(self, endpoint: str) -> Any:
         """The head's answer at `endpoint`, parsed as JSON; RefusedError if its status is not 200."""
@@ -72,7 +72,7 @@ class Client(JobSubmissionClient):
         raise RefusedError(f"{self._address}: {last} (HTTP {r.status_code})")
 
 
-def connected(address: str) -> Client:
+def connected(address: str) -> RayJobsClient:
     """The client of the head at `address`, which has answered, and runs this machine's version of Ray.
 
     StudyError if nothing answers there, something else does, or it refuses access.
@@ -92,7 +92,7 @@ def connected(address: str) -> Client:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         with _token():
-            client = Client(address)
+            client = RayJobsClient(address)
     except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise StudyError(
             f"--address: {address} is not the dashboard of a Ray ({_first_line(error)}); "

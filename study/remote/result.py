@@ -20,19 +20,19 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from study.remote import homes
 from trainable.contract import StudyError
-from trainable.disk import put
+from trainable.disk import write_atomically
 
 FETCHED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(parquet|csv|json|html|svg|pdf|png)")
 """File names of a study's tables and report."""
 
-MOST_BYTES = 2**30
+MOST_RESULT_BYTES = 2**30
 """Largest total size of an unpacked answer."""
 
 BEGIN, END = "--- a study's answer begins", "--- a study's answer ends"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """A command's exit code, its output, and the files it left, by path relative to where it ran."""
 
     code: int
@@ -40,7 +40,7 @@ class Answer:
     err: str
     files: Mapping[str, bytes]
 
-    def only(self, asked: Collection[str]) -> "Answer":
+    def only(self, asked: Collection[str]) -> "CommandResult":
         """The answer with only the `asked` files, and the tables, figures and pages of `asked` folders.
 
         Hidden, executable and other files of a folder are dropped.
@@ -71,10 +71,10 @@ class Answer:
             places[folder / inside] = content
         for place, content in places.items():
             place.parent.mkdir(parents=True, exist_ok=True)
-            put(place, content)
+            write_atomically(place, content)
 
 
-def packed(answer: Answer) -> str:
+def packed(answer: CommandResult) -> str:
     """The answer as text, between two lines with its sha256."""
     file = BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:
@@ -87,7 +87,7 @@ def packed(answer: Answer) -> str:
     return f"{BEGIN} {mark}\n{encodebytes(file.getvalue()).decode()}{END} {mark}\n"
 
 
-def unpacked(log: str) -> Answer | None:
+def unpacked(log: str) -> CommandResult | None:
     """The answer in a log; None if there is none, or it is incomplete or malformed."""
     _, begin, rest = log.partition(f"{BEGIN} ")
     mark, _, rest = rest.partition("\n")
@@ -99,10 +99,10 @@ def unpacked(log: str) -> Answer | None:
         if sha256(content).hexdigest() != mark:
             return None
         with ZipFile(BytesIO(content)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
+            if sum(entry.file_size for entry in archive.infolist()) > MOST_RESULT_BYTES:
                 return None
             parts = {name: archive.read(name) for name in archive.namelist()}
-        return Answer(
+        return CommandResult(
             code=int(parts["code"]),
             out=parts["out"].decode(),
             err=parts["err"].decode(),
@@ -114,13 +114,13 @@ def unpacked(log: str) -> Answer | None:
         return None
 
 
-def answered(arguments: Iterable[str], files: Iterable[str]) -> Answer:
+def answered(arguments: Iterable[str], files: Iterable[str]) -> CommandResult:
     """Run `study` with `arguments` here; return its answer, with those of `files` that exist then."""
     command = [sys.executable, "-P", "-m", "study", *arguments]
     done = subprocess.run(  # noqa: S603  (no shell)
         command, capture_output=True, encoding="utf-8", errors="replace", check=False
     )
-    return Answer(done.returncode, done.stdout, done.stderr, dict(_contents(files)))
+    return CommandResult(done.returncode, done.stdout, done.stderr, dict(_contents(files)))
 
 
 def _contents(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:

@@ -14,28 +14,28 @@ from typing import Any
 
 import pandas as pd
 
-from study.record.front import Key, candidates, front, reference, repeated
+from study.record.front import PointKey, candidates, front, reference, repeated
 from study.record.reader import Reader
-from study.record.rows import Point, Record, Run, shown_state
-from study.record.tables import MEASURED
+from study.record.rows import Point, Run, TrialRecord, shown_state
+from study.record.tables import MEASUREMENT_COLUMNS
 from study.record.tested import confirmed, tested
 from study.status.snapshot import Snapshot, snapshot
 from trainable.contract import METRICS, UserMetrics
-from trainable.disk import put
+from trainable.disk import write_atomically
 
-SCHEMA = 1
-SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
+EXPORT_SCHEMA = 1
+SD_COLUMNS = tuple(f"{metric}_sd" for metric in METRICS)
 CONFIG = ("weight", "sharing", "learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden")
 TRIAL = (
     *("trial", "state", "reason", *CONFIG, "max_epochs", "epochs", "epoch"),
     *("started", "finished", "lane", "attempt"),
 )
-KEYS = ("trial", "replicate", "epoch")
-PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
+MEASUREMENT_KEY = ("trial", "replicate", "epoch")
+NOTED_PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class ExportedTables:
     """The tables of a study, the records behind them, and the hypervolume of their front. `beats_trivial`
     says, by trial and epoch, which points of the front beat both trivial models.
     """
@@ -43,16 +43,16 @@ class Tables:
     trials: pd.DataFrame
     points: pd.DataFrame
     measurements: pd.DataFrame
-    records: Mapping[int, Record]
+    records: Mapping[int, TrialRecord]
     hypervolume: float
-    beats_trivial: Mapping[Key, bool]
-    same: Mapping[Key, Key]
+    beats_trivial: Mapping[PointKey, bool]
+    same: Mapping[PointKey, PointKey]
 
 
-def tables(ledger: Reader) -> Tables:
+def tables(ledger: Reader) -> ExportedTables:
     """The tables of the present record."""
     records = {r.trial: r for r in ledger.records()}
-    measurements = _numbers(map(attrgetter(*MEASURED), ledger.measurements()), MEASURED)
+    measurements = _numbers(map(attrgetter(*MEASUREMENT_COLUMNS), ledger.measurements()), MEASUREMENT_COLUMNS)
     points = [p for p in ledger.points() if p.trial in records]
     chosen = candidates(points, records, ledger.spec)
     best = front(chosen, ledger.spec, reference(ledger.baseline, ledger.spec))
@@ -66,7 +66,7 @@ def tables(ledger: Reader) -> Tables:
     same = repeated(points, records, chosen)
     once = pd.Series([(p.trial, p.epoch) not in same for p in points], dtype=bool)  # a list may be empty
     table = table[once].reset_index(drop=True)
-    return Tables(trials, table, measurements, records, best.hypervolume, beats, same)
+    return ExportedTables(trials, table, measurements, records, best.hypervolume, beats, same)
 
 
 def export(ledger: Reader, folder: Path) -> None:
@@ -77,26 +77,26 @@ def export(ledger: Reader, folder: Path) -> None:
     made = tables(ledger)
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name in ("measurements", "points", "trials"):
-        put(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
+        write_atomically(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
     if (confirmation := confirmed(ledger, made.same)) is not None and confirmation.fixed:
         for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
-            put(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
+            write_atomically(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
     else:  # an earlier record was restored
         for name in ("confirmed", "users"):
             (folder / "tables" / f"{name}.parquet").unlink(missing_ok=True)
-    put(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
+    write_atomically(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
     said = manifest(ledger, made.records.values(), made.hypervolume, made.same)
     text = json.dumps(said, indent=2, ensure_ascii=False)
-    put(folder / "manifest.json", text.encode())
+    write_atomically(folder / "manifest.json", text.encode())
 
 
-def _front(made: Tables, ledger: Reader) -> pd.DataFrame:
+def _front(made: ExportedTables, ledger: Reader) -> pd.DataFrame:
     """The front with its configurations, and the test values of its confirmed points."""
     rows = made.points[made.points["front"]].merge(made.trials[["trial", *CONFIG]], on="trial")
     keys = [*zip(rows["trial"], rows["epoch"], strict=True)]
     rows["beats_trivial"] = [made.beats_trivial[key] for key in keys]
     known = {key: test.as_dict() for key, test in tested(confirmed(ledger, made.same)).items()}
-    columns = [*METRICS, *SPREADS, "replicates"]
+    columns = [*METRICS, *SD_COLUMNS, "replicates"]
     test = pd.DataFrame([known.get(key, {}) for key in keys], columns=columns, index=rows.index)
     test = test.astype({"replicates": "Int64"}).add_prefix("test_")
     return rows[["trial", "epoch", *CONFIG, *columns, "beats_trivial"]].join(test)
@@ -104,15 +104,15 @@ def _front(made: Tables, ledger: Reader) -> pd.DataFrame:
 
 def manifest(
     ledger: Reader,
-    records: Collection[Record],
+    records: Collection[TrialRecord],
     hypervolume: float,
-    same: Mapping[Key, Key] = MappingProxyType({}),
+    same: Mapping[PointKey, PointKey] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The content of `manifest.json`: what the tables lack, such as the question, the data and the runs."""
     spec, baseline, runs, seen = ledger.spec, ledger.baseline, ledger.runs(), snapshot(ledger)
     confirmation = confirmed(ledger, same)
     return {
-        "schema": SCHEMA,
+        "schema": EXPORT_SCHEMA,
         "name": spec.name,
         "fingerprint": spec.fingerprint,
         "version": version("pareto-study"),
@@ -151,13 +151,15 @@ def _environment() -> dict[str, Any]:
     """Versions of Python and packages, and the machine, that wrote the tables."""
     return {
         "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: _version(name) for name in NOTED_PACKAGES},
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
     }
 
 
-def _stages(ledger: Reader, confirmation: Reader | None, records: Iterable[Record]) -> list[dict[str, Any]]:
+def _stages(
+    ledger: Reader, confirmation: Reader | None, records: Iterable[TrialRecord]
+) -> list[dict[str, Any]]:
     """The work and the time of the search and, once the test set was opened, of the confirmation."""
     runs = ledger.runs()
     if confirmation is None or confirmation.plan is None:
@@ -181,11 +183,11 @@ def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
     """The work of a search or a confirmation; measured epochs of running trials count. `wall_s` is the time
     of its runs, `trained_s` the lanes' time for epochs and measurements, summed over lanes.
     """
-    standings, trained = record.standings(), record.trained()
-    epochs = sum(max(s.epochs, trained.get(n, (0, 0.0))[0]) for n, s in standings.items())
+    trial_summaries, trained = record.trial_summaries(), record.trained()
+    epochs = sum(max(s.epochs, trained.get(n, (0, 0.0))[0]) for n, s in trial_summaries.items())
     return {
         "stage": record.stage,
-        "configurations": len(standings),
+        "configurations": len(trial_summaries),
         "member_epochs": epochs * record.spec.search.replicates,
         "wall_s": wall_s,
         "trained_s": sum(seconds for _, seconds in trained.values()),
@@ -225,7 +227,7 @@ def _confirmation(confirmation: Reader | None, seen: Snapshot) -> dict[str, Any]
     if confirmation is None or confirmation.plan is None or not confirmation.fixed:
         return None
     records = {r.trial: r for r in confirmation.records()}
-    numbers: dict[Key, int] = {}
+    numbers: dict[PointKey, int] = {}
     for number, p in enumerate(confirmation.plan.points):
         numbers.setdefault((p.trial, p.epoch), number)
     return {
@@ -248,7 +250,7 @@ def _confirmation(confirmation: Reader | None, seen: Snapshot) -> dict[str, Any]
 
 def _numbers(rows: Iterable[Sequence[float]], columns: Sequence[str]) -> pd.DataFrame:
     """A table of numbers; the types of its columns do not depend on its rows."""
-    types = {name: "int64" if name in KEYS else "float64" for name in columns}
+    types = {name: "int64" if name in MEASUREMENT_KEY else "float64" for name in columns}
     return pd.DataFrame(list(rows), columns=list(columns)).astype(types)
 
 
@@ -260,21 +262,21 @@ def _points(points: Sequence[Point], measurements: pd.DataFrame, replicates: int
 
 
 def _trials(
-    records: Mapping[int, Record], points: pd.DataFrame, measurements: pd.DataFrame, *, driven: bool
+    records: Mapping[int, TrialRecord], points: pd.DataFrame, measurements: pd.DataFrame, *, driven: bool
 ) -> pd.DataFrame:
     """A row for each trial: its configuration, its state and reason, and the point that stands for it."""
     rows = pd.DataFrame([_trial(r, driven=driven) for r in records.values()], columns=list(TRIAL))
     rows["epoch"] = rows["epoch"].astype("Int64")
     for name in ("started", "finished"):
         rows[name] = pd.to_datetime(rows[name], utc=True)
-    means = points[["trial", "epoch", *METRICS, *SPREADS]].astype({"epoch": "Int64"})
+    means = points[["trial", "epoch", *METRICS, *SD_COLUMNS]].astype({"epoch": "Int64"})
     rows = rows.merge(means, on=["trial", "epoch"], how="left")
     rows["front"] = rows["trial"].isin(points.loc[points["front"], "trial"])
     rows["wall_s"] = rows["trial"].map(measurements.groupby("trial")["wall_s"].sum()).fillna(0.0)
     return rows
 
 
-def _trial(record: Record, *, driven: bool) -> dict[str, Any]:
+def _trial(record: TrialRecord, *, driven: bool) -> dict[str, Any]:
     config = {} if record.config is None else record.config.as_dict()
     return {
         **{name: config.get(name) for name in CONFIG},

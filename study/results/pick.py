@@ -10,7 +10,7 @@ from typing import Any
 from analysis import front as fronts
 from analysis.objective import OBJECTIVES, written
 from study.record.front import candidates, front, losses, reference
-from study.record.location import MODELS
+from study.record.location import MODELS_FOLDER
 from study.record.reader import Reader
 from study.record.rows import Point
 from study.results import retrain
@@ -18,8 +18,8 @@ from study.spec import StudySpec
 from trainable.artifact import Model
 from trainable.contract import METRICS, Config, StudyError
 
-RANKING = ("mrr", "mrr_all")
-TIMES = ("epochs", "evaluate_every")
+RANKING_METRICS = ("mrr", "mrr_all")
+LENGTH_KEYS = ("epochs", "evaluate_every")
 """Values of a configuration that say how long it trains, not how; a point has its own epochs."""
 
 
@@ -47,7 +47,7 @@ def pick(
     knee: bool = False,
     max_mse: float | None = None,
     min_mrr: float | None = None,
-    watch: retrain.Watch = iter,
+    watch: retrain.Progress = iter,
 ) -> Picked:
     """Choose a point of the study in `folder` as `choose` does; save its model in `folder`/models."""
     spec = ledger.spec
@@ -56,7 +56,7 @@ def pick(
     point = choose(best.points, spec, knee=knee, max_mse=max_mse, min_mrr=min_mrr)
     record, number = retrain.source(ledger, point)
     card = retrain.card_of(record, number, point.epoch)
-    place = folder / MODELS / f"{point.trial}-{point.epoch}"
+    place = folder / MODELS_FOLDER / f"{point.trial}-{point.epoch}"
     model = retrain.exported(
         card, place, lambda: retrain.fold_of(record), engine=spec.runtime.engine, watch=watch
     )
@@ -87,7 +87,7 @@ def choose(
     if max_mse is not None:
         return _within(points, spec, "--max-mse", "mse", max_mse)
     if min_mrr is not None:
-        name = next(name for name in RANKING if name in spec.objectives)
+        name = next(name for name in RANKING_METRICS if name in spec.objectives)
         return _within(points, spec, "--min-mrr", name, min_mrr)
     row = fronts.knee(losses(points, spec))
     if row is None:
@@ -161,7 +161,7 @@ def as_dict(picked: Picked) -> dict[str, Any]:
 
 def _values(config: Config) -> str:
     """The values that decide what is learned, by their names in a spec."""
-    values = {n: v for n, v in config.as_dict().items() if n not in TIMES and v is not None}
+    values = {n: v for n, v in config.as_dict().items() if n not in LENGTH_KEYS and v is not None}
     return ", ".join(f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in values.items())
 
 

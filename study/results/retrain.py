@@ -23,7 +23,7 @@ from trainable.engines.engine import Member
 from trainable.job import Job
 from trainable.models.two_task.parameters import shapes
 
-ROUNDING = 0.05
+RETRAIN_TOLERANCE = 0.05
 """Relative tolerance of a recorded metric when its model is trained again.
 
 The same engine on the same machine repeats it bit for bit. Elsewhere sums round differently, and float32 lets
@@ -31,7 +31,7 @@ that grow: on MovieLens-100K, with initial values changed by 1e-7 of their size,
 at most 1.3 % in MSE and 0.3 % in MRR within 30 epochs. A larger difference has another cause.
 """
 
-Watch = Callable[[range], Iterable[int]]
+Progress = Callable[[range], Iterable[int]]
 """Shows the progress of a training: yields the epochs of a range, as `rich.progress.track` does."""
 
 
@@ -87,7 +87,7 @@ def fold_of(record: Reader) -> Fold:
 
 
 def exported(
-    card: Card, folder: Path, fold: Callable[[], Fold], *, engine: str = "auto", watch: Watch = iter
+    card: Card, folder: Path, fold: Callable[[], Fold], *, engine: str = "auto", watch: Progress = iter
 ) -> Model:
     """The model of a card in `folder`: the saved one if it fits, else trained again and saved.
 
@@ -101,7 +101,7 @@ def exported(
     return model
 
 
-def trained(card: Card, fold: Fold, *, engine: str = "auto", watch: Watch = iter) -> Model:
+def trained(card: Card, fold: Fold, *, engine: str = "auto", watch: Progress = iter) -> Model:
     """The model of a card, trained on a fold for exactly its epochs, with the metrics of this training.
 
     StudyError if they differ from the card's by more than rounding explains.
@@ -115,8 +115,9 @@ def trained(card: Card, fold: Fold, *, engine: str = "auto", watch: Watch = iter
     if not _agree(metrics, card.metrics):
         raise StudyError(
             f"trial {card.trial} after {card.epochs} epochs: trained again it has {_words(metrics)}; "
-            f"recorded is {_words(card.metrics)}. Rounding explains at most {ROUNDING:.0%}, so nothing was "
-            "saved; use the version of pareto-study and the runtime.engine that the study ran with"
+            f"recorded is {_words(card.metrics)}. Rounding explains at most {RETRAIN_TOLERANCE:.0%}, so "
+            "nothing was saved; use the version of pareto-study and the runtime.engine that the study ran "
+            "with"
         )
     state, train = running.state(member), fold.train
     return Model(
@@ -143,7 +144,7 @@ def _is_of(model: Model, card: Card) -> bool:
 
 def _agree(metrics: Mapping[str, float], recorded: Mapping[str, float]) -> bool:
     """True if all metrics are within rounding of the recorded ones; NaN never is."""
-    return all(abs(metrics[n] - recorded[n]) <= ROUNDING * abs(recorded[n]) for n in METRICS)
+    return all(abs(metrics[n] - recorded[n]) <= RETRAIN_TOLERANCE * abs(recorded[n]) for n in METRICS)
 
 
 def _words(metrics: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def beside(call: Callable[[], T]) -> "Future[T]":
+def in_background(call: Callable[[], T]) -> "Future[T]":
     """Run `call` in a daemon thread and return its future: a process that ends does not wait for it."""
     future = Future[T]()
 
@@ -18,5 +18,5 @@ def beside(call: Callable[[], T]) -> "Future[T]":
         except BaseException as error:  # noqa: BLE001 - raised by the future's `result`
             future.set_exception(error)
 
-    Thread(target=run, name="beside", daemon=True).start()
+    Thread(target=run, name="background", daemon=True).start()
     return future

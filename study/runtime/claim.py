@@ -9,16 +9,16 @@ import time
 from study.record.ledger import Ledger, TakenError
 from study.record.rows import SILENT_RUN_S
 
-LOOK_S = 1.0
+CLAIM_LOOK_S = 1.0
 """Interval between checks of the record: a live driver renews its run once a second."""
 
-PATIENCE_S = 10.0
+SILENT_DRIVER_S = 10.0
 """Silence of a driver after which the log says that the claim waits for it."""
 
 log = logging.getLogger("study.runtime")
 
 
-def claimed(ledger: Ledger) -> int:
+def claim_run(ledger: Ledger) -> int:
     """Claim the study for this process; return the number of the new run.
 
     Waits while a driver that cannot be seen from here is silent, until the silence has lasted
@@ -34,7 +34,7 @@ def claimed(ledger: Ledger) -> int:
             if run.owner.running is not None or heard not in (None, (run.run, run.renewed)):
                 raise
         heard = run.run, run.renewed
-        if not told and run.silent_s > PATIENCE_S:
+        if not told and run.silent_s > SILENT_DRIVER_S:
             told = True
             log.warning(
                 "%s: waiting for up to %.0f s; process %d on %s ran it and may be gone",
@@ -43,4 +43,4 @@ def claimed(ledger: Ledger) -> int:
                 run.owner.pid,
                 run.owner.host,
             )
-        time.sleep(LOOK_S)
+        time.sleep(CLAIM_LOOK_S)

@@ -10,10 +10,10 @@ from threading import Event, Thread
 
 from study.record.ledger import Ledger
 from study.record.optuna_storage import STORAGE_ERRORS
-from study.runtime.reconnect import AWAY_S
+from study.runtime.reconnect import DATABASE_AWAY_S
 from study.signals import Interrupt
 
-LOOK_S = 0.25
+INTERRUPT_LOOK_S = 0.25
 """Interval between checks of the interrupt: a user who sees no reaction to a signal sends a second one."""
 
 BEAT_S = 1.0
@@ -21,11 +21,11 @@ BEAT_S = 1.0
 
 
 @contextmanager
-def beating(
-    ledger: Ledger, run: int, tell: Callable[[str], None], *, every_s: float = BEAT_S
+def renew_run(
+    ledger: Ledger, run: int, echo: Callable[[str], None], *, every_s: float = BEAT_S
 ) -> Iterator[None]:
     """Renew `run` in a thread while the body runs. A database that is away, full or locked is tried again;
-    `tell` gets a line when it goes, and one when it is back.
+    `echo` gets a line when it goes, and one when it is back.
     """
     over = Event()
 
@@ -35,14 +35,16 @@ def beating(
             try:
                 if not ledger.renew(run):
                     return  # another driver took it for dead; the referee notices and reports it
-            except STORAGE_ERRORS as error:  # the referee waits as well, and ends the run after AWAY_S
+            except STORAGE_ERRORS as error:  # the referee waits as well, and ends the run in the end
                 if away_since is None:
                     away_since = time.monotonic()
                     why = str(error).partition("\n")[0]
-                    tell(f"the record cannot be written: {why}; lanes wait for at most {AWAY_S:.0f} s")
+                    echo(
+                        f"the record cannot be written: {why}; lanes wait for at most {DATABASE_AWAY_S:.0f} s"
+                    )
                 continue
             if away_since is not None:
-                tell(f"the record can be written again, after {time.monotonic() - away_since:.0f} s")
+                echo(f"the record can be written again, after {time.monotonic() - away_since:.0f} s")
                 away_since = None
 
     heart = Thread(target=beat, name="heartbeat", daemon=True)
@@ -55,20 +57,22 @@ def beating(
 
 
 @contextmanager
-def passed_on(interrupt: Interrupt, ledger: Ledger, run: int, tell: Callable[[str], None]) -> Iterator[None]:
+def forward_interrupt(
+    interrupt: Interrupt, ledger: Ledger, run: int, echo: Callable[[str], None]
+) -> Iterator[None]:
     """Ask `run`, and no other, to stop when the interrupt is set, in a thread while the body runs.
 
-    `tell` gets one line. A database that is away is tried again.
+    `echo` gets one line. A database that is away is tried again.
     """
     over = Event()
 
     def pass_on() -> None:
         told = False
-        while not over.wait(LOOK_S):
+        while not over.wait(INTERRUPT_LOOK_S):
             if not interrupt.asked:
                 continue
             if not told:
-                tell("stopping; a second signal ends the run at once")
+                echo("stopping; a second signal ends the run at once")
                 told = True
             with suppress(*STORAGE_ERRORS):  # the heartbeat reports them
                 ledger.request_stop(run)

@@ -4,10 +4,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from study.loop.events import Log
+from study.loop.events import EventLog
 from study.loop.referee import Referee
 from study.record.ledger import Ledger
-from study.runtime.reconnect import Steady
+from study.runtime.reconnect import ReconnectingReferee
 from study.signals import Interrupt
 from trainable.job import Job
 from trainable.session import Session
@@ -19,8 +19,8 @@ PARKED_S = 0.5
 def drive(ledger: Ledger, run: int, job: Job, folder: Path, interrupt: Interrupt) -> str:
     """Train the rest of the study in this process; return why the run ended."""
     lanes = ledger.spec.runtime.lanes
-    log = Log(folder, stage=ledger.stage, run=run)
-    referee = Steady(lambda: Referee(ledger, run, notify=log), notify=log)
+    log = EventLog(folder, stage=ledger.stage, run=run)
+    referee = ReconnectingReferee(lambda: Referee(ledger, run, notify=log), notify=log)
     sessions = [
         Session(
             job.build,

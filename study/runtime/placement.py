@@ -10,7 +10,7 @@ from pathlib import Path
 from study.spec.sections import Kind, Runtime
 from trainable.contract import StudyError
 
-ROUNDING = 1e-9
+SHARE_TOLERANCE = 1e-9
 CPU_ENGINES = ("numba",)
 """Engines that train on CPUs only."""
 
@@ -29,7 +29,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class NodeShare:
     """The CPUs and GPUs that one lane has of a node."""
 
     cpus: float
@@ -42,10 +42,10 @@ class Share:
 
     def fits(self, node: Node) -> int:
         """Number of such lanes that fit on a node; a fraction of a GPU lies on one GPU."""
-        fit = int(node.cpus / self.cpus + ROUNDING)
+        fit = int(node.cpus / self.cpus + SHARE_TOLERANCE)
         if self.gpus >= 1:
             return min(fit, int(node.gpus / self.gpus))
-        return min(fit, int(node.gpus) * int(1 / self.gpus + ROUNDING)) if self.gpus else fit
+        return min(fit, int(node.gpus) * int(1 / self.gpus + SHARE_TOLERANCE)) if self.gpus else fit
 
     def __str__(self) -> str:
         return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs"
@@ -55,16 +55,16 @@ class Share:
 class Seat:
     """A lane's share and preferred node (None: it waits for one to join)."""
 
-    share: Share
+    share: NodeShare
     node: Node | None
 
 
 def seats(runtime: Runtime, nodes: Sequence[Node]) -> tuple[Seat, ...]:
     """A seat for every lane that the spec gets on these nodes. StudyError if it can never get one."""
-    main = Share(runtime.cpus_per_lane, _gpus(runtime, nodes))
+    main = NodeShare(runtime.cpus_per_lane, _gpus(runtime, nodes))
     rooms = {node: main.fits(node) for node in nodes}
     beside: dict[Node, int] = {}
-    spare = Share(runtime.cpus_per_lane, 0.0)
+    spare = NodeShare(runtime.cpus_per_lane, 0.0)
     if main.gpus and runtime.cpu_nodes:
         beside = {node: spare.fits(node) for node in nodes if not node.gpus}
     fit = sum(rooms.values()) + sum(beside.values())
@@ -97,7 +97,7 @@ def trains_on_this_cpu(runtime: Runtime) -> bool:
     return runtime.gpus_per_lane == "auto" and not any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
-def _nowhere(share: Share, nodes: Sequence[Node]) -> str:
+def _nowhere(share: NodeShare, nodes: Sequence[Node]) -> str:
     """The error for nodes on which no lane can ever be placed."""
     largest = max(nodes, key=lambda node: (node.gpus, node.cpus), default=None)
     has = "there is no node" if largest is None else f"the largest is {largest}"

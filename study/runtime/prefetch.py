@@ -11,8 +11,8 @@ from study.loop.referee import Referee
 from trainable.contract import Answer, Held, Measurement
 
 
-class Ahead:
-    """Answers as `referee` does, which must have been made with `ahead`, and draws its trials in a thread.
+class PrefetchingReferee:
+    """Answers as `referee` does, which must have been made with `prefetch`, and draws its trials in a thread.
 
     The next exchange raises an error of the thread.
     """

@@ -13,7 +13,7 @@ from study.record.rows import Stage
 from trainable.contract import StudyError
 from trainable.job import Origin
 
-ANSWER_S = 120.0
+NODES_ANSWER_S = 120.0
 """Time that all nodes together have to answer; the first worker of a node imports all that lanes need."""
 
 
@@ -23,9 +23,9 @@ def check(addresses: dict[str, str], marker: Path, *, shared: bool) -> None:
     `addresses` has the nodes' addresses by id. StudyError names a node that fails or does not answer.
     """
     asked = {_on(node, _look).remote(Origin.here(), marker): node for node in addresses}
-    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=NODES_ANSWER_S)
     for task in silent:
-        raise StudyError(f"node {addresses[asked[task]]}: no worker answered in {ANSWER_S:.0f} s")
+        raise StudyError(f"node {addresses[asked[task]]}: no worker answered in {NODES_ANSWER_S:.0f} s")
     for task in answered:
         fault, sees = _answer(task, f"node {addresses[asked[task]]}")
         if shared and not sees:
@@ -52,7 +52,7 @@ def _on(node: str, task: Any) -> Any:
 
 def _answer(task: Any, where: str) -> Any:
     try:
-        return ray.get(task, timeout=ANSWER_S)
+        return ray.get(task, timeout=NODES_ANSWER_S)
     except RayError as error:
         last = str(error).strip().splitlines()[-1]
         raise StudyError(f"{where}: cannot run this package there: {last}") from error

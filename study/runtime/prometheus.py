@@ -17,28 +17,31 @@ from ray.util.metrics import Counter, Gauge, Histogram
 from study.loop.events import Event
 from study.record.front import candidates, front, reference
 from study.record.location import DATABASE_ERRORS
-from study.record.reader import Reader
-from study.record.rows import Stage, State
+from study.record.reader import WAIT_PER_READ, Reader
+from study.record.rows import Stage, TrialState
 from trainable.contract import StudyError
 
-LABELS = ("study", "stage")
-EVERY_S = 5.0
-COST = 20
-"""Shortest pause between reads of the record, as a multiple of the time that a read takes."""
+METRIC_LABELS = ("study", "stage")
+EXPORT_EVERY_S = 5.0
 
 SECONDS = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
 """Upper bounds of the buckets of an ask: milliseconds with a young record, seconds with an old one."""
 
 
-class Heard:
+class EventMetrics:
     """A listener that counts restarts of lanes and times asks."""
 
     def __init__(self, study: str, stage: Stage) -> None:
         labels = {"study": study, "stage": stage}
         self._asks = Histogram(
-            "study_ask_seconds", "Seconds to draw a trial and record it.", boundaries=SECONDS, tag_keys=LABELS
+            "study_ask_seconds",
+            "Seconds to draw a trial and record it.",
+            boundaries=SECONDS,
+            tag_keys=METRIC_LABELS,
         )
-        self._restarts = Counter("study_lane_restarts", "Lanes that were lost and started again.", LABELS)
+        self._restarts = Counter(
+            "study_lane_restarts", "Lanes that were lost and started again.", METRIC_LABELS
+        )
         self._asks.set_default_tags(labels)
         self._restarts.set_default_tags(labels)
 
@@ -50,23 +53,25 @@ class Heard:
             self._restarts.inc()
 
 
-class Recorded:
+class RecordGauges:
     """Gauges of the record: trials by state, member-epochs, hypervolume."""
 
     def __init__(self, study: str, stage: Stage) -> None:
         labels = {"study": study, "stage": stage}
-        self._trials = Gauge("study_trials", "Trials by state.", (*LABELS, "state"))
-        self._epochs = Gauge("study_member_epochs", "Epochs trained, summed over trials and seeds.", LABELS)
-        self._volume = Gauge("study_hypervolume", "Of the front against the trivial models.", LABELS)
+        self._trials = Gauge("study_trials", "Trials by state.", (*METRIC_LABELS, "state"))
+        self._epochs = Gauge(
+            "study_member_epochs", "Epochs trained, summed over trials and seeds.", METRIC_LABELS
+        )
+        self._volume = Gauge("study_hypervolume", "Of the front against the trivial models.", METRIC_LABELS)
         for meter in (self._trials, self._epochs, self._volume):
             meter.set_default_tags(labels)
 
     def show(self, ledger: Reader) -> None:
         """Set the gauges from the present record."""
         spec, points = ledger.spec, ledger.points()
-        trials = ledger.standings()
+        trials = ledger.trial_summaries()
         reached = {point.trial: point.epoch for point in points}
-        for state in get_args(State):
+        for state in get_args(TrialState):
             self._trials.set(sum(t.state == state for t in trials.values()), {"state": state})
         epochs = sum(reached.get(n, 0) if t.state == "running" else t.epochs for n, t in trials.items())
         self._epochs.set(epochs * spec.search.replicates)
@@ -75,10 +80,12 @@ class Recorded:
 
 
 @contextmanager
-def shown(folder: Path, stage: Stage) -> Iterator[None]:
+def export_gauges(folder: Path, stage: Stage) -> Iterator[None]:
     """Set the gauges from the record in `folder` every few seconds while the body runs, and at its end."""
     ended = Flag()
-    thread = Thread(target=_show, args=(folder, Recorded(folder.name, stage), stage, ended), name="meters")
+    thread = Thread(
+        target=_show, args=(folder, RecordGauges(folder.name, stage), stage, ended), name="meters"
+    )
     thread.start()
     try:
         yield
@@ -87,7 +94,7 @@ def shown(folder: Path, stage: Stage) -> Iterator[None]:
         thread.join()
 
 
-def _show(folder: Path, recorded: Recorded, stage: Stage, ended: Flag) -> None:
+def _show(folder: Path, recorded: RecordGauges, stage: Stage, ended: Flag) -> None:
     """Set the gauges until the run has ended; while the record is away they stay as they are."""
     ledger, last = None, False
     with ExitStack() as stack:
@@ -96,4 +103,4 @@ def _show(folder: Path, recorded: Recorded, stage: Stage, ended: Flag) -> None:
             with suppress(StudyError, *DATABASE_ERRORS):
                 ledger = ledger or stack.enter_context(closing(Reader.read(folder, stage=stage)))
                 recorded.show(ledger)
-            ended.wait(max(EVERY_S, COST * (time.monotonic() - began)))
+            ended.wait(max(EXPORT_EVERY_S, WAIT_PER_READ * (time.monotonic() - began)))

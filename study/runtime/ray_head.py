@@ -17,7 +17,7 @@ from study.record.ledger import Ledger
 from study.record.optuna_storage import STORAGE_ERRORS
 from study.signals import INTERRUPTED, RESUMES, Interrupt
 
-LOOK_S = 1.0
+HEAD_LOOK_S = 1.0
 """Interval between checks of the head."""
 
 HASTE_S = 0.02
@@ -37,7 +37,7 @@ def gone(place: str) -> bool:
     """True if no process listens at `place` ("host:port"); one that is slow to answer still listens."""
     host, _, port = place.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=LOOK_S):
+        with socket.create_connection((host, int(port)), timeout=HEAD_LOOK_S):
             return False
     except ConnectionRefusedError:
         return True
@@ -46,7 +46,7 @@ def gone(place: str) -> bool:
 
 
 @contextmanager
-def attended(
+def watch_heads(
     places: Sequence[str], ledger: Ledger, run: int, interrupt: Interrupt, *, gone_s: float = GONE_S
 ) -> Iterator[None]:
     """While the body runs, end `run` and its process once one of `places` has been gone for `gone_s`, or as
@@ -79,7 +79,7 @@ def _lost(places: Sequence[str], over: Event, interrupt: Interrupt, gone_s: floa
     there = looked = time.monotonic()
     while not over.wait(HASTE_S):
         asked, now = interrupt.asked, time.monotonic()
-        if not asked and now - looked < LOOK_S:
+        if not asked and now - looked < HEAD_LOOK_S:
             continue
         looked = now
         if not any(map(gone, places)):

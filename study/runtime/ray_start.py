@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from study.runtime import private_ray
-from study.runtime.lean import lean
+from study.runtime.minimal_ray import minimal_ray
 from study.runtime.placement import Node
 from study.spec import StudySpec
 from trainable.contract import StudyError
@@ -78,7 +78,7 @@ def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:
 def _init(address: str, more: Mapping[str, Any]) -> None:
     """Call `ray.init`. StudyError if Ray does not start or does not answer."""
     try:
-        with lean() if address == "local" else nullcontext():
+        with minimal_ray() if address == "local" else nullcontext():
             ray.init(
                 address=address,  # "local" starts a new Ray, even where a cluster runs on this machine
                 include_dashboard=False if address == "local" else None,

@@ -3,18 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 
-from study.loop.events import Event, Notify, unheard
+from study.loop.events import Event, Notify, ignore_event
 from study.loop.referee import Referee
 from study.record.optuna_storage import STORAGE_ERRORS
-from study.record.sqlite import AwayError, corrupt
-from study.runtime.prefetch import Ahead
+from study.record.sqlite import DatabaseAwayError, corrupt
+from study.runtime.prefetch import PrefetchingReferee
 from trainable.contract import Answer, Decision, Held, Measurement, StudyError, Unreachable
 
-AWAY_S = 600.0
+DATABASE_AWAY_S = 600.0
 """Longest time that a database may be away, full or locked before the run ends; the next run resumes."""
 
 
-class Steady:
+class ReconnectingReferee:
     """Answers as a Referee that `open_` opens at the first exchange, and again after a database error.
 
     A Referee whose write failed half-way may differ from the record, so it is discarded. `notify` gets an
@@ -23,15 +23,15 @@ class Steady:
 
     def __init__(
         self,
-        open_: Callable[[], Referee | Ahead],
+        open_: Callable[[], Referee | PrefetchingReferee],
         *,
-        notify: Notify = unheard,
+        notify: Notify = ignore_event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = open_
         self._notify = notify
         self._clock = clock
-        self._referee: Referee | Ahead | None = None
+        self._referee: Referee | PrefetchingReferee | None = None
         self._known = False
         self._away_since: float | None = None
         self._failed: str | None = None
@@ -74,16 +74,16 @@ class Steady:
         if self._referee is not None:
             self._referee.lose(lane)
 
-    def _opened(self) -> Referee | Ahead:
-        """Open a Referee. AwayError for any StudyError after a first success: a disk or a folder that is gone
-        for a moment looks like a missing record.
+    def _opened(self) -> Referee | PrefetchingReferee:
+        """Open a Referee. DatabaseAwayError for any StudyError after a first success: a disk or a folder that
+        is gone for a moment looks like a missing record.
         """
         try:
             referee = self._open()
         except StudyError as error:
             if not self._known:
                 raise
-            raise AwayError(str(error)) from error
+            raise DatabaseAwayError(str(error)) from error
         self._known = True
         return referee
 
@@ -92,5 +92,5 @@ class Steady:
         if self._away_since is None:
             self._away_since = now
             self._notify(Event(what="record away", words=words))
-        if now - self._away_since >= AWAY_S:
-            self._failed = f"failed: the database has been away for {AWAY_S:.0f} s: {words}"
+        if now - self._away_since >= DATABASE_AWAY_S:
+            self._failed = f"failed: the database has been away for {DATABASE_AWAY_S:.0f} s: {words}"

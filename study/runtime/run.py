@@ -13,8 +13,8 @@ from study.record.ledger import Ledger
 from study.record.location import holds_study
 from study.record.rows import Baseline
 from study.runtime import claim, inline
-from study.runtime.background import beside
-from study.runtime.heartbeat import beating, passed_on
+from study.runtime.background import in_background
+from study.runtime.heartbeat import forward_interrupt, renew_run
 from study.runtime.placement import trains_on_this_cpu
 from study.signals import Interrupt
 from study.spec import StudySpec
@@ -46,35 +46,37 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Finish:
     """Output that is written while Ray ends. `write` takes the study's folder and returns the report's page
-    or None; `ahead` imports its modules while Ray starts; `words` describe it to the user.
+    or None; `preload` imports its modules while Ray starts; `words` describe it to the user.
     """
 
     words: str
     write: Callable[[Path], Path | None]
-    ahead: Callable[[], object]
+    preload: Callable[[], object]
 
 
-NOTHING = Finish("", write=lambda _folder: None, ahead=lambda: None)
+NO_OUTPUT = Finish("", write=lambda _folder: None, preload=lambda: None)
 COMPILING = "compiling the training kernel, once per machine: about 10 s"
 
 Drive = Callable[[Ledger, int, Job, Path, Interrupt], str]
 """Trains the rest of a record as a run, and returns why it ended."""
 
-Tell = Callable[[str], None]
+Echo = Callable[[str], None]
 """Prints a line for the user."""
 
-Watch = Callable[[Path, Interrupt], AbstractContextManager[Tell]]
+Display = Callable[[Path, Interrupt], AbstractContextManager[Echo]]
 """Shows the study in a folder while it runs, and yields a function that prints a line. That of a command also
 sets the farewell.
 """
 
 
-def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Tell]:
+def unwatched(_folder: Path, _interrupt: Interrupt) -> AbstractContextManager[Echo]:
     """A watch that shows and prints nothing."""
     return nullcontext(lambda _line: None)
 
 
-def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
+def run(
+    spec: StudySpec, home: str | Path, *, watch: Display = unwatched, finish: Finish = NO_OUTPUT
+) -> Outcome:
     """Run a study in `home`/NAME until its budget is spent or it is stopped; resume it if it has begun.
 
     With `[confirm]` in the spec its front is then confirmed; a confirmation that has begun always resumes.
@@ -90,29 +92,29 @@ def run(spec: StudySpec, home: str | Path, *, watch: Watch = unwatched, finish: 
             ledger.check(spec)
     split = _split(spec)
     with closing(Ledger.open(spec, folder, baseline(spec, split, split.search))) as ledger:
-        return _claimed(ledger, split, folder, spec.confirm, watch=watch, finish=finish, search=True)
+        return _drive(ledger, split, folder, spec.confirm, watch=watch, finish=finish, search=True)
 
 
-def confirm(folder: Path, *, watch: Watch = unwatched, finish: Finish = NOTHING) -> Outcome:
+def confirm(folder: Path, *, watch: Display = unwatched, finish: Finish = NO_OUTPUT) -> Outcome:
     """Confirm the present front of the study in `folder`; resume a confirmation that has begun."""
     with closing(Ledger.read(folder)) as ledger:
         limits.check(ray=ledger.spec.runtime.address == "local")
         asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
         ledger.check(ledger.spec, baseline(ledger.spec, split, split.search))
-        return _claimed(ledger, split, folder.absolute(), asked, watch=watch, finish=finish, search=False)
+        return _drive(ledger, split, folder.absolute(), asked, watch=watch, finish=finish, search=False)
 
 
 def _split(spec: StudySpec) -> Split:
     return load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
 
 
-def _claimed(
+def _drive(
     ledger: Ledger,
     split: Split,
     folder: Path,
     asked: Confirm | None,
     *,
-    watch: Watch,
+    watch: Display,
     finish: Finish,
     search: bool,
 ) -> Outcome:
@@ -121,16 +123,16 @@ def _claimed(
         return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
     if asked is None and ledger.confirmation() is not None:
         asked = Confirm()  # planned already: it resumes
-    number = claim.claimed(ledger)
+    number = claim.claim_run(ledger)
     interrupt, reason = Interrupt(), "failed"
     try:
         ledger.adopt(folder)
         with (
-            watch(folder, interrupt) as tell,
-            beating(ledger, number, tell),
-            passed_on(interrupt, ledger, number, tell),
+            watch(folder, interrupt) as echo,
+            renew_run(ledger, number, echo),
+            forward_interrupt(interrupt, ledger, number, echo),
         ):
-            with _place(ledger, number, interrupt, tell, finish.ahead) as drive:
+            with _driver(ledger, number, interrupt, echo, finish.preload) as drive:
 
                 def train(record: Ledger, work: Job) -> str:
                     return drive(record, number, work, folder, interrupt)
@@ -138,8 +140,8 @@ def _claimed(
                 reason = _trained(ledger, split, asked, train, search=search)
                 ledger.release(number, reason)  # the files written below name its end and reason
                 if finish.words:
-                    tell(finish.words)
-                written = beside(partial(finish.write, folder))
+                    echo(finish.words)
+                written = in_background(partial(finish.write, folder))
             report = written.result()
     except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
         reason = "interrupted"
@@ -197,15 +199,15 @@ def job(spec: StudySpec, fold: Fold) -> Job:
 
 
 @contextmanager
-def _place(
-    ledger: Ledger, number: int, interrupt: Interrupt, tell: Tell, ahead: Callable[[], object]
+def _driver(
+    ledger: Ledger, number: int, interrupt: Interrupt, echo: Echo, preload: Callable[[], object]
 ) -> Iterator[Drive]:
     """The function that drives a record: in this process, or on one Ray for the search and its confirmation.
 
-    While Ray starts, threads compile the kernel for lanes on this machine's CPUs and call `ahead`.
+    While Ray starts, threads compile the kernel for lanes on this machine's CPUs and call `preload`.
     """
     runtime = ledger.spec.runtime
-    compile_kernel = partial(prepare, runtime.engine, partial(tell, COMPILING))
+    compile_kernel = partial(prepare, runtime.engine, partial(echo, COMPILING))
     if runtime.address == "inline":
         compile_kernel()
         yield inline.drive
@@ -213,11 +215,13 @@ def _place(
     from study.runtime import ray_head, ray_start  # Ray takes a second to import, and may be absent
 
     here = runtime.address == "local" and trains_on_this_cpu(runtime)
-    compiled = beside(compile_kernel if here else lambda: None)
-    beside(lambda: (compiled.exception(), ahead()))  # after it: two threads must not import SciPy at once
+    compiled = in_background(compile_kernel if here else lambda: None)
+    in_background(
+        lambda: (compiled.exception(), preload())
+    )  # after it: two threads must not import SciPy at once
     with ExitStack() as stack:
         if stack.enter_context(ray_start.connected(ledger.spec)):
-            stack.enter_context(ray_head.attended(ray_head.addresses(), ledger, number, interrupt))
+            stack.enter_context(ray_head.watch_heads(ray_head.addresses(), ledger, number, interrupt))
         from study.runtime import tune
 
         compiled.result()

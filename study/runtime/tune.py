@@ -26,11 +26,11 @@ from study.loop.budget import complete
 from study.loop.lanes import LEASE_S
 from study.record.ledger import Ledger
 from study.runtime import actor, preflight
-from study.runtime.lean import replaced
-from study.runtime.placement import Seat, Share, seats
-from study.runtime.prometheus import shown
+from study.runtime.minimal_ray import patched
+from study.runtime.placement import NodeShare, Seat, seats
+from study.runtime.prometheus import export_gauges
 from study.runtime.ray_start import connected, nodes
-from study.runtime.tune_callback import Watch
+from study.runtime.tune_callback import TuneCallback
 from study.signals import Interrupt
 from study.spec.sections import Runtime
 from trainable.contract import StudyError
@@ -55,10 +55,10 @@ def drive(
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
             _preflight(ledger, folder, marker)
-            referee = _appointed(ledger, folder, run, lease_s)
+            referee = _start_referee(ledger, folder, run, lease_s)
             job = replace(job, save_every_s=runtime.save_every_s, marker=marker)
             lanes = {f"{run}.{number}": seat for number, seat in enumerate(placed)}
-            watch = Watch(folder, ledger.stage, referee)
+            watch = TuneCallback(folder, ledger.stage, referee)
             try:
                 _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=storage / ledger.stage)
                 over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
@@ -83,10 +83,10 @@ def drive(
 
 def _metered(ledger: Ledger, folder: Path) -> AbstractContextManager[None]:
     """Keep the gauges of the study up to date, if the spec asks for them."""
-    return shown(folder, ledger.stage) if ledger.spec.runtime.meters else nullcontext()
+    return export_gauges(folder, ledger.stage) if ledger.spec.runtime.meters else nullcontext()
 
 
-def _appointed(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
+def _start_referee(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
     """The study's referee as an actor on this node; Ray restarts it as long as the driver lives.
 
     It has no name: its handle is passed on, and two studies of one question can run on one Ray.
@@ -111,7 +111,7 @@ def _storage(shared: str | None, name: str, folder: Path) -> Path:
 
 
 def _fit(
-    watch: Watch,
+    watch: TuneCallback,
     referee: Any,
     job: Job,
     runtime: Runtime,
@@ -140,11 +140,11 @@ def _fit(
             verbose=0,
         ),
     )
-    with replaced(class_cache, "DEFAULT_ENV_VARS", {}):  # with any, Ray reuses no idle worker
+    with patched(class_cache, "DEFAULT_ENV_VARS", {}):  # with any, Ray reuses no idle worker
         tuner.fit()
 
 
-def _for(job: Job, runtime: Runtime, share: Share) -> Job:
+def _for(job: Job, runtime: Runtime, share: NodeShare) -> Job:
     """The job of a lane with this share of a node."""
     return replace(
         job,

@@ -26,7 +26,7 @@ MENDABLE = f"{StudyError.__module__}.{StudyError.__name__}"
 """Marks a lane's error that only the user can fix; restarting the lane does not help."""
 
 
-class Watch(tune.Stopper, tune.Callback):
+class TuneCallback(tune.Stopper, tune.Callback):
     """Ends Tune's run when the referee is done or lanes cannot start; records where lanes are."""
 
     def __init__(self, folder: Path, stage: Stage, referee: Any) -> None:

@@ -11,13 +11,13 @@ from math import inf, prod
 from random import Random
 from typing import Any
 
-from study.record.rows import Record, Standing
+from study.record.rows import TrialRecord, TrialSummary
 from study.spec import StudySpec
 from study.spec.domains import Form, Range, Whole
 from study.spec.sections import Space
 from trainable.contract import Config
 
-Values = Mapping[str, Any]
+ParameterValues = Mapping[str, Any]
 """A full or partial configuration, by the names of its branch."""
 
 Branch = Mapping[str, Sequence[Any] | None]
@@ -62,7 +62,7 @@ def _choices(form: Form) -> Sequence[Any] | None:
     return (form,)
 
 
-def _narrowed(branch: Branch, pinned: Values) -> Branch | None:
+def _narrowed(branch: Branch, pinned: ParameterValues) -> Branch | None:
     """The branch restricted to the pinned values, or None if it lacks one. Other names are ignored."""
     narrowed = dict(branch)
     for name in pinned.keys() & branch.keys():
@@ -73,7 +73,7 @@ def _narrowed(branch: Branch, pinned: Values) -> Branch | None:
     return narrowed
 
 
-def _index(branch: Branch, values: Values) -> int | None:
+def _index(branch: Branch, values: ParameterValues) -> int | None:
     """Position of a configuration in a finite branch, from 0; None if it is outside."""
     index = 0
     for name, choices in branch.items():
@@ -101,7 +101,9 @@ class Untried:
     Sharings without an untried configuration are not in `counts`.
     """
 
-    def __init__(self, space: Mapping[str, Branch], tried: Iterable[Values], pinned: Values) -> None:
+    def __init__(
+        self, space: Mapping[str, Branch], tried: Iterable[ParameterValues], pinned: ParameterValues
+    ) -> None:
         fitting = {
             sharing: narrowed
             for sharing, branch in space.items()
@@ -151,7 +153,7 @@ class Tried:
         self._weightless: dict[Config, int] = {}
 
     @classmethod
-    def of(cls, trials: Iterable[tuple[int, Record | Standing]]) -> "Tried":
+    def of(cls, trials: Iterable[tuple[int, TrialRecord | TrialSummary]]) -> "Tried":
         """The configurations of these trials; trials without one are skipped."""
         tried = cls()
         for number, trial in trials:
@@ -188,7 +190,7 @@ class Tried:
         return int(sum(_index(branch, values) is not None for values in taken) < size(branch))
 
 
-def repeats(trials: Mapping[int, Record | Standing]) -> dict[int, int]:
+def repeats(trials: Mapping[int, TrialRecord | TrialSummary]) -> dict[int, int]:
     """Trials that repeat a configuration → the first trial with it. Empty except in old records."""
     tried, found = Tried(), {}
     for number, trial in sorted(trials.items()):

@@ -25,7 +25,7 @@ from study.spec.domains import Form, Log, Logit, Range, Uniform, Whole
 from study.spec.sections import Space
 from trainable.contract import Config
 
-Ask = Callable[[str, BaseDistribution], Any]
+Suggest = Callable[[str, BaseDistribution], Any]
 """A function (name, distribution) → value of an Optuna parameter."""
 
 DIGITS = 13
@@ -58,7 +58,7 @@ class SearchSpace:
         """The Config of a trial; its sampler draws the parameters that are not on record."""
         return self.config(self.parameters(partial(_suggest, trial)), trial.number)
 
-    def parameters(self, ask: Ask) -> dict[str, Any]:
+    def parameters(self, ask: Suggest) -> dict[str, Any]:
         """Parameters of one configuration, each from `ask`, without those that earlier values exclude."""
         chosen: dict[str, Any] = {}
         for name in self.searched:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 JSON = "application/json"
+TOML = "application/toml"
 HTML = "text/html"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"

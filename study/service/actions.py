@@ -6,13 +6,13 @@ from threading import Lock
 
 from study.loop.budget import exceeds
 from study.service import redaction, submission
-from study.service.cache import Look, Shelf
+from study.service.cache import Look, StudyCache
 from study.service.runner import Begun, NoRunnerError, Runner
-from study.service.schemas import Job, Study
+from study.service.schemas import JobOut, Study
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
-ASKED_S, AWAY_S = 1.0, 30.0
+JOB_FRESH_S, RUNNER_RETRY_S = 1.0, 30.0
 """Seconds for which the state of a job is cached; seconds until a silent Ray is called again."""
 
 LIVE = ("waiting", "running")
@@ -27,12 +27,12 @@ class BusyError(StudyError):
     """The study, or its job, must end before this action."""
 
 
-class Desk:
+class StudyActions:
     """Actions on the studies of a cache, with the runner of their jobs."""
 
-    def __init__(self, shelf: Shelf, runner: Runner, *, data: Path | None) -> None:
-        self.shelf, self._runner, self._data = shelf, runner, data
-        self._jobs: dict[str, tuple[float, Job | None]] = {}
+    def __init__(self, cache: StudyCache, runner: Runner, *, data: Path | None) -> None:
+        self.cache, self._runner, self._data = cache, runner, data
+        self._jobs: dict[str, tuple[float, JobOut | None]] = {}
         self._away: tuple[float, str] = (0.0, "")
         self._lock = Lock()
 
@@ -41,12 +41,12 @@ class Desk:
 
         The job is "unknown" if Ray does not answer. Without `writes` the reasons of failures are redacted.
         """
-        told = self._told(self.shelf.look(name))
+        told = self._with_job(self.cache.look(name))
         return told if writes else redaction.study(told)
 
     def line(self, look: Look, *, writes: bool = True) -> str:
         """The study of `look` as JSON, with its last job if it is not running; redacted without `writes`."""
-        told = self._told(look)
+        told = self._with_job(look)
         if not writes:
             told = redaction.study(told)
         return look.line if told is look.study else told.model_dump_json()
@@ -59,10 +59,10 @@ class Desk:
         """Post a spec and start or resume its study; returns the study, and True if it is new.
 
         Repeating it changes nothing, and repairs a post that was interrupted before its job started.
-        TakenError if the name belongs to another question, BusyError if a job runs with a smaller budget.
+        NameTakenError if the name belongs to another question, BusyError if a job runs with a smaller budget.
         """
-        new = submission.put(self.shelf, spec)
-        look = self.shelf.look(spec.name)
+        new = submission.add_study(self.cache, spec)
+        look = self.cache.look(spec.name)
         if look.summary.state == "not begun":
             self._begin(spec, look.spec)
         elif exceeds(spec, look.spec):
@@ -73,7 +73,7 @@ class Desk:
         """Start a study with the spec that was posted last, unless its job has started."""
         begun = self._start(spec)
         if begun.same and spec != known:
-            submission.replace(self.shelf.home / spec.name, spec)
+            submission.replace(self.cache.home / spec.name, spec)
         elif not begun.same and exceeds(spec, known):
             raise _busy(spec, begun.job)
 
@@ -82,27 +82,27 @@ class Desk:
         if look.summary.state == "running":
             raise _busy(spec, None)
         if spec.storage != (there := look.spec.storage):
-            raise submission.TakenError(
+            raise submission.NameTakenError(
                 f"storage.url: the record of {spec.name} is in {there.url or 'its folder'}; leave it there, "
                 "or give this study another name"
             )
-        if submission.left(self.shelf.home / spec.name, spec) and not (begun := self._start(spec)).same:
+        if submission.left(self.cache.home / spec.name, spec) and not (begun := self._start(spec)).same:
             raise _busy(spec, begun.job)
 
     def stop(self, name: str) -> Study:
         """Ask a study to stop, and return it. Does nothing if it is not running."""
-        folder, look = self.shelf.folder(name), self.shelf.look(name)
+        folder, look = self.cache.folder(name), self.cache.look(name)
         if look.summary.state == "complete" and self.study(name).job is None:
             return self.study(name)
         if look.seen is None or not submission.ask_to_stop(folder):
             self._runner.stop(name)
             self._forget(name)
-        self.shelf.forget(name)
+        self.cache.forget(name)
         return self.study(name)
 
     def resume(self, name: str) -> Study:
         """Resume and return a study. CompleteError if nothing is left to do, BusyError while its job ends."""
-        folder, look = self.shelf.folder(name), self.shelf.look(name)
+        folder, look = self.cache.folder(name), self.cache.look(name)
         if look.summary.state == "complete" and not submission.left(folder, look.spec):
             raise CompleteError(
                 f"{name}: is complete ({look.summary.reason}); post it with a larger budget to resume it"
@@ -115,7 +115,7 @@ class Desk:
                 )
         return self.study(name)
 
-    def _told(self, look: Look) -> Study:
+    def _with_job(self, look: Look) -> Study:
         if look.summary.state == "running":
             return look.study
         job = self._job(look.spec.name)
@@ -126,37 +126,37 @@ class Desk:
     def _start(self, spec: StudySpec) -> Begun:
         begun = self._runner.start(spec)
         self._know(spec.name, begun.job)
-        self.shelf.forget(spec.name)
+        self.cache.forget(spec.name)
         return begun
 
-    def _know(self, name: str, job: Job | None) -> None:
+    def _know(self, name: str, job: JobOut | None) -> None:
         with self._lock:
-            self._jobs[name] = (time.monotonic() + ASKED_S, job)
+            self._jobs[name] = (time.monotonic() + JOB_FRESH_S, job)
             self._away = (0.0, "")
 
     def _forget(self, name: str) -> None:
         with self._lock:
             self._jobs.pop(name, None)
 
-    def _job(self, name: str) -> Job | None:
+    def _job(self, name: str) -> JobOut | None:
         with self._lock:
             until, job = self._jobs.get(name, (0.0, None))
             away_until, why = self._away
         if time.monotonic() < until:
             return job
         if time.monotonic() < away_until:
-            return Job(id="", state="unknown", said=why)
+            return JobOut(id="", state="unknown", said=why)
         try:
             job = self._runner.last(name)
         except NoRunnerError as error:
             with self._lock:
-                self._away = (time.monotonic() + AWAY_S, str(error))
-            return Job(id="", state="unknown", said=str(error))
+                self._away = (time.monotonic() + RUNNER_RETRY_S, str(error))
+            return JobOut(id="", state="unknown", said=str(error))
         self._know(name, job)
         return job
 
 
-def _busy(spec: StudySpec, job: Job | None) -> BusyError:
+def _busy(spec: StudySpec, job: JobOut | None) -> BusyError:
     what = "it runs" if job is None else f"its job {job.id} was posted"
     return BusyError(
         f"{spec.name}: {what} with a smaller budget or without [confirm]; post again once it has "

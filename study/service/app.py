@@ -16,22 +16,22 @@ from starlette.staticfiles import StaticFiles
 
 from study.record.optuna_storage import STORAGE_ERRORS
 from study.service import events, openapi, pages, redaction, routes
-from study.service.actions import BusyError, CompleteError, Desk
+from study.service.actions import BusyError, CompleteError, StudyActions
 from study.service.auth import Access
-from study.service.cache import NoStudyError, Shelf
+from study.service.cache import NoStudyError, StudyCache
 from study.service.cursor import CursorError
-from study.service.middleware import Guard
+from study.service.middleware import Middleware
 from study.service.reports import Reports
 from study.service.runner import NoRunnerError, Runner
-from study.service.submission import TakenError
-from study.service.tables import Tables
+from study.service.submission import NameTakenError
+from study.service.tables import TableCache
 from study.service.tokens import Tokens
 from study.spec import SpecError
 from trainable.contract import StudyError
 
 STATUSES: dict[type[Exception], int] = {
     NoStudyError: 404,
-    TakenError: 409,
+    NameTakenError: 409,
     CompleteError: 409,
     BusyError: 409,
     CursorError: 422,
@@ -70,15 +70,15 @@ def application(
         redirect_slashes=False,
     )
     app.state.access = Access(Tokens(home), required=required)
-    shelf = Shelf(home)
-    app.state.desk = Desk(shelf, runner, data=data)
-    app.state.tables, app.state.reports = Tables(shelf.marks), Reports(shelf.marks)
+    cache = StudyCache(home)
+    app.state.actions = StudyActions(cache, runner, data=data)
+    app.state.tables, app.state.reports = TableCache(cache.versions), Reports(cache.versions)
     app.state.stream_s = stream_s
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     app.include_router(routes.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=str(files("study.service") / "static")), name="static")
-    app.add_middleware(Guard, hosts=hosts, locked=partial(_locked, app.state.access))
+    app.add_middleware(Middleware, hosts=hosts, locked=partial(_locked, app.state.access))
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     for kind, status in STATUSES.items():
@@ -97,10 +97,10 @@ def _locked(access: Access) -> bool:
 @asynccontextmanager
 async def _warming(app: FastAPI) -> AsyncIterator[None]:
     """Read every study once in a thread, so that lists answer quickly; close the databases at the end."""
-    shelf: Shelf = app.state.desk.shelf
-    Thread(target=shelf.warm, name="warming", daemon=True).start()
+    cache: StudyCache = app.state.actions.cache
+    Thread(target=cache.warm, name="warming", daemon=True).start()
     yield
-    shelf.close()
+    cache.close()
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -117,11 +117,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _mendable(request: Request, error: Exception, *, status: int) -> Response:
-    shelf: Shelf = request.app.state.desk.shelf
+    cache: StudyCache = request.app.state.actions.cache
     if isinstance(error, OSError) and error.filename is not None:
         error = StudyError(f"{error.filename}: {error.strerror}")
     plain = status >= 500 and not getattr(request.state, "writes", True)
-    return _problem(request, status, redaction.PROBLEM if plain else shelf.told(error))
+    return _problem(request, status, redaction.PROBLEM if plain else cache.error_text(error))
 
 
 def _problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -18,8 +18,8 @@ from typing import Generic, TypeVar
 
 from study.record.location import DATABASE_ERRORS, holds_study, studies
 from study.record.reader import Reader
-from study.record.rows import Point, Record
-from study.record.version_tokens import Mark, Marks
+from study.record.rows import Point, TrialRecord
+from study.record.version_tokens import VersionToken, VersionTokens
 from study.service import summary_file
 from study.service.cursor import position
 from study.service.schemas import Study, Summary
@@ -44,7 +44,7 @@ LISTING_S = 0.1
 LOOKING = 9
 """A changing study is read again after LOOKING times the seconds of the last read, or more."""
 
-KEPT = 16
+STUDIES_KEPT = 16
 """Studies kept in full; of all others, only the summary is kept."""
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Look:
 
     spec: StudySpec
     seen: Snapshot | None
-    records: Mapping[int, Record]
+    records: Mapping[int, TrialRecord]
 
     @cached_property
     def points(self) -> Mapping[int, Sequence[Point]]:
@@ -87,22 +87,22 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[T]):
-    """A value made from a record; valid while its version token is `mark`, or until a monotonic time."""
+    """A value made from a record; valid while its version token is `version`, or until a monotonic time."""
 
     value: T
-    mark: Mark | None
+    version: VersionToken | None
     until: float
 
-    def holds(self, now: Mark | None) -> bool:
-        return (self.mark is not None and self.mark == now) or time.monotonic() < self.until
+    def holds(self, now: VersionToken | None) -> bool:
+        return (self.version is not None and self.version == now) or time.monotonic() < self.until
 
 
-class Shelf:
+class StudyCache:
     """The studies in the folder `home`. Thread-safe."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.marks = Marks()
+        self.versions = VersionTokens()
         self._lock = Lock()
         self._lists, self._idle = 0, Condition()
         self._locks: dict[str, Lock] = {}
@@ -130,16 +130,16 @@ class Shelf:
         """The present study. NoStudyError if there is none; errors of the database as they are."""
         folder = self.folder(name)
         with self._alone(name):
-            kept, now = self._looks.get(name), self.marks.of(folder)
+            kept, now = self._looks.get(name), self.versions.of(folder)
             if kept is None or not kept.holds(now):
                 kept = _kept(folder, now)
-                self._summaries[name] = _Kept(kept.value.summary, kept.mark, kept.until)
-                if kept.mark is not None:
-                    summary_file.write(folder, kept.mark, kept.value.summary)
+                self._summaries[name] = _Kept(kept.value.summary, kept.version, kept.until)
+                if kept.version is not None:
+                    summary_file.write(folder, kept.version, kept.value.summary)
             with self._lock:
                 self._looks[name] = kept
                 self._looks.move_to_end(name)
-                if len(self._looks) > KEPT:
+                if len(self._looks) > STUDIES_KEPT:
                     self._looks.popitem(last=False)
         return kept.value
 
@@ -166,22 +166,22 @@ class Shelf:
             self._summaries_of([name], LISTING_S)
 
     def _summaries_of(self, names: Sequence[str], within_s: float) -> list[Summary]:
-        marks = self.marks.all(self.home / name for name in names)
+        versions = self.versions.all(self.home / name for name in names)
         ends = time.monotonic() + within_s
-        told = {name: self._known(name, marks[self.home / name], ends) for name in names}
+        told = {name: self._known(name, versions[self.home / name], ends) for name in names}
         old = {name: kept.until for name in names if (kept := self._summaries.get(name)) is not None}
         for name in sorted((n for n in names if told[n] is None), key=lambda n: old.get(n, math.inf)):
             if time.monotonic() < ends:
                 told[name] = self._read(name)
         return [told[name] or self._before(name) for name in names]
 
-    def _known(self, name: str, now: Mark | StudyError | None, ends: float) -> Summary | None:
+    def _known(self, name: str, now: VersionToken | StudyError | None, ends: float) -> Summary | None:
         """The summary of a study whose version token is `now`; None if its record must be read.
 
         Looks for the summary file of an earlier service until the monotonic time `ends`.
         """
         if isinstance(now, StudyError):
-            return unreadable(name, self.told(now))
+            return unreadable(name, self.error_text(now))
         kept = self._summaries.get(name)
         if kept is not None and kept.holds(now):
             return kept.value
@@ -195,7 +195,7 @@ class Shelf:
         try:
             return self.look(name).summary
         except (StudyError, OSError, *DATABASE_ERRORS) as error:  # list the other studies
-            summary = unreadable(name, self.told(error))
+            summary = unreadable(name, self.error_text(error))
         self._summaries[name] = _Kept(summary, None, time.monotonic() + UNREADABLE_S)
         return summary
 
@@ -204,14 +204,14 @@ class Shelf:
         kept = self._summaries.get(name)
         return unread(name) if kept is None else kept.value
 
-    def told(self, error: Exception) -> str:
+    def error_text(self, error: Exception) -> str:
         """The message of an error, without the path of the home."""
         said = str(error) if isinstance(error, StudyError) else str(error).partition("\n")[0]
         return said.replace(f"{self.home.parent}/", "")
 
     def close(self) -> None:
         """Close all databases."""
-        self.marks.close()
+        self.versions.close()
 
     def forget(self, name: str) -> None:
         """Drop the entry of a study, after an action on it."""
@@ -235,7 +235,7 @@ def _read(folder: Path) -> Look:
     return Look(seen.spec, seen, records)
 
 
-def _kept(folder: Path, now: Mark | None) -> _Kept[Look]:
+def _kept(folder: Path, now: VersionToken | None) -> _Kept[Look]:
     """Read a study. The entry of a running study expires: a run may die without a change of the record."""
     began = time.monotonic()
     look = _read(folder)

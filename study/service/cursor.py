@@ -9,15 +9,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from study.record.rows import Point, Record
-from study.service.schemas import Ended, News
-from study.service.schemas import Point as Told
+from study.record.rows import Point, TrialRecord
+from study.service.schemas import EndedOut, News, PointOut
 from trainable.contract import StudyError
 
-MOST = 500
+MOST_NEWS = 500
 """Most points in one event."""
 
-LONGEST = 4096
+LONGEST_CURSOR = 4096
 _NUMBER = "[0-9]{1,9}"
 _TEXT = re.compile(rf"{_NUMBER}(_{_NUMBER}(\.{_NUMBER}|x))*")
 
@@ -40,7 +39,7 @@ class Cursor:
     @classmethod
     def parse(cls, text: str) -> "Cursor":
         """The cursor of a text that `str` wrote. CursorError if it is none."""
-        if len(text) > LONGEST or not _TEXT.fullmatch(text):
+        if len(text) > LONGEST_CURSOR or not _TEXT.fullmatch(text):
             raise CursorError("after: this is no cursor; use the id of an event, or the `cursor` of a study")
         low, *parts = text.split("_")
         heard: dict[int, int | None] = {}
@@ -51,15 +50,15 @@ class Cursor:
 
 
 def news(
-    cursor: Cursor, records: Mapping[int, Record], points: Mapping[int, Sequence[Point]]
+    cursor: Cursor, records: Mapping[int, TrialRecord], points: Mapping[int, Sequence[Point]]
 ) -> Iterator[tuple[News, Cursor]]:
     """News after `cursor`, in pieces, each with the cursor after it.
 
     `points` has the points of each trial by epoch, for an ended trial all of them.
     """
     heard, low = dict(cursor.heard), cursor.low
-    told: list[Told] = []
-    ended: list[Ended] = []
+    told: list[PointOut] = []
+    ended: list[EndedOut] = []
     for number in sorted(n for n in records if n >= low):
         last = heard.get(number, 0)
         if last is None:
@@ -67,9 +66,9 @@ def news(
         for point in points.get(number, ()):
             if point.epoch <= last:
                 continue
-            told.append(_told(point))
+            told.append(_point(point))
             heard[number] = point.epoch
-            if len(told) >= MOST:
+            if len(told) >= MOST_NEWS:
                 low = _settled(low, heard)
                 yield News(points=told, trials=ended), Cursor(low, dict(heard))
                 told, ended = [], []
@@ -81,7 +80,7 @@ def news(
         yield News(points=told, trials=ended), Cursor(low, dict(heard))
 
 
-def position(records: Mapping[int, Record], points: Mapping[int, Sequence[Point]]) -> Cursor:
+def position(records: Mapping[int, TrialRecord], points: Mapping[int, Sequence[Point]]) -> Cursor:
     """The cursor at the end of the record."""
     heard: dict[int, int | None] = {
         n: points[n][-1].epoch if r.state == "running" else None
@@ -99,14 +98,14 @@ def _settled(low: int, heard: dict[int, int | None]) -> int:
     return low
 
 
-def _told(point: Point) -> Told:
-    return Told(trial=point.trial, epoch=point.epoch, **point.metrics)
+def _point(point: Point) -> PointOut:
+    return PointOut(trial=point.trial, epoch=point.epoch, **point.metrics)
 
 
-def _end(record: Record) -> Ended | None:
+def _end(record: TrialRecord) -> EndedOut | None:
     if record.state == "running":
         return None
-    return Ended(
+    return EndedOut(
         trial=record.trial,
         state=record.state,
         reason=record.reason,

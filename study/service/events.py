@@ -13,7 +13,7 @@ from study.service.cache import Look
 from study.service.cursor import Cursor, news
 from trainable.contract import StudyError
 
-LOOK_S = 1.0
+STREAM_LOOK_S = 1.0
 """Seconds between two reads of the record by a stream."""
 
 QUIET_S = 15.0
@@ -60,7 +60,7 @@ async def stream(
         if time.monotonic() - spoken > QUIET_S:
             yield b": still here\n\n"
             spoken = time.monotonic()
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(STREAM_LOOK_S)
 
 
 def _seen(look: Callable[[], Look], line: Callable[[Look], str]) -> tuple[Look, str]:

@@ -12,19 +12,19 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MOST_BYTES = 64 * 1024
+MOST_BODY_BYTES = 64 * 1024
 """The longest body; a spec takes about 2,000 bytes."""
 
 BODY_S, LINGER_S = 20.0, 1.0
 """The longest time for a body; the longest wait of an answer for an unread body."""
 
-TOO_LONG = f"the body is longer than {MOST_BYTES} bytes"
+TOO_LONG = f"the body is longer than {MOST_BODY_BYTES} bytes"
 SAFE = ("GET", "HEAD", "OPTIONS")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
+DEFAULT_HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -39,7 +39,7 @@ HEADERS = {
 audit = logging.getLogger("study.audit")
 
 
-class Guard:
+class Middleware:
     """Guards the application. Unless it is `locked`, a request must name one of `hosts`; None allows any.
 
     The check of the host prevents DNS rebinding: a web page whose own host name resolves to this machine
@@ -66,7 +66,7 @@ class Guard:
                     noted = True
                     _note(scope, message["status"])
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in DEFAULT_HEADERS.items():
                     headers.setdefault(name, value)
                 if not await body.lingered():
                     headers["Connection"] = "close"
@@ -117,10 +117,10 @@ class _Body:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "0")
-        self.too_long = declared.isdigit() and int(declared) > MOST_BYTES
+        self.too_long = declared.isdigit() and int(declared) > MOST_BODY_BYTES
         self._whole = declared == "0" and "transfer-encoding" not in headers
         self._refused = self.too_long or "expect" in headers
-        self._receive, self._left = receive, MOST_BYTES
+        self._receive, self._left = receive, MOST_BODY_BYTES
         self._until = time.monotonic() + BODY_S
 
     async def __call__(self) -> Message:

@@ -5,18 +5,18 @@ from typing import Any
 from fastapi import FastAPI
 
 from study.service.schemas import (
-    Config,
+    ConfigOut,
     Counts,
     FrontPoint,
     Growth,
-    Held,
-    Lane,
+    HeldOut,
+    LaneOut,
     Measured,
     Measurements,
     News,
-    Point,
+    PointOut,
     Problem,
-    StageProgress,
+    StageProgressOut,
     Study,
     Summaries,
     Summary,
@@ -25,14 +25,14 @@ from study.service.schemas import (
 )
 from study.spec import StudySpec
 
-SPEC = {
+SPEC_EXAMPLE = {
     "name": "mine",
     "data": {"source": "ml-100k"},
     "space": {"weight": {"logit": [0.5, 0.9997]}, "sharing": ["none", "both"]},
     "budget": {"trials": 40},
 }
 
-SPEC_TOML = """name = "mine"
+SPEC_EXAMPLE_TOML = """name = "mine"
 
 [data]
 source = "ml-100k"
@@ -45,20 +45,20 @@ sharing = ["none", "both"]
 trials = 40
 """
 
-_SPEC = StudySpec.model_validate(SPEC)
+_SPEC = StudySpec.model_validate(SPEC_EXAMPLE)
 
 _BEGAN, _ENDED = "2026-01-31T12:00:00.000+00:00", "2026-01-31T12:00:09.500+00:00"
 
-_POINT = {"mrr": 0.412, "mrr_all": 0.081, "mse": 0.861}
+_POINT_EXAMPLE = {"mrr": 0.412, "mrr_all": 0.081, "mse": 0.861}
 
-_CONFIG = Config(
+_CONFIG_EXAMPLE = ConfigOut(
     weight=0.985, sharing="both", learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid",
     batch_size=256, dim=32, hidden=64, epochs=20, evaluate_every=1,
 )  # fmt: skip
 
 _SUMMARY = Summary(
     name="mine", fingerprint=_SPEC.fingerprint, state="running", reason="by process 4711 on head",
-    stage=StageProgress(
+    stage=StageProgressOut(
         name="searching", done=1, planned=40, unit="trials", words="searching 1 of 40 trials"
     ),
     counts=Counts(completed=1, running=1), member_epochs=27, share=0.034, wall_s=12.5, left_s=355.0,
@@ -70,9 +70,11 @@ _STUDY = Study(
     sampler="tpe",
     objectives=("mrr", "mse"),
     reference={"mrr": 0.302, "mrr_all": 0.057, "mse": 0.894},
-    front=[FrontPoint(trial=0, epoch=20, beats_trivial=True, test=None, config=_CONFIG, **_POINT)],
+    front=[
+        FrontPoint(trial=0, epoch=20, beats_trivial=True, test=None, config=_CONFIG_EXAMPLE, **_POINT_EXAMPLE)
+    ],
     growth=[Growth(trial=0, at_s=9.5, hypervolume=0.00364)],
-    lanes=[Lane(lane="1.0", trials=[Held(trial=1, epoch=7, of=20)])],
+    lanes=[LaneOut(lane="1.0", trials=[HeldOut(trial=1, epoch=7, of=20)])],
     confirmation=None,
     job=None,
     cursor="1_1.7",
@@ -83,12 +85,12 @@ _TRIAL = Trial(
     trial=0, state="completed", reason="trained its 20 epochs", weight=0.985, sharing="both",
     learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid", batch_size="256", dim=32,
     hidden=64, max_epochs=20, epochs=20, epoch=20, started=_BEGAN, finished=_ENDED, lane="1.0", attempt=0,
-    mrr_sd=None, mrr_all_sd=None, mse_sd=None, front=True, wall_s=9.5, **_POINT,
+    mrr_sd=None, mrr_all_sd=None, mse_sd=None, front=True, wall_s=9.5, **_POINT_EXAMPLE,
 )  # fmt: skip
 
 _MEASURED = Measured(
     trial=0, replicate=0, epoch=20, ranking_loss=0.262, rating_loss=0.803, joint_loss=0.27, wall_s=0.47,
-    **_POINT,
+    **_POINT_EXAMPLE,
 )  # fmt: skip
 
 ANSWERS = {
@@ -99,10 +101,10 @@ ANSWERS = {
 }
 """Examples of the JSON answers to GET, by route."""
 
-EVENT = {
+EVENT_EXAMPLE = {
     "event": "news",
     "id": "1_1.7",
-    "data": News(points=[Point(trial=1, epoch=7, **_POINT)], trials=[]).model_dump_json(),
+    "data": News(points=[PointOut(trial=1, epoch=7, **_POINT_EXAMPLE)], trials=[]).model_dump_json(),
 }
 
 SPEC_BODY = {
@@ -111,17 +113,17 @@ SPEC_BODY = {
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/StudySpec"},
-                "examples": {"mine": {"summary": "MovieLens-100K, 40 configurations", "value": SPEC}},
+                "examples": {"mine": {"summary": "MovieLens-100K, 40 configurations", "value": SPEC_EXAMPLE}},
             },
             "application/toml": {
                 "schema": {"type": "string"},
-                "examples": {"mine": {"summary": "the same as TOML", "value": SPEC_TOML}},
+                "examples": {"mine": {"summary": "the same as TOML", "value": SPEC_EXAMPLE_TOML}},
             },
         },
     }
 }
 
-SAID = {
+STATUS_TEXT = {
     400: "The request is for another host, or is not valid HTTP.",
     401: "The token is missing, unknown or expired.",
     403: "The request needs a write token, or a browser sent it for another site.",
@@ -138,7 +140,7 @@ SAID = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Error answers of a route, for its description."""
-    return {status: {"model": Problem, "description": SAID[status]} for status in statuses}
+    return {status: {"model": Problem, "description": STATUS_TEXT[status]} for status in statuses}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -152,5 +154,5 @@ def document(app: FastAPI) -> dict[str, Any]:
         told = made["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
         told["example"] = answer.model_dump(mode="json")
     streamed = made["paths"]["/studies/{name}/events"]["get"]["responses"]["200"]["content"]
-    streamed["text/event-stream"]["example"] = EVENT
+    streamed["text/event-stream"]["example"] = EVENT_EXAMPLE
     return made

@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from analysis.objective import objectives
-from study.record.rows import Point, Record, ShownState, shown_state
+from study.record.rows import Point, ShownState, TrialRecord, shown_state
 from study.service.accept import HTML, JSON, chosen
-from study.service.actions import LIVE, Desk
+from study.service.actions import LIVE, StudyActions
 from study.service.auth import COOKIE, Access
 from study.service.cache import Look
 from study.service.middleware import SAFE
@@ -24,13 +24,13 @@ from study.spec import StudySpec
 from study.status.front_table import searched
 from study.status.text import duration, left
 
-SHOWN = 50
+MOST_TRIALS_LISTED = 50
 """Most trials on a page, the last ones; the table has all."""
 
-DRAWN = 5000
+MOST_EVENTS_DRAWN = 5000
 """Most points on record that a page draws beside the front; of a longer record, only new points."""
 
-EVERY_S = 10
+REFRESH_S = 10
 """Seconds until an open list is fetched again."""
 
 SECONDS_SIGNED_IN = 30 * 24 * 3600
@@ -89,12 +89,12 @@ def studies(request: Request, page: Summaries) -> Response:
     """The page of the list of studies."""
     locked = request.app.state.access.locked
     url = str(request.base_url).rstrip("/")
-    return _page(request, "studies.html", page=page, every_s=EVERY_S, locked=locked, url=url)
+    return _page(request, "studies.html", page=page, every_s=REFRESH_S, locked=locked, url=url)
 
 
-def study(request: Request, desk: Desk, name: str) -> Response:
+def study(request: Request, actions: StudyActions, name: str) -> Response:
     """The page of a study."""
-    look, told = desk.shelf.look(name), desk.study(name, writes=request.state.writes)
+    look, told = actions.cache.look(name), actions.study(name, writes=request.state.writes)
     count, waits = sum(map(len, look.points.values())), told.job is not None and told.job.state in LIVE
     return _page(
         request,
@@ -105,7 +105,7 @@ def study(request: Request, desk: Desk, name: str) -> Response:
         searched=searched(look.spec),
         trials=_trials(look),
         trained=len(look.records),
-        after="0" if count <= DRAWN else told.cursor,
+        after="0" if count <= MOST_EVENTS_DRAWN else told.cursor,
         toml=StudySpec.model_validate(told.spec).as_toml(),
         can_stop=request.state.writes and (told.summary.state == "running" or waits),
         can_resume=request.state.writes and not waits and told.summary.state not in ("running", "complete"),
@@ -224,13 +224,13 @@ def _page(
     return HTMLResponse(text, status, {"Vary": "Accept, Cookie", **(headers or {})})
 
 
-def _trials(look: Look) -> list[tuple[Record, ShownState, int, Point | None]]:
+def _trials(look: Look) -> list[tuple[TrialRecord, ShownState, int, Point | None]]:
     """The last trials, the latest first: record, shown state, epochs on record, point.
 
     The point is the one that stands for the trial; for a trial that has not ended, its last point.
     """
     shown, driven = [], look.summary.state == "running"
-    for number in sorted(look.records, reverse=True)[:SHOWN]:
+    for number in sorted(look.records, reverse=True)[:MOST_TRIALS_LISTED]:
         record, points = look.records[number], look.points.get(number, ())
         last, state = points[-1] if points else None, shown_state(record.state, driven=driven)
         if record.state == "running":

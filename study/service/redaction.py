@@ -4,7 +4,7 @@ Reasons come from exceptions and job logs. They name paths, variables and hosts 
 study, which only write tokens may see.
 """
 
-from study.service.schemas import Job, JobState, Study, Summary
+from study.service.schemas import JobOut, JobState, Study, Summary
 
 ASK = "a write token shows the reason"
 JOB_SAID: dict[JobState, str] = {"failed": f"failed; {ASK}", "unknown": f"unknown; {ASK}"}
@@ -28,7 +28,7 @@ def summary(told: Summary) -> Summary:
     return told if said is None else told.model_copy(update={"reason": said})
 
 
-def job(told: Job) -> Job:
+def job(told: JobOut) -> JobOut:
     """The job without text from its log or from Ray."""
     said = JOB_SAID.get(told.state, "")
     return told if told.said == said else told.model_copy(update={"said": said})

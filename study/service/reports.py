@@ -14,16 +14,16 @@ from pathlib import Path
 
 from analysis import report
 from analysis.objective import AnalysisError
-from study.record.location import FILE, holds_study
+from study.record.location import RECORD_FILE, holds_study
 from study.record.reader import Reader
-from study.record.version_tokens import Mark, Marks
+from study.record.version_tokens import VersionToken, VersionTokens
 from study.results.export import export
 from study.service.cache import NoStudyError
 from trainable.contract import StudyError
-from trainable.disk import put
+from trainable.disk import write_atomically
 
-PAGE = "report/index.html"
-MARK = "report/.mark"
+REPORT_FILE = "report/index.html"
+MADE_FROM_FILE = "report/.mark"
 """File with the version token of the record from which the service made the page."""
 
 STALE_S = 30.0
@@ -35,8 +35,8 @@ _POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]+)"')
 class Reports:
     """Makes reports, one at a time."""
 
-    def __init__(self, marks: Marks) -> None:
-        self._marks = marks
+    def __init__(self, versions: VersionTokens) -> None:
+        self._versions = versions
         self._one = asyncio.Lock()
 
     async def page(self, folder: Path) -> str:
@@ -44,11 +44,11 @@ class Reports:
         if not holds_study(folder):
             raise NoStudyError(f"{folder.name}: has no record yet, and so no report")
         async with self._one:
-            mark = await asyncio.to_thread(self._marks.of, folder)
-            if _stale(folder, mark):
+            version = await asyncio.to_thread(self._versions.of, folder)
+            if _stale(folder, version):
                 await _made(folder)
-                put(folder / MARK, json.dumps(mark).encode())
-        return (folder / PAGE).read_text(encoding="utf-8")
+                write_atomically(folder / MADE_FROM_FILE, json.dumps(version).encode())
+        return (folder / REPORT_FILE).read_text(encoding="utf-8")
 
 
 def policy(page: str) -> str:
@@ -58,15 +58,17 @@ def policy(page: str) -> str:
     return f"{own}; frame-ancestors 'none'"
 
 
-def _stale(folder: Path, mark: Mark | None) -> bool:
-    """True if the record, of version `mark`, is newer than the page, and the page is older than STALE_S."""
-    page = folder / PAGE
+def _stale(folder: Path, version: VersionToken | None) -> bool:
+    """True if the record, of this `version`, is newer than the page, and the page is older than STALE_S."""
+    page = folder / REPORT_FILE
     if not page.is_file():
         return True
-    made, known = page.stat().st_mtime, folder / MARK
-    if mark is not None and known.is_file() and known.read_text(encoding="utf-8") == json.dumps(mark):
+    made, known = page.stat().st_mtime, folder / MADE_FROM_FILE
+    if version is not None and known.is_file() and known.read_text(encoding="utf-8") == json.dumps(version):
         return False
-    written = [p.stat().st_mtime for name in (FILE, f"{FILE}-wal") if (p := folder / name).is_file()]
+    written = [
+        p.stat().st_mtime for name in (RECORD_FILE, f"{RECORD_FILE}-wal") if (p := folder / name).is_file()
+    ]
     return max(written, default=time.time()) > made and time.time() - made > STALE_S
 
 
@@ -84,7 +86,7 @@ def write(folder: Path) -> None:
     """Export the study in `folder` and write its report."""
     with closing(Reader.read(folder)) as ledger:
         export(ledger, folder)
-    report.write(folder, put)
+    report.write(folder, write_atomically)
 
 
 if __name__ == "__main__":

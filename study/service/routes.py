@@ -9,22 +9,21 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from study.service import events, pages, redaction
-from study.service.accept import CSV, HTML, JSON, PARQUET, chosen
-from study.service.actions import Desk
+from study.service.accept import CSV, HTML, JSON, PARQUET, TOML, chosen
+from study.service.actions import StudyActions
 from study.service.auth import needs
-from study.service.cursor import LONGEST, Cursor
+from study.service.cursor import LONGEST_CURSOR, Cursor
 from study.service.openapi import SPEC_BODY, problems
 from study.service.reports import policy
 from study.service.schemas import Health, Measurements, Study, Summaries, Summary, Trials
-from study.service.submission import JSON as JSON_SPEC
-from study.service.submission import TOML as TOML_SPEC
-from study.service.tables import Name as TableName
-from study.service.tables import as_answer, as_file
+from study.service.tables import TableName, as_answer, as_file
 from study.spec.study import NAME
 
-Name = Annotated[str, InPath(pattern=f"^{NAME.pattern}$", description="Name of a study.", examples=["mine"])]
-Offset = Annotated[int, Query(ge=0, le=10**9, description="Number of rows to skip.")]
-Limit = Annotated[int, Query(ge=1, le=10_000, description="Most rows to return.")]
+PathName = Annotated[
+    str, InPath(pattern=f"^{NAME.pattern}$", description="Name of a study.", examples=["mine"])
+]
+PageOffset = Annotated[int, Query(ge=0, le=10**9, description="Number of rows to skip.")]
+PageLimit = Annotated[int, Query(ge=1, le=10_000, description="Most rows to return.")]
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 
 ALWAYS = (400, 401, 403, 503)
@@ -32,9 +31,9 @@ reads, writes = [Depends(needs("read"))], [Depends(needs("write"))]
 router = APIRouter()
 
 
-def desk(request: Request) -> Desk:
+def actions(request: Request) -> StudyActions:
     """The studies of this service."""
-    found: Desk = request.app.state.desk
+    found: StudyActions = request.app.state.actions
     return found
 
 
@@ -62,15 +61,17 @@ def openapi(request: Request) -> dict[str, Any]:
     response_model=Summaries,
     responses={200: _html(), **problems(*ALWAYS, 406, 422)},
 )
-def studies(request: Request, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None) -> Response:
+def studies(
+    request: Request, offset: PageOffset = 0, limit: PageLimit = 1000, accept: Accept = None
+) -> Response:
     """List the studies by name, each with its state. Browsers get a page."""
-    shelf = desk(request).shelf
-    names = shelf.names()
+    cache = actions(request).cache
+    names = cache.names()
     page = Summaries(
         total=len(names),
         offset=offset,
         limit=limit,
-        studies=_discreet(request, shelf.summaries(names[offset : offset + limit])),
+        studies=_discreet(request, cache.summaries(names[offset : offset + limit])),
     )
     if _form(accept, JSON, HTML) == HTML:
         return pages.studies(request, page)
@@ -100,12 +101,12 @@ async def post(request: Request) -> Response:
     [confirm], [storage] and [runtime] do not affect a study that has started.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in (JSON_SPEC, TOML_SPEC):
-        raise HTTPException(415, f"Content-Type: send the spec as {JSON_SPEC} or {TOML_SPEC}")
+    if kind not in (JSON, TOML):
+        raise HTTPException(415, f"Content-Type: send the spec as {JSON} or {TOML}")
     body = await request.body()
-    spec = await run_in_threadpool(desk(request).parsed, body, kind)
+    spec = await run_in_threadpool(actions(request).parsed, body, kind)
     request.state.study = spec.name
-    study, new = await run_in_threadpool(desk(request).post, spec)
+    study, new = await run_in_threadpool(actions(request).post, spec)
     where = {"Location": f"{pages.root(request)}/studies/{study.summary.name}"}
     return _json(study.model_dump_json(), 201 if new else 200, where)
 
@@ -116,11 +117,11 @@ async def post(request: Request) -> Response:
     response_model=Study,
     responses={200: _html(), **problems(*ALWAYS, 404, 406, 422)},
 )
-def study(request: Request, name: Name, accept: Accept = None) -> Response:
+def study(request: Request, name: PathName, accept: Accept = None) -> Response:
     """Show a study: state, budget, front, hypervolume. Browsers get a page."""
     if _form(accept, JSON, HTML) == HTML:
-        return pages.study(request, desk(request), name)
-    return _json(desk(request).line(desk(request).shelf.look(name), writes=request.state.writes))
+        return pages.study(request, actions(request), name)
+    return _json(actions(request).line(actions(request).cache.look(name), writes=request.state.writes))
 
 
 @router.post(
@@ -129,10 +130,10 @@ def study(request: Request, name: Name, accept: Accept = None) -> Response:
     response_model=Study,
     responses=problems(*ALWAYS, 404, 408, 413, 422),
 )
-def stop(request: Request, name: Name) -> Response:
+def stop(request: Request, name: PathName) -> Response:
     """Ask a study to stop; its record is kept. Does nothing if it is not running."""
     request.state.study = name
-    stopped = desk(request).stop(name)
+    stopped = actions(request).stop(name)
     return pages.back(request, name) if pages.wanted(request) else _json(stopped.model_dump_json())
 
 
@@ -142,14 +143,14 @@ def stop(request: Request, name: Name) -> Response:
     response_model=Study,
     responses=problems(*ALWAYS, 404, 408, 409, 413, 422),
 )
-def resume(request: Request, name: Name) -> Response:
+def resume(request: Request, name: PathName) -> Response:
     """Resume a study from its record. Does nothing if it is running."""
     request.state.study = name
-    resumed = desk(request).resume(name)
+    resumed = actions(request).resume(name)
     return pages.back(request, name) if pages.wanted(request) else _json(resumed.model_dump_json())
 
 
-TABLE = {
+TABLE_RESPONSES = {
     "description": "Rows in the format that Accept requests; the header Link has the next page.",
     "content": {
         CSV: {"schema": {"type": "string"}},
@@ -162,10 +163,10 @@ TABLE = {
     "/studies/{name}/trials",
     dependencies=reads,
     response_model=Trials,
-    responses={200: TABLE, **problems(*ALWAYS, 404, 406, 422)},
+    responses={200: TABLE_RESPONSES, **problems(*ALWAYS, 404, 406, 422)},
 )
 def trials(
-    request: Request, name: Name, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None
+    request: Request, name: PathName, offset: PageOffset = 0, limit: PageLimit = 1000, accept: Accept = None
 ) -> Response:
     """One row per trial: configuration, state, reason of its end, and the point that stands for it."""
     return _table(request, name, "trials", offset, limit, accept)
@@ -175,16 +176,16 @@ def trials(
     "/studies/{name}/measurements",
     dependencies=reads,
     response_model=Measurements,
-    responses={200: TABLE, **problems(*ALWAYS, 404, 406, 422)},
+    responses={200: TABLE_RESPONSES, **problems(*ALWAYS, 404, 406, 422)},
 )
 def measurements(
-    request: Request, name: Name, offset: Offset = 0, limit: Limit = 1000, accept: Accept = None
+    request: Request, name: PathName, offset: PageOffset = 0, limit: PageLimit = 1000, accept: Accept = None
 ) -> Response:
     """One row per measurement: one seed of a trial after an epoch."""
     return _table(request, name, "measurements", offset, limit, accept)
 
 
-EVENT = {
+EVENT_SCHEMA = {
     "type": "object",
     "properties": {
         "event": {"type": "string", "enum": ["news", "study"]},
@@ -205,24 +206,27 @@ EVENT = {
     dependencies=reads,
     response_class=StreamingResponse,
     responses={
-        200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": EVENT}}},
+        200: {
+            "description": "Server-sent events.",
+            "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
+        },
         **problems(*ALWAYS, 404, 422),
     },
 )
 def follow(
     request: Request,
-    name: Name,
+    name: PathName,
     after: Annotated[
-        str, Query(max_length=LONGEST, description="The `cursor` of a study, or the id of an event.")
+        str, Query(max_length=LONGEST_CURSOR, description="The `cursor` of a study, or the id of an event.")
     ] = "0",
     follow: Annotated[bool, Query(description="Keep the stream open for new events.")] = True,
-    last_event_id: Annotated[str | None, Header(max_length=LONGEST)] = None,
+    last_event_id: Annotated[str | None, Header(max_length=LONGEST_CURSOR)] = None,
 ) -> Response:
     """Stream the events of a study. Last-Event-ID continues a stream without gaps or repeats."""
-    here = desk(request)
-    here.shelf.look(name)
+    here = actions(request)
+    here.cache.look(name)
     told = events.stream(
-        lambda: here.shelf.look(name),
+        lambda: here.cache.look(name),
         partial(here.line, writes=request.state.writes),
         Cursor.parse(last_event_id or after),
         follow=follow,
@@ -238,9 +242,9 @@ def follow(
     response_class=RedirectResponse,
     responses=problems(*ALWAYS, 404, 422),
 )
-def report_of(request: Request, name: Name) -> RedirectResponse:
+def report_of(request: Request, name: PathName) -> RedirectResponse:
     """Redirect to the report."""
-    desk(request).shelf.folder(name)
+    actions(request).cache.folder(name)
     return RedirectResponse(f"{pages.root(request)}/studies/{name}/report/", 307)
 
 
@@ -250,9 +254,9 @@ def report_of(request: Request, name: Name) -> RedirectResponse:
     response_class=Response,
     responses={200: _html(), **problems(*ALWAYS, 404, 422)},
 )
-async def report(request: Request, name: Name) -> Response:
+async def report(request: Request, name: PathName) -> Response:
     """The page of the report."""
-    folder = await run_in_threadpool(desk(request).shelf.folder, name)
+    folder = await run_in_threadpool(actions(request).cache.folder, name)
     page = await request.app.state.reports.page(folder)
     return Response(page, media_type=HTML, headers={"Content-Security-Policy": policy(page)})
 
@@ -265,11 +269,11 @@ async def report(request: Request, name: Name) -> Response:
 )
 def figure(
     request: Request,
-    name: Name,
+    name: PathName,
     file: Annotated[str, InPath(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\.(svg|pdf|png)$")],
 ) -> FileResponse:
     """A figure of the report."""
-    path = desk(request).shelf.folder(name) / "report" / file
+    path = actions(request).cache.folder(name) / "report" / file
     if not path.is_file():
         raise HTTPException(404, f"the report of {name} has no file {file}")
     return FileResponse(
@@ -281,7 +285,7 @@ def _table(
     request: Request, name: str, which: TableName, offset: int, limit: int, accept: str | None
 ) -> Response:
     form = _form(accept, JSON, CSV, PARQUET)
-    frame = request.app.state.tables.of(desk(request).shelf.folder(name), which)
+    frame = request.app.state.tables.of(actions(request).cache.folder(name), which)
     total = 0 if frame is None else len(frame)
     rows = None if frame is None else frame.iloc[offset : offset + limit]
     headers = {"X-Total-Count": str(total)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from study.service.schemas import Job, JobState
+from study.service.schemas import JobOut, JobState
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -34,7 +34,7 @@ class Begun:
     `at` is the start of a job that was found, in seconds since 1970; None if it waits.
     """
 
-    job: Job
+    job: JobOut
     now: bool
     same: bool
     at: float | None = None
@@ -47,7 +47,7 @@ class Runner(Protocol):
         """The live job of the study; starts one if there is none."""
         ...
 
-    def last(self, name: str) -> Job | None:
+    def last(self, name: str) -> JobOut | None:
         """The last job of the study; None if there is none."""
         ...
 
@@ -68,14 +68,14 @@ class Jobs:
         runtime = spec.runtime.model_copy(update={"home": str(self._home.parent)})
         with self._head() as head:
             submitted = head.submit(spec.model_copy(update={"runtime": runtime}))
-        job = Job(id=submitted.job, state="running" if submitted.at else "waiting", said="")
+        job = JobOut(id=submitted.job, state="running" if submitted.at else "waiting", said="")
         return Begun(job, submitted.begun, submitted.same, submitted.at)
 
-    def last(self, name: str) -> Job | None:
+    def last(self, name: str) -> JobOut | None:
         """The last job of the study."""
         with self._head() as head:
             last = head.last(name)
-        return None if last is None else Job(id=last.id, state=STATES[last.status], said=last.message)
+        return None if last is None else JobOut(id=last.id, state=STATES[last.status], said=last.message)
 
     def stop(self, name: str) -> None:
         """End the live job."""

@@ -9,17 +9,22 @@ from study.spec.sections import SamplerName
 from study.status.stage import StageName, Unit
 from trainable.contract import RankingLoss, Sharing
 
-State = Literal["running", "complete", "stopped", "failed", "died", "not begun", "unreadable", "unread"]
+StudyState = Literal["running", "complete", "stopped", "failed", "died", "not begun", "unreadable", "unread"]
 JobState = Literal["waiting", "running", "ended", "failed", "stopped", "unknown"]
 
 
-class Answer(BaseModel):
+class Schema(BaseModel):
     """Strict base class of all answers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        model_title_generator=lambda model: model.__name__.removesuffix("Out"),
+    )
 
 
-class Counts(Answer):
+class Counts(Schema):
     """Trials by state."""
 
     completed: int = 0
@@ -30,7 +35,7 @@ class Counts(Answer):
     """Trials that have not ended in a study that is not running; the next run resumes them."""
 
 
-class StageProgress(Answer):
+class StageProgressOut(Schema):
     """The present stage of the study's run, or the next one if it is not running."""
 
     name: StageName
@@ -42,16 +47,16 @@ class StageProgress(Answer):
     """The stage in words, as in "searching 31 of 60 trials"."""
 
 
-class Summary(Answer):
+class Summary(Schema):
     """A study in a list."""
 
     name: str
     fingerprint: str | None
     """16 hexadecimal digits, equal for the same question. Null if the record is unread or unreadable."""
-    state: State
+    state: StudyState
     reason: str
     """The reason for the state, in words."""
-    stage: StageProgress | None
+    stage: StageProgressOut | None
     """Null if nothing is left to do, or the record is unread or unreadable."""
     counts: Counts = Counts()
     member_epochs: int = 0
@@ -66,7 +71,7 @@ class Summary(Answer):
     hypervolume: float = 0.0
 
 
-class Summaries(Answer):
+class Summaries(Schema):
     """A page of the list of studies, by name; `total` counts all studies."""
 
     total: int
@@ -75,7 +80,7 @@ class Summaries(Answer):
     studies: list[Summary]
 
 
-class Config(Answer):
+class ConfigOut(Schema):
     """The configuration of a trial."""
 
     weight: float | None
@@ -91,7 +96,7 @@ class Config(Answer):
     evaluate_every: int
 
 
-class Tested(Answer):
+class TestedOut(Schema):
     """A confirmed point on the test set: means over its fresh seeds, and their standard deviations."""
 
     mrr: float
@@ -105,7 +110,7 @@ class Tested(Answer):
     """Number of fresh seeds measured."""
 
 
-class FrontPoint(Answer):
+class FrontPoint(Schema):
     """A point of the front: a configuration after some epochs; means over its seeds."""
 
     trial: int
@@ -115,12 +120,12 @@ class FrontPoint(Answer):
     mse: float
     beats_trivial: bool
     """True if it beats the trivial models in both objectives."""
-    test: Tested | None
+    test: TestedOut | None
     """The point on the test set; null if it is not confirmed."""
-    config: Config
+    config: ConfigOut
 
 
-class Growth(Answer):
+class Growth(Schema):
     """The hypervolume after a trial ended, `at_s` seconds after the first trial started."""
 
     trial: int
@@ -128,7 +133,7 @@ class Growth(Answer):
     hypervolume: float
 
 
-class Held(Answer):
+class HeldOut(Schema):
     """A trial that a lane is training; `epoch` of its `of` epochs are on record."""
 
     trial: int
@@ -136,14 +141,14 @@ class Held(Answer):
     of: int
 
 
-class Lane(Answer):
+class LaneOut(Schema):
     """A lane that is training, and its trials."""
 
     lane: str
-    trials: list[Held]
+    trials: list[HeldOut]
 
 
-class Confirmation(Answer):
+class ConfirmationOut(Schema):
     """Progress of the confirmation: `ended` of `planned` points."""
 
     opened: str
@@ -155,7 +160,7 @@ class Confirmation(Answer):
     """Points of the front that were found later; they are not confirmed."""
 
 
-class Job(Answer):
+class JobOut(Schema):
     """The last Ray job of the study."""
 
     id: str
@@ -164,7 +169,7 @@ class Job(Answer):
     """Ray's message on the job."""
 
 
-class Study(Answer):
+class Study(Schema):
     """A study in full: state, budget, front, hypervolume and spec."""
 
     summary: Summary
@@ -175,15 +180,15 @@ class Study(Answer):
     front: list[FrontPoint]
     growth: list[Growth]
     """At most 400 of the ended trials, in order of their end, including the last."""
-    lanes: list[Lane]
-    confirmation: Confirmation | None
-    job: Job | None
+    lanes: list[LaneOut]
+    confirmation: ConfirmationOut | None
+    job: JobOut | None
     cursor: str
     """`/events?after=CURSOR` continues from this state."""
     spec: dict[str, Any]
 
 
-class Ended(Answer):
+class EndedOut(Schema):
     """A trial that has ended, with the reason."""
 
     trial: int
@@ -195,7 +200,7 @@ class Ended(Answer):
     finished: str | None
 
 
-class Point(Answer):
+class PointOut(Schema):
     """Metrics of a trial after an epoch: means over its seeds."""
 
     trial: int
@@ -205,14 +210,14 @@ class Point(Answer):
     mse: float
 
 
-class News(Answer):
+class News(Schema):
     """New points, by trial and epoch, and trials that have ended. Each is sent once."""
 
-    points: list[Point]
-    trials: list[Ended]
+    points: list[PointOut]
+    trials: list[EndedOut]
 
 
-class Trial(Answer):
+class Trial(Schema):
     """A row of the table of trials, with the columns of the export."""
 
     trial: int
@@ -243,7 +248,7 @@ class Trial(Answer):
     wall_s: float
 
 
-class Measured(Answer):
+class Measured(Schema):
     """A row of the table of measurements: one seed of a trial after an epoch."""
 
     trial: int
@@ -258,7 +263,7 @@ class Measured(Answer):
     wall_s: float
 
 
-class Trials(Answer):
+class Trials(Schema):
     """A page of the table of trials; `total` counts all rows."""
 
     total: int
@@ -267,7 +272,7 @@ class Trials(Answer):
     rows: list[Trial]
 
 
-class Measurements(Answer):
+class Measurements(Schema):
     """A page of the table of measurements; `total` counts all rows."""
 
     total: int
@@ -276,13 +281,13 @@ class Measurements(Answer):
     rows: list[Measured]
 
 
-class Problem(Answer):
+class Problem(Schema):
     """An error: the value given, the values allowed, and the remedy. One line per error."""
 
     detail: str
 
 
-class Health(Answer):
+class Health(Schema):
     """The service answers."""
 
     status: Literal["ok"] = "ok"

@@ -9,20 +9,20 @@ import numpy as np
 from analysis.front import hypervolume, non_dominated
 from analysis.objective import objectives, to_losses
 from study.record.front import candidates, losses
-from study.record.rows import Point, Record
+from study.record.rows import Point, TrialRecord
 from study.service.cursor import Cursor
 from study.service.schemas import (
-    Config,
-    Confirmation,
+    ConfigOut,
+    ConfirmationOut,
     Counts,
     FrontPoint,
     Growth,
-    Held,
-    Lane,
-    StageProgress,
+    HeldOut,
+    LaneOut,
+    StageProgressOut,
     Study,
     Summary,
-    Tested,
+    TestedOut,
 )
 from study.spec import StudySpec
 from study.status.snapshot import Snapshot
@@ -43,7 +43,7 @@ def summary_of(spec: StudySpec, seen: Snapshot | None) -> Summary:
         fingerprint=spec.fingerprint,
         state=seen.state,
         reason=seen.reason,
-        stage=None if seen.stage is None else StageProgress(**asdict(seen.stage)),
+        stage=None if seen.stage is None else StageProgressOut(**asdict(seen.stage)),
         counts=Counts.model_validate(seen.counts),
         member_epochs=seen.member_epochs,
         share=seen.share,
@@ -69,7 +69,7 @@ def study_of(
     spec: StudySpec,
     seen: Snapshot | None,
     summary: Summary,
-    records: Mapping[int, Record],
+    records: Mapping[int, TrialRecord],
     cursor: Cursor,
 ) -> Study:
     """The study as the service shows it, without its job."""
@@ -82,14 +82,14 @@ def study_of(
         front=[] if seen is None else list(_front(seen)),
         growth=[] if seen is None else growth(seen, records),
         lanes=[] if seen is None else _lanes(seen),
-        confirmation=None if confirmation is None else Confirmation(**asdict(confirmation)),
+        confirmation=None if confirmation is None else ConfirmationOut(**asdict(confirmation)),
         job=None,
         cursor=str(cursor),
         spec=spec.model_dump(mode="json", exclude_none=True),
     )
 
 
-def growth(seen: Snapshot, records: Mapping[int, Record]) -> list[Growth]:
+def growth(seen: Snapshot, records: Mapping[int, TrialRecord]) -> list[Growth]:
     """The hypervolume after each ended trial, in order of their ends, thinned to MOST_GROWTH steps.
 
     Only points that beat the reference can raise it, so the others are skipped.
@@ -130,15 +130,15 @@ def _front(seen: Snapshot) -> Iterable[FrontPoint]:
                 epoch=point.epoch,
                 **point.metrics,
                 beats_trivial=beats,
-                test=None if test is None else Tested.model_validate(test.as_dict()),
-                config=Config(**config.as_dict()),
+                test=None if test is None else TestedOut.model_validate(test.as_dict()),
+                config=ConfigOut(**config.as_dict()),
             )
 
 
-def _lanes(seen: Snapshot) -> list[Lane]:
+def _lanes(seen: Snapshot) -> list[LaneOut]:
     """The lanes that are training, each with its trials."""
-    held: dict[str, list[Held]] = {}
+    held: dict[str, list[HeldOut]] = {}
     for occupant in seen.occupants:
-        trial = Held(trial=occupant.trial, epoch=occupant.epoch, of=occupant.of)
+        trial = HeldOut(trial=occupant.trial, epoch=occupant.epoch, of=occupant.of)
         held.setdefault(occupant.lane, []).append(trial)
-    return [Lane(lane=lane, trials=trials) for lane, trials in sorted(held.items())]
+    return [LaneOut(lane=lane, trials=trials) for lane, trials in sorted(held.items())]

@@ -5,19 +5,19 @@ from pathlib import Path
 
 from study.loop.budget import complete, done
 from study.record.ledger import Ledger
-from study.service.cache import POSTED, Look, Shelf
+from study.service.accept import JSON
+from study.service.cache import POSTED, Look, StudyCache
 from study.spec import SpecError, StudySpec
 from study.spec.sections import Runtime, is_file
 from trainable import disk
 from trainable.contract import StudyError
 
-JSON, TOML = "application/json", "application/toml"
 WHERE = "the request"
 OPERATORS = ("address", "home", "storage_path")
 """Keys of [runtime] that a posted spec may not set."""
 
 
-class TakenError(StudyError):
+class NameTakenError(StudyError):
     """The study of this name asks another question."""
 
 
@@ -44,21 +44,21 @@ def parsed(body: bytes, kind: str, *, data: Path | None) -> StudySpec:
     return spec
 
 
-def put(shelf: Shelf, spec: StudySpec) -> bool:
+def add_study(cache: StudyCache, spec: StudySpec) -> bool:
     """Store a posted spec unless its study exists; True if it is new.
 
-    Of two concurrent posts of one name, at any instances, one stores it and the other finds it. TakenError if
-    the study of this name has another fingerprint.
+    Of two concurrent posts of one name, at any instances, one stores it and the other finds it.
+    NameTakenError if the study of this name has another fingerprint.
     """
-    folder = shelf.home / spec.name
-    if not shelf.holds(spec.name):
+    folder = cache.home / spec.name
+    if not cache.holds(spec.name):
         folder.mkdir(parents=True, exist_ok=True)
         if _linked(folder / POSTED, spec.as_toml()):
             return True
-    known: Look = shelf.look(spec.name)
+    known: Look = cache.look(spec.name)
     if known.spec.fingerprint != spec.fingerprint:
         changes = "; ".join(known.spec.differences(spec))
-        raise TakenError(
+        raise NameTakenError(
             f"name: {spec.name!r} is a study with another spec ({changes}); give this one another name"
         )
     return False
@@ -66,7 +66,7 @@ def put(shelf: Shelf, spec: StudySpec) -> bool:
 
 def replace(folder: Path, spec: StudySpec) -> None:
     """Replace the posted spec of a study without a record."""
-    disk.put(folder / POSTED, spec.as_toml().encode())
+    disk.write_atomically(folder / POSTED, spec.as_toml().encode())
 
 
 def left(folder: Path, spec: StudySpec) -> bool:
@@ -91,7 +91,7 @@ def ask_to_stop(folder: Path) -> bool:
 
 def _linked(path: Path, text: str) -> bool:
     """Create the file atomically with this text; False if it exists."""
-    with disk.beside(path, text.encode()) as made:
+    with disk.temporary_file(path, text.encode()) as made:
         try:
             path.hardlink_to(made)
         except FileExistsError:

@@ -11,23 +11,23 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from study.record.version_tokens import Mark
+from study.record.version_tokens import VersionToken
 from study.service.schemas import Summary
-from trainable.disk import put
+from trainable.disk import write_atomically
 
-FILE = ".summary.json"
+SUMMARY_FILE = ".summary.json"
 
 log = logging.getLogger("study.service")
 
 
-def read(folder: Path, mark: Mark | None) -> Summary | None:
+def read(folder: Path, version: VersionToken | None) -> Summary | None:
     """The summary of the study in `folder` for its present version token; None if there is none."""
-    path = folder / FILE
-    if mark is None or not path.is_file():
+    path = folder / SUMMARY_FILE
+    if version is None or not path.is_file():
         return None
     try:
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
-        return Summary.model_validate_json(rest) if first == _key(mark) else None
+        return Summary.model_validate_json(rest) if first == _key(version) else None
     except (
         ValidationError,
         UnicodeDecodeError,
@@ -36,16 +36,16 @@ def read(folder: Path, mark: Mark | None) -> Summary | None:
         return None
 
 
-def write(folder: Path, mark: Mark, summary: Summary) -> None:
+def write(folder: Path, version: VersionToken, summary: Summary) -> None:
     """Write the summary file atomically. If that fails, log it: the next service reads the record."""
     try:
-        put(folder / FILE, f"{_key(mark)}\n{summary.model_dump_json()}".encode())
+        write_atomically(folder / SUMMARY_FILE, f"{_key(version)}\n{summary.model_dump_json()}".encode())
     except OSError as error:
-        log.warning("%s: %s", folder / FILE, error.strerror)
+        log.warning("%s: %s", folder / SUMMARY_FILE, error.strerror)
 
 
-def _key(mark: Mark) -> str:
-    return json.dumps([_version(), mark])
+def _key(version: VersionToken) -> str:
+    return json.dumps([_version(), version])
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from study.record.location import holds_study
 from study.record.reader import Reader
-from study.record.version_tokens import Marks
+from study.record.version_tokens import VersionTokens
 from study.results.export import tables
 from study.service.accept import CSV, PARQUET
 from study.service.cache import FRESH_S, LOOKING
@@ -18,28 +18,28 @@ from study.service.schemas import Measured, Measurements, Trial, Trials
 if TYPE_CHECKING:
     import pandas as pd
 
-Name = Literal["trials", "measurements"]
-Frames = dict[Name, "pd.DataFrame"]
+TableName = Literal["trials", "measurements"]
+Frames = dict[TableName, "pd.DataFrame"]
 
-KEPT = 4
+TABLES_KEPT = 4
 """Studies whose tables are cached; the tables of 10,000 trials take about 10 MB."""
 
 
-class Tables:
+class TableCache:
     """A cache of tables, made again if a record may have changed."""
 
-    def __init__(self, marks: Marks) -> None:
-        self._marks = marks
+    def __init__(self, versions: VersionTokens) -> None:
+        self._versions = versions
         self._kept: OrderedDict[Path, tuple[object, float, Frames]] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, folder: Path, name: Name) -> "pd.DataFrame | None":
+    def of(self, folder: Path, name: TableName) -> "pd.DataFrame | None":
         """A table of the study in `folder`; None if it has no record."""
         if not holds_study(folder):
             return None
         with self._lock:
             known, until, frames = self._kept.get(folder, (None, 0.0, {}))
-            now = self._marks.of(folder)
+            now = self._versions.of(folder)
             if not (now is not None and known == now) and monotonic() >= until:
                 began = monotonic()
                 with closing(Reader.read(folder)) as ledger:
@@ -50,7 +50,7 @@ class Tables:
                     now = None
                 self._kept[folder] = (now, ended + max(FRESH_S, LOOKING * (ended - began)), frames)
             self._kept.move_to_end(folder)
-            if len(self._kept) > KEPT:
+            if len(self._kept) > TABLES_KEPT:
                 self._kept.popitem(last=False)
         return frames[name]
 
@@ -68,7 +68,7 @@ def as_file(rows: "pd.DataFrame", kind: str) -> bytes:
 
 
 def as_answer(
-    rows: "pd.DataFrame | None", name: Name, *, total: int, offset: int, limit: int
+    rows: "pd.DataFrame | None", name: TableName, *, total: int, offset: int, limit: int
 ) -> Trials | Measurements:
     """The rows as the JSON answer."""
     values = [] if rows is None else _records(rows)

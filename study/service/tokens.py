@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from trainable.contract import StudyError
-from trainable.disk import put
+from trainable.disk import write_atomically
 
 Scope = Literal["read", "write"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """Scopes, each of which includes those before it."""
 
-FILE = ".tokens.json"
-_TOKEN = re.compile(r"study_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
+TOKENS_FILE = ".tokens.json"
+_TOKEN_PATTERN = re.compile(r"study_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 _NOBODY = sha256(b"").hexdigest()
 _SPAN = re.compile("([0-9]{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -56,7 +56,7 @@ class Tokens:
     """The tokens of the studies in the folder `home`."""
 
     def __init__(self, home: Path) -> None:
-        self._path = home / FILE
+        self._path = home / TOKENS_FILE
         self._known: tuple[tuple[int, ...] | None, Mapping[str, Token]] = (None, {})
 
     def create(self, scope: Scope, *, expires: timedelta | None = None, label: str = "") -> str:
@@ -82,7 +82,7 @@ class Tokens:
 
         The secret is compared in constant time, with a dummy hash if the id is unknown.
         """
-        found = _TOKEN.fullmatch(text)
+        found = _TOKEN_PATTERN.fullmatch(text)
         number, secret = found.groups() if found else ("", "")
         token = self._read().get(number)
         same = hmac.compare_digest(_hash(secret), _NOBODY if token is None else token.hash)
@@ -125,7 +125,7 @@ class Tokens:
             tokens = self._parsed() if self._path.is_file() else {}
             yield tokens
             content = json.dumps([asdict(token) for token in tokens.values()], indent=2)
-            put(self._path, content.encode(), mode=0o600)
+            write_atomically(self._path, content.encode(), mode=0o600)
 
 
 def span(text: str) -> timedelta:

@@ -24,8 +24,8 @@ Seeds = Annotated[int, Field(ge=1, le=1_000)]
 """Seeds of one configuration; its slot holds a model for each."""
 MOST_CHOICES = 1_000
 """Limit of values in one list: the record of each trial repeats the list."""
-Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
-OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 BatchSize = Count | Literal["full"]
 
 
@@ -84,7 +84,7 @@ class Uniform(Range):
 class UniformShare(Uniform):
     """A real number from 0 to 1, uniform on its own scale."""
 
-    bounds: Bounds[Share] = Field(alias="uniform")
+    bounds: Bounds[Fraction] = Field(alias="uniform")
 
 
 class UniformPositive(Uniform):
@@ -110,7 +110,7 @@ class Logit(Range):
     """A real number strictly between 0 and 1, uniform on the scale of log(p / (1 − p))."""
 
     word = "logit"
-    bounds: Bounds[OpenShare] = Field(alias="logit")
+    bounds: Bounds[OpenFraction] = Field(alias="logit")
 
 
 class Whole(Range):
@@ -140,8 +140,8 @@ FORM = Discriminator(_written_as)
 SearchedShare = Annotated[
     Annotated[UniformShare, Tag("uniform")]
     | Annotated[Logit, Tag("logit")]
-    | Choice[Share]
-    | Annotated[Share, Tag("value")],
+    | Choice[Fraction]
+    | Annotated[Fraction, Tag("value")],
     FORM,
 ]
 SearchedPositive = Annotated[

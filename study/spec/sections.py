@@ -13,6 +13,7 @@ from study.spec.database_url import without_password
 from study.spec.domains import (
     BatchSize,
     Count,
+    Fraction,
     Length,
     Logit,
     NonNegative,
@@ -27,11 +28,10 @@ from study.spec.domains import (
     SearchedShare,
     SearchedSharing,
     Seeds,
-    Share,
 )
 from study.spec.gpu_share import of_a_gpu
 from trainable.contract import SHARINGS, RankingLoss, Sharing
-from trainable.data.registry import FILES, SOURCES, SPLITS
+from trainable.data.registry import FILE_READERS, SOURCES, SPLITS
 from trainable.engines.registry import ENGINES
 
 Metric = Literal["mrr", "mrr_all", "mse"]
@@ -55,7 +55,7 @@ Places = Annotated[int, Field(ge=1, le=4_096)]
 
 def is_file(source: str) -> bool:
     """True if a data source has the suffix of a data file."""
-    return Path(source).suffix.lower() in FILES
+    return Path(source).suffix.lower() in FILE_READERS
 
 
 def _among(*names: str) -> Callable[[str], str]:
@@ -69,7 +69,7 @@ def _among(*names: str) -> Callable[[str], str]:
 
 def _source(source: str) -> str:
     if source not in SOURCES and not is_file(source):
-        allowed = f"{', '.join(SOURCES)}, or a path that ends in {' or '.join(FILES)}"
+        allowed = f"{', '.join(SOURCES)}, or a path that ends in {' or '.join(FILE_READERS)}"
         raise ValueError(f"{source!r} is not known; use {allowed}")
     return source
 
@@ -144,7 +144,7 @@ class Space(Part):
 class Initial(Part):
     """Values of a configuration to try first; those not named are drawn at random."""
 
-    weight: Share | None = None
+    weight: Fraction | None = None
     """λ_F. With sharing = "none" any value is kept, although it changes nothing under Adam."""
     sharing: Sharing | None = None
     learning_rate: Positive | None = None
@@ -166,7 +166,7 @@ class Search(Part):
 
     sampler: SamplerName = "tpe"
     """The sampler that proposes them."""
-    explore: Share = Field(default_factory=_explore)
+    explore: Fraction = Field(default_factory=_explore)
     """Share of configurations drawn at random, evenly over the sharings; 0 with "qmc" and "grid"."""
     replicates: Seeds = 1
     """Seeds for each configuration; a point is the mean over them."""
@@ -187,7 +187,7 @@ class Stopping(Part):
     """At a rung one trial in `reduction_factor` continues; the next rung has that many times its epochs."""
 
 
-class Plateau(Part):
+class PlateauSection(Part):
     """Improvement-based stopping: the last trials raised the hypervolume too little."""
 
     trials: Count = 40
@@ -205,7 +205,7 @@ class Budget(Part):
     """Epochs, summed over trials and replicates."""
     wall_time_s: Positive | None = None
     """Seconds from a run's first lane to its end, summed over runs; waiting for a lane does not count."""
-    plateau: Plateau | None = None
+    plateau: PlateauSection | None = None
     """End when the hypervolume no longer grows; not a hard limit, because it may grow for ever."""
 
     @model_validator(mode="after")
@@ -237,7 +237,7 @@ def _absolute(folder: str) -> str:
     return folder
 
 
-class Slots(Part):
+class SlotsSection(Part):
     """Trials that a lane trains together, by kind of device."""
 
     cpu: Literal["auto"] | Places = "auto"
@@ -260,7 +260,7 @@ class Runtime(Part):
     """Lanes that train at the same time; "auto" is as many as fit."""
     max_lanes: Lanes | None = None
     """With lanes = "auto", lanes to request: those that do not fit yet wait for more nodes."""
-    slots: Literal["auto"] | Places | Slots = "auto"
+    slots: Literal["auto"] | Places | SlotsSection = "auto"
     """Trials that a lane trains together; { cpu = 1, gpu = 64 } sets it by kind of device."""
     cpus_per_lane: Positive = 1.0
     """CPU cores of a lane."""
@@ -284,6 +284,6 @@ class Runtime(Part):
 
     def slots_on(self, kind: Kind) -> Literal["auto"] | int:
         """The slots of a lane on this kind of device."""
-        if not isinstance(self.slots, Slots):
+        if not isinstance(self.slots, SlotsSection):
             return self.slots
         return self.slots.gpu if kind == "gpu" else self.slots.cpu

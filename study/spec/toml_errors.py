@@ -24,7 +24,7 @@ _DOTTED = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
 _HEADER = re.compile(rf"\s*\[\[?\s*{_DOTTED}\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*{_DOTTED}\s*=")
 
-_TOKEN = re.compile(
+_TOML_TOKEN = re.compile(
     r'''(?P<part>[A-Za-z0-9_-]++|"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|"(?:[^"\\\n]|\\[^\n])*+"?'''
     r"""|'''(?:[^']|'(?!''))*+(?:'''|\Z)|'[^'\n]*+'?)|(?P<dot>\.)|(?P<other>\#[^\n]*+|[^\s.])""",
     re.DOTALL,
@@ -195,7 +195,7 @@ def _refuse_long(text: str | bytes, where: str) -> None:
 def _dotted_too_deep(text: str) -> bool:
     """True if a TOML text has a key of more than `_DEEPEST` parts, as `a.b.c`; takes one pass."""
     parts, dotted = 0, False
-    for token in _TOKEN.finditer(text):
+    for token in _TOML_TOKEN.finditer(text):
         if token.lastgroup == "part":
             parts = parts + 1 if dotted else 1
         elif token.lastgroup == "other":

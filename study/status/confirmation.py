@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from study.record.front import Key
+from study.record.front import PointKey
 from study.record.reader import Reader
-from study.record.rows import Plan, Point, Record, Run, held
+from study.record.rows import Plan, Point, Run, TrialRecord, held
 from study.record.tested import confirmed
 from study.spec.sections import Confirm
 from study.status.estimate import Work, cost_s
@@ -19,7 +19,7 @@ ALMOST = 0.98
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class ConfirmationProgress:
     """Progress of a confirmation: points planned and ended, and the time at which it opened the test set.
 
     `found_later` counts the points of the front that were found later: they are not confirmed.
@@ -38,10 +38,10 @@ class Confirming:
 
     reader: Reader
     plan: Plan
-    records: Sequence[Record]
+    records: Sequence[TrialRecord]
 
     @classmethod
-    def of(cls, search: Reader, same: Mapping[Key, Key]) -> "Confirming | None":
+    def of(cls, search: Reader, same: Mapping[PointKey, PointKey]) -> "Confirming | None":
         """The confirmation of a search, its points renamed by `same`; None before the test set is opened."""
         reader = confirmed(search, same)
         if reader is None or reader.plan is None:
@@ -53,9 +53,9 @@ class Confirming:
         """Number of points that are trained or have failed."""
         return sum(r.state != "running" for r in self.records)
 
-    def told(self, front: Iterable[Record]) -> Confirmation:
+    def progress(self, front: Iterable[TrialRecord]) -> ConfirmationProgress:
         """Its progress against the search's present front, given as one trial for each point."""
-        return Confirmation(
+        return ConfirmationProgress(
             opened=self.plan.opened,
             planned=len(self.plan.points),
             ended=self.ended,
@@ -90,7 +90,7 @@ def expected(asked: Confirm, front: Sequence[Point], search_cost_s: float | None
     return points, Work(0.0, points * epochs * asked.replicates, search_cost_s)
 
 
-def found_later(record: Record, opened: str) -> bool:
+def found_later(record: TrialRecord, opened: str) -> bool:
     """True if a trial ended after the test set was opened, or has not ended."""
     if record.finished is None:
         return True

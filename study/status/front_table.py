@@ -20,7 +20,7 @@ from study.spec import StudySpec
 from study.spec.domains import Range
 from study.status.snapshot import Snapshot
 
-HEADERS = {
+COLUMN_NAMES = {
     "learning_rate": "lr",
     "weight_decay": "decay",
     "ranking_loss": "loss",
@@ -30,19 +30,19 @@ HEADERS = {
 }
 """Short names of the values that a front shows beside the weight and the sharing, if they are searched."""
 
-MARK = "*"
+BEATS_TRIVIAL_MARK = "*"
 """Marks a point that beats both trivial models."""
 
 UNBOUNDED = 10_000
 """A width in characters that exceeds every table."""
 
-WORDS = ("sharing", "loss")
+TEXT_COLUMNS_SHOWN = ("sharing", "loss")
 """Columns of words, which are aligned to the left."""
 
 
 def searched(spec: StudySpec) -> list[str]:
     """Names of the searched values, without the weight and the sharing."""
-    return [name for name in HEADERS if isinstance(spec.form(name), Range | tuple)]
+    return [name for name in COLUMN_NAMES if isinstance(spec.form(name), Range | tuple)]
 
 
 class FrontTable:
@@ -72,7 +72,7 @@ class FrontTable:
     def table(self, searched: Sequence[str], *, close: bool = False, spreads: bool = True) -> Table:
         """The table with the columns `searched`; `close` removes the space between columns."""
         seen, goals = self._seen, [goal.name for goal in objectives(self._seen.spec.objectives)]
-        headers = ["", "trial", "epoch", "λ", "sharing", *(HEADERS[name] for name in searched), *goals]
+        headers = ["", "trial", "epoch", "λ", "sharing", *(COLUMN_NAMES[name] for name in searched), *goals]
         if seen.tested:
             headers += [f"test {name}" for name in goals]
         table = Table(
@@ -86,11 +86,13 @@ class FrontTable:
             collapse_padding=True,
         )
         for header in headers:
-            table.add_column(header, justify="left" if header in WORDS else "right", no_wrap=True)
+            table.add_column(
+                header, justify="left" if header in TEXT_COLUMNS_SHOWN else "right", no_wrap=True
+            )
         for row in self._rows:
             point, config = seen.front.points[row], seen.configs[seen.front.points[row].trial]
             table.add_row(
-                MARK if seen.front.beats_trivial[row] else "",
+                BEATS_TRIVIAL_MARK if seen.front.beats_trivial[row] else "",
                 str(point.trial),
                 str(point.epoch),
                 "–" if config.weight is None else f"{config.weight:.4f}",
@@ -113,13 +115,13 @@ class FrontTable:
             yield f"{some}; `study front {seen.spec.name} --all` shows all"
         trivial = ", ".join(f"{name} {written(seen.reference[name])}" for name in seen.spec.objectives)
         beating = sum(seen.front.beats_trivial)
-        how_many = f"{MARK} beats" if beating else "none beats"
+        how_many = f"{BEATS_TRIVIAL_MARK} beats" if beating else "none beats"
         yield f"{how_many} both trivial models: {trivial}"
         if seen.tested:
             confirmed = sum((p.trial, p.epoch) in seen.tested for p in points)
             yield f"test: mean ± sd over fresh seeds; {confirmed} of the {len(points)} points are confirmed"
         if left_out:
-            yield f"too wide to show: {', '.join(HEADERS[name] for name in left_out)}; --json has all"
+            yield f"too wide to show: {', '.join(COLUMN_NAMES[name] for name in left_out)}; --json has all"
 
 
 def _chosen(seen: Snapshot, most: int | None) -> list[int]:

@@ -12,16 +12,14 @@ from rich.live import Live
 
 from study.printable import printable_lines
 from study.record.location import DATABASE_ERRORS
-from study.record.reader import Reader
+from study.record.reader import WAIT_PER_READ, Reader
 from study.signals import Interrupt
-from study.status.notebook import Cell
+from study.status.notebook import NotebookCell
 from study.status.snapshot import Snapshot, snapshot
 from study.status.text import line, view
 from trainable.contract import StudyError
 
 LIVE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
-COST = 20
-"""Shortest pause between reads of the record, as a multiple of the time that a read takes."""
 
 Show = Callable[[Snapshot], None]
 
@@ -38,7 +36,7 @@ def watch(
     Yields a function that prints a line beside it. A second signal may end the process of a `command`.
     """
     ended = Event()
-    tell = partial(_tell, console)
+    echo = partial(_tell, console)
     live = Live(console=console, auto_refresh=False, transient=True)
     every_s, show = _showing(console, live)
     thread = Thread(target=_watch, args=(folder, ended, every_s, show, console.is_jupyter), name="progress")
@@ -46,9 +44,9 @@ def watch(
         live.start()
     thread.start()
     if command:
-        interrupt.farewell = partial(_farewell, live, tell)
+        interrupt.farewell = partial(_farewell, live, echo)
     try:
-        yield tell
+        yield echo
     finally:
         ended.set()
         thread.join()
@@ -59,7 +57,7 @@ def watch(
 def _showing(console: Console, live: Live) -> tuple[float, Show]:
     """The interval in seconds between updates, and the function that shows a study."""
     if console.is_jupyter:
-        cell = Cell()
+        cell = NotebookCell()
         return LIVE_EVERY_S, lambda seen: cell.show(view(seen))
     if console.is_terminal:
         return LIVE_EVERY_S, lambda seen: live.update(view(seen), refresh=True)
@@ -76,11 +74,11 @@ def _tell(console: Console, words: str) -> None:
         _print(console, words)
 
 
-def _farewell(live: Live, tell: Callable[[str], None], words: str) -> None:
+def _farewell(live: Live, echo: Callable[[str], None], words: str) -> None:
     """Restore the terminal and print the last words."""
     with suppress(*UNHEARD):
         live.stop()
-    tell(words)
+    echo(words)
 
 
 def _watch(folder: Path, ended: Event, every_s: float, show: Show, stays: bool) -> None:
@@ -104,4 +102,4 @@ def _watch(folder: Path, ended: Event, every_s: float, show: Show, stays: bool) 
                 show(seen)
             except UNHEARD:
                 return
-            wait_s = max(every_s, COST * (time.monotonic() - began))
+            wait_s = max(every_s, WAIT_PER_READ * (time.monotonic() - began))

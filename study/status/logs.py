@@ -12,10 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from study.loop.events import LOG
+from study.loop.events import LOG_FILE
 from study.printable import printable
 
-LOOK_S = 0.5
+LOG_LOOK_S = 0.5
 """Interval between reads of a log that is followed."""
 
 HEAD = ("time", "level", "stage", "event")
@@ -75,13 +75,13 @@ def lines(folder: Path, *, over: Callable[[], bool]) -> Iterator[str]:
 
     An incomplete last line is left out.
     """
-    with closing(Tail(folder / LOG)) as tail:
+    with closing(Tail(folder / LOG_FILE)) as tail:
         while True:
             last = over()  # before reading, so that no line written before the end is missed
             yield from tail.lines()
             if last:
                 return
-            time.sleep(LOOK_S)
+            time.sleep(LOG_LOOK_S)
 
 
 def in_words(line: str) -> str:

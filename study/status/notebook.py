@@ -5,14 +5,14 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-WIDTH = 100
+NOTEBOOK_COLUMNS = 100
 PRE = (
     '<pre style="white-space:pre;overflow-x:auto;line-height:normal;'
     "font-family:Menlo,'DejaVu Sans Mono',consolas,monospace\">{code}</pre>"
 )
 
 
-class Cell:
+class NotebookCell:
     """An output of the running cell."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ def rendered(renderable: RenderableType) -> dict[str, str]:
     console = Console(
         file=StringIO(),
         record=True,
-        width=WIDTH,
+        width=NOTEBOOK_COLUMNS,
         force_terminal=True,
         force_jupyter=False,
         color_system="truecolor",

@@ -10,12 +10,12 @@ from typing import Any, Literal, get_args
 from study.loop.budget import complete, done, most_trials
 from study.record.front import Front, candidates, front, reference, repeated
 from study.record.reader import Reader
-from study.record.rows import Point, Record, Run, ShownState, Standing, held, shown_state
+from study.record.rows import Point, Run, ShownState, TrialRecord, TrialSummary, held, shown_state
 from study.record.tested import Tested, tested
 from study.spec import StudySpec
-from study.status.confirmation import Confirmation, Confirming, expected
+from study.status.confirmation import ConfirmationProgress, Confirming, expected
 from study.status.estimate import Work, cost_s, left_s, pace, share
-from study.status.stage import Limit, StageProgress, confirming, limits, searching, starting
+from study.status.stage import BudgetLimit, StageProgress, confirming, limits, searching, starting
 from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
@@ -51,7 +51,7 @@ class Snapshot:
     state: Stand
     reason: str
     stage: StageProgress | None
-    trials: Mapping[int, Standing]
+    trials: Mapping[int, TrialSummary]
     counts: Mapping[ShownState, int]
     occupants: Sequence[Occupant]
     member_epochs: int
@@ -60,7 +60,7 @@ class Snapshot:
     left_s: float | None
     front: Front
     configs: Mapping[int, Config]
-    confirmation: Confirmation | None
+    confirmation: ConfirmationProgress | None
     points: Sequence[Point]
     tested: Mapping[tuple[int, int], Tested]
     reference: Mapping[str, float]
@@ -76,9 +76,9 @@ class _Search:
     """The parts of a search's record that a snapshot needs; `epochs` has the trained epochs by trial."""
 
     spec: StudySpec
-    trials: Mapping[int, Standing]
+    trials: Mapping[int, TrialSummary]
     epochs: Mapping[int, int]
-    records: Mapping[int, Record]
+    records: Mapping[int, TrialRecord]
     enough: str | None
     wall_s: float
 
@@ -87,7 +87,7 @@ class _Search:
         return sum(self.epochs.values()) * self.spec.search.replicates
 
     @property
-    def begun(self) -> Mapping[int, Record]:
+    def begun(self) -> Mapping[int, TrialRecord]:
         """The trials without an end."""
         return {
             n: self.records[n] for n, t in self.trials.items() if t.state == "running" and n in self.records
@@ -97,7 +97,7 @@ class _Search:
     def ended(self) -> int:
         return sum(t.state != "running" for t in self.trials.values())
 
-    def limits(self) -> list[Limit]:
+    def limits(self) -> list[BudgetLimit]:
         begun = [self.epochs[n] / r.config.epochs for n, r in self.begun.items() if r.config is not None]
         return limits(
             self.spec.budget,
@@ -108,7 +108,7 @@ class _Search:
             wall_s=self.wall_s,
         )
 
-    def work(self, spent: Collection[Limit], cost: float | None) -> Work:
+    def work(self, spent: Collection[BudgetLimit], cost: float | None) -> Work:
         """Its training, done and planned, given the spent limits."""
         trained = self.member_epochs
         if self.enough is not None:
@@ -121,14 +121,14 @@ def snapshot(ledger: Reader) -> Snapshot:
     """The study as the record has it now; of a trial that has ended, all points are there."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
     driven = runs[-1] if runs and runs[-1].alive else None
-    trials = ledger.standings()
+    trials = ledger.trial_summaries()
     points = [p for p in ledger.points() if p.trial in trials]
     chosen = candidates(points, trials, spec)
     best, same = front(chosen, spec, reference(baseline, spec)), repeated(points, trials, chosen)
     search = _search(ledger, trials, points, best, runs)
     planned = Confirming.of(ledger, same)
     counts = Counter(shown_state(t.state, driven=driven is not None) for t in trials.values())
-    state, reason, stage = _standing(search, planned, runs)
+    state, reason, stage = _state(search, planned, runs)
     occupants = [] if driven is None else _occupants(search, planned, driven)
     part, rest_s = _estimate(ledger, search, planned, best, driven, len({o.lane for o in occupants}))
     return Snapshot(
@@ -145,7 +145,9 @@ def snapshot(ledger: Reader) -> Snapshot:
         left_s=rest_s,
         front=best,
         configs={n: r.config for n, r in search.records.items() if r.config is not None},
-        confirmation=None if planned is None else planned.told(search.records[p.trial] for p in best.points),
+        confirmation=None
+        if planned is None
+        else planned.progress(search.records[p.trial] for p in best.points),
         points=[p for p in points if (p.trial, p.epoch) not in same],
         tested={} if planned is None else tested(planned.reader),
         reference=baseline.reference,
@@ -154,7 +156,7 @@ def snapshot(ledger: Reader) -> Snapshot:
 
 def _search(
     ledger: Reader,
-    trials: Mapping[int, Standing],
+    trials: Mapping[int, TrialSummary],
     points: Sequence[Point],
     best: Front,
     runs: Sequence[Run],
@@ -174,7 +176,7 @@ def _search(
     )
 
 
-def _standing(
+def _state(
     search: _Search, planned: Confirming | None, runs: Sequence[Run]
 ) -> tuple[Stand, str, StageProgress | None]:
     """The state, its reason, and the stage that a run is in or would enter next."""

@@ -27,7 +27,7 @@ class StageProgress:
     words: str
 
 
-class Limit(NamedTuple):
+class BudgetLimit(NamedTuple):
     """A limit of a search's budget: the spent share, running trials included, and `done` of `planned`."""
 
     share: float
@@ -44,18 +44,18 @@ def limits(
     begun: Collection[float],
     member_epochs: int,
     wall_s: float,
-) -> list[Limit]:
+) -> list[BudgetLimit]:
     """The limits of a search: those of its budget, and the `most` trials that it can have.
 
     `begun` has the trained part of each trial without an end.
     """
-    found = list[Limit]()
+    found = list[BudgetLimit]()
     if most is not None:
-        found.append(Limit((ended + sum(begun)) / most, ended, most, "trials"))
+        found.append(BudgetLimit((ended + sum(begun)) / most, ended, most, "trials"))
     if (epochs := budget.member_epochs) is not None:
-        found.append(Limit(member_epochs / epochs, member_epochs, epochs, "member-epochs"))
+        found.append(BudgetLimit(member_epochs / epochs, member_epochs, epochs, "member-epochs"))
     if (limit_s := budget.wall_time_s) is not None:
-        found.append(Limit(wall_s / limit_s, round(wall_s), round(limit_s), "seconds"))
+        found.append(BudgetLimit(wall_s / limit_s, round(wall_s), round(limit_s), "seconds"))
     return found
 
 
@@ -65,7 +65,7 @@ def starting(address: str) -> StageProgress:
     return StageProgress("starting", 0, None, "trials", words)
 
 
-def searching(spent: Collection[Limit], ended: int) -> StageProgress:
+def searching(spent: Collection[BudgetLimit], ended: int) -> StageProgress:
     """A search, by the nearest limit of its budget."""
     if not spent:
         return StageProgress("searching", ended, None, "trials", f"searching, {ended} trials ended")

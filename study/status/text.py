@@ -10,14 +10,14 @@ from rich.text import Text
 
 from analysis.objective import written
 from study.record.front import Front
-from study.status.confirmation import Confirmation
+from study.status.confirmation import ConfirmationProgress
 from study.status.front_table import FrontTable
 from study.status.snapshot import Snapshot
 
 PROGRESS = re.compile(r"\S+: ([^;]*, )?(?P<percent>\d+)% in .*; \d+ member-epochs; front: ")
 """Matches the output of `line`, and only that."""
 
-SHOWN, BAR = 8, 68
+LIVE_POINTS, BAR_COLUMNS = 8, 68
 """Points of the front and columns of the bar in the live view."""
 
 
@@ -51,7 +51,7 @@ def left(left_s: float | None) -> str:
     return "" if left_s is None else f", about {duration(left_s)} left"
 
 
-def standing(seen: Snapshot) -> str:
+def state_line(seen: Snapshot) -> str:
     """The state, its reason, and the command that resumes the study."""
     again = "" if seen.state in ("running", "complete") else f"; `study run {seen.spec.name}` resumes it"
     return f"{seen.state}: {seen.reason}{again}"
@@ -70,14 +70,14 @@ def found_later(seen: Snapshot) -> Iterator[str]:
         )
 
 
-def retold(said: str) -> Group | None:
+def live_view(said: str) -> Group | None:
     """The live view, without the front, of a `line` printed by another process; None for other text."""
     if (told := PROGRESS.match(said)) is None:
         return None
     return Group(_bar(int(told["percent"]) / 100), *map(Text, said.split("; ")))
 
 
-def _confirmed(seen: Confirmation | None) -> Iterator[str]:
+def _confirmed(seen: ConfirmationProgress | None) -> Iterator[str]:
     if seen is not None:
         yield (
             f"confirmed: {seen.ended} of {seen.planned} points with {seen.replicates} fresh seeds; "
@@ -110,9 +110,9 @@ def duration(seconds: float) -> str:
 
 def view(seen: Snapshot) -> Group:
     """The live view: a progress bar, the study in lines, and points spread along its front."""
-    table = [FrontTable(seen, most=SHOWN)] if seen.front.points else []
+    table = [FrontTable(seen, most=LIVE_POINTS)] if seen.front.points else []
     return Group(_bar(seen.share), *map(Text, line(seen).split("; ")), *table)
 
 
 def _bar(share: float) -> Padding:
-    return Padding(ProgressBar(total=1.0, completed=share, width=BAR), expand=False)
+    return Padding(ProgressBar(total=1.0, completed=share, width=BAR_COLUMNS), expand=False)

@@ -12,7 +12,7 @@ from timing import number, table, times
 
 from trainable.contract import Config
 from trainable.data.interactions import Fold
-from trainable.engines.kernel import CHUNK, Floats, adam, apart
+from trainable.engines.kernel import ROWS_AT_ONCE, Reals, adam, apart
 from trainable.models.two_task.parameters import shapes
 
 PRODUCTS, ADAM = "matrix products alone", "Adam alone"
@@ -25,9 +25,9 @@ def floor(fold: Fold, config: Config) -> dict[str, Callable[[], Sequence[float]]
     x, h, dx, w, back, dw = (
         np.ones(shape, np.float32)
         for shape in (
-            (CHUNK, 3 * config.dim),
-            (CHUNK, config.hidden),
-            (CHUNK, 3 * config.dim),
+            (ROWS_AT_ONCE, 3 * config.dim),
+            (ROWS_AT_ONCE, config.hidden),
+            (ROWS_AT_ONCE, 3 * config.dim),
             (3 * config.dim, config.hidden),
             (config.hidden, 3 * config.dim),
             (config.hidden, 3 * config.dim),
@@ -37,7 +37,7 @@ def floor(fold: Fold, config: Config) -> dict[str, Callable[[], Sequence[float]]
 
     def products() -> tuple[float]:
         began = process_time()
-        _multiply(x, h, dx, w, back, dw, -(-n // CHUNK))
+        _multiply(x, h, dx, w, back, dw, -(-n // ROWS_AT_ONCE))
         return (process_time() - began,)
 
     def steps() -> tuple[float]:
@@ -86,7 +86,7 @@ def _size(fold: Fold, config: Config) -> int:
 
 
 @njit(nogil=True)  # type: ignore[untyped-decorator]
-def _multiply(x: Floats, h: Floats, dx: Floats, w: Floats, back: Floats, dw: Floats, times: int) -> None:
+def _multiply(x: Reals, h: Reals, dx: Reals, w: Reals, back: Reals, dw: Reals, times: int) -> None:
     """Multiply forwards, backwards to the weights, and backwards to the inputs; `times` times."""
     for _ in range(times):
         np.dot(x, w, h)

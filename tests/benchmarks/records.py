@@ -15,7 +15,7 @@ from timing import table
 
 from study.loop.referee import Referee
 from study.record.ledger import Ledger
-from study.runtime.prefetch import Ahead
+from study.runtime.prefetch import PrefetchingReferee
 from study.search.samplers.keyed import KeyedSampler
 from study.search.space import SearchSpace
 from study.spec import StudySpec
@@ -91,7 +91,7 @@ def _tpe(folder: Path, trials: int) -> str:
     asks: list[float] = []
     waits: list[float] = []
     with _timed(ledger, asks):
-        answering = Ahead(Referee(ledger, ledger.claim(), ahead=True))
+        answering = PrefetchingReferee(Referee(ledger, ledger.claim(), prefetch=True))
         lanes = [FormulaLane(f"{number}", SLOTS) for number in range(2)]
         while len(asks) < AHEAD:
             for lane in lanes:

@@ -121,7 +121,7 @@ ORDER = {
     "study.runtime": """
         __init__
         prefetch ← reconnect ← heartbeat, inline
-        lean, placement, private_ray ← ray_start
+        minimal_ray, placement, private_ray ← ray_start
         prometheus, reconnect ← actor
         actor, preflight, ray_start, tune_callback ← tune
         background, claim, heartbeat, inline, ray_head, tune ← run
@@ -146,8 +146,8 @@ ORDER = {
         connection, middleware
         schemas ← cursor ← serialize
         schemas ← openapi, redaction, runner, summary_file
-        serialize, summary_file ← cache ← events, reports, submission
-        accept, cache ← tables
+        serialize, summary_file ← cache ← events, reports
+        accept, cache ← submission, tables
         redaction, runner, submission ← actions
         tokens ← auth
         accept, actions, auth, middleware, openapi ← pages
@@ -279,7 +279,7 @@ def test_every_import_goes_the_way_the_tables_allow() -> None:
         ("study.newcomer", ""),
         ("study.record.newcomer", ""),
         ("study.record.rows", "from study.record.ledger import Ledger"),
-        ("study.search.space", "from study.record.rows import Record"),
+        ("study.search.space", "from study.record.rows import TrialRecord"),
         ("study.status.live", "from study.runtime.run import run"),
         ("analysis.questions.sharing", "from analysis.figures.style import colour"),
         ("analysis.figures.front", "from analysis.report import read"),

@@ -251,7 +251,7 @@ def test_two_studies_of_one_question_run_on_one_ray(a_ray, tmp_path):
     for name in ("one", "two"):
         folder = run(spec("runtime.address=inline", f"name={name}"), tmp_path).folder
         ledger = Ledger.read(folder)
-        referees.append(tune._appointed(ledger, folder, ledger.claim(), lease_s=60.0))
+        referees.append(tune._start_referee(ledger, folder, ledger.claim(), lease_s=60.0))
     answers = [ray.get(r.exchange.remote("0.0", -1, (), (), 1)) for r in referees]
     assert [answer.over for answer in answers] == [True, True]
     for referee in referees:

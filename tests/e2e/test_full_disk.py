@@ -13,7 +13,7 @@ from elsewhere import small_disk
 from law5 import check_measurements, check_record, tables
 from pandas.testing import assert_frame_equal
 
-from study.loop.events import LOG
+from study.loop.events import LOG_FILE
 from study.record.ledger import Ledger
 from study.runtime.run import run
 from study.spec import StudySpec
@@ -43,7 +43,7 @@ def disk(run: Running, folder: Path):
 
 def log_of(folder: Path) -> str:
     """The log in a study's folder; nothing while there is none."""
-    return (folder / LOG).read_text(encoding="utf-8") if (folder / LOG).exists() else ""
+    return (folder / LOG_FILE).read_text(encoding="utf-8") if (folder / LOG_FILE).exists() else ""
 
 
 def fill(path: Path) -> None:

@@ -17,7 +17,7 @@ from study.record.location import holds_study
 from study.record.reader import Reader
 from study.runtime.run import run as run_study
 from study.spec import StudySpec
-from study.status.confirmation import Confirmation
+from study.status.confirmation import ConfirmationProgress
 from study.status.snapshot import snapshot
 
 EPOCHS = 20
@@ -157,9 +157,9 @@ def test_a_confirmation_resumes_and_opens_the_test_set_once(here: Path):
         assert_frame_equal(table, want[name], check_exact=True)
 
 
-def confirmed(here: Path) -> Confirmation:
+def confirmed(here: Path) -> ConfirmationProgress:
     """Progress of the confirmation; nothing before it is planned."""
-    nothing = Confirmation(opened="", planned=0, ended=0, replicates=0)
+    nothing = ConfirmationProgress(opened="", planned=0, ended=0, replicates=0)
     if not holds_study(here / "studies/tiny"):
         return nothing
     with closing(Reader.read(here / "studies/tiny")) as reader:

@@ -11,12 +11,12 @@ import ray
 from command import until
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from study.loop.events import LOG, Event
+from study.loop.events import LOG_FILE, Event
 from study.record.ledger import Ledger
 from study.record.reader import Reader
-from study.record.sqlite import AwayError
+from study.record.sqlite import DatabaseAwayError
 from study.runtime import actor, prometheus, tune
-from study.runtime.prometheus import Heard
+from study.runtime.prometheus import EventMetrics
 from study.runtime.run import run
 from study.spec import StudySpec
 from study.status.snapshot import snapshot
@@ -70,7 +70,7 @@ def samples(endpoint: str) -> dict[str, dict[str, float]]:
 def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -> None:
     run(StudySpec.from_text(SPEC, where="test", overrides=["runtime.meters=true"]), tmp_path)
     folder = tmp_path / "metered"
-    said = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    said = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
     assert sorted(line["trial"] for line in said if line["event"] == "ended") == list(range(5))
     seen = snapshot(Ledger.read(folder))
     until(lambda: samples(endpoint).get("study_member_epochs"), "the study's meters")
@@ -86,7 +86,7 @@ def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -
 @pytest.mark.long
 @pytest.mark.ray
 def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint: str) -> None:
-    heard = Heard("metered", "search")
+    heard = EventMetrics("metered", "search")
     for incarnation in (1, 2, 3):
         heard(Event(what="lane started", lane="1.0", incarnation=incarnation))
     until(lambda: "study_lane_restarts_total" in samples(endpoint), "the counter")
@@ -97,8 +97,8 @@ def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint
 def test_a_study_is_metered_where_its_spec_asks_for_it(tmp_path: Path, monkeypatch, asked: bool) -> None:
     """Catches: an open endpoint that names a study without `runtime.meters`."""
     made: list[str] = []
-    monkeypatch.setattr(tune, "shown", lambda *_: made.append("gauges") or nullcontext())
-    monkeypatch.setattr(actor, "Heard", lambda *_: made.append("counts") or (lambda _event: None))
+    monkeypatch.setattr(tune, "export_gauges", lambda *_: made.append("gauges") or nullcontext())
+    monkeypatch.setattr(actor, "EventMetrics", lambda *_: made.append("counts") or (lambda _event: None))
     overrides = ["runtime.address=inline", *(["runtime.meters=true"] if asked else [])]
     folder = run(StudySpec.from_text(SPEC, where="test", overrides=overrides), tmp_path).folder
     with closing(Ledger.read(folder)) as ledger, tune._metered(ledger, folder):
@@ -117,12 +117,12 @@ def test_a_record_is_metered_once_its_database_is_back(tmp_path: Path, monkeypat
     def read_late(*arguments, **named):
         if away:
             away.pop()
-            raise AwayError("the server does not answer")
+            raise DatabaseAwayError("the server does not answer")
         return read(*arguments, **named)
 
     monkeypatch.setattr(Reader, "read", read_late)
-    monkeypatch.setattr(prometheus, "EVERY_S", 0.01)
-    monkeypatch.setattr(prometheus, "Recorded", lambda *_: SimpleNamespace(show=seen.append))
-    with prometheus.shown(folder, "search"):
+    monkeypatch.setattr(prometheus, "EXPORT_EVERY_S", 0.01)
+    monkeypatch.setattr(prometheus, "RecordGauges", lambda *_: SimpleNamespace(show=seen.append))
+    with prometheus.export_gauges(folder, "search"):
         until(lambda: seen, "what the record says")
     assert not away

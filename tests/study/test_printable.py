@@ -9,7 +9,7 @@ from rich.console import Console
 
 from study.printable import PrintableFormatter, printable_lines
 from study.remote import commands
-from study.remote.result import Answer
+from study.remote.result import CommandResult
 from study.service.tokens import Tokens
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.\u2066\r"
@@ -61,7 +61,7 @@ def test_names_of_folders_and_labels_of_tokens_are_text(tmp_path):
 
 def test_what_a_head_says_is_text(monkeypatch, capsys):
     """Its answers and a job's log, in a terminal and not. Catches: a head that writes to our terminal."""
-    head = SimpleNamespace(ask=lambda *_, **__: Answer(2, f"out{EVIL}\n", f"err{EVIL}\n", {}))
+    head = SimpleNamespace(ask=lambda *_, **__: CommandResult(2, f"out{EVIL}\n", f"err{EVIL}\n", {}))
     monkeypatch.setattr(commands, "_head", lambda _: head)
     commands.ask("http://head:8265", ["list"])
     commands._show([f"one{EVIL}\n", "two\n"], Console(file=StringIO()))

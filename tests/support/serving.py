@@ -18,7 +18,7 @@ from study.loop.referee import Referee
 from study.record.ledger import Ledger
 from study.service.app import application
 from study.service.runner import Begun, NoRunnerError
-from study.service.schemas import Job
+from study.service.schemas import JobOut
 from study.service.serve import configured, listening
 from study.spec import StudySpec
 
@@ -38,15 +38,15 @@ class Notes:
             self.started.append(spec.name)
             self.live[spec.name] = spec, time.time()
         by, at = self.live[spec.name]
-        job = Job(id=f"{spec.name}-{self.started.count(spec.name)}", state="running", said="")
+        job = JobOut(id=f"{spec.name}-{self.started.count(spec.name)}", state="running", said="")
         return Begun(job, now=new, same=by == spec, at=None if new else at)
 
-    def last(self, name: str) -> Job | None:
+    def last(self, name: str) -> JobOut | None:
         if self.away:
             raise NoRunnerError("no Ray answers")
         count = self.started.count(name)
         state = "running" if name in self.live else "stopped"
-        return Job(id=f"{name}-{count}", state=state, said="") if count else None
+        return JobOut(id=f"{name}-{count}", state=state, said="") if count else None
 
     def stop(self, name: str) -> None:
         self.live.pop(name, None)

@@ -10,7 +10,7 @@ import pytest
 from members import CONFIG, ITEMS, USERS, make_fold, new_engine
 from sessions import everything, files, new_session, put, sealed, trained
 
-from trainable.checkpoint import FORMAT, RECORD, CheckpointError, Record, read, write
+from trainable.checkpoint import CHECKPOINT_FORMAT, RECORD, CheckpointError, Saved, read, write
 from trainable.contract import SHARINGS, StudyError
 from trainable.models.two_task.parameters import fresh, initial, layout
 from trainable.session import Session
@@ -101,14 +101,21 @@ FOREIGN = {
     "a later one": (sealed({"format": 3}, b""), "has format 3, and this version reads 2"),
     "no seal": ({RECORD: b'{"format": 2, "tensors": 0}'}, "slots.json: does not name its tensors"),
     "elsewhere": (
-        {RECORD: json.dumps({"format": FORMAT, "tensors": 0, "sha256": "../" * 20 + "0000"}).encode()},
+        {
+            RECORD: json.dumps(
+                {"format": CHECKPOINT_FORMAT, "tensors": 0, "sha256": "../" * 20 + "0000"}
+            ).encode()
+        },
         "slots.json: does not name its tensors",
     ),
     "no tensors": (
-        {RECORD: json.dumps({"format": FORMAT, "tensors": 0, "sha256": "0" * 64}).encode()},
+        {RECORD: json.dumps({"format": CHECKPOINT_FORMAT, "tensors": 0, "sha256": "0" * 64}).encode()},
         "states-0{16}.safetensors: cannot be read .No such file",
     ),
-    "no slots": (sealed({"format": FORMAT, "tensors": 0}, b""), "its fields must be slots, unsent"),
+    "no slots": (
+        sealed({"format": CHECKPOINT_FORMAT, "tensors": 0}, b""),
+        "its fields must be slots, unsent",
+    ),
 }
 
 
@@ -178,7 +185,7 @@ def test_an_impossible_slot_is_refused(change, message, saved, tmp_path: Path):
     whole, _ = saved
     first, second = whole._held.values()
     members = (*first.members, *second.members)
-    record = Record((first, change(second)))
+    record = Saved((first, change(second)))
     states = {m: whole.engine.state(m) for m in members}
     write(tmp_path, record, states)
     with pytest.raises(CheckpointError, match=message):
@@ -189,7 +196,7 @@ def test_a_state_without_a_slot_is_refused(saved, tmp_path: Path):
     whole, _ = saved
     first, second = whole._held.values()
     states = {member: whole.engine.state(member) for member in (*first.members, *second.members)}
-    write(tmp_path, Record((first,)), states)
+    write(tmp_path, Saved((first,)), states)
     with pytest.raises(CheckpointError, match=r"'7/0/.+' belongs to no slot"):
         new_session().load(tmp_path)
 

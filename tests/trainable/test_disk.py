@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from trainable.disk import put
+from trainable.disk import write_atomically
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches: a truncated file, or a partial file left beside it."""
     path = tmp_path / "file"
-    put(path, b"before")
+    write_atomically(path, b"before")
 
     def full(_number: int) -> None:
         raise OSError(ENOSPC, os.strerror(ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        put(path, b"after")
+        write_atomically(path, b"after")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"before"}
 
 
@@ -28,7 +28,7 @@ def test_a_failed_rename_leaves_no_file(tmp_path: Path):
     """Catches: temporary files that remain after each try, if a folder has the name."""
     (tmp_path / "file").mkdir()
     with pytest.raises(IsADirectoryError):
-        put(tmp_path / "file", b"")
+        write_atomically(tmp_path / "file", b"")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
@@ -38,7 +38,7 @@ def test_content_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(
         os, "fsync", lambda number: synced.append((tmp_path / "file").exists()) or fsync(number)
     )
-    put(tmp_path / "file", b"content")
+    write_atomically(tmp_path / "file", b"content")
     assert synced == [False]
 
 
@@ -46,7 +46,7 @@ def test_concurrent_writes_leave_one_whole_file(tmp_path: Path):
     """Catches: two threads of one process that write into each other's file."""
     contents = [bytes([n]) * 100_000 for n in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda content: put(tmp_path / "file", content), contents))
+        list(pool.map(lambda content: write_atomically(tmp_path / "file", content), contents))
     assert (tmp_path / "file").read_bytes() in contents
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -56,7 +56,7 @@ def test_the_file_mode_is_respected(tmp_path: Path, mode: int):
     """Catches: tokens that others can read, and tables that they cannot."""
     before = os.umask(0o022)
     try:
-        put(tmp_path / "file", b"", mode=mode)
+        write_atomically(tmp_path / "file", b"", mode=mode)
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode & ~0o022

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from trainable.contract import StudyError, UserMetrics
 from trainable.data.interactions import Fold, Interactions
-from trainable.metrics import BLOCK, NotFiniteError, Ranking, mean_squared_error
+from trainable.metrics import USERS_AT_ONCE, NotFiniteError, Ranking, mean_squared_error
 
 
 def ratings_of(pairs, n_users, n_items):
@@ -68,7 +68,7 @@ def test_first_hit_equals_ir_measures(case):
 def test_more_users_than_a_block_are_asked_for_in_blocks():
     """Catches a dense users × items matrix, and a block with the targets of another."""
     random = np.random.default_rng(0)
-    n_users, n_items = 3 * BLOCK + 1, 7
+    n_users, n_items = 3 * USERS_AT_ONCE + 1, 7
     part = random.integers(3, size=(n_users, n_items))
     scores = random.normal(size=part.shape)
     asked = []
@@ -79,7 +79,7 @@ def test_more_users_than_a_block_are_asked_for_in_blocks():
 
     fold = make_fold(np.argwhere(part == 1), np.argwhere(part == 2), n_users, n_items)
     assert Ranking(fold).metrics(scores_of) == oracle(scores, part)
-    assert max(asked) <= BLOCK
+    assert max(asked) <= USERS_AT_ONCE
 
 
 def test_constant_scores_rank_in_the_middle_of_the_candidates():

@@ -23,10 +23,10 @@ from trainable.data.interactions import Ids, Interactions
 from trainable.disk import irregular
 
 WANTED = ("user", "item", "rating")
-OPTIONAL = ("timestamp",)
+OPTIONAL_COLUMNS = ("timestamp",)
 LARGEST = 1e19
 """Bound on a rating, so that its square fits into the 32-bit floats of training."""
-TIMES = ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns"))
+TIME_TYPES = ("int64", pa.timestamp("ns", tz="UTC"), pa.timestamp("ns"))
 """Arrow types that a timestamp column is cast through, in this order."""
 LONGEST_SHOWN = 60
 """Characters of a value in a message, at most."""
@@ -77,11 +77,11 @@ def read_parquet(path: Path) -> Interactions:
 
 
 def _columns(file: _File, names: list[str]) -> list[str]:
-    wanted = f"{', '.join(WANTED)} are required, {', '.join(OPTIONAL)} is optional"
+    wanted = f"{', '.join(WANTED)} are required, {', '.join(OPTIONAL_COLUMNS)} is optional"
     for name in WANTED:
         if name not in names:
             raise StudyError(f"{file}: no column {name!r} among {names}; {wanted}")
-    columns = [*WANTED, *(name for name in OPTIONAL if name in names)]
+    columns = [*WANTED, *(name for name in OPTIONAL_COLUMNS if name in names)]
     for name in columns:
         if names.count(name) > 1:
             raise StudyError(f"{file}: column {name!r} occurs {names.count(name)} times; keep one")
@@ -141,7 +141,7 @@ def _timestamps(file: _File, column: Any) -> NDArray[np.int64]:
     column = _plain(column)
     _refuse(file, "timestamp", column, _missing(column), "is missing; give every row one, or drop the column")
     first_bad = 0
-    for kind in TIMES:
+    for kind in TIME_TYPES:
         if (numbers := _as_times(column, kind)) is not None:
             return _array(numbers)
         first_bad = max(first_bad, _first_unlike(column, kind))

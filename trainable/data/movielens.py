@@ -19,7 +19,7 @@ from trainable.contract import StudyError
 from trainable.data.fetch import FAILURES, wheel_members, zip_member
 from trainable.data.interactions import Interactions, as_ids
 from trainable.data.registry import Known
-from trainable.disk import put
+from trainable.disk import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def _places(release: Release, path: Path) -> Iterator[tuple[str, Callable[[], by
 def _keep(release: Release, path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        put(path, data)
+        write_atomically(path, data)
     except OSError as error:
         raise StudyError(
             f"{release.name}: cannot be cached at {path}: {error}; make that folder writable"

@@ -16,7 +16,7 @@ SOURCES = {
 }
 """Name → function () → Interactions; the function `known` of the same module describes the source."""
 
-FILES = {
+FILE_READERS = {
     ".csv": "trainable.data.files:read_csv",
     ".parquet": "trainable.data.files:read_parquet",
 }
@@ -58,8 +58,8 @@ def load(source: str, *, split: str, split_seed: int) -> Split:
 
 def check(source: str, *, split: str, split_seed: int) -> None:
     """Raise StudyError if `load` does not know the source or split; read and fetch nothing."""
-    if source not in SOURCES and Path(source).suffix.lower() not in FILES:
-        allowed = f"{', '.join(SOURCES)}, or a path that ends in {' or '.join(FILES)}"
+    if source not in SOURCES and Path(source).suffix.lower() not in FILE_READERS:
+        allowed = f"{', '.join(SOURCES)}, or a path that ends in {' or '.join(FILE_READERS)}"
         raise StudyError(f"data.source: {source!r} is not known; use {allowed}")
     if split not in SPLITS:
         raise StudyError(f"data.split: {split!r} is not known; use {', '.join(SPLITS)}")
@@ -75,7 +75,7 @@ def known() -> tuple[Known, ...]:
 def _ratings(source: str) -> Interactions:
     if source in SOURCES:
         return cast(Interactions, _function(SOURCES[source])())
-    return cast(Interactions, _function(FILES[Path(source).suffix.lower()])(Path(source)))
+    return cast(Interactions, _function(FILE_READERS[Path(source).suffix.lower()])(Path(source)))
 
 
 def _function(target: str) -> Callable[..., Any]:

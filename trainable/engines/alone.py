@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from trainable.contract import Config, UserMetrics
 from trainable.data.interactions import Fold
-from trainable.engines.draws import Draw, draw
-from trainable.engines.engine import Member, Result, State
+from trainable.engines.draws import EpochDraw, draw
+from trainable.engines.engine import Member, MemberState, Result
 from trainable.metrics import NotFiniteError, Ranking, mean_squared_error
 from trainable.models.two_task.parameters import fresh, initial
 
@@ -43,7 +43,7 @@ class Training(ABC, Generic[R]):
         """Ranks and predictions for the metrics; NotFiniteError, or NaN among them, if one is not finite."""
 
     @abstractmethod
-    def state(self) -> State:
+    def state(self) -> MemberState:
         """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
 
 
@@ -63,11 +63,11 @@ class AloneEngine(ABC, Generic[R]):
         self._members: dict[Member, Training[R]] = {}
 
     @abstractmethod
-    def start(self, config: Config, state: State) -> Training[R]:
+    def start(self, config: Config, state: MemberState) -> Training[R]:
         """Start a member from a state, which is not modified."""
 
     @abstractmethod
-    def rows(self, drawn: Draw) -> R:
+    def rows(self, drawn: EpochDraw) -> R:
         """Convert a draw for `Training.train`; members of one replicate and epoch share it."""
 
     @abstractmethod
@@ -78,7 +78,7 @@ class AloneEngine(ABC, Generic[R]):
         """Results of the members, one after another."""
         return map(advance, members)
 
-    def join(self, member: Member, state: State | None = None) -> None:
+    def join(self, member: Member, state: MemberState | None = None) -> None:
         """Add a member, at its keyed initial values or at `state`; ValueError if it has joined already."""
         if member in self._members:
             raise ValueError(f"{member} has joined already")
@@ -91,7 +91,7 @@ class AloneEngine(ABC, Generic[R]):
         """Remove a member; KeyError if it has not joined."""
         del self._members[member]
 
-    def state(self, member: Member) -> State:
+    def state(self, member: Member) -> MemberState:
         """The complete state of a member: another engine resumes from it bit for bit."""
         return self._members[member].state()
 

@@ -10,7 +10,7 @@ from trainable.streams import stream
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class EpochDraw:
     """Shuffled training rows of one epoch, with a negative item for each; all (n,)."""
 
     users: NDArray[np.int64]
@@ -19,7 +19,7 @@ class Draw:
     ratings: NDArray[np.float32]
 
 
-def draw(train: Interactions, *, seed: int, replicate: int, epoch: int) -> Draw:
+def draw(train: Interactions, *, seed: int, replicate: int, epoch: int) -> EpochDraw:
     """Draw `epoch` (1-based), keyed by (seed, replicate, epoch) alone, not by trial or batch size.
 
     Negatives are uniform over the whole catalogue; a user's own items are not excluded.
@@ -30,4 +30,4 @@ def draw(train: Interactions, *, seed: int, replicate: int, epoch: int) -> Draw:
         train.n_items, size=n
     )
     users, items = train.users[order].astype(np.int64), train.items[order].astype(np.int64)
-    return Draw(users, items, negatives, train.ratings[order])
+    return EpochDraw(users, items, negatives, train.ratings[order])

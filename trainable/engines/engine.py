@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainable.contract import METRICS, Config, UserMetrics
 from trainable.data.interactions import Fold
 
-State = Mapping[str, NDArray[np.generic]]
+MemberState = Mapping[str, NDArray[np.generic]]
 """The complete state of a member as named arrays, alike in every engine (`two_task.parameters.fresh`)."""
 
 
@@ -69,7 +69,7 @@ class Engine(Protocol):
         """Make an engine without members on one device: "cpu" with `threads` threads, or "cuda"."""
         ...
 
-    def join(self, member: Member, state: State | None = None) -> None:
+    def join(self, member: Member, state: MemberState | None = None) -> None:
         """Add a member, at its keyed initial values or at `state`."""
         ...
 
@@ -88,7 +88,7 @@ class Engine(Protocol):
         """Metrics of a member on the fold's target, by user; NotFiniteError if it has none."""
         ...
 
-    def state(self, member: Member) -> State:
+    def state(self, member: Member) -> MemberState:
         """The complete state of a member: parameters, optimiser moments, counts of steps and epochs."""
         ...
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainable.engines.engine import Member, State
-from trainable.engines.stack import Place, Rows, Stack
+from trainable.engines.engine import Member, MemberState
+from trainable.engines.stack import Position, Stack, StackedRows
 
-CHUNK = {"cpu": 1 << 13, "cuda": 1 << 16}
+CHUNK_ROWS = {"cpu": 1 << 13, "cuda": 1 << 16}
 """Rows of all slots whose activations are held at a time: they fit into a CPU's cache, or keep a GPU busy.
 Larger batches are accumulated.
 """
@@ -20,7 +20,7 @@ WARM_UP = 3
 """Runs before a graph is recorded, so that libraries have chosen algorithms and allocated memory."""
 
 
-class Columns(NamedTuple):
+class DrawTensors(NamedTuple):
     """Rows of an epoch: (n,) for one draw, (K, n) for all slots."""
 
     users: Tensor
@@ -30,10 +30,10 @@ class Columns(NamedTuple):
 
 
 @dataclass(slots=True)
-class Seat:
+class PoolSlot:
     """The place of a member in the stack, and its number of epochs."""
 
-    place: Place
+    place: Position
     epoch: int
 
 
@@ -41,12 +41,12 @@ class Group:
     """Members in one stack, which is rebuilt when a wider member joins."""
 
     def __init__(self, n_users: int, n_items: int, like: Tensor) -> None:
-        self.seats: dict[Member, Seat] = {}
+        self.seats: dict[Member, PoolSlot] = {}
         self.stack = Stack(n_users, n_items, 0, 0, like)
         self._like = like
         self._step: Step | None = None
 
-    def join(self, member: Member, state: State) -> None:
+    def join(self, member: Member, state: MemberState) -> None:
         """Add a member with its state."""
         stack, config = self.stack, member.config
         dim, hidden = max(config.dim, stack.dim), max(config.hidden, stack.hidden)
@@ -61,7 +61,7 @@ class Group:
         """Remove a member; KeyError if it has not joined."""
         self.stack.clear(self.seats.pop(member).place)
 
-    def state(self, member: Member) -> State:
+    def state(self, member: Member) -> MemberState:
         """The complete state of a member."""
         seat = self.seats[member]
         return {**self.stack.state(seat.place, member.config), "epoch": np.array(seat.epoch)}
@@ -72,8 +72,8 @@ class Group:
             self._step = Step(self.stack, batch)
         return self._step
 
-    def _seat(self, member: Member, state: State) -> None:
-        self.seats[member] = Seat(self.stack.put(member.config, state), int(state["epoch"]))
+    def _seat(self, member: Member, state: MemberState) -> None:
+        self.seats[member] = PoolSlot(self.stack.put(member.config, state), int(state["epoch"]))
 
 
 class Step:
@@ -85,11 +85,11 @@ class Step:
 
     def __init__(self, stack: Stack, batch: int) -> None:
         slots = stack.sizes[-1]
-        self.width = max(1, min(batch, CHUNK[stack.sums.device.type] // slots))
+        self.width = max(1, min(batch, CHUNK_ROWS[stack.sums.device.type] // slots))
         self._stack, self._made_for = stack, (stack, stack.sizes, batch)
         ids = torch.zeros(3, slots, self.width, dtype=torch.int64, device=stack.sums.device)
         reals = stack.weight.new_zeros(2, slots, self.width)
-        self._rows = Rows(*ids, *reals)
+        self._rows = StackedRows(*ids, *reals)
         self.add = _recorded(lambda: stack.add(self._rows), stack)
         self.update = _recorded(stack.update, stack)
 
@@ -97,7 +97,7 @@ class Step:
         """True if this step was made for the present tensors of `stack` and for `batch`."""
         return self._made_for == (stack, stack.sizes, batch)
 
-    def fill(self, columns: Columns, first: int, last: int, *, share: float) -> None:
+    def fill(self, columns: DrawTensors, first: int, last: int, *, share: float) -> None:
         """Copy rows first…last − 1 of the columns, each `share` of its batch; the rest has share 0."""
         n = last - first
         for row, column in zip(self._rows[:4], columns, strict=True):

@@ -1,9 +1,9 @@
 """The compiled mathematics of one member: an epoch of training, ranks by counting, predicted ratings.
 
-Each function releases the interpreter lock. One `Net` holds views of a flat vector of parameters, another of
-the gradient; for a shared table two views are the same, so no line below depends on the sharing. The order of
-sums is free; NaN and infinity are kept. Loops over rows use `table[row, k]`, because a view of a row would
-count references, which takes longer than the read.
+Each function releases the interpreter lock. One `MemberNet` holds views of a flat vector of parameters,
+another of the gradient; for a shared table two views are the same, so no line below depends on the sharing.
+The order of sums is free; NaN and infinity are kept. Loops over rows use `table[row, k]`, because a view of
+a row would count references, which takes longer than the read.
 """
 
 from collections.abc import Callable
@@ -13,64 +13,66 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-CHUNK = 128
+ROWS_AT_ONCE = 128
 """Rows whose activations are held at a time: they fit into the cache for any batch size."""
 
-BLOCK = 16
+RANKED_AT_ONCE = 16
 """Users whose scores are held at a time: few enough for BLAS's path for small products."""
 
-Floats = NDArray[np.floating]
-Ids = NDArray[np.int64]
+Reals = NDArray[np.floating]
+Indices = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., object])
 
 
-class Net(NamedTuple):
+class MemberNet(NamedTuple):
     """Parameters, or their gradient, with the shapes of `trainable.models.two_task.parameters.shapes`.
 
     The user's bias is left out: it cancels in p⁺ − p⁻ and in a user's ranking.
     """
 
-    ranking_users: Floats
-    ranking_items: Floats
-    rating_users: Floats
-    rating_items: Floats
-    item_bias: Floats
-    hidden_weight: Floats
-    hidden_bias: Floats
-    output_weight: Floats
-    output_bias: Floats
+    ranking_users: Reals
+    ranking_items: Reals
+    rating_users: Reals
+    rating_items: Reals
+    item_bias: Reals
+    hidden_weight: Reals
+    hidden_bias: Reals
+    output_weight: Reals
+    output_bias: Reals
 
 
-class Work(NamedTuple):
+class Buffers(NamedTuple):
     """Scratch for CHUNK rows: the perceptron's inputs x and hidden units h, gradients of x and weights.
 
     `w` are the hidden weights, transposed once per step: products without this take a quarter longer.
     """
 
-    x: Floats
-    h: Floats
-    dx: Floats
-    dw: Floats
-    w: Floats
+    x: Reals
+    h: Reals
+    dx: Reals
+    dw: Reals
+    w: Reals
 
 
-class Rows(NamedTuple):
+class EpochRows(NamedTuple):
     """Training rows in order, all (n,)."""
 
-    users: Ids
-    items: Ids
-    negatives: Ids
-    ratings: Floats
+    users: Indices
+    items: Indices
+    negatives: Indices
+    ratings: Reals
 
 
-def work(net: Net) -> Work:
+def work(net: MemberNet) -> Buffers:
     """Scratch for a net of this size."""
     hidden, inputs = net.hidden_weight.shape
-    x, h, dx = (np.empty((CHUNK, width), net.hidden_weight.dtype) for width in (inputs, hidden, inputs))
-    return Work(x, h, dx, np.empty_like(net.hidden_weight), np.empty((inputs, hidden), x.dtype))
+    x, h, dx = (
+        np.empty((ROWS_AT_ONCE, width), net.hidden_weight.dtype) for width in (inputs, hidden, inputs)
+    )
+    return Buffers(x, h, dx, np.empty_like(net.hidden_weight), np.empty((inputs, hidden), x.dtype))
 
 
-def apart(size: int, dtype: np.dtype) -> Floats:
+def apart(size: int, dtype: np.dtype) -> Reals:
     """Four vectors (4, size) of zeros, each offset by a further quarter of a memory page.
 
     At equal offsets a store to one vector delays loads from the next, by up to a fifth of Adam's time.
@@ -90,7 +92,9 @@ def compiled(function: F) -> F:
 
 
 @compiled
-def _add_ranking(net: Net, grad: Net, rows: Rows, a: int, b: int, scale: float, bpr: bool) -> float:
+def _add_ranking(
+    net: MemberNet, grad: MemberNet, rows: EpochRows, a: int, b: int, scale: float, bpr: bool
+) -> float:
     """Sum of the ranking loss over rows a…b; adds `scale` times its gradient to `grad`.
 
     With s = σ(p⁻ − p⁺): 1 − σ is s, of slope −s(1 − s) in p⁺ − p⁻; −log σ is −log(1 − s), of slope −s.
@@ -125,7 +129,7 @@ def _add_ranking(net: Net, grad: Net, rows: Rows, a: int, b: int, scale: float, 
 
 
 @compiled
-def _hidden(net: Net, w: Floats, x: Floats, h: Floats, users: Ids, items: Ids) -> None:
+def _hidden(net: MemberNet, w: Reals, x: Reals, h: Reals, users: Indices, items: Indices) -> None:
     """Fill x (n, 3 dim) with [u, q, u∗q], and h (n, hidden) with the product of x and the weights w."""
     u, q = net.rating_users, net.rating_items
     dim = u.shape[1]
@@ -141,7 +145,9 @@ def _hidden(net: Net, w: Floats, x: Floats, h: Floats, users: Ids, items: Ids) -
 
 
 @compiled
-def _add_rating(net: Net, grad: Net, work: Work, rows: Rows, a: int, b: int, scale: float) -> float:
+def _add_rating(
+    net: MemberNet, grad: MemberNet, work: Buffers, rows: EpochRows, a: int, b: int, scale: float
+) -> float:
     """Sum of (r̂ − r)² over rows a…b; adds `scale` times its gradient to `grad`."""
     real = net.item_bias.dtype.type
     n, dim = b - a, net.rating_users.shape[1]
@@ -180,7 +186,7 @@ def _add_rating(net: Net, grad: Net, work: Work, rows: Rows, a: int, b: int, sca
 
 
 @compiled
-def adam(p: Floats, m: Floats, v: Floats, g: Floats, rate: float, decay: float, step: int) -> None:
+def adam(p: Reals, m: Reals, v: Reals, g: Reals, rate: float, decay: float, step: int) -> None:
     """Apply Adam's `step`-th update (from 1) with decoupled decay to all parameters; set g to zero.
 
     Subnormal results become 0: the moments of rarely drawn rows would decay into subnormals, which are slow.
@@ -204,14 +210,14 @@ def adam(p: Floats, m: Floats, v: Floats, g: Floats, rate: float, decay: float, 
 
 @compiled
 def train(
-    p: Floats,
-    m: Floats,
-    v: Floats,
-    g: Floats,
-    net: Net,
-    grad: Net,
-    work: Work,
-    rows: Rows,
+    p: Reals,
+    m: Reals,
+    v: Reals,
+    g: Reals,
+    net: MemberNet,
+    grad: MemberNet,
+    work: Buffers,
+    rows: EpochRows,
     batch: int,
     weight: float,
     bpr: bool,
@@ -229,8 +235,8 @@ def train(
     for first in range(0, n, batch):
         last = min(first + batch, n)
         work.w[:] = net.hidden_weight.T
-        for a in range(first, last, CHUNK):
-            b = min(a + CHUNK, last)
+        for a in range(first, last, ROWS_AT_ONCE):
+            b = min(a + ROWS_AT_ONCE, last)
             ranking += _add_ranking(net, grad, rows, a, b, weight / (last - first), bpr)
             rating += _add_rating(net, grad, work, rows, a, b, (1 - weight) / (last - first))
         step += 1
@@ -239,14 +245,14 @@ def train(
 
 
 @compiled
-def predict(net: Net, work: Work, users: Ids, items: Ids) -> Floats:
+def predict(net: MemberNet, work: Buffers, users: Indices, items: Indices) -> Reals:
     """Predicted ratings (n,) of pairs."""
     real = net.item_bias.dtype.type
     weight, bias = net.output_weight[0], net.hidden_bias
     found = np.empty(len(users), net.item_bias.dtype)
     work.w[:] = net.hidden_weight.T
-    for a in range(0, len(users), CHUNK):
-        b = min(a + CHUNK, len(users))
+    for a in range(0, len(users), ROWS_AT_ONCE):
+        b = min(a + ROWS_AT_ONCE, len(users))
         h = work.h[: b - a]
         _hidden(net, work.w, work.x[: b - a], h, users[a:b], items[a:b])
         for row in range(b - a):
@@ -259,16 +265,16 @@ def predict(net: Net, work: Work, users: Ids, items: Ids) -> Floats:
 
 @compiled
 def ranks(
-    net: Net, users: Ids, starts: Ids, items: Ids, masked_starts: Ids, masked: Ids
+    net: MemberNet, users: Indices, starts: Indices, items: Indices, masked_starts: Indices, masked: Indices
 ) -> NDArray[np.float64]:
     """Rank (t,) of each of `items`, as `trainable.metrics.Ranking.ranks`; NaN if a score is not finite."""
     n_items = len(net.item_bias)
     found = np.empty(len(items))
-    scores = np.empty((BLOCK, n_items), net.item_bias.dtype)
+    scores = np.empty((RANKED_AT_ONCE, n_items), net.item_bias.dtype)
     by_dim = net.ranking_items.T.copy()
     largest = np.finfo(scores.dtype).max
-    for a in range(0, len(users), BLOCK):
-        b = min(a + BLOCK, len(users))
+    for a in range(0, len(users), RANKED_AT_ONCE):
+        b = min(a + RANKED_AT_ONCE, len(users))
         np.dot(net.ranking_users[users[a:b]], by_dim, scores[: b - a])
         for row in range(a, b):
             score = scores[row - a]

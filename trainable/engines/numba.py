@@ -14,9 +14,9 @@ from threadpoolctl import ThreadpoolController
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions, as_ids
 from trainable.engines.alone import AloneEngine, Found, Training
-from trainable.engines.draws import Draw, draw
-from trainable.engines.engine import Member, Result, State
-from trainable.engines.kernel import Floats, Net, Rows, apart, predict, ranks, train, work
+from trainable.engines.draws import EpochDraw, draw
+from trainable.engines.engine import Member, MemberState, Result
+from trainable.engines.kernel import EpochRows, MemberNet, Reals, apart, predict, ranks, train, work
 from trainable.metrics import Ranking
 from trainable.models.two_task.parameters import fresh, initial, shapes
 
@@ -36,10 +36,10 @@ LEAST = Config(
 )
 """The smallest configuration."""
 
-Named = dict[str, Floats]
+Named = dict[str, Reals]
 
 
-class NumbaEngine(AloneEngine[Rows]):
+class NumbaEngine(AloneEngine[EpochRows]):
     """Deterministic engine for CPUs. Each thread trains one member."""
 
     def __init__(self, fold: Fold, *, seed: int, device: str, threads: int, dtype: str = "float32") -> None:
@@ -52,11 +52,11 @@ class NumbaEngine(AloneEngine[Rows]):
         self._threads, self._dtype = threads, np.dtype(dtype)
         _compile(self._dtype)  # so that no epoch waits for the compiler
 
-    def start(self, config: Config, state: State) -> "NumbaTraining":
+    def start(self, config: Config, state: MemberState) -> "NumbaTraining":
         """Start a member from a state, which is not modified."""
         return NumbaTraining(config, state, self.fold, self.ranking, self._dtype)
 
-    def rows(self, drawn: Draw) -> Rows:
+    def rows(self, drawn: EpochDraw) -> EpochRows:
         """Convert a draw: ratings in the parameters' precision."""
         return _rows(drawn, self._dtype)
 
@@ -73,10 +73,12 @@ class NumbaEngine(AloneEngine[Rows]):
             return list(pool.map(advance, members))
 
 
-class NumbaTraining(Training[Rows]):
+class NumbaTraining(Training[EpochRows]):
     """Parameters, gradient and moments: one flat vector each, in the order of `shapes`."""
 
-    def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, dtype: np.dtype) -> None:
+    def __init__(
+        self, config: Config, state: MemberState, fold: Fold, ranking: Ranking, dtype: np.dtype
+    ) -> None:
         self.epoch, self._step = int(state["epoch"]), int(state["step"])
         self._config, self._ranking = config, ranking
         self._users, self._items = fold.target.users.astype(np.int64), fold.target.items.astype(np.int64)
@@ -90,7 +92,7 @@ class NumbaTraining(Training[Rows]):
         self._net, self._gradient = _net(self._named(self._p)), _net(self._named(self._g))
         self._work = work(self._net)
 
-    def train(self, rows: Rows) -> tuple[float, float]:
+    def train(self, rows: EpochRows) -> tuple[float, float]:
         """Train one epoch; return the mean ranking and rating loss over its rows, before each update."""
         config = self._config
         ranking, rating, self._step = train(
@@ -121,7 +123,7 @@ class NumbaTraining(Training[Rows]):
         predicted = predict(self._net, self._work, self._users, self._items)
         return ranks(self._net, r.users, r.starts, r.items, r.masked_starts, r.masked), predicted
 
-    def state(self) -> State:
+    def state(self) -> MemberState:
         """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
         found: dict[str, NDArray[np.generic]] = {
             kind + name: view.copy()
@@ -130,7 +132,7 @@ class NumbaTraining(Training[Rows]):
         }
         return {**found, "step": np.array(self._step), "epoch": np.array(self.epoch)}
 
-    def _named(self, flat: Floats) -> Named:
+    def _named(self, flat: Reals) -> Named:
         """Views of a flat vector by the parameters' names."""
         ends = np.cumsum([prod(shape) for shape in self._shapes.values()])
         parts = np.split(flat, ends[:-1])
@@ -174,13 +176,13 @@ def _compile(dtype: np.dtype) -> None:
     training.found()
 
 
-def _rows(drawn: Draw, dtype: np.dtype) -> Rows:
+def _rows(drawn: EpochDraw, dtype: np.dtype) -> EpochRows:
     """Convert a draw: ratings in the parameters' precision."""
-    return Rows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(dtype, copy=False))
+    return EpochRows(drawn.users, drawn.items, drawn.negatives, drawn.ratings.astype(dtype, copy=False))
 
 
-def _net(own: Mapping[str, Floats]) -> Net:
-    return Net(
+def _net(own: Mapping[str, Reals]) -> MemberNet:
+    return MemberNet(
         ranking_users=own["ranking.users"],
         ranking_items=own["ranking.items"],
         rating_users=own.get("rating.users", own["ranking.users"]),

@@ -11,17 +11,17 @@ from trainable.contract import Config
 from trainable.data.interactions import Fold
 from trainable.engines.alone import AloneEngine, Found, Training
 from trainable.engines.device import arithmetic, ids, like
-from trainable.engines.draws import Draw
-from trainable.engines.engine import State
+from trainable.engines.draws import EpochDraw
+from trainable.engines.engine import MemberState
 from trainable.metrics import Ranking
-from trainable.models.two_task.losses import RANKING, squared_error
+from trainable.models.two_task.losses import RANKING_LOSS_FUNCTIONS, squared_error
 from trainable.models.two_task.net import TwoTaskNet
 
-Columns = tuple[Tensor, ...]
+RowTensors = tuple[Tensor, ...]
 """Users, items, negatives, ratings, all (n,)."""
 
 
-class PlainEngine(AloneEngine[Columns]):
+class PlainEngine(AloneEngine[RowTensors]):
     """Deterministic on a CPU; on a GPU, sums may differ in their last bits."""
 
     tolerance = 1e-9
@@ -31,11 +31,11 @@ class PlainEngine(AloneEngine[Columns]):
         self.deterministic = device == "cpu"
         self._threads, self._like = threads, like(device, dtype)
 
-    def start(self, config: Config, state: State) -> "PlainTraining":
+    def start(self, config: Config, state: MemberState) -> "PlainTraining":
         """Start a member from a state, which is not modified."""
         return PlainTraining(config, state, self.fold, self.ranking, self._like)
 
-    def rows(self, drawn: Draw) -> Columns:
+    def rows(self, drawn: EpochDraw) -> RowTensors:
         """Copy a draw to the device."""
         columns = (ids(column, self._like) for column in (drawn.users, drawn.items, drawn.negatives))
         return *columns, _reals(drawn.ratings, self._like)
@@ -45,10 +45,12 @@ class PlainEngine(AloneEngine[Columns]):
         return arithmetic(self._threads)
 
 
-class PlainTraining(Training[Columns]):
+class PlainTraining(Training[RowTensors]):
     """A net and its AdamW, with the dtype and device of `like`."""
 
-    def __init__(self, config: Config, state: State, fold: Fold, ranking: Ranking, like: Tensor) -> None:
+    def __init__(
+        self, config: Config, state: MemberState, fold: Fold, ranking: Ranking, like: Tensor
+    ) -> None:
         self.epoch = int(state["epoch"])
         self._config, self._target, self._ranking, self._like = config, fold.target, ranking, like
         names = [name for name in state if f"m.{name}" in state]
@@ -63,9 +65,9 @@ class PlainTraining(Training[Columns]):
                 "exp_avg_sq": _reals(state[f"v.{name}"], like),
             }
 
-    def train(self, rows: Columns) -> tuple[float, float]:
+    def train(self, rows: RowTensors) -> tuple[float, float]:
         """Train one epoch; return the mean ranking and rating loss over its rows, before each update."""
-        config, ranking_loss = self._config, RANKING[self._config.ranking_loss]
+        config, ranking_loss = self._config, RANKING_LOSS_FUNCTIONS[self._config.ranking_loss]
         n = len(rows[0])
         size = n if config.batch_size == "full" else config.batch_size
         total = torch.zeros(2, dtype=torch.float64, device=self._like.device)
@@ -94,7 +96,7 @@ class PlainTraining(Training[Columns]):
         pairs = ids(self._target.users, self._like), ids(self._target.items, self._like)
         return self._ranking.ranks(scores), _array(self.net.rate(*pairs))
 
-    def state(self) -> State:
+    def state(self) -> MemberState:
         """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
         found: dict[str, NDArray[np.generic]] = {"epoch": np.array(self.epoch)}
         for name, parameter in self.net.named_parameters():

@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.nn.functional import pad, softplus
 
 from trainable.contract import Config
-from trainable.engines.engine import State
+from trainable.engines.engine import MemberState
 from trainable.models.two_task.parameters import shapes
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 """Adam's usual constants. Kingma & Ba 2015, arXiv 1412.6980."""
 
-KINDS = ("", "m.", "v.")
+STATE_PREFIXES = ("", "m.", "v.")
 """Prefixes of a parameter's name in a state: value, first and second moment."""
 
 
-class Rows(NamedTuple):
+class StackedRows(NamedTuple):
     """Training rows for every slot, all (K, c); `share` is a row's weight in the mean of its batch, or 0."""
 
     users: Tensor
@@ -36,7 +36,7 @@ class Rows(NamedTuple):
     share: Tensor
 
 
-class Net(NamedTuple):
+class StackedNet(NamedTuple):
     """Parameters besides the tables, or their gradient, for every slot: all (K, …)."""
 
     item_bias: Tensor
@@ -94,7 +94,7 @@ class Pool:
         self.gradient.zero_()
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """The entries of a member: its slot, which is its entry in the third pool, and those of its tables."""
 
     slot: int
@@ -129,10 +129,10 @@ class Stack:
 
     # --- places ----------------------------------------------------------------------------------------
 
-    def put(self, config: Config, state: State) -> Place:
+    def put(self, config: Config, state: MemberState) -> Position:
         """Give a member a place and copy its state there."""
         users, items = self.users.take(), self.items.take()
-        place = Place(
+        place = Position(
             self.rest.take(),
             users,
             users if config.shares_users else self.users.take(),
@@ -151,23 +151,23 @@ class Stack:
             pool.rate[entry], pool.decay[entry] = config.learning_rate, config.weight_decay
             pool.step[entry] = float(state["step"])
         for name, views in self._views(place, config).items():
-            for kind, view in zip(KINDS, views, strict=True):
+            for kind, view in zip(STATE_PREFIXES, views, strict=True):
                 view.copy_(torch.as_tensor(np.asarray(state[kind + name])).reshape(view.shape))
         return place
 
-    def state(self, place: Place, config: Config) -> dict[str, NDArray[np.generic]]:
+    def state(self, place: Position, config: Config) -> dict[str, NDArray[np.generic]]:
         """Copy a member's parameters and moments, by name, and its number of steps."""
         found: dict[str, NDArray[np.generic]] = {
             "step": np.array(int(self.rest.step[place.slot])),
         }
         wanted = shapes(config, self.n_users, self.n_items)
         for name, views in self._views(place, config).items():
-            for kind, view in zip(KINDS, views, strict=True):
+            for kind, view in zip(STATE_PREFIXES, views, strict=True):
                 found[kind + name] = view.reshape(wanted[name]).numpy(force=True).copy()
         untrained = np.zeros(self.n_users, dtype=found["item_bias"].dtype)
-        return found | {f"{kind}user_bias": untrained for kind in KINDS}
+        return found | {f"{kind}user_bias": untrained for kind in STATE_PREFIXES}
 
-    def clear(self, place: Place) -> None:
+    def clear(self, place: Position) -> None:
         """Free the place of a member."""
         for pool, entry in self._entries(place):
             pool.give(entry)
@@ -177,7 +177,7 @@ class Stack:
 
     # --- a step ----------------------------------------------------------------------------------------
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: StackedRows) -> None:
         """Add the gradient of the rows to the pools, and the sums of both losses to `sums` (2, K)."""
         net, grad = self._net(self.rest.value), self._net(self.rest.gradient)
         self._add_ranking(rows, net, grad)
@@ -188,7 +188,7 @@ class Stack:
         for pool in (self.users, self.items, self.rest):
             pool.update()
 
-    def _add_ranking(self, rows: Rows, net: Net, grad: Net) -> None:
+    def _add_ranking(self, rows: StackedRows, net: StackedNet, grad: StackedNet) -> None:
         """Ranking. With s = σ(p⁻ − p⁺): 1 − σ is s, of slope −s(1 − s) in p⁺ − p⁻; −log σ has slope −s."""
         users, items = self._rows(self.users.value), self._rows(self.items.value)
         at_user = self._at(0, rows.users, self.n_users)
@@ -207,7 +207,7 @@ class Stack:
         _add(to_items, at_negative, -slope[..., None] * u)
         grad.item_bias.scatter_add_(1, rows.items, slope).scatter_add_(1, rows.negatives, -slope)
 
-    def _add_rating(self, rows: Rows, net: Net, grad: Net) -> None:
+    def _add_rating(self, rows: StackedRows, net: StackedNet, grad: StackedNet) -> None:
         """Rating: Linear–ReLU–Linear on [u, q, u∗q], with the gradient written out."""
         d = self.dim
         at_user, at_item = self._at(1, rows.users, self.n_users), self._at(3, rows.items, self.n_items)
@@ -237,7 +237,7 @@ class Stack:
 
     def ratings(self, slots: Tensor, users: Tensor, items: Tensor) -> Tensor:
         """Predicted ratings (s, n) of pairs (n,), by the members in `slots` (s,)."""
-        net = Net(*(part[slots] for part in self._net(self.rest.value)))
+        net = StackedNet(*(part[slots] for part in self._net(self.rest.value)))
         u = self._rows(self.users.value)[self.entries[1, slots, None] * self.n_users + users]
         q = self._rows(self.items.value)[self.entries[3, slots, None] * self.n_items + items]
         hidden = torch.baddbmm(net.hidden_bias[:, None], torch.cat([u, q, u * q], -1), net.hidden_weight.mT)
@@ -260,13 +260,13 @@ class Stack:
         """Indices in `_rows` of rows `ids` (K, c) of each slot's table."""
         return self.entries[table][:, None] * rows + ids
 
-    def _net(self, rest: Tensor) -> Net:
+    def _net(self, rest: Tensor) -> StackedNet:
         """View the third pool as parameters, each (K, …)."""
         h, d = self.hidden, 3 * self.dim
         bias, weight, hidden, output, last = torch.split(rest, [self.n_items, h * d, h, h, 1], 1)
-        return Net(bias, weight.view(-1, h, d), hidden, output, last)
+        return StackedNet(bias, weight.view(-1, h, d), hidden, output, last)
 
-    def _entries(self, place: Place) -> list[tuple[Pool, int]]:
+    def _entries(self, place: Position) -> list[tuple[Pool, int]]:
         """The entries of a place, each once."""
         users = {place.ranking_users, place.rating_users}
         items = {place.ranking_items, place.rating_items}
@@ -276,7 +276,7 @@ class Stack:
             (self.rest, place.slot),
         ]
 
-    def _views(self, place: Place, config: Config) -> dict[str, list[Tensor]]:
+    def _views(self, place: Position, config: Config) -> dict[str, list[Tensor]]:
         """Views of a member's value, first and second moment by the names of `two_task.parameters`."""
         d, h = config.dim, config.hidden
         found: dict[str, list[Tensor]] = {}

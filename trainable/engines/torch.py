@@ -20,16 +20,16 @@ from trainable.contract import UserMetrics
 from trainable.data.interactions import Fold
 from trainable.engines.device import arithmetic, free_bytes, ids, like
 from trainable.engines.draws import draw
-from trainable.engines.engine import Member, Result, State
-from trainable.engines.group import Columns, Group
+from trainable.engines.engine import Member, MemberState, Result
+from trainable.engines.group import DrawTensors, Group
 from trainable.engines.stack import Stack
 from trainable.metrics import NotFiniteError, Ranking, parts
 from trainable.models.two_task.parameters import fresh, initial
 
-DRAWS = 64
+CACHED_DRAWS = 64
 """Draws that stay on the device: trials of one replicate share them, even at different epochs."""
 
-BLOCK = 64
+MEMBER_USERS_AT_ONCE = 64
 """Users whose scores are held at a time, for the number of members that `SCORES` allows."""
 
 SCORES = 1 << 25
@@ -53,9 +53,9 @@ class TorchEngine:
         self._like = like(device, dtype)
         self._ranking = Ranking(fold)
         self._groups: dict[int | Literal["full"], Group] = {}
-        self._draws: OrderedDict[tuple[int, int], Columns] = OrderedDict()
+        self._draws: OrderedDict[tuple[int, int], DrawTensors] = OrderedDict()
 
-    def join(self, member: Member, state: State | None = None) -> None:
+    def join(self, member: Member, state: MemberState | None = None) -> None:
         """Add a member, at its keyed initial values or at `state`; ValueError if it has joined already."""
         config, size = member.config, (self.fold.train.n_users, self.fold.train.n_items)
         group = self._groups.setdefault(config.batch_size, Group(*size, self._like))
@@ -73,7 +73,7 @@ class TorchEngine:
         if not group.seats:
             del self._groups[member.config.batch_size]
 
-    def state(self, member: Member) -> State:
+    def state(self, member: Member) -> MemberState:
         """The complete state of a member."""
         return self._groups[member.config.batch_size].state(member)
 
@@ -126,7 +126,7 @@ class TorchEngine:
             seat.epoch += 1
         return {m: (ranking[s.place.slot], rating[s.place.slot]) for m, s in group.seats.items()}
 
-    def _columns(self, group: Group) -> Columns:
+    def _columns(self, group: Group) -> DrawTensors:
         """Rows of the epoch for every slot, each column (K, n); free slots repeat those of a member."""
         keys = {m: (m.replicate, seat.epoch + 1) for m, seat in group.seats.items()}
         distinct = list(dict.fromkeys(keys.values()))
@@ -135,19 +135,19 @@ class TorchEngine:
             which[seat.place.slot] = distinct.index(keys[member])
         which = which.to(self._like.device)
         drawn = [self._draw(*key) for key in distinct]
-        return Columns(*(torch.stack(column)[which] for column in zip(*drawn, strict=True)))
+        return DrawTensors(*(torch.stack(column)[which] for column in zip(*drawn, strict=True)))
 
-    def _draw(self, replicate: int, epoch: int) -> Columns:
-        """An epoch's draw on the device, each column (n,); the last `DRAWS` stay there."""
+    def _draw(self, replicate: int, epoch: int) -> DrawTensors:
+        """An epoch's draw on the device, each column (n,); the last `CACHED_DRAWS` stay there."""
         key = replicate, epoch
         if key not in self._draws:
             d = draw(self.fold.train, seed=self._seed, replicate=replicate, epoch=epoch)
             ratings = torch.as_tensor(d.ratings).to(self._like)
-            self._draws[key] = Columns(
+            self._draws[key] = DrawTensors(
                 self._ids(d.users), self._ids(d.items), self._ids(d.negatives), ratings
             )
         self._draws.move_to_end(key)
-        while len(self._draws) > DRAWS:
+        while len(self._draws) > CACHED_DRAWS:
             self._draws.popitem(last=False)
         return self._draws[key]
 
@@ -156,7 +156,7 @@ class TorchEngine:
     def _measure(self, group: Group, members: Sequence[Member]) -> dict[Member, dict[str, float]]:
         """Metrics on the fold's target of the members whose numbers are finite."""
         target = self.fold.target
-        most = max(1, SCORES // max(len(target), BLOCK * target.n_items))
+        most = max(1, SCORES // max(len(target), MEMBER_USERS_AT_ONCE * target.n_items))
         found: dict[Member, dict[str, float]] = {}
         for first in range(0, len(members), most):
             some = members[first : first + most]
@@ -184,8 +184,8 @@ class TorchEngine:
         """Ranks (s, t) of the target items by the members in `slots`, by counting; NaN if not finite."""
         r = self._ranking
         blocks = []
-        for a in range(0, len(r.users), BLOCK):
-            b = min(a + BLOCK, len(r.users))
+        for a in range(0, len(r.users), MEMBER_USERS_AT_ONCE):
+            b = min(a + MEMBER_USERS_AT_ONCE, len(r.users))
             scores = stack.scores(slots, self._ids(r.users[a:b]))
             fine = scores.isfinite().all(2)
             at, masked = map(self._ids, parts(r.masked_starts, r.masked, a, b))

@@ -11,7 +11,7 @@ from trainable.metrics import Ranking, mean_squared_error
 DAMPING = 5.0
 """Pseudo-ratings of zero offset in the average of each bias; LensKit's usual value."""
 
-ROUNDING = 1e-12
+ERROR_TOLERANCE = 1e-12
 """Share of the mean squared rating; a smaller error is rounding."""
 
 
@@ -48,7 +48,7 @@ def unbeatable(trivial: Trivial, fold: Fold) -> tuple[str, ...]:
         for name in ("mrr", "mrr_all")
         if getattr(trivial, name) == 1.0
     ]
-    if trivial.mse <= ROUNDING * float(np.square(fold.target.ratings, dtype=np.float64).mean()):
+    if trivial.mse <= ERROR_TOLERANCE * float(np.square(fold.target.ratings, dtype=np.float64).mean()):
         said.append(f"the bias model predicts every {fold.name} rating exactly, {nothing}")
     return tuple(said)
 

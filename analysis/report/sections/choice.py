@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis import text
 from analysis.objective import WHOLE, Objective
 from analysis.questions import pick_commands
-from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables
 
 TITLE = "Which point do I take?"
@@ -28,7 +28,7 @@ BASIS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Chosen:
     """A rule, the point of the front that it takes, and the equivalent command."""
 
     rule: str
@@ -67,15 +67,15 @@ def _answer(tables: Tables, knee: "pd.Series[Any] | None") -> str:
     )
 
 
-def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Choice]:
+def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Chosen]:
     """The knee, the front's two ends, and the points within round bounds, each once for each objective."""
     name = shlex.quote(tables.manifest["name"])
     if knee is not None:
-        yield Choice("the knee", knee, f"study pick {name} --knee")
+        yield Chosen("the knee", knee, f"study pick {name} --knee")
     commands = pick_commands.commands(tables)
     for goal, row in zip(tables.goals, (0, -1), strict=True):
         end = tables.front.iloc[row]
-        yield Choice(f"the best {goal.label}", end, commands[end["trial"], end["epoch"]])
+        yield Chosen(f"the best {goal.label}", end, commands[end["trial"], end["epoch"]])
     for goal in pick_commands.boundable(tables):
         (other,) = (g for g in tables.goals if g is not goal)
         sign, taken = "≥" if goal.larger_is_better else "≤", set()
@@ -84,7 +84,7 @@ def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Choice]:
             if point is not None and (point["trial"], point["epoch"]) not in taken:
                 taken.add((point["trial"], point["epoch"]))
                 rule = f"best {other.label} with {goal.label} {sign} {bound}"
-                yield Choice(rule, point, pick_commands.bounded(tables, goal, bound))
+                yield Chosen(rule, point, pick_commands.bounded(tables, goal, bound))
 
 
 def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
@@ -98,7 +98,7 @@ def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
     return [Decimal(f"{t:.{goal.decimals}f}" if abs(t) < WHOLE else repr(t)) for t in within]
 
 
-def _grid(tables: Tables, choices: list[Choice]) -> Grid:
+def _grid(tables: Tables, choices: list[Chosen]) -> TableBlock:
     """Table of the rules with their points and commands."""
     goals = [goal.label for goal in tables.goals]
     columns = ["rule", "trial", "λ", "sharing", "epochs", *goals, "command"]
@@ -118,4 +118,4 @@ def _grid(tables: Tables, choices: list[Choice]) -> Grid:
         for choice in choices
     ]
     caption = f"The point that each rule takes, {tables.split}, and the command that exports it"
-    return Grid(caption, columns, rows, numeric=frozenset(columns) - {"rule", "sharing", "command"})
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"rule", "sharing", "command"})

@@ -5,15 +5,15 @@ from collections import Counter
 from analysis import text
 from analysis.figures import claims as claims_figure
 from analysis.questions.claim_cells import Cells, Four, fours
-from analysis.questions.claims import LABELS, Claim, by_length, judge, runs
+from analysis.questions.claims import RESPONSES, Claim, by_length, judge, runs
 from analysis.questions.published import reproductions
-from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
 from analysis.stats import EXPLORATORY_BELOW, holm
 from analysis.tables import Tables
 
 TITLE = "Do the three claims on sharing and λ hold?"
 
-METHOD = (
+CLAIMS_METHOD = (
     "Effects are mean differences between runs with the same seed, with Student's 95 % interval. Their "
     "p-values count all sign flips, and are also adjusted (Holm) over all of these comparisons. A claim "
     "holds if every interval lies on the claimed side, and does not hold if one lies on the other. Its own "
@@ -36,7 +36,7 @@ def claims(tables: Tables) -> Section | None:
     if len(found) > 1:
         blocks.append(_settings(found, judged))
     blocks += _findings(judged[0])
-    blocks.append(Text(METHOD))
+    blocks.append(Text(CLAIMS_METHOD))
     blocks += _by_length(found[0])
     if tables.manifest["data"]["split"] == "ps1":
         blocks += _reproduced(first)
@@ -60,7 +60,7 @@ def _answer(found: list[Four], judged: list[tuple[Claim, ...]]) -> str:
     return f"In {len(found)} settings: {said} ({found[0].split}; at most {seeds})."
 
 
-def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> Grid:
+def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> TableBlock:
     """Table of the verdicts, a row for each setting."""
     names = [claim.name for claim in judged[0]]
     rows = [
@@ -74,7 +74,7 @@ def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> Grid:
     ]
     columns = ("setting", "epochs", "seeds", *names)
     caption = "The claims in each setting with all four cells; below, the first setting in detail"
-    return Grid(caption, columns, rows, numeric=frozenset(("epochs", "seeds")))
+    return TableBlock(caption, columns, rows, numeric=frozenset(("epochs", "seeds")))
 
 
 def _findings(claims: tuple[Claim, ...]) -> list[Block]:
@@ -115,7 +115,7 @@ def _by_length(four: Four) -> list[Block]:
     figure = claims_figure.claims(lengths, four.split)
     rows = [
         [
-            text.whole(epochs), claim.name, claim.verdict, LABELS[metric], text.signed(finding.effect, 4),
+            text.whole(epochs), claim.name, claim.verdict, RESPONSES[metric], text.signed(finding.effect, 4),
             text.interval(finding.low, finding.high, 4) if finding.n > 1 else "none from one seed",
         ]
         for epochs, claims in lengths
@@ -124,7 +124,11 @@ def _by_length(four: Four) -> list[Block]:
     ]  # fmt: skip
     columns = ("epochs", "claim", "verdict", "difference in", "mean", "95 % interval")
     numeric = frozenset(("epochs", "mean", "95 % interval"))
-    return [Text(words, "answer"), figure, Grid(figure.title, columns, rows, numeric=numeric, folded=True)]
+    return [
+        Text(words, "answer"),
+        figure,
+        TableBlock(figure.title, columns, rows, numeric=numeric, folded=True),
+    ]
 
 
 def _reproduced(found: Cells) -> list[Block]:
@@ -135,7 +139,7 @@ def _reproduced(found: Cells) -> list[Block]:
     rows = [
         (
             str(value.cell),
-            LABELS[value.name],
+            RESPONSES[value.name],
             text.fixed(value.published, 4),
             text.spread(value.mean, value.sd, 4),
             "–" if value.n < 2 else f"{text.fixed(value.low, 4)} to {text.fixed(value.high, 4)}",
@@ -149,7 +153,7 @@ def _reproduced(found: Cells) -> list[Block]:
             f"{agreeing} of {len(values)} published values are reproduced: they lie in the 99 % prediction "
             "interval of our seeds, or within 2 % of our mean (MRR (all test items): within 0.006).",
         ),
-        Grid(
+        TableBlock(
             "Published (CS330 / XCS330, multi-task recommender exercise, last epoch) against ours "
             f"(mean ± sd over {seeds})",
             columns,

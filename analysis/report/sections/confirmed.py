@@ -10,19 +10,19 @@ import pandas as pd
 from analysis import text
 from analysis.figures import confirmation as confirmed_figure
 from analysis.objective import Floats, Objective
-from analysis.questions.confirmation import Confirmation, confirmation, intervals
-from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.questions.confirmation import ConfirmedFront, confirmation, intervals
+from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
 from analysis.stats import EXPLORATORY_BELOW, Finding
 from analysis.tables import Tables
 
 TITLE = "Can I trust the front?"
 
-NO_VALIDATION = (
+CHOSEN_ON_TEST = (
     "This split has no validation part: the points were selected on the test set that they are measured on "
     "again. Fresh seeds remove the luck of the seed, not that of the selection."
 )
 
-METHOD = (
+CONFIRMED_METHOD = (
     "Intervals are Student's, over fresh seeds; they do not cover other users or another split. The column "
     "“non-dominated” compares means, and counts the seeds in which the point is non-dominated. Beyond noise, "
     "a point stays if the seeds show that it is better than each other point in at least one objective. It "
@@ -44,12 +44,12 @@ def confirmed(tables: Tables) -> Section:
             Text(opened + "Every point was trained on train and validation data for exactly its epochs.")
         )
     else:
-        blocks.append(Text(NO_VALIDATION, "warning"))
+        blocks.append(Text(CHOSEN_ON_TEST, "warning"))
     blocks += [Text(said, "warning") for said in _lacking(tables, found)]
     blocks += [
         confirmed_figure.confirmed(tables, found),
         _points(found),
-        Text(METHOD),
+        Text(CONFIRMED_METHOD),
         _before(tables, found),
         *_over_users(tables, found),
     ]
@@ -58,7 +58,7 @@ def confirmed(tables: Tables) -> Section:
     return Section("confirmed", TITLE, blocks)
 
 
-def answer(tables: Tables, found: Confirmation) -> str:
+def answer(tables: Tables, found: ConfirmedFront) -> str:
     """The number of confirmed points, the number that stay non-dominated on test, and the uncertainty."""
     staying, outcomes = int(found.non_dominated.sum()), Counter(found.outcomes)
     planned, there = len(tables.manifest["confirmation"]["points"]), len(found.points)
@@ -81,7 +81,7 @@ def _absent(tables: Tables) -> str:
     return f"Not confirmed yet. Run `study confirm {shlex.quote(tables.manifest['name'])}`."
 
 
-def _lacking(tables: Tables, found: Confirmation) -> list[str]:
+def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:
     """Warnings of planned points without a value, of later front points, and of missing seeds."""
     said, confirmation = [], tables.manifest["confirmation"]
     there = set(zip(found.points["trial"], found.points["epoch"], strict=True))
@@ -106,7 +106,7 @@ def _lacking(tables: Tables, found: Confirmation) -> list[str]:
     return said
 
 
-def _points(found: Confirmation) -> Grid:
+def _points(found: ConfirmedFront) -> TableBlock:
     """Table of the points with their values and outcomes on test."""
     goals = found.goals
     columns = [
@@ -128,10 +128,10 @@ def _points(found: Confirmation) -> Grid:
     ]  # fmt: skip
     words = {"sharing", "non-dominated", "beyond noise", "beats trivial"}
     caption = f"The confirmed points: mean and 95 % interval on test over {_seeds(found)}"
-    return Grid(caption, columns, rows, numeric=frozenset(columns) - words)
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - words)
 
 
-def _before(tables: Tables, found: Confirmation) -> Grid:
+def _before(tables: Tables, found: ConfirmedFront) -> TableBlock:
     """Table of the points with the search's values, the varying hyperparameters and the reason chosen."""
     why = {(p["trial"], p["epoch"]): p["why"] for p in tables.manifest["confirmation"]["points"]}
     columns = [
@@ -149,10 +149,10 @@ def _before(tables: Tables, found: Confirmation) -> Grid:
         for _, point in found.points.iterrows()
     ]
     caption = f"The same points as measured in the search, {tables.split}"
-    return Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
 
 
-def _over_users(tables: Tables, found: Confirmation) -> list[Block]:
+def _over_users(tables: Tables, found: ConfirmedFront) -> list[Block]:
     """Each point's intervals over users and over seeds, if values of users are exported."""
     if not len(tables.users):
         return []
@@ -176,13 +176,13 @@ def _over_users(tables: Tables, found: Confirmation) -> list[Block]:
         "users like these, for each point separately. Points share their users, so their differences are "
         "more certain than two such intervals suggest."
     )
-    return [Grid(caption, columns, rows, numeric=frozenset(columns) - {"sharing"}), Text(method)]
+    return [TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing"}), Text(method)]
 
 
 def _from_to(low: float, high: float, goal: Objective) -> text.Number | str:
     """An interval of values, or a dash if it is not finite."""
     if not np.isfinite([low, high]).all():
-        return text.NOTHING
+        return text.NO_NUMBER
     shown = f"{text.fixed(low, goal.decimals)} to {text.fixed(high, goal.decimals)}"
     return text.Number(shown, {"low": low, "high": high})
 
@@ -193,7 +193,7 @@ def _named(point: "pd.Series[Any]") -> tuple[str, str, str, str]:
     return trial, text.weight(point["weight"]), str(point["sharing"]), epochs
 
 
-def _moved(tables: Tables, found: Confirmation) -> str:
+def _moved(tables: Tables, found: ConfirmedFront) -> str:
     """The mean shift of the chosen points, in a sentence."""
     seen = "the search" if tables.split == "test" else tables.split
     moves = " and ".join(
@@ -202,7 +202,7 @@ def _moved(tables: Tables, found: Confirmation) -> str:
     return f"From {seen} to test {moves}, on average over {found.shifts[0].scope.partition(',')[0]}."
 
 
-def _beyond(tables: Tables, found: Confirmation) -> str:
+def _beyond(tables: Tables, found: ConfirmedFront) -> str:
     """The part of the shift that is due to selection, in a sentence."""
     if tables.split == "test":
         return "That is the optimism of selecting points by the same values."
@@ -233,13 +233,13 @@ def _move(finding: Finding, goal: Objective) -> str:
     return f"{goal.label} {verdict} {text.signed(finding.effect, goal.decimals)}{interval}"
 
 
-def _shifts(found: Confirmation) -> Findings:
+def _shifts(found: ConfirmedFront) -> Findings:
     """The shifts as findings."""
     noted = f" (exploratory: fewer than {EXPLORATORY_BELOW} seeds)" if found.shifts[0].exploratory else ""
     caption = f"From the search to the test set, {found.shifts[0].scope}{noted}"
     return Findings(caption, found.shifts, decimals=max(goal.decimals for goal in found.goals))
 
 
-def _seeds(found: Confirmation) -> str:
+def _seeds(found: ConfirmedFront) -> str:
     """The largest number of fresh seeds of a point, as text."""
     return text.count(int(found.points["seeds"].max()), "fresh seed")

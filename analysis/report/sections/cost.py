@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import text
-from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables
 
-ROWS = 50
+MOST_UNFINISHED_ROWS = 50
 """Most rows of a table."""
 
 STAGES = {"search": "the search", "confirm": "the confirmation"}
@@ -55,7 +55,7 @@ def _spent(tables: Tables) -> str:
     return f"{time} of wall time for {work}; a member-epoch is one epoch of one configuration with one seed."
 
 
-def _stages(tables: Tables) -> Grid:
+def _stages(tables: Tables) -> TableBlock:
     """The work, the time and the speed of each stage."""
     columns = (
         "stage",
@@ -82,7 +82,7 @@ def _stages(tables: Tables) -> Grid:
         "Member-epochs and time by stage. Wall time includes the start of Ray and of the lanes; training is "
         "the time of epochs and measurements, summed over lanes"
     )
-    return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]))
 
 
 def _rate(epochs: int, seconds: float) -> text.Number:
@@ -105,7 +105,7 @@ def _stopping(tables: Tables) -> list[Block]:
     return [Text(said), _reasons(trials)]
 
 
-def _reasons(trials: pd.DataFrame) -> Grid:
+def _reasons(trials: pd.DataFrame) -> TableBlock:
     """Table of the reasons for ends; those that differ only in numbers share a row with the ranges."""
     alike: dict[tuple[str, ...], list[tuple[str, float]]] = {}
     for state, reason, epochs in zip(trials["state"], trials["reason"], trials["epochs"], strict=True):
@@ -124,23 +124,23 @@ def _reasons(trials: pd.DataFrame) -> Grid:
             text.general(float(all_.mean())),
             text.Number(f"{all_.sum():,.0f}", float(all_.sum())),
         )
-        for state, reason, all_ in groups[:ROWS]
+        for state, reason, all_ in groups[:MOST_UNFINISHED_ROWS]
     ]
     columns = ("state", "reason", "trials", "epochs, mean", "epochs, all")
-    return Grid("How trials ended", columns, rows, numeric=frozenset(columns) - {"state", "reason"})
+    return TableBlock("How trials ended", columns, rows, numeric=frozenset(columns) - {"state", "reason"})
 
 
-def _unfinished(trials: pd.DataFrame, *, folded: bool) -> Grid:
+def _unfinished(trials: pd.DataFrame, *, folded: bool) -> TableBlock:
     """Table of trials that stopped, failed or still run, with the reason."""
     columns = ("trial", "state", "epochs", "reason")
     rows = [
         (f"{row['trial']:g}", str(row["state"]), text.general(row["epochs"]), text.general(row["reason"]))
-        for _, row in trials.head(ROWS).iterrows()
+        for _, row in trials.head(MOST_UNFINISHED_ROWS).iterrows()
     ]
     more = (
-        f" (the first {ROWS} of {len(trials):,}; the rest in tables/trials.parquet)"
-        if len(trials) > ROWS
+        f" (the first {MOST_UNFINISHED_ROWS} of {len(trials):,}; the rest in tables/trials.parquet)"
+        if len(trials) > MOST_UNFINISHED_ROWS
         else ""
     )
     caption = f"Trials that did not complete{more}"
-    return Grid(caption, columns, rows, numeric=frozenset({"trial", "epochs"}), folded=folded)
+    return TableBlock(caption, columns, rows, numeric=frozenset({"trial", "epochs"}), folded=folded)

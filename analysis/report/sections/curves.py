@@ -5,15 +5,15 @@ import pandas as pd
 from analysis import text
 from analysis.figures.curves import curves as draw
 from analysis.figures.style import spaced
-from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables
 
 TITLE = "How did training go?"
 
-DRAWN = 8
+MOST_CURVES = 8
 """Most trials drawn, evenly spaced along the front."""
 
-SHOWN = 16
+MOST_EPOCHS_LISTED = 16
 """Most epochs of a trial in the table, not counting those on the front."""
 
 
@@ -22,7 +22,7 @@ def curves(tables: Tables) -> Section:
     trials = tables.front.drop_duplicates("trial")
     if not len(trials):
         return Section("curves", TITLE, [Text("The front has no points, so there are no curves to show.")])
-    chosen = spaced(trials[["trial", "weight", "sharing"]], DRAWN)
+    chosen = spaced(trials[["trial", "weight", "sharing"]], MOST_CURVES)
     lines = tables.points.merge(chosen, on="trial").sort_values(["trial", "epoch"])
     if lines["epoch"].nunique() < 2:
         said = "Every trial of the front was measured once, at its last epoch: there are no curves to show."
@@ -48,9 +48,9 @@ def _answer(tables: Tables) -> str:
     )
 
 
-def _data(tables: Tables, lines: pd.DataFrame) -> Grid:
+def _data(tables: Tables, lines: pd.DataFrame) -> TableBlock:
     """Table of the curves, with some epochs of each."""
-    some = pd.concat([spaced(line, SHOWN) for _, line in lines.groupby("trial")])
+    some = pd.concat([spaced(line, MOST_EPOCHS_LISTED) for _, line in lines.groupby("trial")])
     shown = pd.concat([some, lines[lines["front"]]]).drop_duplicates(["trial", "epoch"])
     shown = shown.sort_values(["trial", "epoch"])
     rows = [
@@ -66,7 +66,7 @@ def _data(tables: Tables, lines: pd.DataFrame) -> Grid:
     ]
     columns = ("trial", "λ", "sharing", "epochs", *(goal.label for goal in tables.goals), "on the front")
     more = "" if len(shown) == len(lines) else ", some epochs of each trial; all are in tables/points.parquet"
-    return Grid(
+    return TableBlock(
         f"Data of the figure, {tables.split}{more}",
         columns,
         rows,

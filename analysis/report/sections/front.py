@@ -4,10 +4,10 @@ import pandas as pd
 
 from analysis import text
 from analysis.figures.front import pareto
-from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables
 
-ROWS = 200
+MOST_FRONT_ROWS = 200
 """Most rows of a table; the study's own tables have the rest."""
 
 
@@ -24,12 +24,12 @@ def front(tables: Tables) -> Section:
     return Section("front", "What can I get?", blocks)
 
 
-def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = False) -> Grid:
+def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = False) -> TableBlock:
     """Table of points with the hyperparameters that vary in the study."""
     goals = [goal.label for goal in tables.goals]
     names = [name.replace("_", " ") for name in tables.varying]
     columns = ["trial", "λ", "sharing", "epochs", *goals, "beats reference", *names]
-    shown = points.head(ROWS)
+    shown = points.head(MOST_FRONT_ROWS)
     rows = [
         [
             text.whole(point["trial"]),
@@ -42,7 +42,7 @@ def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = 
         ]
         for (_, point), beats in zip(shown.iterrows(), tables.beats_reference(shown), strict=True)
     ]
-    if len(points) > ROWS:
-        caption += f" (the first {ROWS} of {len(points):,}; the rest in tables/points.parquet)"
+    if len(points) > MOST_FRONT_ROWS:
+        caption += f" (the first {MOST_FRONT_ROWS} of {len(points):,}; the rest in tables/points.parquet)"
     words = {"sharing", "beats reference"}
-    return Grid(caption, columns, rows, numeric=frozenset(columns) - words, folded=folded)
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - words, folded=folded)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from analysis import text
 from analysis.figures import importance as importance_figure
 from analysis.objective import AnalysisError
-from analysis.questions.importance import READABLE, Importance, Share, importance, responses
-from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.questions.importance import READABLE, Importance, VarianceShare, importance, responses
+from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables
 
 TITLE = "Which hyperparameters matter?"
 
-METHOD = (
+IMPORTANCE_METHOD = (
     "Importance is the share of an objective's variance over the searched range, with configurations drawn "
     "evenly from it; another range gives other shares. A polynomial of the hyperparameters, fitted to the "
     "configurations, gives the share of each one alone, and of each pair beyond its two; λ acts only where "
@@ -31,7 +31,7 @@ def matters(tables: Tables) -> Section:
     blocks += [Text(_unreadable(each), "warning") for each in found if not each.readable]
     blocks.append(Text(_compared(tables, epochs)))
     figure = importance_figure.importance(found, tables.split, epochs)
-    blocks += [figure, *(_grid(each) for each in found), Text(METHOD)]
+    blocks += [figure, *(_grid(each) for each in found), Text(IMPORTANCE_METHOD)]
     numbers = {
         f"{each.objective.name} {name}": value
         for each in found
@@ -74,12 +74,12 @@ def _compared(tables: Tables, epochs: int) -> str:
     )
 
 
-def _percent(share: Share) -> str:
+def _percent(share: VarianceShare) -> str:
     """A share with its interval."""
     return f"{text.percent(share.share)} [{text.percent(share.low)}, {text.percent(share.high)}]"
 
 
-def _grid(found: Importance) -> Grid:
+def _grid(found: Importance) -> TableBlock:
     """Table of every share, and of each hyperparameter's total with all its pairs."""
     columns = ("hyperparameter", "share", "95 % interval", "with all its pairs", "95 % interval of that")
     totals = {total.names: total for total in found.totals}
@@ -89,16 +89,16 @@ def _grid(found: Importance) -> Grid:
         f"{found.objective.label}: shares of the variance. {text.count(found.trials, 'configuration')}, "
         f"{found.terms} terms; the fit predicts {text.percent(found.r2)} for configurations left out"
     )
-    return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]))
 
 
-def _row(share: Share, total: Share | None) -> Sequence[str]:
+def _row(share: VarianceShare, total: VarianceShare | None) -> Sequence[str]:
     """One share in a table."""
     whole = ["–", "–"] if total is None else [text.percent(total.share), _between(total)]
     return [text.pair(share.names), text.percent(share.share), _between(share), *whole]
 
 
-def _between(share: Share) -> text.Number:
+def _between(share: VarianceShare) -> text.Number:
     """The interval of a share."""
     shown = f"{text.percent(share.low)} to {text.percent(share.high)}"
     return text.Number(shown, {"low": share.low, "high": share.high})

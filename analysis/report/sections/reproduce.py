@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis import text
-from analysis.report.blocks import Code, Grid, Section, Text
+from analysis.report.blocks import Code, Section, TableBlock, Text
 from analysis.tables import Tables
 
-LIMITS = (
+CAVEATS = (
     "Limits: these are offline metrics on one split of one data set. A trial is not a replicate. "
     "Non-dominated means non-dominated among the points evaluated here. With the same engine and versions a "
     "configuration learns the same numbers; another engine differs by rounding. With several lanes, trials "
@@ -42,9 +42,9 @@ def reproduce(tables: Tables) -> Section:
         "How do I reproduce this?",
         [
             Code(_commands(tables), "The commands, to run in the folder that contains studies/"),
-            Grid("Versions, data and seeds", ("fact", "value"), rows),
+            TableBlock("Versions, data and seeds", ("fact", "value"), rows),
             Code(specification, "The whole specification"),
-            Text(LIMITS),
+            Text(CAVEATS),
         ],
         {"fingerprint": manifest["fingerprint"], "version": manifest["version"], **seeds},
     )

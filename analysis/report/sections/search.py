@@ -7,7 +7,7 @@ from analysis import text
 from analysis.figures.search import search as draw
 from analysis.figures.style import spaced
 from analysis.questions.hypervolume_history import at_epochs, growth
-from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables
 
 TITLE = "Is the search reliable?"
@@ -15,13 +15,13 @@ TITLE = "Is the search reliable?"
 ENOUGH = 8
 """Trials that a statement on the end of the curve needs."""
 
-LEVEL = 0.99
+LEVEL_SHARE = 0.99
 """A search has levelled off if three quarters of its work reached this share of the final hypervolume."""
 
-ROWS = 100
+MOST_HISTORY_ROWS = 100
 """Most rows of the table."""
 
-NOTHING = "The hypervolume stays 0: no point beats both trivial models."
+NO_HYPERVOLUME = "The hypervolume stays 0: no point beats both trivial models."
 
 ONE_RUN = (
     "This is one search. It does not show how far another of the same length would come: run it with other "
@@ -37,7 +37,7 @@ def search(tables: Tables) -> Section:
         return Section("search", TITLE, [Text("No trial has ended, so there is no progress to show.")])
     last = float(grown["hypervolume"].iloc[-1])
     if not last > 0:
-        return Section("search", TITLE, [Text(NOTHING)])
+        return Section("search", TITLE, [Text(NO_HYPERVOLUME)])
     spent = float(grown["epochs"].iloc[-1])
     half, late = (at_epochs(grown, np.array([0.5, 0.75]) * spent) / last).tolist()
     said = (
@@ -47,16 +47,16 @@ def search(tables: Tables) -> Section:
     if len(grown) < ENOUGH:
         said += f", but {text.count(len(grown), 'trial')} are too few for a trend."
     else:
-        said += ": it was still rising." if late < LEVEL else ": it had levelled off."
+        said += ": it was still rising." if late < LEVEL_SHARE else ": it had levelled off."
     blocks: list[Block] = [Text(said, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
     numbers = {"hypervolume": last, "at_half": half, "at_three_quarters": late}
     return Section("search", TITLE, blocks, numbers)
 
 
-def _data(grown: pd.DataFrame) -> Grid:
+def _data(grown: pd.DataFrame) -> TableBlock:
     """Table of the trials at which the hypervolume rose, and of the last."""
     rose = grown["hypervolume"].diff().fillna(grown["hypervolume"]) > 0
-    rows = spaced(grown[rose | (np.arange(len(grown)) == len(grown) - 1)], ROWS)
+    rows = spaced(grown[rose | (np.arange(len(grown)) == len(grown) - 1)], MOST_HISTORY_ROWS)
     raised = int(rose.loc[rows.index].sum())
     columns = ("trial", "trials ended", "member-epochs", "time", "hypervolume")
     cells = [
@@ -72,4 +72,4 @@ def _data(grown: pd.DataFrame) -> Grid:
     caption = (
         f"Data of the figure: the hypervolume at {text.count(raised, 'trial')} that raised it, and at the end"
     )
-    return Grid(caption, columns, cells, numeric=frozenset(columns), folded=True)
+    return TableBlock(caption, columns, cells, numeric=frozenset(columns), folded=True)

@@ -3,7 +3,7 @@
 from analysis import text
 from analysis.figures import sharing as sharing_figure
 from analysis.questions.sharing import NAMED, Attained, attained, matched
-from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
 from analysis.stats import EXPLORATORY_BELOW, Finding, holm
 from analysis.tables import Tables
 
@@ -65,7 +65,7 @@ def _description(ways: list[Attained]) -> str:
     return f"Descriptive: mean hypervolume with {tries} of each, by shared tables: {said}."
 
 
-def _grid(tables: Tables, ways: list[Attained]) -> Grid:
+def _grid(tables: Tables, ways: list[Attained]) -> TableBlock:
     """Table of the front of each way of sharing."""
     columns = (
         *("shared", "configurations", "points on the front", "hypervolume"),
@@ -92,4 +92,4 @@ def _grid(tables: Tables, ways: list[Attained]) -> Grid:
         f"The front of each way of sharing on {tables.split}: with all its configurations, and with random "
         f"samples of {ways[0].tries}, the number of the least tried"
     )
-    return Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]))

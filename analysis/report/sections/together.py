@@ -5,7 +5,7 @@ from collections.abc import Callable
 from analysis import text
 from analysis.figures import comparison as comparison_figures
 from analysis.questions.comparison import Comparison
-from analysis.report.blocks import Block, Findings, Grid, Section, Text
+from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
 from analysis.report.sections.verdict import NO_VALIDATION, reference
 from analysis.stats import EXPLORATORY_BELOW, Finding, holm
 
@@ -14,7 +14,7 @@ CURSE = (
     "is. Confirm a front with fresh seeds before relying on it."
 )
 
-METHOD = (
+COMPARISON_METHOD = (
     "A point of the pooled front counts for each study that found it. Alone is the hypervolume that the "
     "pooled front would lose without the study. ε is the shift with which its front would reach every point "
     "of the pooled front that beats the reference; IGD+ is its mean distance from them. Both are shares of "
@@ -47,11 +47,11 @@ def _pooled(comparison: Comparison) -> Section:
     blocks: list[Block] = [Text(answer, "answer"), Text(CURSE, "warning")]
     if not first.manifest["data"]["has_validation"]:
         blocks.append(Text(NO_VALIDATION, "warning"))
-    blocks += [comparison_figures.pooled(comparison), _contributions(comparison), Text(METHOD)]
+    blocks += [comparison_figures.pooled(comparison), _contributions(comparison), Text(COMPARISON_METHOD)]
     return Section("pooled", title, blocks, numbers)
 
 
-def _contributions(comparison: Comparison) -> Grid:
+def _contributions(comparison: Comparison) -> TableBlock:
     """Table of each study's points on the pooled front, its contribution and its distance."""
     columns = ("study", "group", "points on the pooled front", "hypervolume", "alone", "ε", "IGD+")
     rows = [
@@ -67,7 +67,7 @@ def _contributions(comparison: Comparison) -> Grid:
         for row in comparison.measures.to_dict("records")
     ]
     caption = f"Each study beside the pooled front, {comparison.studies[0].split}"
-    return Grid(caption, columns, rows, numeric=frozenset(columns[2:]))
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns[2:]))
 
 
 def _attainment(comparison: Comparison) -> Section:
@@ -97,7 +97,7 @@ def _attainment(comparison: Comparison) -> Section:
     said = "; ".join(f"{len(group.places)} studies of {group.name}" for group in several)
     answer = Text(f"Searches that were run several times, with different seeds: {said}.")
     return Section(
-        "attainment", title, [answer, figure, Grid(figure.title, columns, rows, numeric, folded=True)]
+        "attainment", title, [answer, figure, TableBlock(figure.title, columns, rows, numeric, folded=True)]
     )
 
 
@@ -117,7 +117,7 @@ def _growth(comparison: Comparison) -> Section:
     ]  # fmt: skip
     at_budget = f"hypervolume after {comparison.budget:,.0f}"
     columns = ("study", "group", "seed", "trials", "epochs", at_budget, "hypervolume at the end")
-    blocks += [figure, Grid(figure.title, columns, rows, numeric=frozenset(columns[2:]))]
+    blocks += [figure, TableBlock(figure.title, columns, rows, numeric=frozenset(columns[2:]))]
     return Section("growth", title, blocks, {"epochs": comparison.budget})
 
 
@@ -175,5 +175,5 @@ def _studies(comparison: Comparison) -> Section:
                 "warning",
             )
         )
-    blocks.append(Grid("The studies", columns, rows, numeric=frozenset({"seed"})))
+    blocks.append(TableBlock("The studies", columns, rows, numeric=frozenset({"seed"})))
     return Section("studies", "Which studies are these?", blocks)

@@ -6,7 +6,7 @@ import pandas as pd
 from analysis import text
 from analysis.front import box
 from analysis.objective import OBJECTIVES, to_losses
-from analysis.report.blocks import Grid, Section, Text
+from analysis.report.blocks import Section, TableBlock, Text
 from analysis.tables import TRIVIAL, Tables
 
 
@@ -22,7 +22,7 @@ def trivial(tables: Tables) -> Section:
         chosen["largest single-point hypervolume"] = int(np.argmax(spanned))
         rows += [[_named(points, row, why), *_metrics(points.iloc[row])] for why, row in chosen.items()]
     caption = f"Trivial models and the best points, {tables.split}"
-    grid = Grid(caption, columns, rows, numeric=frozenset(columns[1:]))
+    grid = TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]))
     return Section("trivial", "Does it beat the trivial models?", [Text(_answer(tables), "answer"), grid])
 
 

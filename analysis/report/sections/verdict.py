@@ -8,16 +8,16 @@ from analysis.tables import Tables
 
 ONE_SEED = "One seed per configuration: another seed would change each of these numbers."
 
-MEASURED = (
+NOISE_ON_ML100K = (
     "On MovieLens-100K, split per user, differences under 0.02 in MRR (first hit) or MSE between two "
     "configurations are within the noise of the seed, and selecting the best of 50 such numbers makes the "
     "front's hypervolume look 1.2 to 1.5 times as large as it is."
 )
 """Over seeds: MRR sd .003 to .014, MSE sd .005 to .017."""
 
-CHOSEN = "Selecting the best of such numbers makes the front look better than it is."
+CHOICE_BIAS = "Selecting the best of such numbers makes the front look better than it is."
 
-CONFIRM = "Confirm the front with fresh seeds before relying on it."
+CONFIRM_FIRST = "Confirm the front with fresh seeds before relying on it."
 
 NO_VALIDATION = (
     "This split has no validation part: the front is selected and shown on the same test set, so its values "
@@ -51,7 +51,7 @@ def _noise(tables: Tables) -> str:
     """Warning of the noise of one seed, with numbers for the data and split where it was measured."""
     data = tables.manifest["data"]
     known = (data["source"], data["split"]) == ("ml-100k", "per-user")
-    return f"{ONE_SEED} {MEASURED if known else CHOSEN} {CONFIRM}"
+    return f"{ONE_SEED} {NOISE_ON_ML100K if known else CHOICE_BIAS} {CONFIRM_FIRST}"
 
 
 def _answer(tables: Tables) -> str:

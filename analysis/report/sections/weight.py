@@ -3,20 +3,20 @@
 from analysis import text
 from analysis.figures import weight as trade_figure
 from analysis.questions.sharing import NAMED
-from analysis.questions.weight import BINS, Trend, standing, trends
-from analysis.report.blocks import Block, Grid, Section, Text
+from analysis.questions.weight import BINS, Trend, representative_points, trends
+from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.stats import BOOTSTRAP_FROM
 from analysis.tables import Tables
 
 TITLE = "How does λ trade one objective for the other?"
 
-ROWS = 200
+MOST_WEIGHT_ROWS = 200
 """Most configurations in the table."""
 
 
 def weight(tables: Tables) -> Section:
     """The goals against λ as a figure, their rank correlation with it, and the figure's data."""
-    points = standing(tables)
+    points = representative_points(tables)
     shared = points[points["sharing"] != "none"]
     if shared["weight"].nunique() < 2:
         tried = text.count(shared["weight"].nunique(), "value")
@@ -47,7 +47,7 @@ def _answer(found: list[Trend], tables: Tables) -> str:
     return f"Rank correlation with λ over configurations: {'; '.join(said)}."
 
 
-def _trends(found: list[Trend], tables: Tables) -> Grid:
+def _trends(found: list[Trend], tables: Tables) -> TableBlock:
     """The correlations with their intervals."""
     labels = {goal.name: goal.label for goal in tables.goals}
     columns = ("objective", "shared", "configurations", "rank correlation with λ", "95 % interval")
@@ -65,12 +65,12 @@ def _trends(found: list[Trend], tables: Tables) -> Grid:
         f"Spearman's correlation of the objectives with λ on {tables.split}, over the configurations of this "
         "search, with a bootstrap interval over them. It describes this search, not the effect of λ alone"
     )
-    return Grid(caption, columns, rows, numeric=frozenset(columns[2:]))
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns[2:]))
 
 
-def _data(tables: Tables, title: str) -> Grid:
+def _data(tables: Tables, title: str) -> TableBlock:
     """The figure's points."""
-    points = standing(tables).sort_values(["sharing", "weight", "trial"])
+    points = representative_points(tables).sort_values(["sharing", "weight", "trial"])
     columns = ("trial", "λ", "shared", "epochs", *(goal.label for goal in tables.goals))
     rows = [
         [
@@ -80,8 +80,8 @@ def _data(tables: Tables, title: str) -> Grid:
             text.whole(point["epoch"]),
             *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
         ]
-        for point in points.head(ROWS).to_dict("records")
+        for point in points.head(MOST_WEIGHT_ROWS).to_dict("records")
     ]
-    if len(points) > ROWS:
-        title += f" (the first {ROWS} of {len(points):,}; the rest in tables/trials.parquet)"
-    return Grid(title, columns, rows, numeric=frozenset(columns) - {"shared"}, folded=True)
+    if len(points) > MOST_WEIGHT_ROWS:
+        title += f" (the first {MOST_WEIGHT_ROWS} of {len(points):,}; the rest in tables/trials.parquet)"
+    return TableBlock(title, columns, rows, numeric=frozenset(columns) - {"shared"}, folded=True)

@@ -42,7 +42,7 @@ class ParetoAsha:
         """Stop a trial that is not among the best 1/`reduction_factor` at a rung so far, or that, at any
         epoch, has not improved for too long; the best trial always continues.
         """
-        rank, came = standing([c.losses for c in (*rung, candidate)], reference), len(rung) + 1
+        rank, came = rank_at_rung([c.losses for c in (*rung, candidate)], reference), len(rung) + 1
         where = f"{candidate.epoch} epochs: rank {rank} of {came}"
         if self._is_rung(candidate.epoch):
             places = max(1, came // self._factor)
@@ -61,7 +61,7 @@ class ParetoAsha:
         return times == 1
 
 
-def standing(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> int:
+def rank_at_rung(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> int:
     """Rank of the last row among all rows of losses (n, 2), 1 for the best; the earlier of equals is better.
 
     Rows strictly below the reference in every objective come first: by non-dominated rank, and within a rank

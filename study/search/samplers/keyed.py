@@ -27,7 +27,7 @@ RANDOM_REDRAWS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Pending:
     """A trial to draw, without its parameters, and the parameters of all other trials."""
 
     study: optuna.Study
@@ -69,14 +69,14 @@ class KeyedSampler(BaseSampler):
         """Parameters of the trial's configuration, by Optuna's names."""
         trials = optuna_study.get_trials(deepcopy=False)
         others = {other.number: other.params for other in trials if other.number != trial.number}
-        ask = Ask(optuna_study, _undrawn(trial), others)
+        ask = Pending(optuna_study, _undrawn(trial), others)
         drawn = self._drawn(ask)
         if not trial.params:
             return drawn
         drawn = self._draw("random", 0, ask, {**drawn, **trial.params})
         return drawn if drawn not in ask.tried else self._new("random", ask, trial.params) or drawn
 
-    def _drawn(self, ask: Ask) -> dict[str, Any]:
+    def _drawn(self, ask: Pending) -> dict[str, Any]:
         """Draw all parameters of a trial."""
         search, number = self._spec.search, ask.trial.number
         if (named := self._space.initial(number)) is not None and (opened := self._opened(ask, named)):
@@ -90,7 +90,7 @@ class KeyedSampler(BaseSampler):
             drawn = self._new(search.sampler, ask, {})
         return drawn or self._draw("random", 0, ask, {})
 
-    def _opened(self, ask: Ask, named: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _opened(self, ask: Pending, named: Mapping[str, Any]) -> dict[str, Any] | None:
         """Draw an initial configuration; None if every configuration with the `named` values was tried.
 
         Without sharing it may repeat the parameters of an initial one with a different weight.
@@ -105,7 +105,7 @@ class KeyedSampler(BaseSampler):
         drawn = self._new("random", replace(ask, others=same), named)
         return drawn if drawn is not None and self._space.sharing(drawn) == "none" else None
 
-    def _new(self, name: SamplerName, ask: Ask, pinned: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _new(self, name: SamplerName, ask: Pending, pinned: Mapping[str, Any]) -> dict[str, Any] | None:
         """Draw an untried configuration with the `pinned` values; None if there is none."""
         needed = pinned.keys() if "sharing" not in pinned and len(self._space.branches) > 1 else set()
         for redraw in range(REDRAWS + 1):
@@ -145,13 +145,15 @@ class KeyedSampler(BaseSampler):
         before, after = floor(ask * explore), floor((ask + 1) * explore)
         return before if after > before else None
 
-    def _turn(self, turn: int, ask: Ask) -> dict[str, Any]:
+    def _turn(self, turn: int, ask: Pending) -> dict[str, Any]:
         """The next sharing, in turn, among those with untried configurations; empty if it is fixed."""
         sharings = [*Untried(self._space.branches, ask.tried, {}).counts]
         searched = "sharing" in self._space.distributions and sharings
         return {"sharing": sharings[turn % len(sharings)]} if searched else {}
 
-    def _draw(self, name: SamplerName, redraw: int, ask: Ask, pinned: Mapping[str, Any]) -> dict[str, Any]:
+    def _draw(
+        self, name: SamplerName, redraw: int, ask: Pending, pinned: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Draw one configuration with the sampler `name`; `pinned` values are kept."""
         drawer = sampler(name, Draw(self._spec, self._space, ask.trial.number, redraw))
         known = dict(pinned)

@@ -128,7 +128,7 @@ STATISTICS = {
 @pytest.mark.parametrize("times", FORMS)
 @pytest.mark.parametrize("name", STATISTICS)
 def test_bootstrap_intervals_cover_the_statistic_of_the_population(name, times, monkeypatch):
-    monkeypatch.setattr("analysis.stats.DRAWS", 400)
+    monkeypatch.setattr("analysis.stats.BOOTSTRAP_SAMPLES", 400)
     draw, statistic, truth = STATISTICS[name]
     said = []
     for rng in studies(60 * times, 2):
@@ -142,7 +142,7 @@ def test_bootstrap_intervals_cover_the_statistic_of_the_population(name, times, 
 def test_intervals_of_the_rank_correlation_of_very_many_cover_it(correlation, times):
     said = []
     for rng in studies(50 * times, 4):
-        low, high = weight._many(normal_pairs(rng, weight.MANY, correlation))
+        low, high = weight._many(normal_pairs(rng, weight.CLOSED_FORM_FROM, correlation))
         said.append(low <= spearman_of(correlation) <= high)
     assert covers(said)
 
@@ -151,7 +151,7 @@ def test_intervals_of_the_rank_correlation_of_very_many_cover_it(correlation, ti
 @pytest.mark.parametrize(("errors", "variance"), [("normal", 1.0), ("heavy-tailed", 2.0)])
 def test_importance_intervals_cover_the_shares_and_no_effect_has_none(errors, variance, times, monkeypatch):
     """120 configurations, much of their variance noise, are enough for every term that is in the truth."""
-    monkeypatch.setattr("analysis.questions.importance.DRAWS", 400)
+    monkeypatch.setattr("analysis.questions.importance.BOOTSTRAP_SAMPLES", 400)
     cover, reject = [], []
     for rng in studies(15 * times, 5):
         tables = search(rng, 120, variance**-0.5, errors=ERRORS[errors])

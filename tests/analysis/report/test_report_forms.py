@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from analysis import text
 from analysis.report import read
 from analysis.report.as_json import as_json
-from analysis.report.blocks import Code, Findings, Grid, Section, Text
+from analysis.report.blocks import Code, Findings, Section, TableBlock, Text
 from analysis.report.html import page
 from analysis.report.markdown import markdown
 from analysis.stats import paired
@@ -115,7 +115,10 @@ def test_findings_are_in_full(four_cells):
 
 def test_non_finite_numbers_are_null_and_one_pair_has_no_interval():
     finding = paired([1.0], [0.5], sentence="a against b", scope="here")
-    blocks = [Findings("f", [finding]), Grid("g", ["x"], [[text.fixed(np.nan)], [text.spread(1.0, np.nan)]])]
+    blocks = [
+        Findings("f", [finding]),
+        TableBlock("g", ["x"], [[text.fixed(np.nan)], [text.spread(1.0, np.nan)]]),
+    ]
     findings, grid = json.loads(as_json("x", [Section("s", "S", blocks)]))["sections"]["s"]["blocks"]
     assert (findings["findings"][0]["low"], findings["findings"][0]["effect"]) == (None, 0.5)
     assert findings["rows"][0][2] == "none from one seed"
@@ -123,8 +126,8 @@ def test_non_finite_numbers_are_null_and_one_pair_has_no_interval():
 
 
 def test_hostile_words_stay_words_in_every_form():
-    grid = Grid(HOSTILE, ["a", HOSTILE], [[HOSTILE, text.fixed(0.5)]])
-    folded = Grid(HOSTILE, ["a"], [[HOSTILE]], folded=True)
+    grid = TableBlock(HOSTILE, ["a", HOSTILE], [[HOSTILE, text.fixed(0.5)]])
+    folded = TableBlock(HOSTILE, ["a"], [[HOSTILE]], folded=True)
     code = Code(f"``` {HOSTILE} ````", HOSTILE)
     section = Section("s", HOSTILE, [Text(HOSTILE), Text(f"# {HOSTILE}"), grid, folded, code])
     shown = HOSTILE.replace("\x1b", "\ufffd").replace("`", "")

@@ -15,9 +15,10 @@ from study.cli.app import app
 from study.client import Client
 from study.record.ledger import Ledger
 from study.record.postgres import POSTGRES_OPTIONS
-from study.record.sqlite import LONGEST_PATH, AwayError
-from study.record.version_tokens import Marks
-from study.service.submission import JSON, TOML, parsed
+from study.record.sqlite import LONGEST_PATH, DatabaseAwayError
+from study.record.version_tokens import VersionTokens
+from study.service.accept import JSON, TOML
+from study.service.submission import parsed
 from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
 from trainable.data.registry import load
@@ -96,7 +97,7 @@ def elsewhere(home: Path, name: str, port: int) -> Path:
 def test_a_list_asks_a_silent_server_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches: ten seconds for each of its studies."""
     monkeypatch.setitem(POSTGRES_OPTIONS["connect_args"], "connect_timeout", 2)  # libpq waits no shorter
-    monkeypatch.setattr(local, "STUDIES", tmp_path / "studies")
+    monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path / "studies")
     with silent() as server:
         for name in "abcd":
             elsewhere(tmp_path / "studies", name, server.port)
@@ -114,10 +115,10 @@ def test_databases_are_asked_at_the_same_time(tmp_path: Path, monkeypatch: pytes
 
     def silent_until_both_are_asked(*_: object) -> None:
         together.wait()
-        raise AwayError("it does not answer")
+        raise DatabaseAwayError("it does not answer")
 
     monkeypatch.setattr("study.record.version_tokens._of_database", silent_until_both_are_asked)
     folders = [elsewhere(tmp_path, name, port) for name, port in (("a", 1), ("b", 2))]
-    with closing(Marks()) as marks:
-        found = marks.all(folders)
+    with closing(VersionTokens()) as versions:
+        found = versions.all(folders)
     assert [str(found[folder]) for folder in folders] == ["it does not answer"] * 2

@@ -26,7 +26,7 @@ from study.runtime.run import run
 from study.spec import StudySpec
 from study.spec.sections import Confirm
 from study.status.snapshot import as_dict, snapshot
-from study.status.text import found_later, line, lines, standing
+from study.status.text import found_later, line, lines, state_line
 from trainable.contract import METRICS, Config, StudyError
 
 CONFIG = Config(
@@ -242,7 +242,7 @@ def test_a_study_is_complete_when_its_confirmation_is(confirming, tmp_path):
     assert 0 < ended < planned
     assert (seen.state, seen.stage.words) == ("stopped", f"confirming {ended} of {planned} points")
     assert seen.reason == f"killed; search complete, {ended} of {planned} points confirmed"
-    assert standing(seen).endswith("; `study run formula` resumes it")
+    assert state_line(seen).endswith("; `study run formula` resumes it")
     searched, whole = 24 * 4, 4 * sum(p.epoch for p in confirmation.plan.points)
     done = 4 * sum(p.epoch for p in confirmation.plan.points[:ended])
     assert seen.share == pytest.approx((searched + done) / (searched + whole))
@@ -333,13 +333,13 @@ def test_commands_say_what_is_not_confirmed(searched, open_ledger, monkeypatch, 
     drive(confirmed(searched, Confirm(points=2, replicates=2)))
     monkeypatch.setattr("study.record.ledger.Ledger._now", lambda _self: "2199-01-01T00:00:00.000+00:00")
     drive(open_ledger("budget.trials=60", *OVERRIDES[1:]))
-    monkeypatch.setattr(local, "STUDIES", tmp_path)
+    monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
     assert "found after the test set was opened" in CliRunner().invoke(app, [command, "formula"]).output
 
 
 def test_commands_report_missing_work_and_how_to_resume(confirming, monkeypatch, tmp_path):
     planned = len(confirmed(confirming, confirming.spec.confirm).plan.points)
-    monkeypatch.setattr(local, "STUDIES", tmp_path)
+    monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
     said = CliRunner().invoke(app, ["status", "formula"]).output
     assert f"search complete, 0 of {planned} points confirmed; `study run formula` resumes it\n" in said
     listed = " ".join(CliRunner().invoke(app, ["list"]).output.split())

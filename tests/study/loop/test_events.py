@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from formula import BASELINE, SPEC, FormulaLane
 
-from study.loop.events import LOG, Event, Log
+from study.loop.events import LOG_FILE, Event, EventLog
 from study.loop.referee import FRUITLESS_STARTS, Referee
 from study.record.ledger import Ledger
 from study.runtime.run import run
@@ -24,12 +24,12 @@ def ledger(tmp_path: Path):
 
 def lines(folder: Path) -> list[dict[str, object]]:
     """The log in a study's folder."""
-    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
 
 
 def test_log_has_one_ask_lease_and_end_for_each_trial(ledger, tmp_path):
     number, lane = ledger.claim(), FormulaLane("1.0", slots=2)
-    log = Log(tmp_path / "formula", stage="search", run=number)
+    log = EventLog(tmp_path / "formula", stage="search", run=number)
     referee = Referee(ledger, number, notify=log)
     while referee.over is None:
         lane.advance(referee.exchange)
@@ -86,7 +86,7 @@ def test_the_end_is_told_once_whoever_asks_again(ledger):
 def test_a_handler_of_the_users_own_hears_it_too(tmp_path, caplog):
     """Through the logger `study.events`, as with any library."""
     caplog.set_level(logging.INFO)
-    log = Log(tmp_path, stage="search", run=1)
+    log = EventLog(tmp_path, stage="search", run=1)
     log(Event(what="went back", lane="1.0", trial=3, attempt=2, words="its lane was lost"))
     log.close()
     (record,) = caplog.records
@@ -95,23 +95,23 @@ def test_a_handler_of_the_users_own_hears_it_too(tmp_path, caplog):
 
 
 def test_a_log_that_cannot_be_opened_costs_no_study(tmp_path, capsys):
-    (tmp_path / LOG).mkdir()
-    log = Log(tmp_path, stage="search", run=1)
+    (tmp_path / LOG_FILE).mkdir()
+    log = EventLog(tmp_path, stage="search", run=1)
     log(Event(what="over", words="trials: 1 of 1"))
     log.close()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{tmp_path / LOG}: Is a directory; lost: {{")
+    assert line.startswith(f"{tmp_path / LOG_FILE}: Is a directory; lost: {{")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="wants a device that is full")
 def test_what_a_full_disk_does_not_take_is_a_line_on_stderr(tmp_path, capsys):
     """Catches: a traceback; a log that raises when it is closed."""
-    (tmp_path / LOG).symlink_to("/dev/full")
-    log = Log(tmp_path, stage="search", run=1)
+    (tmp_path / LOG_FILE).symlink_to("/dev/full")
+    log = EventLog(tmp_path, stage="search", run=1)
     log(Event(what="record away", words="database or disk is full"))
     log.close()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{tmp_path / LOG}: No space left on device; lost: {{")
+    assert line.startswith(f"{tmp_path / LOG_FILE}: No space left on device; lost: {{")
     assert '"words": "database or disk is full"' in line
 
 

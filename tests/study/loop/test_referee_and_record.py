@@ -19,7 +19,7 @@ from study.loop.referee import FRUITLESS_STARTS, Referee
 from study.loop.retries import STARTS
 from study.record.front import candidates
 from study.record.ledger import Ledger
-from study.record.tables import ATTRIBUTES, runs
+from study.record.tables import ATTRIBUTES_TABLE, runs
 from study.status.snapshot import snapshot
 from trainable.contract import Fault, Held, StudyError
 
@@ -466,7 +466,7 @@ def test_quarantined_trial_runs_its_first_epoch_alone(open_ledger):
     for _ in range(2):
         assert [lease.trial for lease in lane.call(referee.exchange).leases] == [0, 1]
         lane = lane.reborn()
-    referee = Referee(ledger, run, ahead=True)
+    referee = Referee(ledger, run, prefetch=True)
     assert [lease.trial for lease in lane.advance(referee.exchange).leases] == [2]  # proves the lane
     assert referee.wanting
     lane.slots = 4
@@ -631,7 +631,7 @@ def test_a_run_of_an_earlier_version_began_at_its_start(open_ledger):
     ledger = open_ledger()
     run = ledger.claim()
     with ledger._engine.begin() as connection:
-        connection.execute(sa.delete(ATTRIBUTES).where(ATTRIBUTES.c.key == f"clock/{run}"))
+        connection.execute(sa.delete(ATTRIBUTES_TABLE).where(ATTRIBUTES_TABLE.c.key == f"clock/{run}"))
     ledger._skew += 60
     ledger.release(run, "trials")
     assert 60 <= ledger.runs()[0].wall_s < 600

@@ -19,7 +19,7 @@ from study.record.backup import LEFT, backup, restore
 from study.record.ledger import Ledger
 from study.record.location import studies
 from study.record.rows import Judgement
-from study.record.tables import SCHEMA
+from study.record.tables import RECORD_SCHEMA
 from study.spec import StudySpec
 from study.spec.sections import Confirm, Storage
 from trainable.contract import Decision, StudyError
@@ -268,7 +268,10 @@ def change(path, statement):
         (a_ledger, "is not a backup of a study: no such table: backup"),
         (half, "malformed"),
         (with_holes, "is damaged|malformed"),
-        (of_another_schema, f"was written with schema 99 by pareto-study .*, this version reads {SCHEMA}"),
+        (
+            of_another_schema,
+            f"was written with schema 99 by pareto-study .*, this version reads {RECORD_SCHEMA}",
+        ),
         (without_a_spec, "its facts are incomplete"),
         (with_a_trigger, "it has the trigger 'run', which no study's record has"),
         (with_a_view_without_an_end, "it has the view 'backup', which no study's record has"),

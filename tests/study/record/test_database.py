@@ -14,7 +14,7 @@ from study.record.reader import Reader
 from study.results.export import export
 from study.runtime import ray_start
 from study.runtime.run import confirm, run
-from study.service.cache import Shelf
+from study.service.cache import StudyCache
 from study.spec import StudySpec
 from study.status.snapshot import snapshot
 from trainable.contract import StudyError
@@ -113,9 +113,9 @@ def test_a_rotten_value_is_an_error_of_its_study(tmp_path, change_):
     for name in ("rotten", "sound"):
         done(home, name)
     change(home / "rotten/ledger.db", change_)
-    shelf = Shelf(home)
-    states = {one.name: one.state for one in shelf.summaries(shelf.names(), within_s=60)}
-    shelf.close()
+    cache = StudyCache(home)
+    states = {one.name: one.state for one in cache.summaries(cache.names(), within_s=60)}
+    cache.close()
     assert states == {"rotten": "unreadable", "sound": "complete"}
     with pytest.raises(StudyError), closing(Reader.read(home / "rotten")) as record:
         snapshot(record)

@@ -11,7 +11,7 @@ from study.record import deletion
 from study.record.ledger import Ledger
 from study.record.location import MisnamedError, studies
 from study.record.reader import Reader
-from study.service.cache import Shelf
+from study.service.cache import StudyCache
 from study.spec import SpecError, resolve
 from trainable.contract import StudyError
 
@@ -58,12 +58,12 @@ def test_a_copied_folder_is_not_taken_for_the_study(home):
             act(home / "copy")
     with pytest.raises(SpecError, match="is the spec of 'mine', so its folder is a copy"):
         resolve("copy", [], home)
-    shelf = Shelf(home)
-    assert [(s.name, s.state) for s in shelf.summaries(shelf.names(), within_s=60)] == [
+    cache = StudyCache(home)
+    assert [(s.name, s.state) for s in cache.summaries(cache.names(), within_s=60)] == [
         ("copy", "unreadable"),
         ("mine", "complete"),
     ]
-    shelf.close()
+    cache.close()
     assert delete(home / "copy") is None
     assert studies(home) == [home / "mine"]
     assert trials(home / "mine") == 6

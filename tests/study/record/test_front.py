@@ -96,7 +96,7 @@ def rows(lines):
 
 def test_some_rows_are_spread_along_the_front_and_all_are_one_option_away(searched, tmp_path, monkeypatch):
     """Catches: the rows with the best MRR, which are one end of the front."""
-    monkeypatch.setattr(local, "STUDIES", tmp_path)
+    monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
     seen = snapshot(searched)
     points = seen.front.points
     keys = [(p.trial, p.epoch) for p in points]

@@ -21,9 +21,9 @@ from study.loop.referee import Referee
 from study.record import process
 from study.record.ledger import Ledger
 from study.record.location import holds_study, studies
-from study.record.rows import SILENT_RUN_S, Holder, Judgement, Plan, Standing
-from study.record.sqlite import AwayError
-from study.record.tables import STUDIES, by_user, judgements, measurements, runs
+from study.record.rows import SILENT_RUN_S, Holder, Judgement, Plan, TrialSummary
+from study.record.sqlite import DatabaseAwayError
+from study.record.tables import STUDIES_TABLE, by_user, judgements, measurements, runs
 from study.spec import SpecError, StudySpec
 from study.spec.sections import Confirm
 from trainable.contract import Decision, StudyError, UserMetrics
@@ -96,8 +96,8 @@ class LedgerContract:
         ledger.end(number, "fail", "loss not finite", epochs=1, point=None)
         records = {r.trial: r for r in ledger.records()}
         assert {r.state for r in records.values()} == {"running", "completed", "failed"}
-        standings = {n: Standing(r.state, r.reason, r.epochs, r.config) for n, r in records.items()}
-        assert ledger.standings() == standings
+        trial_summaries = {n: TrialSummary(r.state, r.reason, r.epochs, r.config) for n, r in records.items()}
+        assert ledger.trial_summaries() == trial_summaries
         assert ledger.records({number, 0}) == [records[0], records[number]]
         assert ledger.records(set()) == []
 
@@ -364,7 +364,7 @@ def cut(*_):
 def named(ledger):
     """The names of the studies in a ledger's database."""
     with ledger._engine.connect() as connection:
-        return sorted(connection.execute(sa.select(STUDIES.c.study_name)).scalars())
+        return sorted(connection.execute(sa.select(STUDIES_TABLE.c.study_name)).scalars())
 
 
 class TestSQLite(LedgerContract):
@@ -448,7 +448,9 @@ class TestPostgreSQL(LedgerContract):
         """Catches: psycopg's message, which quotes the URL, and a referee that takes it for a usage error."""
         monkeypatch.setenv(VARIABLE, f"postgresql://me:{postgres.PASSWORD}@127.0.0.1:9/none")
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
-        with pytest.raises(AwayError, match=r"at 127\.0\.0\.1, database none does not answer") as error:
+        with pytest.raises(
+            DatabaseAwayError, match=r"at 127\.0\.0\.1, database none does not answer"
+        ) as error:
             Ledger.open(spec, tmp_path / "formula", BASELINE)
         assert postgres.PASSWORD not in str(error.value)
 

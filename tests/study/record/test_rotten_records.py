@@ -24,7 +24,7 @@ from study.record.location import studies
 from study.record.reader import Reader
 from study.record.rows import Judgement, Place
 from study.results.export import export
-from study.service.cache import Shelf
+from study.service.cache import StudyCache
 from study.spec import StudySpec
 from study.spec.sections import Confirm
 from study.status import snapshot as progress
@@ -96,9 +96,9 @@ def acts(folder: Path) -> Iterator[str | None]:
     if made.exists():  # a backup that was made can be restored
         shutil.rmtree(folder.parent.parent / "restored", ignore_errors=True)
         restore(made, folder.parent.parent / "restored")
-    shelf = Shelf(folder.parent)
-    states = {one.name: one.state for one in shelf.summaries(shelf.names(), within_s=60)}
-    shelf.close()
+    cache = StudyCache(folder.parent)
+    states = {one.name: one.state for one in cache.summaries(cache.names(), within_s=60)}
+    cache.close()
     assert states["sound"] == "complete"
     assert [found.name for found in studies(folder.parent)] == ["rotten", "sound"]
     yield refusal(deleted)
@@ -145,9 +145,9 @@ def test_any_spec_in_a_folder(home: Path, data: st.DataObject):
     found = [path.name for path in studies(home)]
     assert "sound" in found
     refusal(lambda: Reader.read(folder))
-    shelf = Shelf(home)
-    assert {s.name: s.state for s in shelf.summaries(shelf.names(), within_s=60)}["sound"] == "complete"
-    shelf.close()
+    cache = StudyCache(home)
+    assert {s.name: s.state for s in cache.summaries(cache.names(), within_s=60)}["sound"] == "complete"
+    cache.close()
 
 
 @heavily

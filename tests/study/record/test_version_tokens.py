@@ -10,8 +10,8 @@ from formula import BASELINE, SPEC
 from serving import done, driven
 
 from study.record.ledger import Ledger
-from study.record.version_tokens import Marks
-from study.service.cache import Shelf
+from study.record.version_tokens import VersionTokens
+from study.service.cache import StudyCache
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -28,37 +28,37 @@ def elsewhere(postgres, monkeypatch):
 def marked():
     """Makes version tokens that are closed after the test."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(closing(Marks()))
+        yield lambda: stack.enter_context(closing(VersionTokens()))
 
 
 @pytest.fixture
 def shelved():
     """Makes caches that are closed after the test."""
     with ExitStack() as stack:
-        yield lambda home: stack.enter_context(closing(Shelf(home)))
+        yield lambda home: stack.enter_context(closing(StudyCache(home)))
 
 
 def test_every_change_in_postgresql_changes_the_version_token(tmp_path, elsewhere, marked):
-    marks, other, folder = marked(), marked(), tmp_path / "mine"
+    versions, other, folder = marked(), marked(), tmp_path / "mine"
     driven_ = driven(tmp_path, "mine", ELSEWHERE)
-    seen = [marks.of(folder)]
+    seen = [versions.of(folder)]
     driven_.finish()
-    seen.append(marks.of(folder))  # ended
-    assert marks.of(folder) == other.of(folder) == seen[-1]  # and the same for everybody
+    seen.append(versions.of(folder))  # ended
+    assert versions.of(folder) == other.of(folder) == seen[-1]  # and the same for everybody
 
     more = StudySpec.from_text(SPEC, where="test", overrides=["name=mine", ELSEWHERE, "budget.trials=7"])
     ledger = Ledger.open(more, folder, BASELINE)
     ledger.adopt(folder)  # another budget
-    seen.append(marks.of(folder))
+    seen.append(versions.of(folder))
     run = ledger.claim()  # another run
-    seen.append(marks.of(folder))
+    seen.append(versions.of(folder))
     ledger.renew(run)  # it lives
-    seen.append(marks.of(folder))
+    seen.append(versions.of(folder))
     ledger.release(run, "interrupted")
-    seen.append(marks.of(folder))
+    seen.append(versions.of(folder))
     ledger.erase()
     ledger.close()
-    seen.append(marks.of(folder))  # deleted
+    seen.append(versions.of(folder))  # deleted
     assert seen[-1] is None
     assert len(set(seen)) == len(seen)
 
@@ -78,20 +78,20 @@ def test_each_database_is_queried_once_and_delays_only_its_studies(
     then = time.time() - 60
     os.utime(folders["file"] / "ledger.db", (then, then))
     found = marked().all(folders.values())
-    assert [type(mark) for mark in found.values()] == [tuple] * 4
+    assert [type(version) for version in found.values()] == [tuple] * 4
     assert len(set(found.values())) == 4
 
     monkeypatch.setenv("STUDY_OTHER", "postgresql://tester@127.0.0.1:1/none")
-    marks = marked()
-    again = marks.all(folders.values())
+    versions = marked()
+    again = versions.all(folders.values())
     assert [again[folders[name]] for name in ("a", "b", "file")] == [
         found[folders[name]] for name in ("a", "b", "file")
     ]
     assert isinstance(again[folders["c"]], StudyError)
     assert "does not answer" in str(again[folders["c"]])
-    assert marks.all(folders.values())[folders["c"]] is again[folders["c"]]
+    assert versions.all(folders.values())[folders["c"]] is again[folders["c"]]
     with pytest.raises(StudyError, match="does not answer"):
-        marks.of(folders["c"])
+        versions.of(folders["c"])
     states = {summary.name: summary.state for summary in shelved(tmp_path).summaries(["a", "c"], within_s=60)}
     assert states == {"a": "complete", "c": "unreadable"}
     assert support.PASSWORD not in str(again)

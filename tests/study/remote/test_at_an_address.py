@@ -12,7 +12,7 @@ from command import prepare, study
 from study.cli.app import app
 from study.remote import commands, homes
 from study.remote.jobs import Submitted
-from study.remote.result import Answer, unpacked
+from study.remote.result import CommandResult, unpacked
 from trainable.artifact import load_model
 from trainable.contract import StudyError
 
@@ -36,7 +36,7 @@ class Head:
         files: Sequence[str] = (),
         take: Sequence[str] = (),
         width: int = 80,
-    ) -> Answer:
+    ) -> CommandResult:
         options = [f"--study={study or ''}", *(f"--take={file}" for file in take)]
         command = [sys.executable, "-P", "-m", "study.remote.result", *options, *files, "--", *arguments]
         done = subprocess.run(

@@ -69,7 +69,7 @@ def test_local_ray_is_reached_directly(
     """Catches: the token of a Ray in a proxy's log, and a proxy's answer that is taken for a Ray's."""
     with answering(RAY) as (url, seen):
         connected(url)
-        (tmp_path / local_ray.TOKEN).write_text("secret")
+        (tmp_path / local_ray.RAY_TOKEN_FILE).write_text("secret")
         assert local_ray._answers(url, tmp_path)
         assert seen[-1] == "Bearer secret"
     assert not local_ray._answers(url, tmp_path)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from study.remote import commands, jobs
-from study.remote.jobs import Ended, Head
-from study.remote.ray_client import AwayError, RefusedError
+from study.remote.jobs import Head, JobEnd
+from study.remote.ray_client import ClusterAwayError, RefusedError
 from trainable.contract import StudyError
 
 DIES_AT = 100.0
@@ -52,7 +52,11 @@ class Client:
             return said
         if self.death == "silent":
             self.clock.now += self.within_s
-        raise RefusedError("http://head:8265: no GCS") if self.death == "ill" else AwayError("no Ray answers")
+        raise (
+            RefusedError("http://head:8265: no GCS")
+            if self.death == "ill"
+            else ClusterAwayError("no Ray answers")
+        )
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def follow(monkeypatch: pytest.MonkeyPatch):
 def test_a_head_that_dies_is_noticed_within_30_s(follow, takes_s, death):
     """For slow heads and every kind of death. Catches: a wait that grows with the head's slowness."""
     head, clock = follow(takes_s, death)
-    with pytest.raises((AwayError, RefusedError)):
+    with pytest.raises((ClusterAwayError, RefusedError)):
         list(head.follow("far-1"))
     assert DIES_AT < clock.now <= DIES_AT + NOTICED_S + takes_s
 
@@ -126,6 +130,6 @@ def test_a_log_that_cannot_be_read_yet_is_waited_for(follow, monkeypatch):
 def test_every_end_has_a_documented_code_and_a_message(status, code, expected, words):
     """If the log lacks the reason. Catches: exit 247 without a reason."""
     said: list[str] = []
-    ended = Ended(status, code, "the node has failed\nat line 7")
+    ended = JobEnd(status, code, "the node has failed\nat line 7")
     assert commands._ending("far", "http://head:8265", ended, AGAIN, said.append) == expected
     assert said == ([] if words is None else [words])

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from study.cli import report
 from study.remote import commands
-from study.remote.result import BEGIN, END, Answer, answered, packed, unpacked
+from study.remote.result import BEGIN, END, CommandResult, answered, packed, unpacked
 from trainable.contract import StudyError
 
 names = st.text("abc/.", min_size=1, max_size=9)
 answers = st.builds(
-    Answer, st.integers(0, 255), st.text(), st.text(), st.dictionaries(names, st.binary(), max_size=3)
+    CommandResult, st.integers(0, 255), st.text(), st.text(), st.dictionaries(names, st.binary(), max_size=3)
 )
 
 
@@ -35,7 +35,7 @@ def test_a_log_that_is_cut_holds_none(answer, data):
 
 
 def test_a_log_in_which_a_line_is_missing_holds_none():
-    first, *lines = packed(Answer(0, "word" * 99, "", {})).splitlines(keepends=True)
+    first, *lines = packed(CommandResult(0, "word" * 99, "", {})).splitlines(keepends=True)
     assert len(lines) > 2
     assert unpacked("".join([first, *lines[1:]])) is None
 
@@ -55,7 +55,7 @@ def test_answer_has_the_output_and_files_of_a_command(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["/etc/passwd", "../out", "left/../../out"])
 def test_no_file_leaves_the_folder(tmp_path, name):
     with pytest.raises(StudyError, match="outside"):
-        Answer(0, "", "", {name: b""}).save(tmp_path / "here")
+        CommandResult(0, "", "", {name: b""}).save(tmp_path / "here")
     assert not list(tmp_path.iterdir())
 
 
@@ -75,9 +75,9 @@ def test_malformed_answer_with_a_valid_hash_is_none(parts):
 
 
 def test_oversized_answer_is_none(monkeypatch):
-    monkeypatch.setattr("study.remote.result.MOST_BYTES", 1000)
-    assert unpacked(packed(Answer(0, "x" * 900, "", {}))) is not None
-    assert unpacked(packed(Answer(0, "x" * 1001, "", {}))) is None
+    monkeypatch.setattr("study.remote.result.MOST_RESULT_BYTES", 1000)
+    assert unpacked(packed(CommandResult(0, "x" * 900, "", {}))) is not None
+    assert unpacked(packed(CommandResult(0, "x" * 1001, "", {}))) is None
 
 
 ASKED = ["studies/mine/study.toml", "studies/mine/tables", "studies/mine/front.csv"]
@@ -103,7 +103,7 @@ def test_only_the_files_that_were_asked_for_are_kept():
             "tables",
         ),
     }
-    answer = Answer(0, "", "", dict.fromkeys(wanted | others, b"1"))
+    answer = CommandResult(0, "", "", dict.fromkeys(wanted | others, b"1"))
     assert set(answer.only(ASKED).files) == wanted
     assert answer.only([]).files == {}
 
@@ -117,7 +117,7 @@ def test_no_file_goes_through_a_symbolic_link(tmp_path, link):
     (here / link).symlink_to(elsewhere)
     files = {"studies/mine/tables/trials.parquet": b"1", "studies/mine/front.csv": b"2"}
     with pytest.raises(StudyError, match="is a symbolic link"):
-        Answer(0, "", "", files).save(here)
+        CommandResult(0, "", "", files).save(here)
     assert list(elsewhere.iterdir()) == []
 
 
@@ -125,7 +125,7 @@ def test_a_command_keeps_what_it_asked_for(monkeypatch, tmp_path):
     """Catches: a command that writes every file that the head sends."""
     monkeypatch.chdir(tmp_path)
     files = {".git/hooks/post-checkout": b"#!", "studies/mine/front.csv": b"trial", "studies/mine/x.csv": b""}
-    head = SimpleNamespace(ask=lambda *_, **__: Answer(0, "", "", files))
+    head = SimpleNamespace(ask=lambda *_, **__: CommandResult(0, "", "", files))
     monkeypatch.setattr(commands, "_head", lambda _: head)
     report.export("mine", address="http://head:8265")
     written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]

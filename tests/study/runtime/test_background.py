@@ -9,7 +9,7 @@ from formula import SPEC
 from study.record.reader import Reader
 from study.runtime import ray_head, ray_start, tune
 from study.runtime import run as runtime
-from study.runtime.background import beside
+from study.runtime.background import in_background
 from study.runtime.run import COMPILING, Finish, run
 from study.spec import StudySpec
 from trainable.contract import StudyError
@@ -18,9 +18,9 @@ DEADLINE_S = 120.0
 
 
 def test_a_call_beside_gives_its_result_or_raises_its_error():
-    assert beside(lambda: 5).result(DEADLINE_S) == 5
+    assert in_background(lambda: 5).result(DEADLINE_S) == 5
     with pytest.raises(ZeroDivisionError):
-        beside(lambda: 1 / 0).result(DEADLINE_S)
+        in_background(lambda: 1 / 0).result(DEADLINE_S)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def ray_alike(monkeypatch):
         assert may_end.wait(DEADLINE_S)
 
     monkeypatch.setattr(ray_start, "connected", connected)
-    monkeypatch.setattr(ray_head, "attended", lambda *_: nullcontext())
+    monkeypatch.setattr(ray_head, "watch_heads", lambda *_: nullcontext())
     monkeypatch.setattr(tune, "drive", runtime.inline.drive)
     return began, may_start, may_end
 
@@ -57,7 +57,7 @@ def test_report_is_prepared_while_ray_starts_and_written_while_it_ends(tmp_path,
         compiling()
         prepared.set()
 
-    def ahead():
+    def preload():
         assert began.wait(DEADLINE_S)
         assert prepared.wait(DEADLINE_S)
         imported.set()
@@ -76,7 +76,7 @@ def test_report_is_prepared_while_ray_starts_and_written_while_it_ends(tmp_path,
         local(),
         tmp_path,
         watch=lambda *_: nullcontext(said.append),
-        finish=Finish("writing", write=write, ahead=ahead),
+        finish=Finish("writing", write=write, preload=preload),
     )
     assert outcome.report == outcome.folder / "page"
     assert seen == [("trials: 2 of 2", True)]
@@ -89,7 +89,7 @@ def test_complete_study_and_bad_data_start_no_ray(tmp_path, monkeypatch, ray_ali
     may_end.set()
     assert run(local(), tmp_path).trained
     began.clear()
-    written = Finish("", write=lambda folder: folder / "page", ahead=lambda: None)
+    written = Finish("", write=lambda folder: folder / "page", preload=lambda: None)
     outcome = run(local(), tmp_path, finish=written)
     assert (outcome.trained, outcome.report) == (False, outcome.folder / "page")
     with pytest.raises(StudyError, match=r"missing\.csv"):
@@ -106,6 +106,6 @@ def test_report_error_is_raised_and_keeps_the_end_of_the_run(tmp_path, ray_alike
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="the disk is full"):
-        run(local(), tmp_path, finish=Finish("", write=write, ahead=lambda: None))
+        run(local(), tmp_path, finish=Finish("", write=write, preload=lambda: None))
     with closing(Reader.read(tmp_path / "formula")) as reader:
         assert [r.reason for r in reader.runs()] == ["trials: 2 of 2"]

@@ -52,7 +52,7 @@ def test_study_of_a_dead_remote_driver_is_claimed_after_its_silence(
     """Catches: a restarted container that refuses its study as already being run."""
     waits = while_waiting(lambda: silence(driver, SILENT_RUN_S / 4))
     with caplog.at_level(logging.WARNING, "study.runtime"):
-        run = claim.claimed(open_ledger())
+        run = claim.claim_run(open_ledger())
     assert waits
     assert [(r.run, r.reason) for r in driver.runs()] == [(run - 1, "died"), (run, None)]
     (said,) = caplog.messages
@@ -65,7 +65,7 @@ def test_driver_that_renews_meanwhile_keeps_its_study(driver, open_ledger, while
     waits = while_waiting(lambda: driver.renew(run.run))
     driver._skew += 1  # so that the renewal differs from the claim
     with pytest.raises(TakenError, match="already being run"):
-        claim.claimed(open_ledger())
+        claim.claim_run(open_ledger())
     assert len(waits) == 1
     assert driver.owned(run.run)
 
@@ -75,7 +75,7 @@ def test_driver_that_runs_here_is_not_waited_for(open_ledger, while_waiting):
     ledger.claim()
     waits = while_waiting(lambda: pytest.fail("waited"))
     with pytest.raises(TakenError, match="already being run"):
-        claim.claimed(open_ledger())
+        claim.claim_run(open_ledger())
     assert waits == []
 
 

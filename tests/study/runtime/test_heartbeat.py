@@ -7,7 +7,7 @@ from command import until
 from formula import SPEC
 
 from study.runtime import inline
-from study.runtime.heartbeat import beating
+from study.runtime.heartbeat import renew_run
 from study.runtime.run import run
 from study.spec import StudySpec
 
@@ -47,7 +47,7 @@ def test_heartbeat_survives_a_database_outage_and_reports_it_once(open_ledger):
 
     number = ledger.claim()
     sa.event.listen(ledger._engine, "before_cursor_execute", fail)
-    with beating(ledger, number, told.append, every_s=0.01):
+    with renew_run(ledger, number, told.append, every_s=0.01):
         beats(ledger)
         until(lambda: len(told) == 2, "the word that it is back")
     assert len(failed) == 3

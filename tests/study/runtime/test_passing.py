@@ -12,7 +12,7 @@ from command import until
 from formula import SPEC
 
 from study.record.reader import Reader
-from study.runtime.heartbeat import passed_on
+from study.runtime.heartbeat import forward_interrupt
 from study.runtime.run import run
 from study.signals import SIGNALS, Interrupt
 from study.spec import StudySpec
@@ -76,7 +76,7 @@ def test_interrupt_restores_the_signal_handlers():
 )
 def test_a_second_signal_ends_a_run_from_python_and_not_its_process(tmp_path, monkeypatch, address):
     """Catches: a kernel that is lost with all its variables; a row that stays open."""
-    monkeypatch.setattr("study.runtime.heartbeat.LOOK_S", 3600.0)
+    monkeypatch.setattr("study.runtime.heartbeat.INTERRUPT_LOOK_S", 3600.0)
     with pytest.raises(KeyboardInterrupt):
         run(endless(address), tmp_path, watch=signalled(signal.SIGINT, signal.SIGINT))
     with closing(Reader.read(tmp_path / "formula")) as reader:
@@ -92,10 +92,10 @@ def test_stop_request_is_retried_and_reported_once(open_ledger, monkeypatch):
             failed.append(statement)
             raise sa.exc.OperationalError(statement, {}, Exception("database is locked"))
 
-    monkeypatch.setattr("study.runtime.heartbeat.LOOK_S", 0.01)
+    monkeypatch.setattr("study.runtime.heartbeat.INTERRUPT_LOOK_S", 0.01)
     number = ledger.claim()
     sa.event.listen(ledger._engine, "before_cursor_execute", fail)
-    with passed_on(interrupt, ledger, number, told.append):
+    with forward_interrupt(interrupt, ledger, number, told.append):
         assert not ledger.stop_requested(number)
         interrupt.ask()
         until(lambda: ledger.stop_requested(number), "the stop")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.runtime.placement import Node, Share, seats, summary
+from study.runtime.placement import Node, NodeShare, seats, summary
 from study.spec import SpecError, StudySpec
 from study.spec.gpu_share import GRAIN, MOST_LANES
 from study.spec.sections import Runtime
@@ -36,7 +36,7 @@ def test_gpu_fraction_is_rounded_so_that_k_lanes_fit(gpus: float, share: float):
 
 @given(st.integers(2, MOST_LANES))
 def test_every_kth_fits_k_times(k: int):
-    share = Share(0.001, Runtime(gpus_per_lane=1 / k).gpus_per_lane)
+    share = NodeShare(0.001, Runtime(gpus_per_lane=1 / k).gpus_per_lane)
     assert share.fits(Node("n", "a", 100, 1)) == k
     assert share.gpus * k <= 1 + 1e-12
     assert 1 / k - share.gpus < GRAIN

@@ -10,15 +10,15 @@ from formula import FormulaLane, measure
 
 from study.loop.budget import complete
 from study.loop.referee import Referee
-from study.runtime.prefetch import Ahead
-from study.runtime.reconnect import Steady
+from study.runtime.prefetch import PrefetchingReferee
+from study.runtime.reconnect import ReconnectingReferee
 from trainable.contract import Unreachable
 
 LONG_S = 60.0
 
 
-def ahead(ledger, run):
-    return Ahead(Referee(ledger, run, ahead=True))
+def prefetching(ledger, run):
+    return PrefetchingReferee(Referee(ledger, run, prefetch=True))
 
 
 def drive(answering, lanes):
@@ -49,7 +49,7 @@ def test_the_budget_is_met_exactly(open_ledger, lanes):
     """Catches: an ask that is not counted while it is being made."""
     ledger = open_ledger("budget.trials=20")
     run = ledger.claim()
-    answering = ahead(ledger, run)
+    answering = prefetching(ledger, run)
     drive(answering, [FormulaLane(f"{run}.{n}", 3) for n in range(lanes)])
     answering.close()
     check(ledger, 20)
@@ -59,7 +59,7 @@ def test_member_epochs_are_promised_while_a_trial_is_drawn(open_ledger):
     """Catches: a trial too many, begun before the epochs of the one being drawn were known."""
     ledger = open_ledger("budget.trials=100", "budget.member_epochs=30", "space.epochs={ int = [2, 4] }")
     run = ledger.claim()
-    answering = ahead(ledger, run)
+    answering = prefetching(ledger, run)
     drive(answering, [FormulaLane(f"{run}.{n}", 2) for n in range(2)])
     answering.close()
     trained = [r.epochs for r in ledger.records()]
@@ -78,8 +78,8 @@ def test_a_lane_that_trains_does_not_wait_for_an_ask(open_ledger, monkeypatch):
         return real()
 
     monkeypatch.setattr(ledger, "ask", slow)
-    monkeypatch.setattr("study.loop.referee.PATIENCE_S", 0.0)
-    answering, lane = ahead(ledger, run), FormulaLane(f"{run}.0", 2)
+    monkeypatch.setattr("study.loop.referee.ASKS_PATIENCE_S", 0.0)
+    answering, lane = prefetching(ledger, run), FormulaLane(f"{run}.0", 2)
     lane.advance(answering.exchange)  # has nothing to train: its first trial is asked for while it waits
     assert asking.wait(LONG_S)
     for epoch in (2, 3, 4):
@@ -106,7 +106,7 @@ def test_one_trial_is_drawn_after_the_other(open_ledger, monkeypatch):
         return drawn
 
     monkeypatch.setattr(ledger, "ask", slow)
-    answering = ahead(ledger, run)
+    answering = prefetching(ledger, run)
     drive(answering, [FormulaLane(f"{run}.{n}", 2) for n in range(3)])
     answering.close()
     assert set(most) == {1}
@@ -119,7 +119,7 @@ def test_unleased_trial_is_trained_by_the_next_run(open_ledger):
     """Catches: a trial that is never trained."""
     ledger = open_ledger()
     run = ledger.claim()
-    answering, lane = ahead(ledger, run), FormulaLane(f"{run}.0", 1)
+    answering, lane = prefetching(ledger, run), FormulaLane(f"{run}.0", 1)
     lane.advance(answering.exchange)
     due = time.monotonic() + LONG_S
     while len(ledger.records()) < 2:
@@ -128,7 +128,7 @@ def test_unleased_trial_is_trained_by_the_next_run(open_ledger):
     assert [r.holder is None for r in ledger.records()] == [False, True]
     ledger.release(run, "killed")
     run = ledger.claim()
-    again = ahead(ledger, run)
+    again = prefetching(ledger, run)
     drive(again, [FormulaLane(f"{run}.0", 1)])
     again.close()
     assert complete(ledger) == "trials: 6 of 6"
@@ -139,7 +139,7 @@ def test_an_ask_that_the_database_refuses_is_made_again(open_ledger):
     """Catches: a thread that dies without an error."""
     ledger, refused = open_ledger(), []
     run = ledger.claim()
-    steady, lane = Steady(lambda: ahead(ledger, run)), FormulaLane(f"{run}.0", 1)
+    steady, lane = ReconnectingReferee(lambda: prefetching(ledger, run)), FormulaLane(f"{run}.0", 1)
     lane.advance(steady.exchange)
 
     def fail(_connection, _cursor, statement, *_):

@@ -16,10 +16,10 @@ from ray._private.node import Node
 from ray.tune.execution import class_cache
 
 from study.remote import local_ray
-from study.runtime import actor, lean, private_ray, ray_start, tune
-from study.runtime.placement import Seat, Share
+from study.runtime import actor, minimal_ray, private_ray, ray_start, tune
+from study.runtime.placement import NodeShare, Seat
 from study.runtime.run import job
-from study.runtime.tune_callback import Watch
+from study.runtime.tune_callback import TuneCallback
 from study.spec import StudySpec
 from trainable.contract import StudyError
 from trainable.data.registry import load
@@ -103,7 +103,7 @@ def test_the_ray_of_a_service_is_closed_to_others(tmp_path, monkeypatch):
             assert found
             assert found <= LOOPBACK
             assert private(made)
-            assert stat.S_IMODE((home / local_ray.TOKEN).stat().st_mode) == 0o600
+            assert stat.S_IMODE((home / local_ray.RAY_TOKEN_FILE).stat().st_mode) == 0o600
             assert not (tmp_path / ".ray").exists()
     finally:
         for process in begun:
@@ -174,11 +174,11 @@ def test_lanes_start_on_a_small_ray_in_its_idle_workers_without_the_driver_s_mod
         modules = ray.get(ray.remote(loaded).remote(RayExchange(referee)))
         assert "ray.tune" not in modules  # the referee needs none of it
         tune._fit(
-            Watch(tmp_path, "search", referee),
+            TuneCallback(tmp_path, "search", referee),
             referee,
             work,
             MINE.runtime,
-            {"1.0": Seat(Share(1.0, 0.0), None)},
+            {"1.0": Seat(NodeShare(1.0, 0.0), None)},
             name="run-1",
             storage=tmp_path,
         )
@@ -198,7 +198,7 @@ def test_an_attribute_that_another_version_lacks_is_left_out():
     class Other:
         name = 1
 
-    with lean.replaced(Other, "name", 2), lean.replaced(Other, "missing", 2):
+    with minimal_ray.patched(Other, "name", 2), minimal_ray.patched(Other, "missing", 2):
         assert Other.name == 2
         assert not hasattr(Other, "missing")
     assert Other.name == 1

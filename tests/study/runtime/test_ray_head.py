@@ -14,7 +14,7 @@ from ray.exceptions import RaySystemError
 from ray.tune import TuneError
 
 from study.record.reader import Reader
-from study.runtime.ray_head import attended, gone
+from study.runtime.ray_head import gone, watch_heads
 from study.runtime.run import run as run_study
 from study.signals import Interrupt
 from study.spec import StudySpec
@@ -26,14 +26,14 @@ from pathlib import Path
 from threading import Timer
 from study.signals import Interrupt
 from study.record.ledger import Ledger
-from study.runtime.ray_head import attended
+from study.runtime.ray_head import watch_heads
 
 place, folder = sys.argv[1:]
 ledger = Ledger.read(Path(folder))
 calls, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
 calls.pthread_mutex_init(mutex, None)
 calls.pthread_mutex_lock(mutex)
-with Interrupt() as interrupt, attended([place], ledger, ledger.claim(), interrupt, gone_s=0.0):
+with Interrupt() as interrupt, watch_heads([place], ledger, ledger.claim(), interrupt, gone_s=0.0):
     interrupt.farewell = lambda words: print(words, flush=True)
     Timer(0.5, print, ["deaf"], {"flush": True}).start()
     calls.pthread_mutex_lock(mutex)
@@ -77,7 +77,7 @@ def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, re
     """Catches: a driver that waits for a Ray that is gone; a row that stays open."""
     ledger, interrupt = open_ledger(), Left()
     run = ledger.claim()
-    with attended([place(head)], ledger, run, interrupt, gone_s=0.0):
+    with watch_heads([place(head)], ledger, run, interrupt, gone_s=0.0):
         if asked:
             interrupt.ask()
         assert interrupt.ways == []
@@ -162,8 +162,8 @@ def test_head_that_returns_in_time_is_waited_for(open_ledger, head, monkeypatch)
         return False
 
     monkeypatch.setattr("study.runtime.ray_head.gone", look)
-    monkeypatch.setattr("study.runtime.ray_head.LOOK_S", 0.01)
-    with attended([where], ledger, ledger.claim(), interrupt, gone_s=60.0):
+    monkeypatch.setattr("study.runtime.ray_head.HEAD_LOOK_S", 0.01)
+    with watch_heads([where], ledger, ledger.claim(), interrupt, gone_s=60.0):
         assert again.wait(60)
     assert interrupt.ways == []
     assert ledger.runs()[-1].ended is None

@@ -13,8 +13,8 @@ from study.loop.budget import complete
 from study.loop.referee import Referee
 from study.record.ledger import Ledger
 from study.record.postgres import postgres_engine
-from study.record.sqlite import AwayError
-from study.runtime.reconnect import AWAY_S, Steady
+from study.record.sqlite import DatabaseAwayError
+from study.runtime.reconnect import DATABASE_AWAY_S, ReconnectingReferee
 from study.spec import StudySpec
 from trainable.contract import StudyError, Unreachable
 
@@ -58,7 +58,7 @@ def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatc
         if turn in (8, 16):
             postgres.start()
 
-    assert drive(Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2), disturb) == 4
+    assert drive(ReconnectingReferee(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2), disturb) == 4
     check(ledger)
     ledger.close()
 
@@ -83,7 +83,7 @@ def test_locked_table_counts_as_away(postgres, tmp_path, monkeypatch):
         if turn == 8:
             locked.close()
 
-    steady = Steady(lambda: Referee(ledger, run), notify=heard.append)
+    steady = ReconnectingReferee(lambda: Referee(ledger, run), notify=heard.append)
     assert drive(steady, FormulaLane(f"{run}.0", 2), disturb) == 3
     assert [event.what for event in heard] == ["record away", "record back"]
     check(ledger)
@@ -114,7 +114,7 @@ def test_full_disk_at_any_statement(open_ledger, seed):
     ledger = open_ledger()
     run = ledger.claim()
     with failing(0.05, seed):
-        unanswered = drive(Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2))
+        unanswered = drive(ReconnectingReferee(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0", 2))
     assert unanswered > 0
     check(ledger)
 
@@ -143,7 +143,7 @@ def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path,
     run = ledger.claim()
     ledger.close()
     heard, plight = [], ExitStack()
-    steady = Steady(lambda: Referee(Ledger.read(folder), run), notify=heard.append)
+    steady = ReconnectingReferee(lambda: Referee(Ledger.read(folder), run), notify=heard.append)
 
     def disturb(turn):
         if turn in (5, 6, 9):
@@ -160,7 +160,7 @@ def test_damaged_record_is_not_waited_for(open_ledger):
     """As an earlier file beside a later log does. Catches: ten minutes of waiting for lost data."""
     ledger = open_ledger()
     run = ledger.claim()
-    steady, lane = Steady(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0")
+    steady, lane = ReconnectingReferee(lambda: Referee(ledger, run)), FormulaLane(f"{run}.0")
     broken = sqlite3.DatabaseError("database disk image is malformed")
     broken.sqlite_errorname = "SQLITE_CORRUPT"  # as sqlite3 sets it
     with failing(1.0, error=broken), pytest.raises(Unreachable):
@@ -173,12 +173,12 @@ def test_file_that_is_no_record_is_not_waited_for(open_ledger, tmp_path):
     """Catches: a fault that only the user can fix, reported after ten minutes, or taken for a disk's."""
     run = open_ledger().claim()
     (tmp_path / "formula/ledger.db").write_bytes(b"this is not a database, and never was one")
-    steady = Steady(lambda: Referee(Ledger.read(tmp_path / "formula"), run))
+    steady = ReconnectingReferee(lambda: Referee(Ledger.read(tmp_path / "formula"), run))
     with pytest.raises(
         StudyError, match=r"file is not a database; restore it, or delete the folder"
     ) as error:
         FormulaLane(f"{run}.0").advance(steady.exchange)
-    assert not isinstance(error.value, AwayError)
+    assert not isinstance(error.value, DatabaseAwayError)
 
 
 def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
@@ -192,7 +192,7 @@ def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
         return Referee(ledger, run)
 
     heard = []
-    assert drive(Steady(begin, notify=heard.append), lane) == 2
+    assert drive(ReconnectingReferee(begin, notify=heard.append), lane) == 2
     check(ledger)
     gone, back = heard
     assert (gone.what, gone.words) == ("record away", "(builtins.Exception) connection refused")
@@ -203,13 +203,16 @@ def test_the_run_ends_where_the_database_stays_away(open_ledger):
     """Catches: lanes that wait for ever, and a run that ends at the first error."""
     ledger, now = open_ledger(), [0.0]
     run = ledger.claim()
-    steady, lane = Steady(lambda: Referee(ledger, run), clock=lambda: now[0]), FormulaLane(f"{run}.0")
+    steady, lane = (
+        ReconnectingReferee(lambda: Referee(ledger, run), clock=lambda: now[0]),
+        FormulaLane(f"{run}.0"),
+    )
     lane.advance(steady.exchange)
     with failing(1.0):
-        for now[0] in (0.0, AWAY_S - 1):
+        for now[0] in (0.0, DATABASE_AWAY_S - 1):
             with pytest.raises(Unreachable):
                 lane.advance(steady.exchange)
-        now[0] = AWAY_S
+        now[0] = DATABASE_AWAY_S
         with pytest.raises(Unreachable):
             lane.advance(steady.exchange)
         answer = lane.advance(steady.exchange)
@@ -232,6 +235,6 @@ def test_run_taken_over_by_another_driver_ends(open_ledger):
     assert referee.over == "failed: another run of this study took it over"
     ledger.release(run, "failed")
     assert [r.reason for r in ledger.runs()] == ["died", None]
-    steady = Steady(lambda: Referee(ledger, other))
+    steady = ReconnectingReferee(lambda: Referee(ledger, other))
     drive(steady, FormulaLane(f"{other}.0"))
     check(ledger)

@@ -20,7 +20,7 @@ from study.record.front import candidates, front, reference
 from study.record.ledger import Ledger
 from study.record.rows import Holder, Plan, Planned
 from study.results.export import export
-from study.runtime.prefetch import Ahead
+from study.runtime.prefetch import PrefetchingReferee
 from study.runtime.run import run
 from study.search.samplers.registry import SAMPLERS
 from study.service.serialize import growth as told
@@ -81,7 +81,7 @@ def test_asks_ahead_end_with_the_space(open_ledger):
     """Catches: a draw that waits for a missing configuration; one that is counted twice."""
     ledger = open_ledger(*FOUR)
     number = ledger.claim()
-    answering = Ahead(Referee(ledger, number, ahead=True))
+    answering = PrefetchingReferee(Referee(ledger, number, prefetch=True))
     over = drive(answering, [FormulaLane(f"{number}.{n}", 2) for n in range(2)], most=100_000)
     answering.close()
     assert over == ALL_FOUR
@@ -91,7 +91,7 @@ def test_asks_ahead_end_with_the_space(open_ledger):
 def test_a_configuration_that_is_being_drawn_is_promised(open_ledger):
     """One is leased and three are being drawn: no fifth is wanted, though slots are empty."""
     ledger = open_ledger(*FOUR)
-    referee = Referee(ledger, ledger.claim(), ahead=True, lease_s=1e9, clock=count(0, 2).__next__)
+    referee = Referee(ledger, ledger.claim(), prefetch=True, lease_s=1e9, clock=count(0, 2).__next__)
     lane = FormulaLane("a", 9)
     lane.advance(referee.exchange)
     assert len(lane.leases) == 1

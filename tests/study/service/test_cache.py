@@ -10,10 +10,10 @@ import pytest
 from serving import done, driven
 
 from analysis.report.html import page
-from study.record.version_tokens import Marks
+from study.record.version_tokens import VersionTokens
 from study.service import cache, reports
 from study.service.accept import chosen
-from study.service.cache import NoStudyError, Shelf
+from study.service.cache import NoStudyError, StudyCache
 from study.service.reports import policy
 from trainable.contract import StudyError
 
@@ -37,7 +37,7 @@ def aged(folder, seconds):
 def test_a_record_that_did_not_change_is_read_once(tmp_path, reads):
     folder = done(tmp_path, "done")
     aged(folder, 60)
-    kept = Shelf(tmp_path)
+    kept = StudyCache(tmp_path)
     first = kept.look("done")
     assert kept.look("done") is first
     assert kept.summaries(["done"]) == [first.summary]
@@ -49,7 +49,7 @@ def test_a_record_that_did_not_change_is_read_once(tmp_path, reads):
 
 def test_a_stamp_of_this_moment_is_not_trusted(tmp_path, reads):
     done(tmp_path, "done")
-    kept = Shelf(tmp_path)
+    kept = StudyCache(tmp_path)
     kept.look("done")
     kept.look("done")
     assert reads == ["done", "done"]
@@ -60,17 +60,17 @@ def test_a_running_study_is_read_again_because_its_run_may_die(tmp_path, reads):
     study.step()
     study.ledger.close()
     aged(tmp_path / "live", 60)
-    kept = Shelf(tmp_path)
+    kept = StudyCache(tmp_path)
     assert kept.look("live").summary.state == "running"
     kept.look("live")
     assert reads == ["live", "live"]
 
 
 def test_only_the_last_studies_are_kept_in_full(tmp_path, reads, monkeypatch):
-    monkeypatch.setattr(cache, "KEPT", 1)
+    monkeypatch.setattr(cache, "STUDIES_KEPT", 1)
     for name in ("a", "b"):
         aged(done(tmp_path, name, "budget.trials=1"), 60)
-    kept = Shelf(tmp_path)
+    kept = StudyCache(tmp_path)
     for name in ("a", "b", "a"):
         kept.look(name)
     assert reads == ["a", "b", "a"]
@@ -83,14 +83,14 @@ def test_a_new_service_reads_only_changed_records(tmp_path, reads):
     folders = [done(tmp_path, name, "budget.trials=1") for name in ("a", "b")]
     for folder in folders:
         aged(folder, 60)
-    told = [Shelf(tmp_path).look(name).summary for name in ("a", "b")]
-    assert Shelf(tmp_path).summaries(["a", "b"], within_s=60) == told
+    told = [StudyCache(tmp_path).look(name).summary for name in ("a", "b")]
+    assert StudyCache(tmp_path).summaries(["a", "b"], within_s=60) == told
     assert reads == ["a", "b"]
     aged(folders[1], 30)
-    assert Shelf(tmp_path).summaries(["a", "b"], within_s=60) == told
+    assert StudyCache(tmp_path).summaries(["a", "b"], within_s=60) == told
     assert reads == ["a", "b", "b"]
     (folders[0] / ".summary.json").write_text("torn")
-    assert Shelf(tmp_path).summaries(["a"], within_s=60) == told[:1]
+    assert StudyCache(tmp_path).summaries(["a"], within_s=60) == told[:1]
     assert reads == ["a", "b", "b", "a"]
 
 
@@ -98,7 +98,7 @@ def test_a_list_returns_cached_summaries_after_its_time_limit(tmp_path, reads):
     """A study never read is "unread"; among the others, the oldest entry is read first."""
     for name in ("a", "b"):
         done(tmp_path, name, "budget.trials=1")  # just now, so no stamp is trusted
-    kept = Shelf(tmp_path)
+    kept = StudyCache(tmp_path)
     assert [s.state for s in kept.summaries(["a", "b"], within_s=0.0)] == ["unread", "unread"]
     assert reads == []
     kept.look("b")
@@ -114,7 +114,7 @@ def test_a_study_whose_spec_cannot_be_read_is_listed_with_the_reason(tmp_path):
     done(tmp_path, "whole", "budget.trials=1")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "study.toml").write_text("name = ")
-    kept = Shelf(tmp_path)
+    kept = StudyCache(tmp_path)
     torn, whole = kept.summaries(kept.names(), within_s=60)
     assert (torn.name, torn.state, whole.state) == ("torn", "unreadable", "complete")
     assert "torn/study.toml" in torn.reason
@@ -125,14 +125,14 @@ def test_a_study_whose_spec_cannot_be_read_is_listed_with_the_reason(tmp_path):
 def test_studies_can_be_read_on_a_read_only_disk(tmp_path, reads, monkeypatch, caplog):
     aged(done(tmp_path, "a"), 60)
     (tmp_path / "a" / ".summary.json").mkdir()  # as good as a disk that is full
-    assert Shelf(tmp_path).look("a").summary.state == "complete"
+    assert StudyCache(tmp_path).look("a").summary.state == "complete"
     assert ".summary.json" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "nothing", ".hidden", "a\0"])
 def test_an_unknown_name_has_no_folder(tmp_path, name):
     with pytest.raises(NoStudyError):
-        Shelf(tmp_path).folder(name)
+        StudyCache(tmp_path).folder(name)
 
 
 def test_the_policy_of_a_report_is_its_own():
@@ -156,13 +156,13 @@ def test_a_report_is_made_again_only_if_its_record_changed(tmp_path, monkeypatch
     monkeypatch.setattr(reports, "_made", make)
 
     def page():
-        return asyncio.run(reports.Reports(Marks()).page(folder))
+        return asyncio.run(reports.Reports(VersionTokens()).page(folder))
 
     aged(folder, 60)
     assert (page(), page()) == ("page 1", "page 1")
     monkeypatch.setattr(reports, "STALE_S", 0.0)
     (folder / "report" / "index.html").touch()
-    os.utime(folder / "report" / "index.html", (0, 0))  # older than the record, but made of it as it is
+    os.utime(folder / "report" / "index.html", (0, 0))  # older than the record, but made of it is
     assert page() == "page 1"
     aged(folder, 30)
     assert page() == "page 2"

@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.record.rows import Point, Record
+from study.record.rows import Point, TrialRecord
 from study.service.cursor import Cursor, CursorError, news, position
 
 EPOCHS = 4
 
 
-def record(trial: int, state: str, epochs: int) -> Record:
-    return Record(
+def record(trial: int, state: str, epochs: int) -> TrialRecord:
+    return TrialRecord(
         trial=trial, config=None, state=state, reason=f"why {trial}", holder=None, attempt=0, epochs=epochs,
         epoch=None, started=None, finished=None, faults={},
     )  # fmt: skip
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[tuple[dict[int, Record], dict[int, list[Point]]]]:
+def histories(draw: st.DrawFn) -> list[tuple[dict[int, TrialRecord], dict[int, list[Point]]]]:
     """A record that grows: trials begin in order, gain epochs, and end in any order."""
     count = draw(st.integers(1, 6))
     moves = draw(st.lists(st.tuples(st.integers(0, count - 1), st.booleans()), max_size=40))

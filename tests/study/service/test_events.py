@@ -129,8 +129,8 @@ def test_an_error_is_one_line(tmp_path):
 
 
 def test_the_client_repeats_a_list_until_all_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache.Shelf.summaries, "__kwdefaults__", {"within_s": 0.0})
-    monkeypatch.setattr(cache.Shelf, "warm", lambda self: None)
+    monkeypatch.setattr(cache.StudyCache.summaries, "__kwdefaults__", {"within_s": 0.0})
+    monkeypatch.setattr(cache.StudyCache, "warm", lambda self: None)
     home = tmp_path / "studies"
     done(home, "done", "budget.trials=1")
     with served(home) as service, ThreadPoolExecutor(1) as pool:

@@ -10,9 +10,9 @@ from serving import done, driven, served
 
 from study.record.reader import Reader
 from study.service import pages, serialize
-from study.service.cache import Shelf
+from study.service.cache import StudyCache
 from study.service.serialize import growth
-from study.service.submission import put
+from study.service.submission import add_study
 from study.service.tokens import Tokens
 from study.spec import StudySpec
 from study.status.snapshot import snapshot
@@ -119,7 +119,7 @@ def test_empty_pages_say_so_and_draw_nothing(tmp_path, serve, opened):
     assert (page.evaluate(CUT), serious(page)) == ([], [])
     failed = driven(home, "failed")
     failed.ledger.release(failed.run, "failed: lanes: no node has 4 GPUs")
-    put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
+    add_study(StudyCache(home), StudySpec.preset("smoke", ["name=waits"]))
     url = serve(home)
     for name, said in {"failed": "lanes: no node has 4 GPUs", "waits": "first run has not started"}.items():
         page = opened(f"{url}/studies/{name}", width=390, scheme="dark")
@@ -130,7 +130,7 @@ def test_empty_pages_say_so_and_draw_nothing(tmp_path, serve, opened):
 
 
 def test_an_open_list_is_updated(tmp_path, serve, opened, monkeypatch):
-    monkeypatch.setattr(pages, "EVERY_S", 1)
+    monkeypatch.setattr(pages, "REFRESH_S", 1)
     home = tmp_path / "studies"
     study = driven(home, "live", "budget.trials=2")
     page = opened(f"{serve(home)}/studies")

@@ -10,9 +10,9 @@ import pytest
 from command import until
 from serving import done, renamed, served
 
-from study.record.version_tokens import Marks
+from study.record.version_tokens import VersionTokens
 from study.service import cache
-from study.service.cache import Look, Shelf
+from study.service.cache import Look, StudyCache
 from study.spec import StudySpec
 
 MANY = 100
@@ -46,7 +46,10 @@ def in_files(home):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for number in range(1, MANY):
         renamed(shutil.copytree(made, home / f"s{number:03}"))
-    until(lambda: Marks().of(home / f"s{MANY - 1:03}") is not None, "files that were not written just now")
+    until(
+        lambda: VersionTokens().of(home / f"s{MANY - 1:03}") is not None,
+        "files that were not written just now",
+    )
 
 
 def in_one_database(home, url):
@@ -83,7 +86,7 @@ def test_a_list_does_not_wait_for_reads_and_reads_no_study_twice(where, tmp_path
         until(lambda: states(client) == {"complete"}, "all to be read", 200)
     reads = []
     monkeypatch.setattr(cache, "_read", reads.append)
-    with closing(Shelf(home)) as kept:
+    with closing(StudyCache(home)) as kept:
         assert {summary.state for summary in kept.summaries(kept.names(), within_s=60)} == {"complete"}
     assert reads == []  # a noted summary is not read again
 
@@ -92,9 +95,9 @@ def test_reading_ahead_waits_while_a_list_is_made(tmp_path, monkeypatch):
     """Catches: a list that is slow because a thread reads all studies meanwhile."""
     home = tmp_path / "studies"
     done(home, "one")
-    with closing(Shelf(home)) as kept:
+    with closing(StudyCache(home)) as kept:
         listing, ended, read = Event(), Event(), []
-        monkeypatch.setattr(kept.marks, "all", lambda folders: listing.set() or ended.wait(60) or {})
+        monkeypatch.setattr(kept.versions, "all", lambda folders: listing.set() or ended.wait(60) or {})
         one = Thread(target=kept.summaries, args=([],))
         one.start()
         assert listing.wait(60)

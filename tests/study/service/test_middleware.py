@@ -12,8 +12,8 @@ import pytest
 from serving import served
 
 from study.service import connection, middleware
-from study.service.middleware import HEADERS, MOST_BYTES
-from study.service.tokens import FILE, Tokens
+from study.service.middleware import DEFAULT_HEADERS, MOST_BODY_BYTES
+from study.service.tokens import TOKENS_FILE, Tokens
 
 EVERYWHERE = (
     "/health",
@@ -30,13 +30,13 @@ EVERYWHERE = (
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
 def test_every_answer_has_the_security_headers(client, path, accept):
     headers = client.get(path, headers={"Accept": accept, "Origin": "https://elsewhere.example"}).headers
-    for name, value in HEADERS.items():
+    for name, value in DEFAULT_HEADERS.items():
         assert headers[name] == value
     assert not [name for name in headers if name.startswith("access-control-")]
     assert "server" not in headers or headers["server"] == "uvicorn"
 
 
-@pytest.mark.parametrize("length", [MOST_BYTES + 1, 10**12])
+@pytest.mark.parametrize("length", [MOST_BODY_BYTES + 1, 10**12])
 def test_a_long_body_is_refused_before_it_is_sent(service, length):
     said = exchanged(
         service.url,
@@ -47,7 +47,7 @@ def test_a_long_body_is_refused_before_it_is_sent(service, length):
 
 
 def test_a_long_body_in_pieces_is_refused(client):
-    pieces = (b" " * 4096 for _ in range(MOST_BYTES // 4096 + 2))
+    pieces = (b" " * 4096 for _ in range(MOST_BODY_BYTES // 4096 + 2))
     answer = client.post("/studies", content=pieces, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
 
@@ -203,7 +203,7 @@ def test_with_tokens_any_host_name_is_accepted(tmp_path):
     Tokens(tmp_path).create("read")
     with served(tmp_path, hosts=("localhost",)) as service, service.client() as client:
         assert client.get("/health", headers={"Host": "studies.example.org"}).status_code == 200
-        (tmp_path / FILE).write_text("broken")
+        (tmp_path / TOKENS_FILE).write_text("broken")
         assert client.get("/studies", headers={"Host": "studies.example.org"}).status_code == 503
 
 

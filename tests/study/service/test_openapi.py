@@ -11,7 +11,7 @@ from schemathesis.specs.openapi import checks
 from serving import done, served
 
 from study.service.app import application
-from study.service.openapi import SPEC, SPEC_TOML
+from study.service.openapi import SPEC_EXAMPLE, SPEC_EXAMPLE_TOML
 from study.service.schemas import Measurements, Study, Summaries, Trials
 from study.spec import StudySpec
 
@@ -31,8 +31,8 @@ LOOKS = settings(
 
 def test_examples_match_their_schemas(tmp_path):
     """Both of a spec are one valid spec; an answer's is such an answer."""
-    asked = StudySpec.from_json(json.dumps(SPEC), where="example")
-    assert StudySpec.from_text(SPEC_TOML, where="example") == asked
+    asked = StudySpec.from_json(json.dumps(SPEC_EXAMPLE), where="example")
+    assert StudySpec.from_text(SPEC_EXAMPLE_TOML, where="example") == asked
     document = application(tmp_path, None).openapi()
     answered = {
         (path, method): answer["content"]["application/json"]["example"]

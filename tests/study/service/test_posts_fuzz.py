@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from serving import Served, served
 
-from study.service.middleware import MOST_BYTES
-from study.service.submission import JSON, TOML
+from study.service.accept import JSON, TOML
+from study.service.middleware import MOST_BODY_BYTES
 from study.spec import StudySpec, presets
 
 pytestmark = pytest.mark.fuzz
@@ -95,7 +95,7 @@ heads = st.sampled_from(
 )
 tails = st.sampled_from(["", "]", "}", "]}", "a]\n", "=1", "a=1", '"', "1]", "]}}"])
 hostile = st.builds(
-    lambda head, piece, times, tail: f"{head}{piece * times}{tail}"[: MOST_BYTES // 2],
+    lambda head, piece, times, tail: f"{head}{piece * times}{tail}"[: MOST_BODY_BYTES // 2],
     heads,
     pieces,
     st.sampled_from([3, 40, 1000, 30_000]),
@@ -142,7 +142,7 @@ def service(tmp_path_factory) -> Iterator[Served]:
 @given(body=bodies, kind=st.sampled_from([JSON, TOML, f"{TOML}; charset=latin-1", "text/plain"]))
 def test_any_post_is_answered_in_bounded_time(service: Served, body: bytes, kind: str):
     """Catches: an unexpected error; work that grows with the square of the post's size."""
-    body = body[:MOST_BYTES]
+    body = body[:MOST_BODY_BYTES]
     began = time.process_time()
     with service.client() as client:
         answer = client.post("/studies", content=body, headers={"Content-Type": kind})

@@ -3,9 +3,9 @@
 import pytest
 from serving import Notes, driven, served
 
-from study.service.cache import Shelf
-from study.service.schemas import Job
-from study.service.submission import put
+from study.service.cache import StudyCache
+from study.service.schemas import JobOut
+from study.service.submission import add_study
 from study.service.tokens import Tokens
 from study.spec import StudySpec
 
@@ -16,8 +16,8 @@ SECRET = "OperationalError: /home/ann/lab: no answer from db.internal, see $LAB_
 class Failed(Notes):
     """A backend with the log of the last job."""
 
-    def last(self, name: str) -> Job:
-        return Job(id=f"{name}-1", state="failed", said=f"Job entrypoint failed, last lines: {SECRET}")
+    def last(self, name: str) -> JobOut:
+        return JobOut(id=f"{name}-1", state="failed", said=f"Job entrypoint failed, last lines: {SECRET}")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def lab(tmp_path_factory):
     study = driven(home, "failed")
     study.step()
     study.ledger.release(study.run, f"failed: {SECRET}")
-    put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
+    add_study(StudyCache(home), StudySpec.preset("smoke", ["name=waits"]))
     (home / "torn").mkdir()
     (home / "torn" / "study.toml").write_text("name = $LAB_PASSWORD")
     tokens = {scope: Tokens(home).create(scope) for scope in ("read", "write")}
@@ -57,6 +57,6 @@ def test_a_failure_is_redacted_for_a_read_token(lab, accept):
 
 def test_without_tokens_failures_are_not_redacted(tmp_path):
     """Without tokens every client may write. Catches: a reason that no client can see."""
-    put(Shelf(tmp_path / "studies"), StudySpec.preset("smoke", ["name=waits"]))
+    add_study(StudyCache(tmp_path / "studies"), StudySpec.preset("smoke", ["name=waits"]))
     with served(tmp_path / "studies", runner=Failed()) as service, service.client() as client:
         assert SECRET in client.get("/studies/waits").json()["job"]["said"]

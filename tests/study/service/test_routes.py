@@ -16,9 +16,9 @@ from serving import Notes, done, driven, served
 from study.loop.confirmation import begin
 from study.record.ledger import Ledger
 from study.results.export import tables
-from study.service.cache import Shelf
+from study.service.cache import StudyCache
 from study.service.runner import NoRunnerError
-from study.service.submission import parsed, put
+from study.service.submission import add_study, parsed
 from study.spec import SpecError, StudySpec
 from study.status import snapshot
 
@@ -433,7 +433,7 @@ def test_a_silent_runner_is_not_called_at_every_read(tmp_path, monkeypatch):
     monkeypatch.setattr(notes, "last", last)
     home = tmp_path / "studies"
     done(home, "done")
-    put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
+    add_study(StudyCache(home), StudySpec.preset("smoke", ["name=waits"]))
     with served(home, runner=notes) as service, service.client() as client:
         for name in ("done", "waits", "waits", "done"):
             told = client.get(f"/studies/{name}").json()

@@ -15,9 +15,9 @@ from starlette.routing import Mount
 
 from study.service import tokens as token_module
 from study.service.app import application
-from study.service.cache import Shelf
-from study.service.submission import put
-from study.service.tokens import FILE, Tokens, span
+from study.service.cache import StudyCache
+from study.service.submission import add_study
+from study.service.tokens import TOKENS_FILE, Tokens, span
 from study.spec import StudySpec
 from trainable.contract import StudyError
 
@@ -58,7 +58,7 @@ def locked(tmp_path_factory):
     """A service with tokens, and one of each kind."""
     home = tmp_path_factory.mktemp("locked") / "studies"
     done(home, "done")
-    put(Shelf(home), StudySpec.preset("smoke", ["name=waits"]))
+    add_study(StudyCache(home), StudySpec.preset("smoke", ["name=waits"]))
     tokens = Tokens(home)
     given = {
         "none": None,
@@ -156,9 +156,9 @@ def test_beyond_this_machine_a_token_is_required_after_all_are_revoked(tmp_path)
 def test_only_a_hash_is_kept_and_only_for_its_user(tmp_path):
     token = Tokens(tmp_path).create("write", label="CI")
     secret = re.fullmatch(r"study_[0-9a-f]{8}_([A-Za-z0-9_-]{43})", token)[1]
-    text = (tmp_path / FILE).read_text()
+    text = (tmp_path / TOKENS_FILE).read_text()
     assert secret not in text
-    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / TOKENS_FILE).stat().st_mode) == 0o600
     (entry,) = json.loads(text)
     assert (entry["scope"], entry["label"], entry["expires"]) == ("write", "CI", None)
 
@@ -198,12 +198,12 @@ def test_an_invalid_time_is_refused(text):
 
 def test_a_broken_file_of_tokens_refuses_every_request(tmp_path):
     with served(tmp_path) as service, service.client() as client:
-        (tmp_path / FILE).write_text("[{}]")
+        (tmp_path / TOKENS_FILE).write_text("[{}]")
         answer = client.get("/studies")
         assert answer.status_code == 503
         assert "holds no tokens" in answer.json()["detail"]
-        (tmp_path / FILE).unlink()
-        (tmp_path / FILE).mkdir()  # equivalent to an unreadable file
+        (tmp_path / TOKENS_FILE).unlink()
+        (tmp_path / TOKENS_FILE).mkdir()  # equivalent to an unreadable file
         for path in ("/studies", "/sign-in"):
             answer = client.post(path) if path == "/sign-in" else client.get(path)
             assert (answer.status_code, "every request is refused" in answer.text) == (503, True)

@@ -7,7 +7,7 @@ from command import until
 from rich.console import Console
 
 from study.record.reader import Reader
-from study.record.sqlite import AwayError
+from study.record.sqlite import DatabaseAwayError
 from study.signals import Interrupt
 from study.status.live import watch
 
@@ -25,7 +25,7 @@ class Closed(StringIO):
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("study.status.live.LOG_EVERY_S", 0.01)
-    monkeypatch.setattr("study.status.live.COST", 0)
+    monkeypatch.setattr("study.status.live.WAIT_PER_READ", 0)
 
 
 def test_a_record_that_is_away_at_first_is_shown_when_it_is_back(open_ledger, tmp_path, monkeypatch):
@@ -36,7 +36,7 @@ def test_a_record_that_is_away_at_first_is_shown_when_it_is_back(open_ledger, tm
     def read_late(*arguments, **named):
         if away:
             away.pop()
-            raise AwayError("the server does not answer")
+            raise DatabaseAwayError("the server does not answer")
         return read(*arguments, **named)
 
     monkeypatch.setattr(Reader, "read", read_late)

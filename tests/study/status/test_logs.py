@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from study.cli.app import app
-from study.loop.events import LOG, Event, Log
+from study.loop.events import LOG_FILE, Event, EventLog
 from study.loop.referee import Referee
 from study.loop.retries import STARTS
 from study.printable import printable
@@ -27,11 +27,11 @@ HOSTILE = "CUDA\x1b]0;owned\x07\x1b[2J \x9b2J \u202egnp.exe\nnext line λ"
 
 def log(folder: Path, *events: Event) -> list[str]:
     """The lines of a log with these events."""
-    written = Log(folder, stage="search", run=1)
+    written = EventLog(folder, stage="search", run=1)
     for event in events:
         written(event)
     written.close()
-    return (folder / LOG).read_text(encoding="utf-8").splitlines()
+    return (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()
 
 
 # --- a file that grows -----------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ said = st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")))
 @given(said, st.lists(st.integers(0, 400)))
 def test_every_line_comes_once_and_whole(tmp_path_factory, said, cuts):
     """Catches: a line or a character that is read in two halves, a line that comes twice."""
-    path = tmp_path_factory.mktemp("tail") / LOG
+    path = tmp_path_factory.mktemp("tail") / LOG_FILE
     content = "".join(f"{line}\n" for line in said).encode()
     tail, found = Tail(path), []
     with path.open("wb", buffering=0) as file:
@@ -55,7 +55,7 @@ def test_every_line_comes_once_and_whole(tmp_path_factory, said, cuts):
 
 def test_late_file_and_its_successor_are_followed(tmp_path):
     """Catches: the end of the old file lost, or half a line of it before the new one's first."""
-    path, tail = tmp_path / LOG, Tail(tmp_path / LOG)
+    path, tail = tmp_path / LOG_FILE, Tail(tmp_path / LOG_FILE)
     assert list(tail.lines()) == []
     path.write_text("first\nsec")
     assert list(tail.lines()) == ["first"]
@@ -70,7 +70,7 @@ def test_late_file_and_its_successor_are_followed(tmp_path):
 
 
 def test_a_file_that_was_cut_short_is_read_from_its_beginning(tmp_path):
-    path, tail = tmp_path / LOG, Tail(tmp_path / LOG)
+    path, tail = tmp_path / LOG_FILE, Tail(tmp_path / LOG_FILE)
     path.write_text("first\nsecond\ntorn")
     assert list(tail.lines()) == ["first", "second"]
     path.write_text("third\n")
@@ -80,11 +80,11 @@ def test_a_file_that_was_cut_short_is_read_from_its_beginning(tmp_path):
 
 def test_lines_written_before_the_end_are_read(tmp_path, monkeypatch):
     """Catches: a last read of the log before the last look at the study."""
-    monkeypatch.setattr(logs, "LOOK_S", 0.0)
+    monkeypatch.setattr(logs, "LOG_LOOK_S", 0.0)
     left = ["first\nsec", "ond\n", "last\n", "torn"]
 
     def over() -> bool:
-        with (tmp_path / LOG).open("a") as file:
+        with (tmp_path / LOG_FILE).open("a") as file:
             file.write(left.pop(0))
         return not left
 
@@ -132,7 +132,7 @@ def study_(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "studies" / "formula"
     ledger = Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)
     number, lane = ledger.claim(), FormulaLane("1.0", slots=2)
-    written = Log(folder, stage="search", run=number)
+    written = EventLog(folder, stage="search", run=number)
     referee = Referee(ledger, number, notify=written)
     while referee.over is None:
         lane.advance(referee.exchange)
@@ -143,7 +143,7 @@ def study_(tmp_path, monkeypatch) -> Path:
 
 
 def test_people_and_machines_read_the_same_log(study_):
-    there = (study_ / LOG).read_text(encoding="utf-8")
+    there = (study_ / LOG_FILE).read_text(encoding="utf-8")
     machines = CliRunner().invoke(app, ["logs", "formula", "--json"])
     people = CliRunner().invoke(app, ["logs", "formula"])
     assert (machines.exit_code, machines.output) == (0, there)
@@ -154,10 +154,10 @@ def test_people_and_machines_read_the_same_log(study_):
 def test_follow_ends_if_no_driver_runs(study_):
     followed = CliRunner().invoke(app, ["logs", "formula", "--follow"])
     *said, last = followed.output.splitlines()
-    assert said == [in_words(line) for line in (study_ / LOG).read_text(encoding="utf-8").splitlines()]
+    assert said == [in_words(line) for line in (study_ / LOG_FILE).read_text(encoding="utf-8").splitlines()]
     assert last == "formula: its run has ended; see `study status formula`"
     asked = CliRunner().invoke(app, ["logs", "formula", "--follow", "--json"])
-    assert asked.output == (study_ / LOG).read_text(encoding="utf-8")
+    assert asked.output == (study_ / LOG_FILE).read_text(encoding="utf-8")
 
 
 def test_running_study_is_followed_until_ctrl_c(study_, monkeypatch):
@@ -170,11 +170,11 @@ def test_running_study_is_followed_until_ctrl_c(study_, monkeypatch):
     with closing(Ledger.read(study_)) as ledger:
         ledger.claim()
         followed = CliRunner().invoke(app, ["logs", "formula", "--follow", "--json"])
-    assert (followed.exit_code, followed.stdout) == (130, (study_ / LOG).read_text(encoding="utf-8"))
+    assert (followed.exit_code, followed.stdout) == (130, (study_ / LOG_FILE).read_text(encoding="utf-8"))
 
 
 def test_a_study_without_a_log_says_so(study_):
-    (study_ / LOG).unlink()
+    (study_ / LOG_FILE).unlink()
     asked = CliRunner().invoke(app, ["logs", "formula", "--json"])
     assert (asked.exit_code, asked.stdout) == (0, "")
     assert asked.stderr == "formula: has no log yet; a run writes it\n"
@@ -183,7 +183,7 @@ def test_a_study_without_a_log_says_so(study_):
 def test_no_command_prints_control_characters_of_a_trials_error(study_):
     spec = StudySpec.from_text(SPEC, where="test", overrides=["budget.trials=7"])
     with closing(Ledger.open(spec, study_, BASELINE)) as ledger:
-        written, lane = Log(study_, stage="search", run=2), FormulaLane("2.0")
+        written, lane = EventLog(study_, stage="search", run=2), FormulaLane("2.0")
         referee = Referee(ledger, ledger.claim(), notify=written)
         lane.advance(referee.exchange)
         (trial,) = lane.leases

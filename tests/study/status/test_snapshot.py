@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import study.record.process
 from study.cli import local
 from study.cli.app import app
-from study.cli.inspect import SHOWN
+from study.cli.inspect import MOST_LISTED
 from study.loop.referee import Referee
 from study.record.tables import runs
 from study.results.export import manifest, tables
@@ -194,15 +194,15 @@ def test_front_shows_only_searched_values(open_ledger):
 
 def test_status_shows_a_long_record_in_part(open_ledger, tmp_path, monkeypatch):
     ledger = open_ledger("budget.trials=100")
-    for verdict in ("fail", *["stop"] * (SHOWN + 9)):
+    for verdict in ("fail", *["stop"] * (MOST_LISTED + 9)):
         number, config = ledger.ask()
         ledger.record([measure(config, number, 0, 4)])
         ledger.end(number, verdict, f"why {number}", epochs=4, point=None)
-    monkeypatch.setattr(local, "STUDIES", tmp_path)
+    monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
     said = CliRunner().invoke(app, ["status", "formula"]).output.splitlines()
     early = [line for line in said if line.startswith("trial ") and "why" in line]
-    assert early[:2] == ["trial 0 failed: why 0", f"trial {SHOWN + 9} stopped: why {SHOWN + 9}"]
-    assert len(early) == SHOWN
+    assert early[:2] == ["trial 0 failed: why 0", f"trial {MOST_LISTED + 9} stopped: why {MOST_LISTED + 9}"]
+    assert len(early) == MOST_LISTED
     assert said[-1] == "and 10 more that ended early; `study export formula` writes them all"
 
 

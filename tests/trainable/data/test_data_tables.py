@@ -14,7 +14,7 @@ from trainable.data.interactions import Split
 
 
 def test_every_source_and_split_is_there() -> None:
-    for target in (*registry.SOURCES.values(), *registry.FILES.values(), *registry.SPLITS.values()):
+    for target in (*registry.SOURCES.values(), *registry.FILE_READERS.values(), *registry.SPLITS.values()):
         assert callable(registry._function(target))
 
 

@@ -7,7 +7,7 @@ from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions
 from trainable.engines import kernel
 from trainable.engines.engine import Member
-from trainable.engines.kernel import Net, ranks
+from trainable.engines.kernel import MemberNet, ranks
 from trainable.engines.numba import NumbaEngine
 from trainable.metrics import Ranking
 
@@ -55,7 +55,7 @@ def make_net(dtype, bad=0.0):
     users[40] += bad
     bias = random.integers(-1, 2, ITEMS).astype(dtype)
     rest = np.zeros((3, 6), dtype), np.zeros(3, dtype), np.zeros((1, 3), dtype), np.zeros(1, dtype)
-    return Net(users, items, users, items, bias, *rest)
+    return MemberNet(users, items, users, items, bias, *rest)
 
 
 def kernel_ranks(net):

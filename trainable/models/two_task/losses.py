@@ -25,7 +25,7 @@ def bpr(positive: Tensor, negative: Tensor) -> Tensor:
     return -logsigmoid(positive - negative).mean()
 
 
-RANKING: Mapping[RankingLoss, Callable[[Tensor, Tensor], Tensor]] = {
+RANKING_LOSS_FUNCTIONS: Mapping[RankingLoss, Callable[[Tensor, Tensor], Tensor]] = {
     "one-minus-sigmoid": one_minus_sigmoid,
     "bpr": bpr,
 }

@@ -7,7 +7,7 @@ from torch.nn import Module, Parameter, ParameterDict
 from torch.nn.functional import embedding, linear, relu
 
 
-class Tables(Module):
+class Embeddings(Module):
     """The embeddings that one task reads: users (users, dim) and items (items, dim)."""
 
     def __init__(self, users: Parameter, items: Parameter) -> None:
@@ -29,8 +29,8 @@ class TwoTaskNet(Module):
     def __init__(self, values: Mapping[str, Tensor]) -> None:
         super().__init__()
         own = {name: Parameter(value) for name, value in values.items()}
-        self.ranking = Tables(own["ranking.users"], own["ranking.items"])
-        self.rating = Tables(
+        self.ranking = Embeddings(own["ranking.users"], own["ranking.items"])
+        self.rating = Embeddings(
             own.get("rating.users", self.ranking.users), own.get("rating.items", self.ranking.items)
         )
         self.user_bias = own["user_bias"]

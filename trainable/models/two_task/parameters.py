@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainable.contract import Config
 from trainable.streams import stream
 
-Values = Mapping[str, NDArray[np.floating]]
+Parameters = Mapping[str, NDArray[np.floating]]
 
 
 def shapes(config: Config, n_users: int, n_items: int) -> dict[str, tuple[int, ...]]:
@@ -64,8 +64,8 @@ def initial(
     return start
 
 
-def fresh(values: Values) -> dict[str, NDArray[np.generic]]:
-    """The state of a member that starts at `values` (see `trainable.engines.engine.State`).
+def fresh(values: Parameters) -> dict[str, NDArray[np.generic]]:
+    """The state of a member that starts at `values` (see `trainable.engines.engine.MemberState`).
 
     Each parameter NAME comes with its Adam moments `m.NAME` and `v.NAME`, all zero. The counts `step`
     (updates) and `epoch` are 0.

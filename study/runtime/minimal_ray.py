@@ -17,7 +17,7 @@ NO_DASHBOARD = b"127.0.0.1:0"
 
 
 @contextmanager
-def lean() -> Iterator[None]:
+def minimal_ray() -> Iterator[None]:
     """Keep `ray.init` from starting the API server, the autoscaler and the log monitor."""
     with ExitStack() as restored:
         for name, instead in (
@@ -25,12 +25,12 @@ def lean() -> Iterator[None]:
             ("start_monitor", _nothing),
             ("start_log_monitor", _nothing),
         ):
-            restored.enter_context(replaced(Node, name, instead))
+            restored.enter_context(patched(Node, name, instead))
         yield
 
 
 @contextmanager
-def replaced(holder: Any, name: str, value: object) -> Iterator[None]:
+def patched(holder: Any, name: str, value: object) -> Iterator[None]:
     """Replace an attribute that exists, and restore it."""
     if not hasattr(holder, name):
         yield
