@@ -61,5 +61,5 @@ def test_subnormal_numbers_are_flushed_in_training_and_kept_outside():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_missing_gpu_is_refused_with_an_alternative():
-    with pytest.raises(StudyError, match="sees no GPU here; use cpu"):
+    with pytest.raises(StudyError, match="needs a GPU, and PyTorch finds none; use cpu"):
         make_engine("cuda")
