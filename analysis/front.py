@@ -58,6 +58,28 @@ def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
     return float(moocore.hypervolume(inside, ref=corner)) if len(inside) else 0.0
 
 
+def growing(losses: Floats, owners: Floats, order: Floats, reference: Floats) -> Floats:
+    """Hypervolume (n,) after each of the trials `order` (n,), of losses (m, 2) that `owners` (m,) measured.
+
+    >>> growing(np.array([[1.0, 2], [2, 1]]), np.array([0, 1]), np.array([1, 7, 0]), np.array([3, 3]))
+    array([2., 2., 3.])
+    """
+    inside = (losses < reference).all(axis=1)  # only these can add to it
+    losses, owners = losses[inside], owners[inside]
+    best, volume, volumes = np.empty((0, len(reference))), 0.0, []
+    rows = np.argsort(owners, kind="stable")
+    starts, ends = (np.searchsorted(owners, order, side=side, sorter=rows) for side in ("left", "right"))
+    for start, end in zip(starts, ends, strict=True):
+        points = losses[rows[start:end]]
+        reached = np.all(best[None] <= points[:, None], axis=2).any(axis=1)
+        if not reached.all():
+            both = np.vstack([best, points])
+            best = both[non_dominated(both)]
+            volume = hypervolume(best, reference)
+        volumes.append(volume)
+    return np.array(volumes, dtype=np.float64)
+
+
 def contributions(losses: ArrayLike, reference: ArrayLike) -> Floats:
     """Hypervolume (n,) that losses (n, m) would lose without each row; 0 for each of equal rows.
 

@@ -22,6 +22,7 @@ from study.service.schemas import (
     Measured,
     Measurements,
     News,
+    Page,
     Schema,
     Study,
     Summaries,
@@ -45,6 +46,7 @@ GATEWAYS = (502, 503, 504)
 ROWS_PER_PAGE = 1000
 
 A = TypeVar("A", bound=Schema)
+P = TypeVar("P", bound=Page)
 
 
 class ServiceError(StudyError):
@@ -107,18 +109,10 @@ class Client:
         """Summaries of all studies, by name. Repeats the request until the service has read all of them."""
         until = time.monotonic() + self._patience_s
         while True:
-            found = self._listed()
+            found = [study for page in self._pages("/studies", Summaries) for study in page.studies]
             if all(study.state != "unread" for study in found) or time.monotonic() > until:
                 return found
             time.sleep(FIRST_WAIT_S)
-
-    def _listed(self) -> list[Summary]:
-        found: list[Summary] = []
-        while True:
-            page = self._asked("/studies", Summaries, offset=len(found), limit=ROWS_PER_PAGE)
-            found += page.studies
-            if not page.studies or len(found) >= page.total:
-                return found
 
     def study(self, name: str) -> Study:
         """One study: state, budget, front, hypervolume."""
@@ -126,25 +120,13 @@ class Client:
 
     def trials(self, name: str) -> Iterator[Trial]:
         """The rows of the table of trials."""
-        offset = 0
-        while True:
-            page = self._asked(f"{_path(name)}/trials", Trials, offset=offset, limit=ROWS_PER_PAGE)
+        for page in self._pages(f"{_path(name)}/trials", Trials):
             yield from page.rows
-            offset += len(page.rows)
-            if not page.rows or offset >= page.total:
-                return
 
     def measurements(self, name: str) -> Iterator[Measured]:
         """The rows of the table of measurements."""
-        offset = 0
-        while True:
-            page = self._asked(
-                f"{_path(name)}/measurements", Measurements, offset=offset, limit=ROWS_PER_PAGE
-            )
+        for page in self._pages(f"{_path(name)}/measurements", Measurements):
             yield from page.rows
-            offset += len(page.rows)
-            if not page.rows or offset >= page.total:
-                return
 
     def table(
         self,
@@ -173,13 +155,14 @@ class Client:
         Each event comes once, even if the connection is lost meanwhile. Without `follow` it ends with the
         events on record now.
         """
-        cursor, patience = after, self._patience()
+        cursor, patience = after, _Patience(self._url, self._patience_s)
         while True:
             query = urlencode({"after": cursor, "follow": str(follow).lower()})
             try:
                 with self._open(f"{_path(name)}/events?{query}", "text/event-stream") as answer:
                     for event in _events(answer):
-                        patience, cursor = self._patience(), event.get("id", cursor)
+                        patience = _Patience(self._url, self._patience_s)
+                        cursor = event.get("id", cursor)
                         if event["event"] == "news":
                             yield _parsed(News, event["data"])
                         else:
@@ -194,13 +177,21 @@ class Client:
 
     # --- inside ----------------------------------------------------------------------------------------
 
+    def _pages(self, path: str, kind: type[P]) -> Iterator[P]:
+        """The pages of a list or table, in order."""
+        offset, total = 0, 1
+        while offset < total:
+            page = self._asked(path, kind, offset=offset, limit=ROWS_PER_PAGE)
+            yield page
+            offset, total = offset + page.limit, page.total
+
     def _asked(self, path: str, kind: type[A], **query: int) -> A:
         text = self._read(f"{path}?{urlencode(query)}" if query else path, "application/json")
         return _parsed(kind, text)
 
     def _read(self, path: str, accept: str) -> bytes:
         """The body of an answer; the request is repeated while the service is away."""
-        patience = self._patience()
+        patience = _Patience(self._url, self._patience_s)
         while True:
             try:
                 with self._open(path, accept) as answer:
@@ -216,9 +207,6 @@ class Client:
                 return _parsed(Study, answer.read())
         except (OSError, HTTPException) as error:
             raise _refused(error, self._url) from error
-
-    def _patience(self) -> "_Patience":
-        return _Patience(self._url, self._patience_s)
 
     def _open(
         self, path: str, accept: str, body: bytes | None = None, kind: str | None = None

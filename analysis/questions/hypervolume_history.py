@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.front import hypervolume, non_dominated
+from analysis.front import growing
 from analysis.objective import Floats, to_losses
 from analysis.tables import Tables
 
@@ -24,7 +24,12 @@ def growth(tables: Tables) -> pd.DataFrame:
             "trials": np.arange(1, len(done) + 1),
             "epochs": done["epochs"].fillna(0.0).to_numpy().cumsum() * replicates,
             "wall_s": (done["finished"] - began).dt.total_seconds().to_numpy(),
-            "hypervolume": _volumes(tables, done["trial"].to_numpy(np.float64)),
+            "hypervolume": growing(
+                tables.losses(tables.evaluated),
+                tables.evaluated["trial"].to_numpy(),
+                done["trial"].to_numpy(),
+                to_losses(tables.reference, tables.goals),
+            ),
         }
     )
 
@@ -34,26 +39,3 @@ def at_epochs(grown: pd.DataFrame, epochs: Floats) -> Floats:
     rows = np.searchsorted(grown["epochs"].to_numpy(), epochs * (1 + 1e-9), side="right")
     volumes: Floats = np.append(0.0, grown["hypervolume"].to_numpy(np.float64))[rows]
     return volumes
-
-
-def _volumes(tables: Tables, trials: Floats) -> Floats:
-    """The hypervolume (n,) after each of the trials; only points that beat the reference can raise it."""
-    reference = to_losses(tables.reference, tables.goals)
-    inside = tables.evaluated[tables.beats_reference(tables.evaluated)].sort_values("trial", kind="stable")
-    losses, owners = tables.losses(inside), inside["trial"].to_numpy(np.float64)
-    starts, ends = (np.searchsorted(owners, trials, side=side) for side in ("left", "right"))
-    best, volume, volumes = np.empty((0, len(reference))), 0.0, []
-    for start, end in zip(starts, ends, strict=True):
-        points = losses[start:end]
-        if len(points) and _adds(points, best):
-            both = np.vstack([best, points])
-            best = both[non_dominated(both)]
-            volume = hypervolume(best, reference)
-        volumes.append(volume)
-    return np.array(volumes, dtype=np.float64)
-
-
-def _adds(points: Floats, best: Floats) -> bool:
-    """True if some point is not weakly dominated by any of the best."""
-    reached = np.all(best[None] <= points[:, None], axis=2)
-    return not bool(np.all(np.any(reached, axis=1)))

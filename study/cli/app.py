@@ -93,7 +93,9 @@ def main() -> None:
         where = error.filename or f"{local.STUDIES_FOLDER} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
         _refuse(f"{type(error).__name__}: {where}: {error.strerror or error}")
     except Exception as error:  # not SystemExit, which ends every command
-        if not isinstance(error, _database_errors()):
+        from study.record.optuna_storage import STORAGE_ERRORS  # the import takes a second
+
+        if not isinstance(error, STORAGE_ERRORS):
             raise
         _refuse(f"{local.STUDIES_FOLDER}: a study's record cannot be read or written: {first_line(error)}")
 
@@ -101,10 +103,3 @@ def main() -> None:
 def _refuse(message: str) -> NoReturn:
     complain(message)
     sys.exit(2)
-
-
-def _database_errors() -> tuple[type[Exception], ...]:
-    """Errors of databases; imported only after an exception, because the import takes a second."""
-    from study.record.optuna_storage import STORAGE_ERRORS
-
-    return STORAGE_ERRORS

@@ -15,7 +15,8 @@ from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+
+from ray.job_submission import JobDetails
 
 from study.remote.ray_client import ClusterAwayError, RefusedError, connected
 from study.remote.result import CommandResult, unpacked
@@ -76,17 +77,6 @@ class Last:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A job as Ray lists it, if it runs a study."""
-
-    id: str
-    number: int
-    started: int
-    live: bool
-    metadata: dict[str, str]
-
-
 class Head:
     """The head at `address`, as "http://head:8265"; "auto" on a machine of the cluster.
 
@@ -118,15 +108,13 @@ class Head:
         }
         at = _at(metadata["home"])
         entrypoint = f'spec="$PWD/study.toml" && {at} && exec {PYTHON} study run "$spec"'
-        found = self._begin(entrypoint, metadata, spec)
-        if isinstance(found, str):
-            return Submitted(found, begun=True, same=True)
-        if found.metadata["fingerprint"] != spec.fingerprint:
+        found, known = self._begin(entrypoint, metadata, spec)
+        if known["fingerprint"] != spec.fingerprint:
             raise StudyError(
-                f"name: {spec.name!r} runs there with another spec, as job {found.id}; give this one another "
-                f"name, or `study stop {spec.name} --address {self.address}` first"
+                f"name: {spec.name!r} runs there with another spec, as job {found.job}; give this one "
+                f"another name, or `study stop {spec.name} --address {self.address}` first"
             )
-        return _found(found, same=found.metadata["spec"] in ("", metadata["spec"]))
+        return found
 
     def confirm(self, study: str, *, fingerprint: str, unfinished: bool) -> Submitted:
         """The job that confirms the study of this name and fingerprint: the live one, or a new one.
@@ -137,15 +125,13 @@ class Head:
         home, package = (last[0].metadata["home"], last[0].metadata["package"]) if last else ("", "")
         metadata = {"study": study, "fingerprint": fingerprint, "spec": "", "home": home, "package": package}
         words = shlex.join([study, "confirm", study, *(["--unfinished"] if unfinished else [])])
-        found = self._begin(f"{_at(home)} && exec {PYTHON} study.remote.homes {words}", metadata)
-        if isinstance(found, str):
-            return Submitted(found, begun=True, same=True)
-        if found.metadata["spec"]:
+        found, known = self._begin(f"{_at(home)} && exec {PYTHON} study.remote.homes {words}", metadata)
+        if known["spec"]:
             raise StudyError(
-                f"{study}: job {found.id} runs its search; wait for its end, or "
+                f"{study}: job {found.job} runs its search; wait for its end, or "
                 f"`study stop {study} --address {self.address}` first"
             )
-        return _found(found, same=True)
+        return found
 
     def follow(self, job: str) -> Iterator[str]:
         """A job's log, in pieces, until it ends; ClusterAwayError or RefusedError if its head stays away."""
@@ -155,7 +141,7 @@ class Head:
             over, log = False, ""
             try:
                 with self._client.answering_within(REQUEST_S):
-                    ended = self._details(job).status.is_terminal()
+                    ended = self._client.get_job_info(job).status.is_terminal()
                     heard = time.monotonic()
                     log = str(self._client.get_job_logs(job))
                 over, read = ended, time.monotonic()
@@ -174,7 +160,7 @@ class Head:
 
     def ended(self, job: str) -> JobEnd | None:
         """The end of a job; None while it is live."""
-        details = self._details(job)
+        details = self._client.get_job_info(job)
         if not details.status.is_terminal():
             return None
         status, code = details.status.value, details.driver_exit_code
@@ -186,28 +172,24 @@ class Head:
         """Run `study stop` there and return its answer; a job without a record yet is stopped through Ray."""
         answer = self.ask(["stop", study], study=study)
         if answer.code and (live := self._live(study)) is not None:
-            self._client.stop_job(live.id)
-            return CommandResult(0, f"{study}: job {live.id} stopped before it began\n", "", {})
+            self._client.stop_job(live.submission_id)
+            return CommandResult(0, f"{study}: job {live.submission_id} stopped before it began\n", "", {})
         return answer
 
     def last(self, study: str) -> Last | None:
         """The last job of a study; None if it had none."""
-        jobs = self._jobs(study)
-        if not jobs:
+        if not (jobs := self._jobs(study)):
             return None
-        details = self._details(jobs[-1].id)
-        return Last(jobs[-1].id, str(details.status.value), details.message or "")
+        return Last(jobs[-1].submission_id, str(jobs[-1].status.value), jobs[-1].message or "")
 
-    def cancel(self, study: str) -> bool:
-        """End the live job of a study, as a signal would; return False if there is none."""
-        live = self._live(study)
-        if live is not None:
-            self._client.stop_job(live.id)
-        return live is not None
+    def cancel(self, study: str) -> None:
+        """End the live job of a study, if any, as a signal would."""
+        if (live := self._live(study)) is not None:
+            self._client.stop_job(live.submission_id)
 
     def live(self) -> list[str]:
         """Running and waiting jobs on the cluster: studies by name, other jobs by id."""
-        jobs = (job for job in self._list() if not job.status.is_terminal())
+        jobs = (job for job in self._client.list_jobs() if not job.status.is_terminal())
         return sorted((job.metadata or {}).get("study") or job.submission_id or job.job_id for job in jobs)
 
     def nodes(self) -> list[Node]:
@@ -239,8 +221,7 @@ class Head:
         name = f"ask-{uuid.uuid4().hex[:12]}"
         with TemporaryDirectory() as folder:
             package = bool(known and known[0].metadata["package"])
-            if package:
-                _stage(Path(folder), None, with_package=True)
+            _stage(Path(folder), None, with_package=package)
             self._start(name, entrypoint, {"asks": shlex.join(arguments)}, folder if package else None)
         log = "".join(self.follow(name))
         ended = self.ended(name)
@@ -279,7 +260,7 @@ class Head:
                     entrypoint=entrypoint, submission_id=name, metadata=metadata, runtime_env=environment
                 )
             except RefusedError as error:
-                if any(job.submission_id == name for job in self._list()):
+                if any(job.submission_id == name for job in self._client.list_jobs()):
                     return False
                 if "try again later" not in str(error) or time.monotonic() - began > READY_S:
                     raise
@@ -289,40 +270,32 @@ class Head:
 
     def _begin(
         self, entrypoint: str, metadata: dict[str, str], spec: StudySpec | None = None
-    ) -> "str | _Job":
-        """Start a job of the study and return its name, or return the live job."""
+    ) -> tuple[Submitted, dict[str, str]]:
+        """Start a job of the study, or find its live job; return it with its metadata."""
         study, package = metadata["study"], bool(metadata["package"])
         while (live := self._live(study)) is None:
-            name = f"{study}-{max((job.number for job in self._jobs(study)), default=0) + 1}"
+            name = f"{study}-{max((_number(job) for job in self._jobs(study)), default=0) + 1}"
             with TemporaryDirectory() as folder:
                 _stage(Path(folder), spec, with_package=package)
                 if self._start(name, entrypoint, metadata, folder if package or spec else None):
-                    return name
-        return live
+                    return Submitted(name, begun=True, same=True), metadata
+        at = live.start_time / 1e3 if live.start_time else None
+        same = live.metadata["spec"] in ("", metadata["spec"])
+        return Submitted(live.submission_id, begun=False, same=same, at=at), live.metadata
 
-    def _live(self, study: str) -> _Job | None:
-        return next((job for job in self._jobs(study) if job.live), None)
+    def _live(self, study: str) -> JobDetails | None:
+        return next((job for job in self._jobs(study) if not job.status.is_terminal()), None)
 
-    def _jobs(self, study: str | None) -> list[_Job]:
+    def _jobs(self, study: str | None) -> list[JobDetails]:
         """The jobs that run this study (None: any study), the oldest first."""
-        found = []
-        for job in self._list():
-            metadata = job.metadata or {}
-            if "fingerprint" in metadata and study in (metadata["study"], None):
-                number = int(job.submission_id.rpartition("-")[2])
-                live = not job.status.is_terminal()
-                found.append(_Job(job.submission_id, number, job.start_time or 0, live, metadata))
-        return sorted(found, key=lambda job: (job.started, job.number))
-
-    def _list(self) -> list[Any]:
-        return list(self._client.list_jobs())
-
-    def _details(self, job: str) -> Any:
-        return self._client.get_job_info(job)
+        ours = (job for job in self._client.list_jobs() if "fingerprint" in (job.metadata or {}))
+        found = (job for job in ours if study in (job.metadata["study"], None))
+        return sorted(found, key=lambda job: (job.start_time or 0, _number(job)))
 
 
-def _found(live: _Job, *, same: bool) -> Submitted:
-    return Submitted(live.id, begun=False, same=same, at=live.started / 1e3 if live.started else None)
+def _number(job: JobDetails) -> int:
+    """The number at the end of a job's name."""
+    return int(job.submission_id.rpartition("-")[2])
 
 
 def _stage(folder: Path, spec: StudySpec | None, *, with_package: bool) -> None:

@@ -84,7 +84,9 @@ def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
     except BlockingIOError:
         return f"the Ray of these studies keeps running: another service uses it; {how}"
     try:
-        live = _live(url)
+        from study.remote.jobs import Head  # Ray reads its token when it is imported
+
+        live = Head(url).live()
     except StudyError as error:
         return f"the Ray of these studies keeps running: its jobs cannot be listed ({error}); {how}"
     if live:
@@ -99,13 +101,6 @@ def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
         return f"the Ray of these studies does not end; `kill -9 {pid}` ends it"
     (home / RAY_FILE).unlink(missing_ok=True)
     return ""
-
-
-def _live(url: str) -> list[str]:
-    """Running and waiting jobs on a Ray, by name."""
-    from study.remote.jobs import Head  # Ray reads its token when it is imported
-
-    return Head(url).live()
 
 
 def _started(home: Path) -> str:

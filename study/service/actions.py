@@ -6,10 +6,11 @@ from threading import Lock
 
 from study.loop.budget import exceeds
 from study.service import redaction, submission
-from study.service.cache import Look, StudyCache
+from study.service.cache import POSTED, Look, StudyCache
 from study.service.runner import Begun, NoRunnerError, Runner
 from study.service.schemas import JobOut, Study
 from study.spec import StudySpec
+from trainable import disk
 from trainable.contract import StudyError
 
 JOB_FRESH_S, RUNNER_RETRY_S = 1.0, 30.0
@@ -28,10 +29,10 @@ class BusyError(StudyError):
 
 
 class StudyActions:
-    """Actions on the studies of a cache, with the runner of their jobs."""
+    """Actions on the studies of a cache, with the runner of their jobs; specs may name files in `data`."""
 
     def __init__(self, cache: StudyCache, runner: Runner, *, data: Path | None) -> None:
-        self.cache, self._runner, self._data = cache, runner, data
+        self.cache, self._runner, self.data = cache, runner, data
         self._jobs: dict[str, tuple[float, JobOut | None]] = {}
         self._away: tuple[float, str] = (0.0, "")
         self._lock = Lock()
@@ -41,19 +42,12 @@ class StudyActions:
 
         The job is "unknown" if Ray does not answer. Without `writes` the reasons of failures are redacted.
         """
-        told = self._with_job(self.cache.look(name))
-        return told if writes else redaction.study(told)
+        return self._with_job(self.cache.look(name), writes=writes)
 
     def line(self, look: Look, *, writes: bool = True) -> str:
         """The study of `look` as JSON, with its last job if it is not running; redacted without `writes`."""
-        told = self._with_job(look)
-        if not writes:
-            told = redaction.study(told)
+        told = self._with_job(look, writes=writes)
         return look.line if told is look.study else told.model_dump_json()
-
-    def parsed(self, body: bytes, kind: str) -> StudySpec:
-        """The spec in a request's body. SpecError if it is invalid, or names a forbidden resource."""
-        return submission.parsed(body, kind, data=self._data)
 
     def post(self, spec: StudySpec) -> tuple[Study, bool]:
         """Post a spec and start or resume its study; returns the study, and True if it is new.
@@ -73,7 +67,7 @@ class StudyActions:
         """Start a study with the spec that was posted last, unless its job has started."""
         begun = self._start(spec)
         if begun.same and spec != known:
-            submission.replace(self.cache.home / spec.name, spec)
+            disk.write_atomically(self.cache.home / spec.name / POSTED, spec.as_toml().encode())
         elif not begun.same and exceeds(spec, known):
             raise _busy(spec, begun.job)
 
@@ -96,7 +90,8 @@ class StudyActions:
             return self.study(name)
         if look.seen is None or not submission.ask_to_stop(folder):
             self._runner.stop(name)
-            self._forget(name)
+            with self._lock:
+                self._jobs.pop(name, None)
         self.cache.forget(name)
         return self.study(name)
 
@@ -115,13 +110,13 @@ class StudyActions:
                 )
         return self.study(name)
 
-    def _with_job(self, look: Look) -> Study:
-        if look.summary.state == "running":
-            return look.study
-        job = self._job(look.spec.name)
-        if look.summary.state == "complete" and (job is None or job.state not in LIVE):
-            return look.study
-        return look.study.model_copy(update={"job": job})
+    def _with_job(self, look: Look, *, writes: bool) -> Study:
+        study, state = look.study, look.summary.state
+        if state != "running":
+            job = self._job(look.spec.name)
+            if state != "complete" or (job is not None and job.state in LIVE):
+                study = study.model_copy(update={"job": job})
+        return study if writes else redaction.study(study)
 
     def _start(self, spec: StudySpec) -> Begun:
         begun = self._runner.start(spec)
@@ -134,10 +129,6 @@ class StudyActions:
             self._jobs[name] = (time.monotonic() + JOB_FRESH_S, job)
             self._away = (0.0, "")
 
-    def _forget(self, name: str) -> None:
-        with self._lock:
-            self._jobs.pop(name, None)
-
     def _job(self, name: str) -> JobOut | None:
         with self._lock:
             until, job = self._jobs.get(name, (0.0, None))
@@ -148,11 +139,11 @@ class StudyActions:
             return JobOut(id="", state="unknown", said=why)
         try:
             job = self._runner.last(name)
+            self._know(name, job)
         except NoRunnerError as error:
             with self._lock:
                 self._away = (time.monotonic() + RUNNER_RETRY_S, str(error))
-            return JobOut(id="", state="unknown", said=str(error))
-        self._know(name, job)
+            job = JobOut(id="", state="unknown", said=str(error))
         return job
 
 

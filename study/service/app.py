@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from threading import Thread
@@ -22,8 +21,9 @@ from study.service.cache import NoStudyError, StudyCache
 from study.service.cursor import CursorError
 from study.service.middleware import Middleware
 from study.service.reports import Reports
-from study.service.runner import NoRunnerError, Runner
+from study.service.runner import Runner
 from study.service.submission import NameTakenError
+from study.service.summary_file import VERSION
 from study.service.tables import TableCache
 from study.service.tokens import Tokens
 from study.spec import SpecError
@@ -36,7 +36,6 @@ STATUSES: dict[type[Exception], int] = {
     BusyError: 409,
     CursorError: 422,
     SpecError: 422,
-    NoRunnerError: 503,
     StudyError: 503,
     OSError: 503,
     **dict.fromkeys(STORAGE_ERRORS, 503),
@@ -60,7 +59,7 @@ def application(
     """
     app = FastAPI(
         title="pareto-study",
-        version=version("pareto-study"),
+        version=VERSION,
         summary="Post Pareto studies of two-task recommenders, watch them, and read their reports.",
         openapi_url=None,
         docs_url=None,
@@ -75,14 +74,14 @@ def application(
     app.state.tables, app.state.reports = TableCache(cache.versions), Reports(cache.versions)
     app.state.stream_s = stream_s
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
-    app.include_router(routes.router)
-    app.include_router(pages.router)
+    for router in (routes.anyone, routes.reads, routes.writes, pages.router):
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=str(files("study.service") / "static")), name="static")
     app.add_middleware(Middleware, hosts=hosts, locked=partial(_locked, app.state.access))
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.exception_handler(HTTPException)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
     for kind, status in STATUSES.items():
-        app.add_exception_handler(kind, partial(_mendable, status=status))
+        app.exception_handler(kind)(partial(_mendable, status=status))
     return app
 
 
@@ -103,15 +102,11 @@ async def _warming(app: FastAPI) -> AsyncIterator[None]:
     cache.close()
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
+async def _refused(request: Request, error: HTTPException) -> Response:
     return _problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise error
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
     lines = [f"{details['loc'][-1]}: {details['msg']}" for details in error.errors()]
     return _problem(request, 422, "\n".join(lines))
 

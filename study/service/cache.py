@@ -7,10 +7,10 @@ its entry is valid for a moment.
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from threading import Condition, Lock
@@ -23,7 +23,7 @@ from study.record.version_tokens import VersionToken, VersionTokens
 from study.service import summary_file
 from study.service.cursor import position
 from study.service.schemas import Study, Summary
-from study.service.serialize import study_of, summary_of, unread, unreadable
+from study.service.serialize import study_of, summary_of, unknown
 from study.spec import StudySpec
 from study.spec.study import NAME
 from study.status.snapshot import Snapshot, snapshot
@@ -86,7 +86,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept(Generic[T]):
+class Kept(Generic[T]):
     """A value made from a record; valid while its version token is `version`, or until a monotonic time."""
 
     value: T
@@ -94,7 +94,19 @@ class _Kept(Generic[T]):
     until: float
 
     def holds(self, now: VersionToken | None) -> bool:
+        """True if the value is valid for a record whose version token is `now`."""
         return (self.version is not None and self.version == now) or time.monotonic() < self.until
+
+    @classmethod
+    def made(cls, read: Callable[[], tuple[T, bool]], now: VersionToken | None) -> "Kept[T]":
+        """The entry of what `read` makes of a record whose version token is `now`.
+
+        `read` also returns True if the entry must expire: a run may die without a change of the record.
+        """
+        began = time.monotonic()
+        value, running = read()
+        ended = time.monotonic()
+        return cls(value, None if running else now, ended + max(FRESH_S, LOOKING * (ended - began)))
 
 
 class StudyCache:
@@ -106,8 +118,8 @@ class StudyCache:
         self._lock = Lock()
         self._lists, self._idle = 0, Condition()
         self._locks: dict[str, Lock] = {}
-        self._looks: OrderedDict[str, _Kept[Look]] = OrderedDict()
-        self._summaries: dict[str, _Kept[Summary]] = {}
+        self._looks: OrderedDict[str, Kept[Look]] = OrderedDict()
+        self._summaries: dict[str, Kept[Summary]] = {}
 
     def names(self) -> list[str]:
         """The sorted names of all studies, including posted ones without a record."""
@@ -132,8 +144,8 @@ class StudyCache:
         with self._alone(name):
             kept, now = self._looks.get(name), self.versions.of(folder)
             if kept is None or not kept.holds(now):
-                kept = _kept(folder, now)
-                self._summaries[name] = _Kept(kept.value.summary, kept.version, kept.until)
+                kept = Kept.made(partial(_looked, folder), now)
+                self._summaries[name] = Kept(kept.value.summary, kept.version, kept.until)
                 if kept.version is not None:
                     summary_file.write(folder, kept.version, kept.value.summary)
             with self._lock:
@@ -181,13 +193,13 @@ class StudyCache:
         Looks for the summary file of an earlier service until the monotonic time `ends`.
         """
         if isinstance(now, StudyError):
-            return unreadable(name, self.error_text(now))
+            return unknown(name, "unreadable", self.error_text(now))
         kept = self._summaries.get(name)
         if kept is not None and kept.holds(now):
             return kept.value
         noted = summary_file.read(self.home / name, now) if time.monotonic() < ends else None
         if noted is not None:
-            self._summaries[name] = _Kept(noted, now, 0.0)
+            self._summaries[name] = Kept(noted, now, 0.0)
         return noted
 
     def _read(self, name: str) -> Summary:
@@ -195,14 +207,16 @@ class StudyCache:
         try:
             return self.look(name).summary
         except (StudyError, OSError, *DATABASE_ERRORS) as error:  # list the other studies
-            summary = unreadable(name, self.error_text(error))
-        self._summaries[name] = _Kept(summary, None, time.monotonic() + UNREADABLE_S)
+            summary = unknown(name, "unreadable", self.error_text(error))
+        self._summaries[name] = Kept(summary, None, time.monotonic() + UNREADABLE_S)
         return summary
 
     def _before(self, name: str) -> Summary:
         """The summary of the last read; "unread" if there is none."""
         kept = self._summaries.get(name)
-        return unread(name) if kept is None else kept.value
+        if kept is None:
+            return unknown(name, "unread", "not read yet; ask again in a moment")
+        return kept.value
 
     def error_text(self, error: Exception) -> str:
         """The message of an error, without the path of the home."""
@@ -228,18 +242,12 @@ def _read(folder: Path) -> Look:
     if not holds_study(folder):
         return Look(StudySpec.load(folder / POSTED), None, {})
     with closing(Reader.read(folder)) as ledger:
-        records = {
-            r.trial: r for r in ledger.records()
-        }  # before the points, so ended trials have all of theirs
+        records = {r.trial: r for r in ledger.records()}  # before the points: ended trials have all of theirs
         seen = snapshot(ledger)
     return Look(seen.spec, seen, records)
 
 
-def _kept(folder: Path, now: VersionToken | None) -> _Kept[Look]:
-    """Read a study. The entry of a running study expires: a run may die without a change of the record."""
-    began = time.monotonic()
+def _looked(folder: Path) -> tuple[Look, bool]:
+    """A study, and True if it has no record or is running."""
     look = _read(folder)
-    ended = time.monotonic()
-    settled = look.seen is not None and look.seen.state != "running"
-    until = ended + max(FRESH_S, LOOKING * (ended - began))
-    return _Kept(look, now if settled else None, until)
+    return look, look.seen is None or look.seen.state == "running"

@@ -66,14 +66,14 @@ def news(
         for point in points.get(number, ()):
             if point.epoch <= last:
                 continue
-            told.append(_point(point))
+            told.append(PointOut(trial=point.trial, epoch=point.epoch, **point.metrics))
             heard[number] = point.epoch
             if len(told) >= MOST_NEWS:
                 low = _settled(low, heard)
                 yield News(points=told, trials=ended), Cursor(low, dict(heard))
                 told, ended = [], []
-        if (end := _end(records[number])) is not None:
-            ended.append(end)
+        if records[number].state != "running":
+            ended.append(EndedOut.model_validate(records[number]))
             heard[number] = None
     if told or ended:
         low = _settled(low, heard)
@@ -96,20 +96,3 @@ def _settled(low: int, heard: dict[int, int | None]) -> int:
         del heard[low]
         low += 1
     return low
-
-
-def _point(point: Point) -> PointOut:
-    return PointOut(trial=point.trial, epoch=point.epoch, **point.metrics)
-
-
-def _end(record: TrialRecord) -> EndedOut | None:
-    if record.state == "running":
-        return None
-    return EndedOut(
-        trial=record.trial,
-        state=record.state,
-        reason=record.reason,
-        epochs=record.epochs,
-        epoch=record.epoch,
-        finished=record.finished,
-    )

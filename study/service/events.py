@@ -42,12 +42,8 @@ async def stream(
     while True:
         try:
             seen, said = await asyncio.to_thread(_seen, look, line)
-        except (
-            StudyError,
-            OSError,
-            *DATABASE_ERRORS,
-        ):  # a client that reconnects gets the error, with a status
-            return
+        except (StudyError, OSError, *DATABASE_ERRORS):
+            return  # a client that reconnects gets the error, with a status
         if seen is not known:
             known = seen
             for piece, cursor in news(cursor, seen.records, seen.points):  # noqa: B020 - continues from the last

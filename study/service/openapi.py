@@ -4,25 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from study.service.schemas import (
-    ConfigOut,
-    Counts,
-    FrontPoint,
-    Growth,
-    HeldOut,
-    LaneOut,
-    Measured,
-    Measurements,
-    News,
-    PointOut,
-    Problem,
-    StageProgressOut,
-    Study,
-    Summaries,
-    Summary,
-    Trial,
-    Trials,
-)
+from study.service import schemas
 from study.spec import StudySpec
 
 SPEC_EXAMPLE = {
@@ -51,60 +33,64 @@ _BEGAN, _ENDED = "2026-01-31T12:00:00.000+00:00", "2026-01-31T12:00:09.500+00:00
 
 _POINT_EXAMPLE = {"mrr": 0.412, "mrr_all": 0.081, "mse": 0.861}
 
-_CONFIG_EXAMPLE = ConfigOut(
+_CONFIG_EXAMPLE = schemas.ConfigOut(
     weight=0.985, sharing="both", learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid",
     batch_size=256, dim=32, hidden=64, epochs=20, evaluate_every=1,
 )  # fmt: skip
 
-_SUMMARY = Summary(
+_SUMMARY = schemas.Summary(
     name="mine", fingerprint=_SPEC.fingerprint, state="running", reason="by process 4711 on head",
-    stage=StageProgressOut(
+    stage=schemas.StageProgressOut(
         name="searching", done=1, planned=40, unit="trials", words="searching 1 of 40 trials"
     ),
-    counts=Counts(completed=1, running=1), member_epochs=27, share=0.034, wall_s=12.5, left_s=355.0,
+    counts=schemas.Counts(completed=1, running=1), member_epochs=27, share=0.034, wall_s=12.5, left_s=355.0,
     front=1, hypervolume=0.00364,
 )  # fmt: skip
 
-_STUDY = Study(
+_STUDY = schemas.Study(
     summary=_SUMMARY,
     sampler="tpe",
     objectives=("mrr", "mse"),
     reference={"mrr": 0.302, "mrr_all": 0.057, "mse": 0.894},
     front=[
-        FrontPoint(trial=0, epoch=20, beats_trivial=True, test=None, config=_CONFIG_EXAMPLE, **_POINT_EXAMPLE)
+        schemas.FrontPoint(
+            trial=0, epoch=20, beats_trivial=True, test=None, config=_CONFIG_EXAMPLE, **_POINT_EXAMPLE
+        )
     ],
-    growth=[Growth(trial=0, at_s=9.5, hypervolume=0.00364)],
-    lanes=[LaneOut(lane="1.0", trials=[HeldOut(trial=1, epoch=7, of=20)])],
+    growth=[schemas.Growth(trial=0, at_s=9.5, hypervolume=0.00364)],
+    lanes=[schemas.LaneOut(lane="1.0", trials=[schemas.HeldOut(trial=1, epoch=7, of=20)])],
     confirmation=None,
     job=None,
     cursor="1_1.7",
     spec=_SPEC.model_dump(mode="json", exclude_none=True),
 )
 
-_TRIAL = Trial(
+_TRIAL = schemas.Trial(
     trial=0, state="completed", reason="trained its 20 epochs", weight=0.985, sharing="both",
     learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid", batch_size="256", dim=32,
     hidden=64, max_epochs=20, epochs=20, epoch=20, started=_BEGAN, finished=_ENDED, lane="1.0", attempt=0,
     mrr_sd=None, mrr_all_sd=None, mse_sd=None, front=True, wall_s=9.5, **_POINT_EXAMPLE,
 )  # fmt: skip
 
-_MEASURED = Measured(
+_MEASURED = schemas.Measured(
     trial=0, replicate=0, epoch=20, ranking_loss=0.262, rating_loss=0.803, joint_loss=0.27, wall_s=0.47,
     **_POINT_EXAMPLE,
 )  # fmt: skip
 
 ANSWERS = {
-    "/studies": Summaries(total=1, offset=0, limit=1000, studies=[_SUMMARY]),
+    "/studies": schemas.Summaries(total=1, offset=0, limit=1000, studies=[_SUMMARY]),
     "/studies/{name}": _STUDY,
-    "/studies/{name}/trials": Trials(total=1, offset=0, limit=1000, rows=[_TRIAL]),
-    "/studies/{name}/measurements": Measurements(total=1, offset=0, limit=1000, rows=[_MEASURED]),
+    "/studies/{name}/trials": schemas.Trials(total=1, offset=0, limit=1000, rows=[_TRIAL]),
+    "/studies/{name}/measurements": schemas.Measurements(total=1, offset=0, limit=1000, rows=[_MEASURED]),
 }
 """Examples of the JSON answers to GET, by route."""
 
 EVENT_EXAMPLE = {
     "event": "news",
     "id": "1_1.7",
-    "data": News(points=[PointOut(trial=1, epoch=7, **_POINT_EXAMPLE)], trials=[]).model_dump_json(),
+    "data": schemas.News(
+        points=[schemas.PointOut(trial=1, epoch=7, **_POINT_EXAMPLE)], trials=[]
+    ).model_dump_json(),
 }
 
 SPEC_BODY = {
@@ -140,7 +126,7 @@ STATUS_TEXT = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Error answers of a route, for its description."""
-    return {status: {"model": Problem, "description": STATUS_TEXT[status]} for status in statuses}
+    return {status: {"model": schemas.Problem, "description": STATUS_TEXT[status]} for status in statuses}
 
 
 def document(app: FastAPI) -> dict[str, Any]:

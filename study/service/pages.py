@@ -116,11 +116,9 @@ def problem(request: Request, status: int, detail: str, headers: Mapping[str, st
     """The page of an error; the sign-in page for 401."""
     if status == 401 and request.method in SAFE:
         detail = detail if COOKIE in request.cookies else "Sign in to see this page."
-        return _signing_in(request, detail, here=request.url.path, status=401, headers=headers)
-    phrase = HTTPStatus(status).phrase
-    return _page(
-        request, "problem.html", status=status, headers=headers, code=status, phrase=phrase, detail=detail
-    )
+        return _signing_in(request, detail, here=request.url.path, headers=headers)
+    told = {"code": status, "phrase": HTTPStatus(status).phrase, "detail": detail}
+    return _page(request, "problem.html", status=status, headers=headers, **told)
 
 
 def back(request: Request, name: str) -> Response:
@@ -137,7 +135,7 @@ def first(request: Request) -> RedirectResponse:
 @router.get("/sign-in", response_class=HTMLResponse, responses=problems(400))
 def sign_in(request: Request) -> Response:
     """The sign-in page, which stores a token in an HttpOnly cookie."""
-    return _signing_in(request, "", here="", status=200, headers={})
+    return _signing_in(request, "", here="", status=200)
 
 
 @router.post(
@@ -167,18 +165,12 @@ async def signed_in(request: Request) -> Response:
         known = await run_in_threadpool(access.check, token, "read")
         request.state.token = None if known is None else known.id
     except HTTPException as error:
-        return _signing_in(request, str(error.detail), here=here, status=401, headers=error.headers or {})
+        return _signing_in(request, str(error.detail), here=here, headers=error.headers)
     answer = RedirectResponse(here, 303)
     if access.locked:
-        secure = request.url.scheme == "https"
+        path, secure = root(request) or "/", request.url.scheme == "https"
         answer.set_cookie(
-            COOKIE,
-            token,
-            max_age=SECONDS_SIGNED_IN,
-            path=root(request) or "/",
-            httponly=True,
-            samesite="lax",
-            secure=secure,
+            COOKIE, token, SECONDS_SIGNED_IN, path=path, secure=secure, httponly=True, samesite="lax"
         )
     return answer
 
@@ -194,11 +186,10 @@ def signed_out(request: Request) -> RedirectResponse:
 
 
 def _signing_in(
-    request: Request, detail: str, *, here: str, status: int, headers: Mapping[str, str]
+    request: Request, detail: str, *, here: str, status: int = 401, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return _page(
-        request, "sign_in.html", status=status, headers=headers, detail=detail, here=_local(request, here)
-    )
+    here = _local(request, here)
+    return _page(request, "sign_in.html", status=status, headers=headers, detail=detail, here=here)
 
 
 def _local(request: Request, path: str) -> str:
@@ -216,11 +207,8 @@ def _page(
     headers: Mapping[str, str] | None = None,
     **values: object,
 ) -> Response:
-    text = (
-        _environment()
-        .get_template(template)
-        .render(root=root(request), signed_in=COOKIE in request.cookies, **values)
-    )
+    values |= {"root": root(request), "signed_in": COOKIE in request.cookies}
+    text = _environment().get_template(template).render(values)
     return HTMLResponse(text, status, {"Vary": "Accept, Cookie", **(headers or {})})
 
 

@@ -15,7 +15,8 @@ from study.service.auth import needs
 from study.service.cursor import LONGEST_CURSOR, Cursor
 from study.service.openapi import SPEC_BODY, problems
 from study.service.reports import policy
-from study.service.schemas import Health, Measurements, Study, Summaries, Summary, Trials
+from study.service.schemas import Health, Measurements, Study, Summaries, Trials
+from study.service.submission import parsed
 from study.service.tables import TableName, as_answer, as_file
 from study.spec.study import NAME
 
@@ -24,11 +25,11 @@ PathName = Annotated[
 ]
 PageOffset = Annotated[int, Query(ge=0, le=10**9, description="Number of rows to skip.")]
 PageLimit = Annotated[int, Query(ge=1, le=10_000, description="Most rows to return.")]
-Accept = Annotated[str | None, Header(include_in_schema=False)]
 
-ALWAYS = (400, 401, 403, 503)
-reads, writes = [Depends(needs("read"))], [Depends(needs("write"))]
-router = APIRouter()
+anyone = APIRouter()
+ALWAYS = problems(400, 401, 403, 503)
+reads = APIRouter(dependencies=[Depends(needs("read"))], responses=ALWAYS)
+writes = APIRouter(dependencies=[Depends(needs("write"))], responses=ALWAYS)
 
 
 def actions(request: Request) -> StudyActions:
@@ -41,13 +42,13 @@ def _html(more: str = "") -> dict[str, Any]:
     return {"description": f"OK{more}", "content": {HTML: {"schema": {"type": "string"}}}}
 
 
-@router.get("/health", responses=problems(400))
+@anyone.get("/health", responses=problems(400))
 def health() -> Health:
     """Check that the service answers; needs no token."""
     return Health()
 
 
-@router.get("/openapi.json", dependencies=reads, responses=problems(*ALWAYS))
+@reads.get("/openapi.json")
 def openapi(request: Request) -> dict[str, Any]:
     """The present OpenAPI document."""
     found: dict[str, Any] = request.app.openapi()
@@ -55,32 +56,22 @@ def openapi(request: Request) -> dict[str, Any]:
     return found | {"servers": [{"url": below}]} if below else found
 
 
-@router.get(
-    "/studies",
-    dependencies=reads,
-    response_model=Summaries,
-    responses={200: _html(), **problems(*ALWAYS, 406, 422)},
-)
-def studies(
-    request: Request, offset: PageOffset = 0, limit: PageLimit = 1000, accept: Accept = None
-) -> Response:
+@reads.get("/studies", response_model=Summaries, responses={200: _html(), **problems(406, 422)})
+def studies(request: Request, offset: PageOffset = 0, limit: PageLimit = 1000) -> Response:
     """List the studies by name, each with its state. Browsers get a page."""
     cache = actions(request).cache
     names = cache.names()
-    page = Summaries(
-        total=len(names),
-        offset=offset,
-        limit=limit,
-        studies=_discreet(request, cache.summaries(names[offset : offset + limit])),
-    )
-    if _form(accept, JSON, HTML) == HTML:
+    shown = cache.summaries(names[offset : offset + limit])
+    if not request.state.writes:
+        shown = list(map(redaction.summary, shown))
+    page = Summaries(total=len(names), offset=offset, limit=limit, studies=shown)
+    if _form(request, JSON, HTML) == HTML:
         return pages.studies(request, page)
     return _json(page.model_dump_json())
 
 
-@router.post(
+@writes.post(
     "/studies",
-    dependencies=writes,
     response_model=Study,
     status_code=201,
     responses={
@@ -89,7 +80,7 @@ def studies(
             "description": "The study is known. It starts or resumes if the spec allows it to train more.",
         },
         201: {"description": "The study is new; its job starts."},
-        **problems(*ALWAYS, 408, 409, 413, 415, 422),
+        **problems(408, 409, 413, 415, 422),
     },
     openapi_extra=SPEC_BODY,
 )
@@ -104,50 +95,33 @@ async def post(request: Request) -> Response:
     if kind not in (JSON, TOML):
         raise HTTPException(415, f"Content-Type: send the spec as {JSON} or {TOML}")
     body = await request.body()
-    spec = await run_in_threadpool(actions(request).parsed, body, kind)
+    spec = await run_in_threadpool(parsed, body, kind, data=actions(request).data)
     request.state.study = spec.name
     study, new = await run_in_threadpool(actions(request).post, spec)
     where = {"Location": f"{pages.root(request)}/studies/{study.summary.name}"}
     return _json(study.model_dump_json(), 201 if new else 200, where)
 
 
-@router.get(
-    "/studies/{name}",
-    dependencies=reads,
-    response_model=Study,
-    responses={200: _html(), **problems(*ALWAYS, 404, 406, 422)},
-)
-def study(request: Request, name: PathName, accept: Accept = None) -> Response:
+@reads.get("/studies/{name}", response_model=Study, responses={200: _html(), **problems(404, 406, 422)})
+def study(request: Request, name: PathName) -> Response:
     """Show a study: state, budget, front, hypervolume. Browsers get a page."""
-    if _form(accept, JSON, HTML) == HTML:
+    if _form(request, JSON, HTML) == HTML:
         return pages.study(request, actions(request), name)
     return _json(actions(request).line(actions(request).cache.look(name), writes=request.state.writes))
 
 
-@router.post(
-    "/studies/{name}/stop",
-    dependencies=writes,
-    response_model=Study,
-    responses=problems(*ALWAYS, 404, 408, 413, 422),
-)
+@writes.post("/studies/{name}/stop", response_model=Study, responses=problems(404, 408, 413, 422))
 def stop(request: Request, name: PathName) -> Response:
     """Ask a study to stop; its record is kept. Does nothing if it is not running."""
     request.state.study = name
-    stopped = actions(request).stop(name)
-    return pages.back(request, name) if pages.wanted(request) else _json(stopped.model_dump_json())
+    return _done(request, actions(request).stop(name))
 
 
-@router.post(
-    "/studies/{name}/resume",
-    dependencies=writes,
-    response_model=Study,
-    responses=problems(*ALWAYS, 404, 408, 409, 413, 422),
-)
+@writes.post("/studies/{name}/resume", response_model=Study, responses=problems(404, 408, 409, 413, 422))
 def resume(request: Request, name: PathName) -> Response:
     """Resume a study from its record. Does nothing if it is running."""
     request.state.study = name
-    resumed = actions(request).resume(name)
-    return pages.back(request, name) if pages.wanted(request) else _json(resumed.model_dump_json())
+    return _done(request, actions(request).resume(name))
 
 
 TABLE_RESPONSES = {
@@ -159,30 +133,26 @@ TABLE_RESPONSES = {
 }
 
 
-@router.get(
+@reads.get(
     "/studies/{name}/trials",
-    dependencies=reads,
     response_model=Trials,
-    responses={200: TABLE_RESPONSES, **problems(*ALWAYS, 404, 406, 422)},
+    responses={200: TABLE_RESPONSES, **problems(404, 406, 422)},
 )
-def trials(
-    request: Request, name: PathName, offset: PageOffset = 0, limit: PageLimit = 1000, accept: Accept = None
-) -> Response:
+def trials(request: Request, name: PathName, offset: PageOffset = 0, limit: PageLimit = 1000) -> Response:
     """One row per trial: configuration, state, reason of its end, and the point that stands for it."""
-    return _table(request, name, "trials", offset, limit, accept)
+    return _table(request, name, "trials", offset, limit)
 
 
-@router.get(
+@reads.get(
     "/studies/{name}/measurements",
-    dependencies=reads,
     response_model=Measurements,
-    responses={200: TABLE_RESPONSES, **problems(*ALWAYS, 404, 406, 422)},
+    responses={200: TABLE_RESPONSES, **problems(404, 406, 422)},
 )
 def measurements(
-    request: Request, name: PathName, offset: PageOffset = 0, limit: PageLimit = 1000, accept: Accept = None
+    request: Request, name: PathName, offset: PageOffset = 0, limit: PageLimit = 1000
 ) -> Response:
     """One row per measurement: one seed of a trial after an epoch."""
-    return _table(request, name, "measurements", offset, limit, accept)
+    return _table(request, name, "measurements", offset, limit)
 
 
 EVENT_SCHEMA = {
@@ -201,16 +171,15 @@ EVENT_SCHEMA = {
 }
 
 
-@router.get(
+@reads.get(
     "/studies/{name}/events",
-    dependencies=reads,
     response_class=StreamingResponse,
     responses={
         200: {
             "description": "Server-sent events.",
             "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
         },
-        **problems(*ALWAYS, 404, 422),
+        **problems(404, 422),
     },
 )
 def follow(
@@ -235,12 +204,8 @@ def follow(
     return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-@router.get(
-    "/studies/{name}/report",
-    dependencies=reads,
-    status_code=307,
-    response_class=RedirectResponse,
-    responses=problems(*ALWAYS, 404, 422),
+@reads.get(
+    "/studies/{name}/report", status_code=307, response_class=RedirectResponse, responses=problems(404, 422)
 )
 def report_of(request: Request, name: PathName) -> RedirectResponse:
     """Redirect to the report."""
@@ -248,12 +213,7 @@ def report_of(request: Request, name: PathName) -> RedirectResponse:
     return RedirectResponse(f"{pages.root(request)}/studies/{name}/report/", 307)
 
 
-@router.get(
-    "/studies/{name}/report/",
-    dependencies=reads,
-    response_class=Response,
-    responses={200: _html(), **problems(*ALWAYS, 404, 422)},
-)
+@reads.get("/studies/{name}/report/", response_class=Response, responses={200: _html(), **problems(404, 422)})
 async def report(request: Request, name: PathName) -> Response:
     """The page of the report."""
     folder = await run_in_threadpool(actions(request).cache.folder, name)
@@ -261,11 +221,10 @@ async def report(request: Request, name: PathName) -> Response:
     return Response(page, media_type=HTML, headers={"Content-Security-Policy": policy(page)})
 
 
-@router.get(
+@reads.get(
     "/studies/{name}/report/{file}",
-    dependencies=reads,
     response_class=FileResponse,
-    responses={200: {"content": {"*/*": {}}}, **problems(*ALWAYS, 404, 422)},
+    responses={200: {"content": {"*/*": {}}}, **problems(404, 422)},
 )
 def figure(
     request: Request,
@@ -281,10 +240,15 @@ def figure(
     )
 
 
-def _table(
-    request: Request, name: str, which: TableName, offset: int, limit: int, accept: str | None
-) -> Response:
-    form = _form(accept, JSON, CSV, PARQUET)
+def _done(request: Request, study: Study) -> Response:
+    """The answer to an action: the study, or for a form of a page the way back to it."""
+    if pages.wanted(request):
+        return pages.back(request, study.summary.name)
+    return _json(study.model_dump_json())
+
+
+def _table(request: Request, name: str, which: TableName, offset: int, limit: int) -> Response:
+    form = _form(request, JSON, CSV, PARQUET)
     frame = request.app.state.tables.of(actions(request).cache.folder(name), which)
     total = 0 if frame is None else len(frame)
     rows = None if frame is None else frame.iloc[offset : offset + limit]
@@ -300,13 +264,8 @@ def _table(
     return Response(as_file(rows, form), media_type=form, headers=headers | {"Vary": "Accept"})
 
 
-def _discreet(request: Request, told: list[Summary]) -> list[Summary]:
-    """The summaries, redacted for a read token."""
-    return told if request.state.writes else list(map(redaction.summary, told))
-
-
-def _form(accept: str | None, *offered: str) -> str:
-    form = chosen(accept, offered)
+def _form(request: Request, *offered: str) -> str:
+    form = chosen(request.headers.get("accept"), offered)
     if form is None:
         raise HTTPException(406, f"Accept: use one of {', '.join(offered)}")
     return form

@@ -29,13 +29,12 @@ class NoRunnerError(StudyError):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The job that runs a study. `now`: it is new; `same`: it was found, with an equal spec.
+    """The job that runs a study; `same` is True if it runs an equal spec.
 
-    `at` is the start of a job that was found, in seconds since 1970; None if it waits.
+    `at` is the start of a job that was found, in seconds since 1970; None if it waits or is new.
     """
 
     job: JobOut
-    now: bool
     same: bool
     at: float | None = None
 
@@ -69,7 +68,7 @@ class Jobs:
         with self._head() as head:
             submitted = head.submit(spec.model_copy(update={"runtime": runtime}))
         job = JobOut(id=submitted.job, state="running" if submitted.at else "waiting", said="")
-        return Begun(job, submitted.begun, submitted.same, submitted.at)
+        return Begun(job, submitted.same, submitted.at)
 
     def last(self, name: str) -> JobOut | None:
         """The last job of the study."""

@@ -20,8 +20,17 @@ class Schema(BaseModel):
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,
+        from_attributes=True,
         model_title_generator=lambda model: model.__name__.removesuffix("Out"),
     )
+
+
+class Page(Schema):
+    """A page of rows: at most `limit` of all `total`, from row `offset` on."""
+
+    total: int
+    offset: int
+    limit: int
 
 
 class Counts(Schema):
@@ -71,12 +80,9 @@ class Summary(Schema):
     hypervolume: float = 0.0
 
 
-class Summaries(Schema):
+class Summaries(Page):
     """A page of the list of studies, by name; `total` counts all studies."""
 
-    total: int
-    offset: int
-    limit: int
     studies: list[Summary]
 
 
@@ -110,14 +116,19 @@ class TestedOut(Schema):
     """Number of fresh seeds measured."""
 
 
-class FrontPoint(Schema):
-    """A point of the front: a configuration after some epochs; means over its seeds."""
+class PointOut(Schema):
+    """Metrics of a trial after an epoch: means over its seeds."""
 
     trial: int
     epoch: int
     mrr: float
     mrr_all: float
     mse: float
+
+
+class FrontPoint(PointOut):
+    """A point of the front: a configuration after some epochs; means over its seeds."""
+
     beats_trivial: bool
     """True if it beats the trivial models in both objectives."""
     test: TestedOut | None
@@ -200,16 +211,6 @@ class EndedOut(Schema):
     finished: str | None
 
 
-class PointOut(Schema):
-    """Metrics of a trial after an epoch: means over its seeds."""
-
-    trial: int
-    epoch: int
-    mrr: float
-    mrr_all: float
-    mse: float
-
-
 class News(Schema):
     """New points, by trial and epoch, and trials that have ended. Each is sent once."""
 
@@ -263,21 +264,15 @@ class Measured(Schema):
     wall_s: float
 
 
-class Trials(Schema):
+class Trials(Page):
     """A page of the table of trials; `total` counts all rows."""
 
-    total: int
-    offset: int
-    limit: int
     rows: list[Trial]
 
 
-class Measurements(Schema):
+class Measurements(Page):
     """A page of the table of measurements; `total` counts all rows."""
 
-    total: int
-    offset: int
-    limit: int
     rows: list[Measured]
 
 

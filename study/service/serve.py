@@ -5,7 +5,7 @@ import os
 import re
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -76,9 +76,13 @@ def serve(
         raise StudyError(f"--root-path: {root_path!r} is no path below a site; write e.g. /lab/studies")
     sockets = listening(addresses, host, port)
     home.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(handlers=[_stderr()])
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler])  # of uvicorn's lines, too
     logging.getLogger("study").setLevel(logging.INFO)
-    with _ray(home, said) if address is None else nullcontext(address) as found:
+    if address is None:
+        said("starting a Ray for these studies, unless it is running …")
+    with nullcontext(address) if address is not None else local_ray.dashboard(home, said) as found:
         jobs = Jobs(found, home)
         app = application(
             home, jobs, required=outside, hosts=None if outside else (*LOCAL_NAMES, host), data=data
@@ -88,19 +92,6 @@ def serve(
         url = f"http://{name}:{sockets[0].getsockname()[1]}{root_path}"
         with suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
             _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
-
-
-def _stderr() -> logging.Handler:
-    """The handler of all log lines of the service, uvicorn's included."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter("%(message)s"))
-    return handler
-
-
-def _ray(home: Path, said: Callable[[str], None]) -> AbstractContextManager[str]:
-    """The URL of the local Ray of the studies in `home`."""
-    said("starting a Ray for these studies, unless it is running …")
-    return local_ray.dashboard(home, said)
 
 
 class _Server(uvicorn.Server):

@@ -64,11 +64,6 @@ def add_study(cache: StudyCache, spec: StudySpec) -> bool:
     return False
 
 
-def replace(folder: Path, spec: StudySpec) -> None:
-    """Replace the posted spec of a study without a record."""
-    disk.write_atomically(folder / POSTED, spec.as_toml().encode())
-
-
 def left(folder: Path, spec: StudySpec) -> bool:
     """True if a run of `spec` would have anything to do in the study on record."""
     with closing(Ledger.read(folder)) as ledger:

@@ -5,7 +5,6 @@ It is valid for one version token of the record and one version of this package.
 
 import json
 import logging
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from study.service.schemas import Summary
 from trainable.disk import write_atomically
 
 SUMMARY_FILE = ".summary.json"
+VERSION = version("pareto-study")
 
 log = logging.getLogger("study.service")
 
@@ -28,12 +28,8 @@ def read(folder: Path, version: VersionToken | None) -> Summary | None:
     try:
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         return Summary.model_validate_json(rest) if first == _key(version) else None
-    except (
-        ValidationError,
-        UnicodeDecodeError,
-        OSError,
-    ):  # of another version, damaged, or deleted meanwhile
-        return None
+    except (ValidationError, UnicodeDecodeError, OSError):
+        return None  # of another version, damaged, or deleted meanwhile
 
 
 def write(folder: Path, version: VersionToken, summary: Summary) -> None:
@@ -45,10 +41,4 @@ def write(folder: Path, version: VersionToken, summary: Summary) -> None:
 
 
 def _key(version: VersionToken) -> str:
-    return json.dumps([_version(), version])
-
-
-@cache
-def _version() -> str:
-    """The version of this package; cached, because the look-up reads files."""
-    return version("pareto-study")
+    return json.dumps([VERSION, version])

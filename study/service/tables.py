@@ -2,18 +2,18 @@
 
 from collections import OrderedDict
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from study.record.location import holds_study
 from study.record.reader import Reader
 from study.record.version_tokens import VersionTokens
 from study.results.export import tables
-from study.service.accept import CSV, PARQUET
-from study.service.cache import FRESH_S, LOOKING
-from study.service.schemas import Measured, Measurements, Trial, Trials
+from study.service.accept import CSV
+from study.service.cache import Kept
+from study.service.schemas import Measurements, Trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ class TableCache:
 
     def __init__(self, versions: VersionTokens) -> None:
         self._versions = versions
-        self._kept: OrderedDict[Path, tuple[object, float, Frames]] = OrderedDict()
+        self._kept: OrderedDict[Path, Kept[Frames]] = OrderedDict()
         self._lock = Lock()
 
     def of(self, folder: Path, name: TableName) -> "pd.DataFrame | None":
@@ -38,45 +38,35 @@ class TableCache:
         if not holds_study(folder):
             return None
         with self._lock:
-            known, until, frames = self._kept.get(folder, (None, 0.0, {}))
-            now = self._versions.of(folder)
-            if not (now is not None and known == now) and monotonic() >= until:
-                began = monotonic()
-                with closing(Reader.read(folder)) as ledger:
-                    made = tables(ledger)
-                frames = {"trials": made.trials, "measurements": made.measurements}
-                ended = monotonic()
-                if "running" in set(made.trials["state"]):  # a run may die without a change of the record
-                    now = None
-                self._kept[folder] = (now, ended + max(FRESH_S, LOOKING * (ended - began)), frames)
+            kept, now = self._kept.get(folder), self._versions.of(folder)
+            if kept is None or not kept.holds(now):
+                kept = self._kept[folder] = Kept.made(partial(_read, folder), now)
             self._kept.move_to_end(folder)
             if len(self._kept) > TABLES_KEPT:
                 self._kept.popitem(last=False)
-        return frames[name]
+        return kept.value[name]
+
+
+def _read(folder: Path) -> tuple[Frames, bool]:
+    """The tables of a study, and True if a trial is running."""
+    with closing(Reader.read(folder)) as ledger:
+        made = tables(ledger)
+    running = "running" in set(made.trials["state"])
+    return {"trials": made.trials, "measurements": made.measurements}, running
 
 
 def as_file(rows: "pd.DataFrame", kind: str) -> bytes:
-    """The rows as a file of the media type `kind`. ValueError if it is unknown."""
-    content: bytes
-    if kind == CSV:
-        content = rows.to_csv(index=False).encode()
-        return content
-    if kind == PARQUET:
-        content = rows.to_parquet(index=False)
-        return content
-    raise ValueError(f"{kind} is no format of a table")
+    """The rows as a file of the media type `kind`, CSV or Parquet."""
+    made: bytes = rows.to_csv(index=False).encode() if kind == CSV else rows.to_parquet(index=False)
+    return made
 
 
 def as_answer(
     rows: "pd.DataFrame | None", name: TableName, *, total: int, offset: int, limit: int
 ) -> Trials | Measurements:
     """The rows as the JSON answer."""
-    values = [] if rows is None else _records(rows)
-    if name == "trials":
-        trials = [Trial(**row) for row in values]
-        return Trials(total=total, offset=offset, limit=limit, rows=trials)
-    measured = [Measured(**row) for row in values]
-    return Measurements(total=total, offset=offset, limit=limit, rows=measured)
+    page = Trials if name == "trials" else Measurements
+    return page(total=total, offset=offset, limit=limit, rows=[] if rows is None else _records(rows))
 
 
 def _records(rows: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ class Notes:
             self.live[spec.name] = spec, time.time()
         by, at = self.live[spec.name]
         job = JobOut(id=f"{spec.name}-{self.started.count(spec.name)}", state="running", said="")
-        return Begun(job, now=new, same=by == spec, at=None if new else at)
+        return Begun(job, same=by == spec, at=None if new else at)
 
     def last(self, name: str) -> JobOut | None:
         if self.away:

@@ -100,7 +100,8 @@ def test_a_log_that_cannot_be_read_yet_is_waited_for(follow, monkeypatch):
     def late(job: str):
         if clock.now < 60:
             raise RefusedError("the agent is not there yet")
-        head._details = lambda _job: SimpleNamespace(status=SimpleNamespace(is_terminal=lambda: True))
+        ended = SimpleNamespace(status=SimpleNamespace(is_terminal=lambda: True))
+        head._client.get_job_info = lambda _job: ended
         return read(job) + f"{jobs.ENTRY}far-1\nsaid\n"
 
     monkeypatch.setattr(head._client, "get_job_logs", late)
