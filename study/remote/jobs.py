@@ -68,15 +68,6 @@ class JobEnd:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
-    """The last job that ran a study: its status in Ray (as "PENDING"), and Ray's message."""
-
-    id: str
-    status: str
-    message: str
-
-
 class Head:
     """The head at `address`, as "http://head:8265"; "auto" on a machine of the cluster.
 
@@ -176,11 +167,9 @@ class Head:
             return CommandResult(0, f"{study}: job {live.submission_id} stopped before it began\n", "", {})
         return answer
 
-    def last(self, study: str) -> Last | None:
+    def last(self, study: str) -> JobDetails | None:
         """The last job of a study; None if it had none."""
-        if not (jobs := self._jobs(study)):
-            return None
-        return Last(jobs[-1].submission_id, str(jobs[-1].status.value), jobs[-1].message or "")
+        return next(reversed(self._jobs(study)), None)
 
     def cancel(self, study: str) -> None:
         """End the live job of a study, if any, as a signal would."""

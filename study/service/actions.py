@@ -135,16 +135,16 @@ class StudyActions:
             away_until, why = self._away
         if time.monotonic() < until:
             return job
-        if time.monotonic() < away_until:
-            return JobOut(id="", state="unknown", said=why)
-        try:
-            job = self._runner.last(name)
-            self._know(name, job)
-        except NoRunnerError as error:
-            with self._lock:
-                self._away = (time.monotonic() + RUNNER_RETRY_S, str(error))
-            job = JobOut(id="", state="unknown", said=str(error))
-        return job
+        if time.monotonic() >= away_until:
+            try:
+                job = self._runner.last(name)
+                self._know(name, job)
+                return job
+            except NoRunnerError as error:
+                why = str(error)
+                with self._lock:
+                    self._away = (time.monotonic() + RUNNER_RETRY_S, why)
+        return JobOut(id="", state="unknown", said=why)
 
 
 def _busy(spec: StudySpec, job: JobOut | None) -> BusyError:

@@ -74,16 +74,13 @@ class Middleware:
 
         scope.setdefault("state", {})
         try:
-            await self._answered(scope, body, dressed)
+            refusal = self._refusal(scope)
+            if refusal is None and body.too_long:
+                refusal = _problem(413, TOO_LONG)
+            await (refusal or self._app)(scope, body, dressed)
         finally:
             if not noted:  # an exception, or the client left before its body was complete
                 _note(scope, 500)
-
-    async def _answered(self, scope: Scope, body: "_Body", send: Send) -> None:
-        refusal = self._refusal(scope)
-        if refusal is None and body.too_long:
-            refusal = _problem(413, TOO_LONG)
-        await (refusal or self._app)(scope, body, send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)

@@ -74,7 +74,9 @@ class Jobs:
         """The last job of the study."""
         with self._head() as head:
             last = head.last(name)
-        return None if last is None else JobOut(id=last.id, state=STATES[last.status], said=last.message)
+        if last is None:
+            return None
+        return JobOut(id=last.submission_id, state=STATES[last.status.value], said=last.message or "")
 
     def stop(self, name: str) -> None:
         """End the live job."""
