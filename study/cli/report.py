@@ -65,11 +65,8 @@ def report(
 
 def write(folders: list[Path], out: Path | None = None) -> Path:
     """Export the studies and write their report into `out`, by default into `_report_folder`."""
-    page = (
-        _read(folders)
-        .save(out or _report_folder([folder.name for folder in folders]), write_atomically)
-        .absolute()
-    )
+    into = out or _report_folder([folder.name for folder in folders])
+    page = _read(folders).save(into, write_atomically).absolute()
     say(f"report: {page}")
     return page
 

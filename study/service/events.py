@@ -41,7 +41,8 @@ async def stream(
     yield b"retry: 2000\n\n"
     while True:
         try:
-            seen, said = await asyncio.to_thread(_seen, look, line)
+            seen = await asyncio.to_thread(look)
+            said = await asyncio.to_thread(line, seen)
         except (StudyError, OSError, *DATABASE_ERRORS):
             return  # a client that reconnects gets the error, with a status
         if seen is not known:
@@ -57,11 +58,6 @@ async def stream(
             yield b": still here\n\n"
             spoken = time.monotonic()
         await asyncio.sleep(STREAM_LOOK_S)
-
-
-def _seen(look: Callable[[], Look], line: Callable[[Look], str]) -> tuple[Look, str]:
-    seen = look()
-    return seen, line(seen)
 
 
 def _event(kind: str, data: str, cursor: Cursor | None = None) -> bytes:
