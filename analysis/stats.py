@@ -78,18 +78,22 @@ def t_half_width(values: Floats, *, confidence: float = 0.95, predict: bool = Fa
     return float(stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) * scale)
 
 
-def above(differences: Floats) -> float:
-    """One-sided p of Student's test that the mean of differences (n,) is above 0; 1 for fewer than two.
+def above(differences: Floats) -> Floats:
+    """One-sided p (…, m) of Student's tests that means of differences (…, n, m) are above 0.
 
-    >>> above(np.array([1.0, 2.0, 3.0])).__round__(4)
-    0.0371
+    NaN is a missing difference; p is 1 for fewer than two, and if all are 0.
+
+    >>> above(np.array([[1.0], [2.0], [3.0]])).round(4)
+    array([0.0371])
     """
-    n = len(differences)
-    if n < 2 or not differences.any():
-        return 1.0
-    with np.errstate(divide="ignore"):
-        t = differences.mean() / np.float64(differences.std(ddof=1) / sqrt(n))
-    return float(stdtr(n - 1, -t))
+    there = np.isfinite(differences)
+    count = there.sum(axis=-2)
+    held, several = np.where(there, differences, 0.0), np.maximum(count, 2)
+    means = held.sum(axis=-2) / several
+    squares = np.where(there, (held - means[..., None, :]) ** 2, 0.0).sum(axis=-2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = stdtr(several - 1, -means / (np.sqrt(squares / (several - 1)) / np.sqrt(several)))
+    return np.where((count < 2) | np.isnan(p), 1.0, p)
 
 
 def sign_flip_p(differences: Floats) -> float:

@@ -41,12 +41,7 @@ NUMBER_COLUMNS = {
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
     "confirmed": ("trial", "replicate", "epoch", *METRICS),
     "users": (
-        "trial",
-        "replicate",
-        "epoch",
-        "reciprocal_rank",
-        "reciprocal_rank_all",
-        "squared_error",
+        *("trial", "replicate", "epoch", "reciprocal_rank", "reciprocal_rank_all", "squared_error"),
         "ratings",
     ),
 }
@@ -203,14 +198,11 @@ def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
         raise AnalysisError(f"{path}: split {strange.iloc[0]!r}; points are confirmed on test")
     known = confirmed[keys].merge(points[keys], how="left", indicator=True)["_merge"] == "both"
     twice = confirmed.duplicated([*keys, "replicate"])
-    for rows, what in (
-        (~known.to_numpy(), "is not in tables/points.parquet"),
-        (twice, "has a replicate twice"),
-    ):
+    faults = {"is not in tables/points.parquet": ~known.to_numpy(), "has a replicate twice": twice.to_numpy()}
+    for fault, rows in faults.items():
         for trial, epoch in confirmed.loc[rows, keys].head(1).to_numpy():
-            raise AnalysisError(
-                f"{path}: trial {trial:g} after {epoch:g} epochs {what}; export the study again"
-            )
+            said = f"{path}: trial {trial:g} after {epoch:g} epochs {fault}"
+            raise AnalysisError(f"{said}; export the study again")
 
 
 def _check_confirmation(path: Path, manifest: Mapping[str, Any]) -> None:
@@ -238,16 +230,15 @@ def _table(path: Path, name: str) -> pd.DataFrame:
     missing = [column for column in needed if column not in table]
     if missing:
         raise AnalysisError(f"{path}: lacks columns {', '.join(missing)}; export the study again")
-    for column in NUMBER_COLUMNS[name]:
+    for column in (*NUMBER_COLUMNS[name], *TIME_COLUMNS.get(name, ())):
+        kind, values = ("times" if column in TIME_COLUMNS.get(name, ()) else "numbers"), table[column]
         try:
-            table[column] = pd.to_numeric(table[column]).astype(np.float64)
+            if kind == "times":
+                table[column] = pd.to_datetime(values, utc=True)
+            else:
+                table[column] = pd.to_numeric(values).astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise AnalysisError(f"{path}: column {column} must hold numbers ({error})") from error
-    for column in TIME_COLUMNS.get(name, ()):
-        try:
-            table[column] = pd.to_datetime(table[column], utc=True)
-        except (TypeError, ValueError) as error:
-            raise AnalysisError(f"{path}: column {column} must hold times ({error})") from error
+            raise AnalysisError(f"{path}: column {column} must hold {kind} ({error})") from error
     for column in FLAG_COLUMNS.get(name, ()):
         table[column] = table[column].fillna(value=False).astype(bool)
     return table

@@ -1,11 +1,11 @@
 """Format numbers for readers, in the same way in sentences, tables and figures."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import floor, isinf, isnan, log10
 from typing import Self
 
-from analysis.objective import written
+from analysis.objective import Objective, written
 
 NO_NUMBER = "–"
 """Shown for a missing number."""
@@ -174,6 +174,16 @@ def count(number: int, noun: str) -> str:
     ('1 trial', '1,200 trials')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def values(goals: Sequence[Objective], values: Iterable[float], between: str = ", ") -> str:
+    """The goals' values in a sentence, each after its label.
+
+    >>> from analysis.objective import OBJECTIVES
+    >>> values([OBJECTIVES["mrr"], OBJECTIVES["mse"]], [0.31, 0.9], " at ")
+    'MRR (first hit) 0.310 at MSE 0.900'
+    """
+    return between.join(f"{g.label} {fixed(v, g.decimals)}" for g, v in zip(goals, values, strict=True))
 
 
 def general(value: object) -> str:

@@ -8,12 +8,13 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER
 from analysis.figures.labels import Label, place, segments
-from analysis.figures.style import DASHES, REFERENCE, Shades, fill_keys, shape_keys
+from analysis.figures.style import DASHES, REFERENCE, Shades, fill_keys, plain_axes, shape_keys
 from analysis.objective import Floats, Objective
 from analysis.tables import TRIVIAL
 
@@ -29,26 +30,29 @@ LEGENDS = (0.768, 0.95)
 """Upper left corner of the column of legends, as shares of the figure."""
 
 
-def framed(goals: Goals, split: str, limits: Floats) -> tuple[Figure, Axes]:
+def framed(
+    goals: Goals, split: str, limits: Floats, trivial: Mapping[str, Mapping[str, float]], reference: Floats
+) -> tuple[Figure, Axes]:
     """A figure with room for legends on its right, and axes with metric, split, unit and better side.
 
-    `limits` (2, 2) are the ends of the axes, a column a goal.
+    `limits` (2, 2) are the ends of the axes, a column a goal. Drawn are a line for each metric of the
+    `trivial` models that is a goal, and the reference point (2,), values in the order of the goals.
     """
     figure = Figure(figsize=FRONT_SIZE_IN, facecolor=PAPER)
-    axes = figure.add_axes(FRAME, facecolor="none")
+    axes = figure.add_axes(FRAME)
     axes.set(ylim=limits[:, 0], xlim=limits[:, 1])
     up, right = goals
     axes.set_xlabel(_axis_label(right, split), loc="right" if right.larger_is_better else "left")
     axes.set_ylabel(_axis_label(up, split), loc="top" if up.larger_is_better else "bottom")
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set(fontsize=8.5, color=INK)
-    axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+    plain_axes(axes, 8)
+    _trivial(axes, goals, trivial)
+    axes.plot([reference[1]], [reference[0]], **REFERENCE, zorder=3)
     return figure, axes
 
 
-def draw_trivial(axes: Axes, goals: Goals, levels: Mapping[str, Mapping[str, float]]) -> None:
+def _trivial(axes: Axes, goals: Goals, levels: Mapping[str, Mapping[str, float]]) -> None:
     """Draw a line for each trivial model's metric that is a goal, named at its right or upper end.
 
     `levels` holds each model's metrics by its name in `TRIVIAL`.
@@ -73,29 +77,27 @@ def draw_trivial(axes: Axes, goals: Goals, levels: Mapping[str, Mapping[str, flo
             axes.annotate(words, at, shift, xycoords=frame, **(note | aligned))
 
 
-def draw_reference(axes: Axes, reference: Floats) -> None:
-    """Draw the reference point (2,), values in the order of the goals."""
-    axes.plot([reference[1]], [reference[0]], **REFERENCE, zorder=3)
-
-
 def draw_legends(figure: Figure, sharings: Collection[str], shades: Shades, keys: Sequence[Artist]) -> None:
     """Draw the legends of shapes, fills and other keys in a column on the figure's right."""
-    groups = (
-        ("Tables shared", shape_keys(sharings)),
-        ("λ, weight of ranking", fill_keys(shades)),
-        ("Points and lines", keys),
-    )
-    left, top = LEGENDS
-    row = 11.5 / 72 / figure.get_figheight()
-    for title, handles in groups:
+    groups = {"Tables shared": shape_keys(sharings), "λ, weight of ranking": fill_keys(shades),
+              "Points and lines": keys}  # fmt: skip
+    top, row = LEGENDS[1], 11.5 / 72 / figure.get_figheight()
+    for title, handles in groups.items():
         if handles:
-            legend = figure.legend(
-                handles=handles, title=title, loc="upper left", bbox_to_anchor=(left, top), frameon=False,
-                fontsize=7.8, title_fontsize=7.8, alignment="left", labelcolor=INK, borderaxespad=0,
-                handletextpad=0.6, labelspacing=0.45, borderpad=0, handlelength=1.6,
-            )  # fmt: skip
+            legend = draw_legend(figure, handles, title, top, labelspacing=0.45)
             legend.get_title().set(color=INK, fontweight="bold")
             top -= (len(handles) + 2) * row
+
+
+def draw_legend(
+    figure: Figure, handles: Sequence[Artist], title: str, top: float, *, labelspacing: float
+) -> Legend:
+    """Draw a legend in the column on the figure's right; `top` is a share of the figure's height."""
+    return figure.legend(
+        handles=handles, title=title, loc="upper left", bbox_to_anchor=(LEGENDS[0], top), frameon=False,
+        fontsize=7.8, title_fontsize=7.8, alignment="left", labelcolor=INK, borderaxespad=0,
+        handletextpad=0.6, labelspacing=labelspacing, borderpad=0, handlelength=1.6,
+    )  # fmt: skip
 
 
 def label_points(

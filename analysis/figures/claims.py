@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import SHARING_STYLES
+from analysis.figures.style import DASHES, SHARING_STYLES, plain_axes
 from analysis.questions.claims import RESPONSES, Claim, ClaimVerdict
 
 Lengths = Sequence[tuple[int, tuple[Claim, ...]]]
@@ -68,22 +68,15 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
     findings = [claims[row].findings[column] for _, claims in lengths]
     effects = np.array([finding.effect for finding in findings])
     ends = np.array([(f.low, f.high) if f.n > 1 else (f.effect, f.effect) for f in findings])
-    axes.set_facecolor("none")
     axes.fill_between(epochs, *ends.T, color=MUTED, alpha=0.25, linewidth=0)
     axes.plot(epochs, effects, color=MUTED, linewidth=1.0)
     for verdict, (marker, edge, fill) in VERDICT_STYLES.items():
         at = np.array([claims[row].verdict == verdict for _, claims in lengths])
         axes.scatter(
-            epochs[at],
-            effects[at],
-            s=20,
-            marker=marker,
-            facecolors=fill,
-            edgecolors=edge,
-            linewidths=0.9,
+            epochs[at], effects[at], s=20, marker=marker, facecolors=fill, edgecolors=edge, linewidths=0.9,
             zorder=3,
-        )
-    axes.axhline(0, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        )  # fmt: skip
+    axes.axhline(0, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
     low, high = axes.get_ylim()
     low, high = min(low, -0.12 * (high - low)), max(high, 0.12 * (high - low))
     axes.set_ylim(low, high)
@@ -96,9 +89,7 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
         color=INK,
         fontweight="bold",
     )
-    axes.tick_params(labelsize=7.5, color=MUTED, labelcolor=INK, length=3, width=0.7)
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+    plain_axes(axes, 7.5)
 
 
 def _legend(figure: Figure) -> None:

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import text
-from analysis.figures.axes import LEGENDS, draw_reference, draw_trivial, framed
-from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import draw_area, draw_staircase
-from analysis.objective import Floats, from_losses
+from analysis.figures.axes import LEGENDS, draw_legend, framed
+from analysis.figures.drawing import INK, PAPER, Drawing
+from analysis.figures.style import draw_area, draw_staircase, plain_axes
+from analysis.objective import from_losses
 from analysis.questions.comparison import Comparison, StudyGroup
 
 GROUP_STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a"), ("v", "#7a5fd0"),
@@ -98,21 +98,22 @@ def attainment(comparison: Comparison) -> Drawing:
 def grown(comparison: Comparison) -> Drawing:
     """The figure `growth`: hypervolume against epochs for each study; median and quartiles of each group."""
     figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
-    axes = figure.add_axes((0.115, 0.13, 0.635, 0.82), facecolor="none")
+    axes = figure.add_axes((0.115, 0.13, 0.635, 0.82))
     for place, rows in enumerate(comparison.grown):
         color = _style(comparison, place)[1]
         x, y = np.append(0.0, rows["epochs"]), np.append(0.0, rows["hypervolume"])
         axes.plot(x, y, color=color, linewidth=0.8, alpha=0.55, drawstyle="steps-post")
     for group in comparison.groups:
         if len(group.places) > 2:
-            _quartiles(axes, comparison.spread(group), _style(comparison, group.places[0])[1])
+            epochs, low, middle, high = comparison.spread(group).T
+            color = _style(comparison, group.places[0])[1]
+            axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0, step="post")
+            axes.plot(epochs, middle, color=color, linewidth=2.0, drawstyle="steps-post")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("epochs, over all configurations and seeds", fontsize=8.5, color=INK)
     axes.set_ylabel(f"hypervolume, {comparison.studies[0].split}", fontsize=8.5, color=INK)
-    axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+    plain_axes(axes, 8)
     _legend(figure, comparison, comparison.groups)
     return Drawing(
         figure=figure,
@@ -127,13 +128,6 @@ def grown(comparison: Comparison) -> Drawing:
     )
 
 
-def _quartiles(axes: Axes, spread: Floats, color: str) -> None:
-    """Draw a group's median and quartiles from rows (n, 4): epochs, low, median, high."""
-    epochs, low, middle, high = spread.T
-    axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0, step="post")
-    axes.plot(epochs, middle, color=color, linewidth=2.0, drawstyle="steps-post")
-
-
 def _frame(comparison: Comparison) -> tuple[Figure, Axes]:
     """Axes around the reference and the points that beat it, with the trivial models."""
     first = comparison.studies[0]
@@ -142,10 +136,8 @@ def _frame(comparison: Comparison) -> tuple[Figure, Axes]:
     low, high = core.min(axis=0), core.max(axis=0)
     span = np.where(high > low, high - low, np.maximum(0.1 * np.abs(high), 1e-3))
     ends = np.vstack([low - 0.12 * span, high + 0.25 * span])
-    figure, axes = framed(comparison.goals, first.split, np.sort(from_losses(ends, comparison.goals), axis=0))
-    draw_trivial(axes, comparison.goals, first.manifest["trivial"])
-    draw_reference(axes, first.reference)
-    return figure, axes
+    limits = np.sort(from_losses(ends, comparison.goals), axis=0)
+    return framed(comparison.goals, first.split, limits, first.manifest["trivial"], first.reference)
 
 
 def _style(comparison: Comparison, place: int) -> tuple[str, str]:
@@ -165,17 +157,8 @@ def _legend(
     """Draw the legend of groups, and of `more` lines, in a column on the figure's right."""
     handles = [
         Line2D([], [], color=color, linewidth=1.2, marker=marker if marked else "none", markersize=6,
-               label=_wrapped(group.name))
+               label="\n".join(wrap(group.name, LEGEND_LETTERS, max_lines=LEGEND_LINES, placeholder=" …")))
         for group in groups
         for marker, color in [_style(comparison, group.places[0])]
     ]  # fmt: skip
-    figure.legend(
-        handles=[*handles, *more], loc="upper left", bbox_to_anchor=LEGENDS, frameon=False, fontsize=7.8,
-        title="Searches", title_fontsize=7.8, alignment="left", labelcolor=INK, borderaxespad=0,
-        handletextpad=0.6, labelspacing=0.6, borderpad=0, handlelength=1.6,
-    )  # fmt: skip
-
-
-def _wrapped(name: str) -> str:
-    """A name, wrapped to the room in the legend."""
-    return "\n".join(wrap(name, LEGEND_LETTERS, max_lines=LEGEND_LINES, placeholder=" …"))
+    draw_legend(figure, [*handles, *more], "Searches", LEGENDS[1], labelspacing=0.6)

@@ -7,16 +7,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from analysis import text
-from analysis.figures.axes import draw_legends, draw_reference, draw_trivial, framed, label_points
+from analysis.figures.axes import draw_legends, framed, label_points
 from analysis.figures.drawing import MUTED, PAPER, Drawing
 from analysis.figures.style import (
     SHARING_STYLES,
     Shades,
     dot_key,
-    draw_bars,
-    draw_faint,
+    draw_markers,
     draw_staircase,
-    draw_strong,
     front_keys,
     weights,
 )
@@ -39,15 +37,16 @@ def confirmed(tables: Tables, found: ConfirmedFront) -> Drawing:
     """The figure `confirmed`: means on test with their intervals, and each point's values in the search."""
     up, right = tables.goals
     before = found.points[tables.names].to_numpy(dtype=np.float64)
-    limits = _limits(np.vstack([found.means, before, found.reference]))
-    figure, axes = framed(tables.goals, "test", limits)
-    shades = Shades.over(tables.evaluated["weight"].to_numpy(dtype=np.float64))
+    values = np.vstack([found.means, before, found.reference])
+    low, high = values.min(axis=0), values.max(axis=0)
+    margin = np.where(high > low, MARGIN_SHARE * (high - low), np.maximum(0.1 * np.abs(high), 1e-3))
+    limits = np.vstack([low - margin, high + margin])
     trivial = {
         model: {name: tables.manifest["confirmation"]["reference"][name] for name in metrics}
         for model, metrics in tables.manifest["trivial"].items()
     }
-    draw_trivial(axes, tables.goals, trivial)
-    draw_reference(axes, found.reference)
+    figure, axes = framed(tables.goals, "test", limits, trivial, found.reference)
+    shades = Shades.over(tables.evaluated["weight"].to_numpy(dtype=np.float64))
     draw_staircase(axes, to_losses(found.means[found.non_dominated], tables.goals), tables.goals)
     _moves(axes, before, found.means)
     _points(axes, found, shades)
@@ -65,13 +64,6 @@ def confirmed(tables: Tables, found: ConfirmedFront) -> Drawing:
         description=_description(tables, found),
         spots=spots(tables, axes, found.points, at, on=tables.split, more=_measured(found)),
     )
-
-
-def _limits(values: Floats) -> Floats:
-    """Ends (2, 2) of the axes, a column a goal, with every value (n, 2) inside."""
-    low, high = values.min(axis=0), values.max(axis=0)
-    margin = np.where(high > low, MARGIN_SHARE * (high - low), np.maximum(0.1 * np.abs(high), 1e-3))
-    return np.vstack([low - margin, high + margin])
 
 
 def _moves(axes: Axes, before: Floats, after: Floats) -> None:
@@ -93,14 +85,10 @@ def _points(axes: Axes, found: ConfirmedFront, shades: Shades) -> None:
     """Draw the means with their intervals: strong if no other mean dominates them, else faint."""
     at, halves = found.means[:, ::-1], found.halves[:, ::-1]
     alphas, sharing = shades.alpha(weights(found.points)), found.points["sharing"].to_numpy()
-    for kind, (_, color, _) in SHARING_STYLES.items():
-        for among, draw, alpha in (
-            (~found.non_dominated, draw_faint, 0.5),
-            (found.non_dominated, draw_strong, 1.0),
-        ):
-            rows = (sharing == kind) & among
-            draw_bars(axes, at[rows], halves[rows], color, alpha=alpha)
-            draw(axes, at[rows], kind, alphas[rows])
+    for kind in SHARING_STYLES:
+        for strong in (False, True):
+            rows = (sharing == kind) & (found.non_dominated == strong)
+            draw_markers(axes, at[rows], kind, alphas[rows], bars=halves[rows], strong=strong)
 
 
 def _measured(found: ConfirmedFront) -> list[list[tuple[str, str]]]:
@@ -140,8 +128,5 @@ def _caption(tables: Tables, found: ConfirmedFront) -> str:
 def _description(tables: Tables, found: ConfirmedFront) -> str:
     """The figure in words: the ends of the non-dominated points."""
     best = found.means[found.non_dominated]
-    ends = [
-        ", ".join(f"{g.label} {text.fixed(v, g.decimals)}" for g, v in zip(tables.goals, end, strict=True))
-        for end in (best[0], best[-1])
-    ]
-    return f"Scatter plot with error bars. Non-dominated on test: from {ends[0]} to {ends[1]}."
+    first, last = (text.values(tables.goals, end) for end in (best[0], best[-1]))
+    return f"Scatter plot with error bars. Non-dominated on test: from {first} to {last}."

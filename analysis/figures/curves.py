@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import DASHES, SHARING_STYLES, shape_keys
+from analysis.figures.style import DASHES, SHARING_STYLES, plain_axes, shape_keys
 from analysis.objective import Floats, Objective, to_losses
 from analysis.tables import Tables
 
@@ -41,6 +41,7 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
         alignment="left", borderaxespad=0,
     ).get_title().set(color=INK, fontweight="bold")  # fmt: skip
     trials, (up, right) = text.count(lines["trial"].nunique(), "trial"), tables.goals
+    epochs = lines.loc[lines["front"], "epoch"]
     return Drawing(
         figure=figure,
         name="curves",
@@ -49,13 +50,14 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
         "with points on the front, which are marked. Dashed: the reference. The first epochs may lie "
         "outside the frame.",
         reading=READING,
-        description=_description(lines),
+        description="Line chart of two panels. The front's points lie at epochs "
+        f"{text.whole(epochs.min())} to {text.whole(epochs.max())} of up to "
+        f"{text.whole(lines['epoch'].max())}.",
     )
 
 
 def _panel(axes: Axes, lines: pd.DataFrame, goal: Objective, reference: float) -> None:
     """Draw one goal against epochs."""
-    axes.set_facecolor("none")
     axes.axhline(reference, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
     for (_, sharing), line in lines.groupby(["trial", "sharing"], sort=False):
         marker, color, _ = SHARING_STYLES[str(sharing)]
@@ -70,9 +72,7 @@ def _panel(axes: Axes, lines: pd.DataFrame, goal: Objective, reference: float) -
     axes.set_xlabel("epochs", fontsize=8.5, color=INK)
     better = "better →" if goal.larger_is_better else "← better"
     axes.set_ylabel(f"{goal.label} ({goal.unit})    {better}", fontsize=8.5, color=INK)
-    axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+    plain_axes(axes, 8)
 
 
 def _limits(lines: pd.DataFrame, goal: Objective, reference: float) -> Floats:
@@ -83,12 +83,3 @@ def _limits(lines: pd.DataFrame, goal: Objective, reference: float) -> Floats:
     span = worst - low if worst > low else max(0.1 * abs(worst), 1e-3)
     high = min(np.nanmax(np.append(losses, worst)), worst + PANEL_REACH_SHARE * span)
     return np.sort(goal.sign * np.array([low - 0.06 * span, high + 0.06 * span]))
-
-
-def _description(lines: pd.DataFrame) -> str:
-    """The figure in words: the range of epochs of the front's points."""
-    epochs = lines.loc[lines["front"], "epoch"]
-    return (
-        f"Line chart of two panels. The front's points lie at epochs {text.whole(epochs.min())} to "
-        f"{text.whole(epochs.max())} of up to {text.whole(lines['epoch'].max())}."
-    )

@@ -6,7 +6,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from analysis import text
-from analysis.figures.axes import draw_legends, draw_reference, draw_trivial, framed, label_points
+from analysis.figures.axes import draw_legends, framed, label_points
 from analysis.figures.drawing import Drawing
 from analysis.figures.style import (
     Drawn,
@@ -49,10 +49,8 @@ def pareto(tables: Tables) -> Drawing:
     """
     points, front, up, right = tables.evaluated, tables.front, *tables.goals
     limits = frame(tables)
-    figure, axes = framed(tables.goals, tables.split, limits)
+    figure, axes = framed(tables.goals, tables.split, limits, tables.manifest["trivial"], tables.reference)
     shades = Shades.over(points["weight"].to_numpy(dtype=np.float64))
-    draw_trivial(axes, tables.goals, tables.manifest["trivial"])
-    draw_reference(axes, tables.reference)
     if len(front):
         losses = tables.losses(front)
         draw_area(axes, losses, to_losses(tables.reference, tables.goals), tables.goals)
@@ -140,14 +138,9 @@ def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
 
 def _description(tables: Tables) -> str:
     """The figure in words: the reference and the ends of the front."""
-    up, right = tables.goals
-
-    def where(values: Floats) -> str:
-        first, second = text.fixed(values[0], up.decimals), text.fixed(values[1], right.decimals)
-        return f"{up.label} {first}, {right.label} {second}"
-
-    said = f"Scatter plot. Reference point: {where(tables.reference)}."
+    said = f"Scatter plot. Reference point: {text.values(tables.goals, tables.reference)}."
     if not len(tables.front):
         return f"{said} No point was evaluated."
     ends = tables.front[tables.names].to_numpy(dtype=np.float64)
-    return f"{said} The front, a staircase, runs from {where(ends[0])} to {where(ends[-1])}."
+    first, last = (text.values(tables.goals, end) for end in (ends[0], ends[-1]))
+    return f"{said} The front, a staircase, runs from {first} to {last}."

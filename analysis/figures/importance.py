@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import SHARING_STYLES
+from analysis.figures.style import SHARING_STYLES, plain_axes
 from analysis.questions.importance import Importance, VarianceShare
 
 MOST_BARS = 10
@@ -49,32 +49,24 @@ def importance(found: Sequence[Importance], split: str, epochs: int) -> Drawing:
 def _panel(axes: Axes, found: Importance, rows: int) -> None:
     """Draw the shares of one objective, faint if the fit is too poor to interpret."""
     shares, strength = found.shares[: rows - 1], 1.0 if found.readable else 0.35
-    axes.set_facecolor("none")
     for place, share in enumerate(shares):
         _bar(axes, place, share, strength)
     axes.barh(
-        len(shares),
-        found.unexplained,
-        height=0.62,
-        facecolor="none",
-        edgecolor=MUTED,
-        hatch="////",
+        len(shares), found.unexplained, height=0.62, facecolor="none", edgecolor=MUTED, hatch="////",
         linewidth=0.7,
-    )
+    )  # fmt: skip
     names = [text.pair(share.names) for share in shares]
     axes.set_yticks(range(len(names) + 1), [*names, "not explained"])
     axes.set_ylim(rows - 0.4, -0.6)
     reach = max(0.1, found.unexplained, *(share.high for share in shares))
     axes.set_xlim(0, min(1.0, 1.05 * reach))
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    axes.tick_params(labelsize=7.8, color=MUTED, labelcolor=INK, length=3, width=0.7)
+    plain_axes(axes, 7.8)
     axes.tick_params(axis="y", length=0)
     said = f"fit {text.percent(found.r2)}" if found.readable else "poor fit"
     axes.set_title(
         f"{found.objective.label} ({said})", loc="left", fontsize=8.5, color=INK, fontweight="bold"
     )
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
 
 
 def _bar(axes: Axes, place: int, share: VarianceShare, strength: float) -> None:

@@ -65,7 +65,8 @@ def place(
             axes.add_artist(note)
             box = note.get_window_extent()
             note.remove()
-            if _inside(box, frame) and not _touches(box, boxes) and _names(box, own, marks):
+            inside = np.all(frame.min <= box.min) and np.all(box.max <= frame.max)
+            if inside and not _touches(box, boxes) and _names(box, own, marks):
                 covered = int(((dots > box.min) & (dots < box.max)).all(axis=1).sum())
                 if best is None or covered < best[0]:
                     best = covered, note, box
@@ -103,8 +104,3 @@ def distances(box: Bbox, points: Floats) -> Floats:
     """Distances (n,) of points (n, 2) from a box; 0 within it."""
     beyond = np.maximum(np.maximum(box.min - points, points - box.max), 0.0)
     return np.asarray(np.hypot(*beyond.T), dtype=np.float64)
-
-
-def _inside(box: Bbox, frame: Bbox) -> bool:
-    """True if a box lies within the frame."""
-    return bool(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1)

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import VOLUME, spaced
+from analysis.figures.style import VOLUME, plain_axes, spaced
 
 SEARCH_SIZE_IN = (7.2, 2.7)
 """Inches, width and height."""
@@ -37,17 +37,14 @@ def search(grown: pd.DataFrame) -> Drawing:
     )
     for axes, (label, column) in zip(panels, across, strict=True):
         values = np.append(0.0, column)
-        axes.set_facecolor("none")
         axes.step(values, volumes, where="post", color=VOLUME, linewidth=1.6)
         axes.plot(values[-1:], volumes[-1:], marker="o", color=VOLUME, markersize=5)
         axes.axvline(values[-1] / 2, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
         axes.set_xlabel(label, fontsize=8.5, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.tick_params(labelsize=8, color=MUTED, labelcolor=INK, length=3, width=0.7)
+        plain_axes(axes, 8)
         axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.6)
         axes.set(xlim=(0, max(values[-1] * 1.03, 1e-9)), ylim=(0, max(last * 1.08, 1e-12)))
-        for side, spine in axes.spines.items():
-            spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
     panels[0].set_ylabel("hypervolume    better →", fontsize=8.5, color=INK, loc="top")
     panels[0].yaxis.set_major_locator(MaxNLocator(5))
     thinned = f" Drawn after {MOST_TRIALS} of {len(grown):,} trials." if len(grown) > MOST_TRIALS else ""

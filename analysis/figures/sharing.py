@@ -1,14 +1,14 @@
 """The figure of sharing: the front of each way of sharing."""
 
 from analysis import text
-from analysis.figures.axes import draw_legends, draw_reference, draw_trivial, framed
+from analysis.figures.axes import draw_legends, framed
 from analysis.figures.drawing import Drawing
 from analysis.figures.front import frame
 from analysis.figures.style import (
     SHARING_STYLES,
     Shades,
+    draw_markers,
     draw_staircase,
-    draw_strong,
     front_keys,
     spaced,
     weights,
@@ -30,14 +30,13 @@ def sharing(tables: Tables) -> Drawing:
     """The figure `sharing`: a staircase for each way of sharing, over its own non-dominated points."""
     up, right = tables.goals
     found = fronts(tables)
-    figure, axes = framed(tables.goals, tables.split, frame(tables))
+    trivial = tables.manifest["trivial"]
+    figure, axes = framed(tables.goals, tables.split, frame(tables), trivial, tables.reference)
     shades = Shades.over(tables.evaluated["weight"].to_numpy(dtype=float))
-    draw_trivial(axes, tables.goals, tables.manifest["trivial"])
-    draw_reference(axes, tables.reference)
     for way, rows in found.items():
         draw_staircase(axes, tables.losses(rows), tables.goals, color=SHARING_STYLES[way][1])
         some = spaced(rows, MOST_OF_A_FRONT)
-        draw_strong(axes, xy(tables, some), way, shades.alpha(weights(some)))
+        draw_markers(axes, xy(tables, some), way, shades.alpha(weights(some)))
     _, *lines = front_keys()
     draw_legends(figure, set(found), shades, lines)
     thinned = any(len(rows) > MOST_OF_A_FRONT for rows in found.values())

@@ -71,6 +71,14 @@ class Shades:
         return np.array(TICKS)[(logits > self.low - slack) & (logits < self.high + slack)]
 
 
+def plain_axes(axes: Axes, size: float) -> None:
+    """Leave out the background and two sides of the frame; set ticks with labels of a size in pt."""
+    axes.set_facecolor("none")
+    axes.tick_params(labelsize=size, color=MUTED, labelcolor=INK, length=3, width=0.7)
+    for side, spine in axes.spines.items():
+        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+
+
 def xy(tables: Tables, rows: pd.DataFrame) -> Floats:
     """Coordinates (n, 2) of points in the figure: x, then y."""
     return rows[tables.names[::-1]].to_numpy(dtype=np.float64)
@@ -118,40 +126,37 @@ def spaced(rows: pd.DataFrame, most: int) -> pd.DataFrame:
 def draw_points(axes: Axes, tables: Tables, drawn: Drawn, shades: Shades) -> None:
     """Draw the points, the front last."""
     for sharing, (_, color, _) in SHARING_STYLES.items():
-        dots, faint, strong = (
+        dots, standing, front = (
             rows[rows["sharing"] == sharing] for rows in (drawn.further, drawn.standing, drawn.front)
         )
         x, y = xy(tables, dots).T
         axes.scatter(x, y, s=3.5, color=color, alpha=0.35, linewidths=0, zorder=1.5)
-        for rows, draw, alpha in (faint, draw_faint, 0.5), (strong, draw_strong, 1.0):
+        for rows, strong in (standing, False), (front, True):
             spread = rows[[f"{name}_sd" for name in tables.names[::-1]]].to_numpy(dtype=np.float64)
-            draw_bars(axes, xy(tables, rows), spread, color, alpha=alpha)
-            draw(axes, xy(tables, rows), sharing, shades.alpha(weights(rows)))
+            alphas = shades.alpha(weights(rows))
+            draw_markers(axes, xy(tables, rows), sharing, alphas, bars=spread, strong=strong)
 
 
-def draw_strong(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
-    """Draw markers at (n, 2) for non-dominated points, with opacities (n,) of their fill."""
+def draw_markers(
+    axes: Axes, at: Floats, sharing: str, alphas: Floats, *, bars: Floats | None = None, strong: bool = True
+) -> None:
+    """Draw markers at (n, 2) with opacities (n,) of their fill, and bars of lengths (n, 2) to both sides.
+
+    Bars are left out where a length is not finite. Dominated points are not `strong`.
+    """
     marker, color, _ = SHARING_STYLES[sharing]
-    (x, y), fills = at.T, _fills(color, alphas)
-    axes.scatter(x, y, s=62, marker=marker, color=PAPER, linewidths=0, zorder=4)
-    axes.scatter(x, y, s=62, marker=marker, linewidths=1.3, facecolors=fills, edgecolors=color, zorder=5)
-
-
-def draw_faint(axes: Axes, at: Floats, sharing: str, alphas: Floats) -> None:
-    """Draw markers at (n, 2) for dominated points, smaller and half as strong."""
-    marker, color, _ = SHARING_STYLES[sharing]
-    (x, y), fills, outline = at.T, _fills(color, 0.5 * alphas), to_rgba(color, 0.6)
-    axes.scatter(x, y, s=26, marker=marker, linewidths=0.8, facecolors=fills, edgecolors=outline, zorder=2.5)
-
-
-def draw_bars(axes: Axes, at: Floats, lengths: Floats, color: str, *, alpha: float) -> None:
-    """Draw bars to both sides of points at (n, 2), of lengths (n, 2), if both are finite."""
-    rows = np.isfinite(lengths).all(axis=1)
-    if rows.any():
-        (x, y), (right, up) = at[rows].T, lengths[rows].T
-        axes.errorbar(
-            x, y, yerr=up, xerr=right, fmt="none", ecolor=color, elinewidth=0.9, alpha=alpha, zorder=2.2
-        )
+    (x, y), strength = at.T, 1.0 if strong else 0.5
+    if bars is not None and (rows := np.isfinite(bars).all(axis=1)).any():
+        right, up = bars[rows].T
+        axes.errorbar(x[rows], y[rows], yerr=up, xerr=right, fmt="none", ecolor=color, elinewidth=0.9,
+                      alpha=strength, zorder=2.2)  # fmt: skip
+    fills = np.array([to_rgba(color, strength * alpha) for alpha in alphas]).reshape(-1, 4)
+    if strong:
+        axes.scatter(x, y, s=62, marker=marker, color=PAPER, linewidths=0, zorder=4)
+        axes.scatter(x, y, s=62, marker=marker, linewidths=1.3, facecolors=fills, edgecolors=color, zorder=5)
+    else:
+        edge = to_rgba(color, 0.6)
+        axes.scatter(x, y, s=26, marker=marker, linewidths=0.8, facecolors=fills, edgecolors=edge, zorder=2.5)
 
 
 def draw_area(axes: Axes, losses: Floats, reference: Floats, goals: Sequence[Objective]) -> None:
@@ -225,11 +230,6 @@ def _steps(losses: Floats, end: Floats) -> Floats:
 def weights(rows: pd.DataFrame) -> Floats:
     """λ (n,) of points; NaN where nothing is shared and λ has no effect."""
     return rows["weight"].where(rows["sharing"] != "none").to_numpy(dtype=np.float64)
-
-
-def _fills(color: str, alphas: Floats) -> Floats:
-    """A colour in several opacities (n, 4)."""
-    return np.array([to_rgba(color, alpha) for alpha in alphas]).reshape(-1, 4)
 
 
 def logit(weights: Floats) -> Floats:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import DASHES, SHARING_STYLES, TICKS, logit, spaced
+from analysis.figures.style import DASHES, SHARING_STYLES, TICKS, logit, plain_axes, spaced
 from analysis.objective import Floats, Objective
 from analysis.questions.weight import medians, representative_points
 from analysis.tables import SHARINGS, Tables
@@ -110,7 +110,6 @@ def _panel(axes: Axes, points: pd.DataFrame, goal: Objective, level: float) -> N
 
 def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Floats) -> None:
     """Draw the frame, the scale and the two λ of the claims."""
-    axes.set_facecolor("none")
     spots = logit(np.array([*weights, *MARKED]))
     room = 0.04 * float(np.ptp(spots))
     axes.set(ylim=limits, xlim=(spots.min() - room, spots.max() + room))
@@ -123,26 +122,17 @@ def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Fl
     )
     for spot in logit(np.array(MARKED)):
         axes.axvline(float(spot), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-    axes.tick_params(labelsize=7.8, color=MUTED, labelcolor=INK, length=3, width=0.7)
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+    plain_axes(axes, 7.8)
 
 
 def _legend(figure: Figure, points: pd.DataFrame, *, joined: bool) -> None:
     """Add the legend: each way of sharing, with a line if its dots are joined, and the trivial model."""
     handles: Sequence[Line2D] = [
-        Line2D(
-            [],
-            [],
-            color=color,
-            marker="none" if way == "none" else marker,
-            markersize=5.5,
-            linewidth=1.6 if joined or way == "none" else 0.0,
-            label=name,
-        )
+        Line2D([], [], color=color, marker="none" if way == "none" else marker, markersize=5.5,
+               linewidth=1.6 if joined or way == "none" else 0.0, label=name)
         for way, (marker, color, name) in SHARING_STYLES.items()
         if (points["sharing"] == way).any()
-    ]
+    ]  # fmt: skip
     trivial = Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model")
     figure.legend(
         handles=[*handles, trivial], loc="upper left", ncols=5, frameon=False, fontsize=8, labelcolor=INK,

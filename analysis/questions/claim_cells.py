@@ -74,7 +74,10 @@ class Four:
 
     def at(self, epochs: int) -> Cells:
         """The cells after `epochs` epochs, with the replicates that all of them have."""
-        tables = {cell: _after(table, epochs) for cell, table in self.measured.items()}
+        tables = {
+            cell: table[table.index.get_level_values("epoch") == epochs].droplevel("epoch")
+            for cell, table in self.measured.items()
+        }
         common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
         scope = f"{self.split}, after {text.count(epochs, 'epoch')}, {self.setting or 'all else equal'}"
         return Cells({c: table.loc[common] for c, table in tables.items()}, self.ranking, epochs, scope)
@@ -135,9 +138,3 @@ def _measured(measurements: pd.DataFrame, trial: float, cell: Cell) -> pd.DataFr
     joint = cell.weight * table["ranking_loss"] + (1 - cell.weight) * table["rating_loss"]
     finite: pd.DataFrame = table.assign(joint_loss=joint).replace([inf, -inf], nan).dropna()
     return finite
-
-
-def _after(measured: pd.DataFrame, epochs: int) -> pd.DataFrame:
-    """The rows at an epoch, by replicate."""
-    rows = measured[measured.index.get_level_values("epoch") == epochs]
-    return rows.droplevel("epoch")

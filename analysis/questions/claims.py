@@ -9,6 +9,8 @@ claims of a study; above 5 % a claim is undecided. So in 95 % of studies no verd
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -80,13 +82,8 @@ def runs(verdicts: Iterable[tuple[int, ClaimVerdict]]) -> list[tuple[int, int, C
     >>> runs([(10, "undecided"), (20, "holds"), (30, "holds")])
     [(10, 10, 'undecided'), (20, 30, 'holds')]
     """
-    found: list[tuple[int, int, ClaimVerdict]] = []
-    for epochs, verdict in verdicts:
-        if found and found[-1][2] == verdict:
-            found[-1] = found[-1][0], epochs, verdict
-        else:
-            found.append((epochs, epochs, verdict))
-    return found
+    stretches = [(verdict, list(same)) for verdict, same in groupby(verdicts, key=itemgetter(1))]
+    return [(same[0][0], same[-1][0], verdict) for verdict, same in stretches]
 
 
 def _claims(cells: Cells) -> tuple[Claim, ...]:
@@ -120,9 +117,10 @@ def _claims(cells: Cells) -> tuple[Claim, ...]:
 
 def _claim(cells: Cells, name: str, statement: str, two: tuple[Cell, Cell], signs: dict[str, int]) -> Claim:
     """A claim on the differences between two cells; `signs` maps losses and metrics to the claimed sign."""
-    differences = [sign * (cells.values(two[0], n) - cells.values(two[1], n)) for n, sign in signs.items()]
-    against = min(1.0, len(signs) * min(above(-difference) for difference in differences))
-    for_ = max(above(difference) for difference in differences)
+    one, other = (cells.table[cell][list(signs)].to_numpy(dtype=float) for cell in two)
+    differences = (one - other) * list(signs.values())
+    against = min(1.0, len(signs) * float(above(-differences).min()))
+    for_ = float(above(differences).max())
     return Claim(
         name=name,
         statement=statement,

@@ -101,7 +101,7 @@ class Comparison:
                 {
                     "study": study.manifest["name"],
                     "group": next(i for i, group in enumerate(self.groups) if place in group.places),
-                    "seed": _seed(study),
+                    "seed": int(_flat(study.manifest["spec"]).get("search.seed", 0)),
                     "trials": len(study.trials),
                     "epochs": float(grown["epochs"].max()) if len(grown) else 0.0,
                     "points": int((self.pooled[:, None] == front[None]).all(axis=2).any(axis=1).sum()),
@@ -143,22 +143,19 @@ class Comparison:
 
     def differences(self) -> list[Finding]:
         """Differences in hypervolume at equal epochs, paired by seed, of groups with a common seed."""
-        return list(self._differences())
-
-    def _differences(self) -> Iterator[Finding]:
-        measures = self.measures.drop_duplicates(["group", "seed"]).set_index("seed")["at_budget"]
-        by_group = [measures[self.measures.drop_duplicates(["group", "seed"])["group"].to_numpy() == i]
-                    for i in range(len(self.groups))]  # fmt: skip
+        once = self.measures.drop_duplicates(["group", "seed"])
+        by_seed = once.pivot(index="seed", columns="group", values="at_budget")
+        scope = f"hypervolume on {self.studies[0].split} after {self.budget:,.0f} epochs"
+        found = []
         for one, two in combinations(range(len(self.groups)), 2):
-            seeds = sorted(set(by_group[one].index) & set(by_group[two].index))
-            if seeds:
-                first, second = (by_group[i][seeds].to_numpy(np.float64) for i in (one, two))
+            first, second = by_seed[[one, two]].dropna().to_numpy(np.float64).T
+            if len(first):
                 sentence = (
                     f"{self.groups[one].name}: {text.general(float(first.mean()))} against "
                     f"{self.groups[two].name}: {text.general(float(second.mean()))}"
                 )
-                scope = f"hypervolume on {self.studies[0].split} after {self.budget:,.0f} epochs"
-                yield paired(first, second, sentence=sentence, scope=scope)
+                found.append(paired(first, second, sentence=sentence, scope=scope))
+        return found
 
 
 def compare(studies: Sequence[Tables]) -> Comparison:
@@ -171,7 +168,8 @@ def compare(studies: Sequence[Tables]) -> Comparison:
         raise AnalysisError(f"studies {', '.join(names)}: give two or more different studies")
     for other in studies[1:]:
         for what, one, two in _must_agree(first, other):
-            if not _same(one, two):
+            rounded = isinstance(one, float) and isinstance(two, float) and isclose(one, two, rel_tol=1e-9)
+            if one != two and not rounded:
                 raise AnalysisError(
                     f"studies {names[0]} and {other.manifest['name']} cannot be compared: {what} is "
                     f"{text.general(one)} in one and {text.general(two)} in the other; they must agree in "
@@ -181,7 +179,7 @@ def compare(studies: Sequence[Tables]) -> Comparison:
 
 
 def _must_agree(one: Tables, two: Tables) -> Iterator[tuple[str, object, object]]:
-    """Pairs of values that must be equal in two studies, each with its name."""
+    """Pairs of values that must be equal in two studies, floats up to rounding, each with its name."""
     yield "objectives", ", ".join(one.names), ", ".join(two.names)
     for key in ("source", "split", "sha256"):
         yield f"data.{key}", one.manifest["data"][key], two.manifest["data"][key]
@@ -192,15 +190,11 @@ def _must_agree(one: Tables, two: Tables) -> Iterator[tuple[str, object, object]
         yield f"the reference's {goal.label}", float(mine), float(other)
 
 
-def _same(one: object, two: object) -> bool:
-    """True if two values are equal; floats may differ by rounding."""
-    if isinstance(one, float) and isinstance(two, float):
-        return isclose(one, two, rel_tol=1e-9)
-    return one == two
-
-
 def _groups(studies: Sequence[Tables]) -> tuple[StudyGroup, ...]:
-    """The studies grouped by their specification without the seed, and named by the differences."""
+    """The studies grouped by their specification without the seed, and named by the differences.
+
+    A group of one study has its name.
+    """
     specs = [_question(study) for study in studies]
     by_spec: dict[str, list[int]] = {}
     for place, spec in enumerate(specs):
@@ -208,18 +202,13 @@ def _groups(studies: Sequence[Tables]) -> tuple[StudyGroup, ...]:
     firsts = [specs[places[0]] for places in by_spec.values()]
     keys = list(dict.fromkeys(key for spec in firsts for key in spec))
     apart = [key for key in keys if len({json.dumps(spec.get(key), default=str) for spec in firsts}) > 1]
-    return tuple(
-        StudyGroup(_called(studies, places, _named(specs[places[0]], apart)), tuple(places))
-        for places in by_spec.values()
-    )
-
-
-def _called(studies: Sequence[Tables], places: Sequence[int], apart: str) -> str:
-    """The name of a group: of a single study its name, else the values that differ."""
-    first = str(studies[places[0]].manifest["name"])
-    if len(places) == 1:
-        return first
-    return apart or f"{first} and its replicates"
+    groups = []
+    for places in by_spec.values():
+        name = str(studies[places[0]].manifest["name"])
+        if len(places) > 1:
+            name = _named(specs[places[0]], apart) or f"{name} and its replicates"
+        groups.append(StudyGroup(name, tuple(places)))
+    return tuple(groups)
 
 
 def _named(spec: Mapping[str, Any], apart: Sequence[str]) -> str:
@@ -246,17 +235,10 @@ def _question(study: Tables) -> dict[str, Any]:
     return {k: v for k, v in spec.items() if k.partition(".")[0] not in APART and k != "search.seed"}
 
 
-def _seed(study: Tables) -> int:
-    """The seed of a study's search."""
-    return int(_flat(study.manifest["spec"]).get("search.seed", 0))
-
-
 def _flat(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A specification's values by section and key, such as train.epochs."""
-    made: dict[str, Any] = {}
-    for part, values in spec.items():
-        if isinstance(values, Mapping):
-            made |= {f"{part}.{name}": value for name, value in values.items()}
-        else:
-            made[part] = values
-    return made
+    return {
+        f"{part}.{name}" if name else part: value
+        for part, values in spec.items()
+        for name, value in (values.items() if isinstance(values, Mapping) else [("", values)])
+    }

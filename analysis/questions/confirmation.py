@@ -11,12 +11,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from analysis import text
 from analysis.front import non_dominated
 from analysis.objective import Floats, Objective, to_losses
-from analysis.stats import SIGNIFICANCE, Finding, bootstrap, paired, t_half_width
+from analysis.stats import SIGNIFICANCE, Finding, above, bootstrap, paired, t_half_width
 from analysis.tables import Tables
 
 USERS_FROM = 200
@@ -126,7 +125,7 @@ def outcomes(losses: Floats) -> list[PointOutcome]:
     """
     n, _, m = losses.shape
     differences = losses[:, None] - losses[None]
-    worse, better = _above(differences), _above(-differences)
+    worse, better = above(differences), above(-differences)
     others = (differences != 0).any(axis=(2, 3)) & ~np.eye(n, dtype=np.bool_)
     p_dominated = np.where(others, worse.max(axis=2), 1.0).min(axis=1, initial=1.0) * (n - 1)
     p_stays = np.where(others, better.min(axis=2) * m, 0.0).max(axis=1, initial=0.0)
@@ -134,19 +133,6 @@ def outcomes(losses: Floats) -> list[PointOutcome]:
         "stays" if stay <= SIGNIFICANCE else "dominated" if lost <= SIGNIFICANCE else "undecided"
         for stay, lost in zip(p_stays, p_dominated, strict=True)
     ]
-
-
-def _above(differences: Floats) -> Floats:
-    """One-sided p (n, n, m) that means of differences (n, n, r, m) are above 0; 1 with < 2 replicates."""
-    there = np.isfinite(differences)
-    count = there.sum(axis=2)
-    held, several = np.where(there, differences, 0.0), np.maximum(count, 2)
-    means = held.sum(axis=2) / several
-    squares = np.where(there, (held - means[:, :, None]) ** 2, 0.0).sum(axis=2)
-    error = np.sqrt(squares / (several - 1) / several)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = stdtr(several - 1, -means / error)
-    return np.where((count < 2) | np.isnan(p), 1.0, p)
 
 
 def _shifts(tables: Tables, points: pd.DataFrame, values: Floats) -> tuple[Finding, ...]:

@@ -70,7 +70,10 @@ def varied(tables: Tables, trials: pd.DataFrame) -> Varied:
     shared = (trials["sharing"] != "none").to_numpy(dtype=np.bool_)
     for name, domain in space.items():
         if isinstance(domain, Mapping) and name in trials:
-            rows &= _inside(trials[name], domain) | ((name == "weight") & ~shared)
+            ((scale, (low, high)),) = domain.items()
+            share = _share(trials[name], scale, low, high)
+            inside = (share >= -1e-9) & (share <= 1 + 1e-9)  # the ends included, up to rounding
+            rows &= inside | ((name == "weight") & ~shared)
     kept, shared = trials[rows], shared[rows]
     factors = []
     for name, domain in space.items():
@@ -83,13 +86,6 @@ def varied(tables: Tables, trials: pd.DataFrame) -> Varied:
             part = len(ways - {"none"}) / len(ways) if name == "weight" else 1.0
             factors.append(Factor(name, columns, part))
     return Varied(rows, tuple(factors), _choice(kept["sharing"], shared))
-
-
-def _inside(values: "pd.Series[Any]", domain: Mapping[str, Sequence[float]]) -> NDArray[np.bool_]:
-    """Mask (n,) of the values within a range, including its ends, up to rounding."""
-    ((scale, (low, high)),) = domain.items()
-    share = _share(values, scale, low, high)
-    return np.asarray((share >= -1e-9) & (share <= 1 + 1e-9), dtype=np.bool_)
 
 
 def _share(values: "pd.Series[Any]", scale: str, low: float, high: float) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.figures.drawing import Drawing
 from analysis.report.blocks import Block, Code, Findings, Section, TableBlock, Text
-from analysis.text import Number, Raw
+from analysis.text import Number
 
 REPORT_SCHEMA = 1
 
@@ -59,13 +59,10 @@ def _grid(grid: TableBlock) -> dict[str, Any]:
         "caption": grid.caption,
         "columns": list(grid.columns),
         "rows": [[str(cell) for cell in row] for row in grid.rows],
-        "values": [[_plain(_raw(cell)) for cell in row] for row in grid.rows],
+        "values": [
+            [_plain(cell.raw if isinstance(cell, Number) else cell) for cell in row] for row in grid.rows
+        ],
     }
-
-
-def _raw(cell: str) -> Raw | str:
-    """The full value of a cell."""
-    return cell.raw if isinstance(cell, Number) else cell
 
 
 def _plain(value: object) -> Any:

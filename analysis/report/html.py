@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis import text
-from analysis.figures.drawing import Drawing
 from analysis.report.blocks import Section
 
 
@@ -24,10 +23,12 @@ def page(name: str, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"spans": _spans, "spots": _spots}
+    environment.filters["spans"] = _spans
+    environment.filters["spots"] = lambda drawing: [asdict(spot) for spot in drawing.spots]
     script = _ours("report.js")
+    allowed = f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"  # the page's only script
     return environment.get_template("report.html").render(
-        name=name, sections=sections, style=_ours("report.css"), script=script, hash=_hash(script)
+        name=name, sections=sections, style=_ours("report.css"), script=script, hash=allowed
     )
 
 
@@ -36,20 +37,10 @@ def _ours(name: str) -> Markup:
     return Markup(files("analysis.report").joinpath("templates", name).read_text(encoding="utf-8"))  # noqa: S704
 
 
-def _hash(script: str) -> str:
-    """The hash by which the page's security policy allows its only script."""
-    return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
-
-
 def _spans(said: str) -> Markup:
     """A text as HTML, with `code` between backticks."""
     parts = ((escape(text.printable(part)), code) for part, code in text.spans(said))
     return Markup("").join(Markup("<code>{}</code>").format(part) if code else part for part, code in parts)
-
-
-def _spots(drawing: Drawing) -> list[dict[str, object]]:
-    """The spots of a figure as data for the script."""
-    return [asdict(spot) for spot in drawing.spots]
 
 
 def _printable(value: object) -> object:

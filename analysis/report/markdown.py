@@ -50,15 +50,13 @@ def _block(block: Block) -> str:
         case Text(said, kind):
             return {"answer": "**{}**", "warning": "> ⚠ {}", "plain": "{}"}[kind].format(words(said))
         case TableBlock():
-            return (
-                _folded(block.caption, _table(block))
-                if block.folded
-                else f"{words(block.caption)}\n\n{_table(block)}"
-            )
+            table = _table(block)
+            return _folded(block.caption, table) if block.folded else f"{words(block.caption)}\n\n{table}"
         case Findings():
             return _block(block.grid())
         case Code(said, caption):
-            return _folded(caption, _fenced(said))
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", said)), default=0))
+            return _folded(caption, f"{fence}\n{text.printable(said)}\n{fence}")
         case Drawing():
             said = f"{block.caption} {block.reading} {block.description}"
             return f"*{words(block.title)}* ({block.name}.svg): {words(said)}"
@@ -74,10 +72,3 @@ def _table(grid: TableBlock) -> str:
 def _folded(caption: str, body: str) -> str:
     """A block that the reader can open."""
     return f"<details><summary>{escape(_line(caption))}</summary>\n\n{body}\n\n</details>"
-
-
-def _fenced(said: str) -> str:
-    """Text between fences longer than any run of backticks in it."""
-    longest = max(map(len, re.findall("`+", said)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text.printable(said)}\n{fence}"

@@ -66,7 +66,7 @@ ORDER = {
         front ← sharing
     """,
     "analysis.report": """
-        blocks ← sections
+        blocks ← common ← sections
         blocks ← as_json, html, markdown
         as_json, html, markdown, sections ← build ← __init__
     """,
@@ -222,7 +222,6 @@ OUTSIDE = {
     "safetensors": ("trainable.checkpoint", "trainable.artifact"),
     "scipy": (
         "analysis.stats",
-        "analysis.questions.confirmation",
         "study.search.samplers.qmc",
         "trainable.engines",
     ),

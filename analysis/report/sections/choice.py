@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +12,7 @@ from analysis import text
 from analysis.objective import WHOLE, Objective
 from analysis.questions import pick_commands
 from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.report.common import POINT, point, spreads
 from analysis.tables import Tables
 
 TITLE = "Which point do I take?"
@@ -27,13 +27,8 @@ BASIS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A rule, the point of the front that it takes, and the equivalent command."""
-
-    rule: str
-    point: "pd.Series[Any]"
-    command: str
+Chosen = tuple[str, "pd.Series[Any]", str]
+"""A rule, the point of the front that it takes, and the equivalent command."""
 
 
 def choice(tables: Tables) -> Section:
@@ -59,7 +54,7 @@ def _answer(tables: Tables, knee: "pd.Series[Any] | None") -> str:
             "No clear knee: no point of the front lies below the straight line between its two ends. "
             "Choose by the value that you need in one objective."
         )
-    values = " at ".join(f"{g.label} {text.fixed(knee[g.name], g.decimals)}" for g in tables.goals)
+    values = text.values(tables.goals, knee[tables.names], " at ")
     epochs = text.count(int(knee["epoch"]), "epoch")
     return (
         f"The knee, where the front bulges most, is trial {text.whole(knee['trial'])} after {epochs}: "
@@ -71,20 +66,20 @@ def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Chosen]:
     """The knee, the front's two ends, and the points within round bounds, each once for each objective."""
     name = shlex.quote(tables.manifest["name"])
     if knee is not None:
-        yield Chosen("the knee", knee, f"study pick {name} --knee")
+        yield "the knee", knee, f"study pick {name} --knee"
     commands = pick_commands.commands(tables)
     for goal, row in zip(tables.goals, (0, -1), strict=True):
         end = tables.front.iloc[row]
-        yield Chosen(f"the best {goal.label}", end, commands[end["trial"], end["epoch"]])
+        yield f"the best {goal.label}", end, commands[end["trial"], end["epoch"]]
     for goal in pick_commands.boundable(tables):
         (other,) = (g for g in tables.goals if g is not goal)
         sign, taken = "≥" if goal.larger_is_better else "≤", set()
         for bound in _levels(tables, goal):
-            point = pick_commands.within(tables, goal, bound)
-            if point is not None and (point["trial"], point["epoch"]) not in taken:
-                taken.add((point["trial"], point["epoch"]))
+            best = pick_commands.within(tables, goal, bound)
+            if best is not None and (best["trial"], best["epoch"]) not in taken:
+                taken.add((best["trial"], best["epoch"]))
                 rule = f"best {other.label} with {goal.label} {sign} {bound}"
-                yield Chosen(rule, point, pick_commands.bounded(tables, goal, bound))
+                yield rule, best, pick_commands.bounded(tables, goal, bound)
 
 
 def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
@@ -100,22 +95,10 @@ def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
 
 def _grid(tables: Tables, choices: list[Chosen]) -> TableBlock:
     """Table of the rules with their points and commands."""
-    goals = [goal.label for goal in tables.goals]
-    columns = ["rule", "trial", "λ", "sharing", "epochs", *goals, "command"]
+    columns = ["rule", *POINT, *(goal.label for goal in tables.goals), "command"]
     rows = [
-        [
-            choice.rule,
-            text.whole(choice.point["trial"]),
-            text.weight(choice.point["weight"]),
-            str(choice.point["sharing"]),
-            text.whole(choice.point["epoch"]),
-            *(
-                text.spread(choice.point[g.name], choice.point[f"{g.name}_sd"], g.decimals)
-                for g in tables.goals
-            ),
-            f"`{choice.command}`",
-        ]
-        for choice in choices
+        [rule, *point(taken), *spreads(taken, tables.goals), f"`{command}`"]
+        for rule, taken, command in choices
     ]
     caption = f"The point that each rule takes, {tables.split}, and the command that exports it"
     return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"rule", "sharing", "command"})

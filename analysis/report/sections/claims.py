@@ -8,6 +8,7 @@ from analysis.questions.claim_cells import Cells, Four, fours
 from analysis.questions.claims import RESPONSES, Claim, by_length, judge, runs
 from analysis.questions.published import reproductions
 from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
+from analysis.report.common import EXPLORATORY
 from analysis.stats import EXPLORATORY_BELOW, holm
 from analysis.tables import Tables
 
@@ -30,9 +31,7 @@ def claims(tables: Tables) -> Section | None:
     first, judged = found[0].last, judge([four.last for four in found])
     blocks: list[Block] = [Text(_answer(found, judged), "answer")]
     if first.pairs < EXPLORATORY_BELOW:
-        blocks.append(
-            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to reach p < 0.05.", "warning")
-        )
+        blocks.append(EXPLORATORY)
     if len(found) > 1:
         blocks.append(_settings(found, judged))
     blocks += _findings(judged[0])
@@ -64,14 +63,10 @@ def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> TableBlock:
     """Table of the verdicts, a row for each setting."""
     names = [claim.name for claim in judged[0]]
     rows = [
-        [
-            four.setting or "–",
-            text.whole(four.epochs),
-            text.whole(four.last.pairs),
-            *(c.verdict for c in claims),
-        ]
+        [four.setting or "–", text.whole(four.epochs), text.whole(four.last.pairs),
+         *(claim.verdict for claim in claims)]
         for four, claims in zip(found, judged, strict=True)
-    ]
+    ]  # fmt: skip
     columns = ("setting", "epochs", "seeds", *names)
     caption = "The claims in each setting with all four cells; below, the first setting in detail"
     return TableBlock(caption, columns, rows, numeric=frozenset(("epochs", "seeds")))
@@ -82,20 +77,15 @@ def _findings(claims: tuple[Claim, ...]) -> list[Block]:
     adjusted = iter(holm([finding.p for claim in claims for finding in claim.findings]))
     made: list[Block] = []
     for claim in claims:
-        noted = ", exploratory" if claim.exploratory else ""
+        noted, p = ", exploratory" if claim.exploratory else "", str(text.p_value(claim.p))
+        p = p if p.startswith("<") else f"= {p}"
         notes: dict[str, list[str]] = {
             "p (Holm)": [text.p_value(float(next(adjusted))) for _ in claim.findings],
             "claimed": ["higher" if sign > 0 else "lower" for sign in claim.signs],
         }
-        caption = f"{claim.name} {claim.verdict} (p {_p(claim)}{noted}). {claim.statement}"
+        caption = f"{claim.name} {claim.verdict} (p {p}{noted}). {claim.statement}"
         made.append(Findings(caption, claim.findings, notes=notes))
     return made
-
-
-def _p(claim: Claim) -> str:
-    """A claim's p as a sentence has it: with = or <."""
-    shown = text.p_value(claim.p)
-    return shown if shown.startswith("<") else f"= {shown}"
 
 
 def _by_length(four: Four) -> list[Block]:
@@ -137,27 +127,19 @@ def _reproduced(found: Cells) -> list[Block]:
     seeds = text.count(found.pairs, "seed")
     values = reproductions(found)
     rows = [
-        (
-            str(value.cell),
-            RESPONSES[value.name],
-            text.fixed(value.published, 4),
-            text.spread(value.mean, value.sd, 4),
-            "–" if value.n < 2 else f"{text.fixed(value.low, 4)} to {text.fixed(value.high, 4)}",
-            "yes" if value.agrees else "no",
-        )
+        [str(value.cell), RESPONSES[value.name], text.fixed(value.published, 4),
+         text.spread(value.mean, value.sd, 4),
+         "–" if value.n < 2 else f"{text.fixed(value.low, 4)} to {text.fixed(value.high, 4)}",
+         "yes" if value.agrees else "no"]
         for value in values
-    ]
-    agreeing = sum(value.agrees for value in values)
-    return [
-        Text(
-            f"{agreeing} of {len(values)} published values are reproduced: they lie in the 99 % prediction "
-            "interval of our seeds, or within 2 % of our mean (MRR (all test items): within 0.006).",
-        ),
-        TableBlock(
-            "Published (CS330 / XCS330, multi-task recommender exercise, last epoch) against ours "
-            f"(mean ± sd over {seeds})",
-            columns,
-            rows,
-            numeric=frozenset(columns) - {"cell", "value", "agrees"},
-        ),
-    ]
+    ]  # fmt: skip
+    said = (
+        f"{sum(value.agrees for value in values)} of {len(values)} published values are reproduced: they lie "
+        "in the 99 % prediction interval of our seeds, or within 2 % of our mean (MRR (all test items): "
+        "within 0.006)."
+    )
+    caption = (
+        "Published (CS330 / XCS330, multi-task recommender exercise, last epoch) against ours "
+        f"(mean ± sd over {seeds})"
+    )
+    return [Text(said), TableBlock(caption, columns, rows, frozenset(columns) - {"cell", "value", "agrees"})]

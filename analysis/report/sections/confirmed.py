@@ -2,17 +2,16 @@
 
 import shlex
 from collections import Counter
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis import text
 from analysis.figures import confirmation as confirmed_figure
 from analysis.objective import Floats, Objective
 from analysis.questions.confirmation import ConfirmedFront, confirmation, intervals
 from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
-from analysis.stats import EXPLORATORY_BELOW, Finding
+from analysis.report.common import POINT, point, spreads
+from analysis.stats import EXPLORATORY_BELOW
 from analysis.tables import Tables
 
 TITLE = "Can I trust the front?"
@@ -109,44 +108,38 @@ def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:
 def _points(found: ConfirmedFront) -> TableBlock:
     """Table of the points with their values and outcomes on test."""
     goals = found.goals
-    columns = [
-        *("trial", "λ", "sharing", "epochs", *(goal.label for goal in goals)),
-        *("non-dominated", "beyond noise", "beats trivial"),
-    ]
+    words = ("non-dominated", "beyond noise", "beats trivial")
+    columns = [*POINT, *(goal.label for goal in goals), *words]
     rows = [
         [
-            *_named(point),
+            *point(row),
             *(text.estimate(m, h, goal.decimals) for m, h, goal in zip(mean, half, goals, strict=True)),
-            f"{'yes' if best else 'no'}, {times} of {point['seeds']}",
+            f"{'yes' if best else 'no'}, {times} of {row['seeds']}",
             outcome,
             beats,
         ]
-        for (_, point), mean, half, best, times, outcome, beats in zip(
+        for (_, row), mean, half, best, times, outcome, beats in zip(
             found.points.iterrows(), found.means, found.halves, found.non_dominated, found.times,
             found.outcomes, found.beats_trivial, strict=True,
         )
     ]  # fmt: skip
-    words = {"sharing", "non-dominated", "beyond noise", "beats trivial"}
     caption = f"The confirmed points: mean and 95 % interval on test over {_seeds(found)}"
-    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - words)
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", *words})
 
 
 def _before(tables: Tables, found: ConfirmedFront) -> TableBlock:
     """Table of the points with the search's values, the varying hyperparameters and the reason chosen."""
     why = {(p["trial"], p["epoch"]): p["why"] for p in tables.manifest["confirmation"]["points"]}
-    columns = [
-        *("trial", "λ", "sharing", "epochs", *(goal.label for goal in found.goals)),
-        *(name.replace("_", " ") for name in tables.varying),
-        "chosen",
-    ]
+    varying = [name.replace("_", " ") for name in tables.varying]
+    columns = [*POINT, *(goal.label for goal in found.goals), *varying, "chosen"]
     rows = [
         [
-            *_named(point),
-            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in found.goals),
-            *(text.general(point[name]) for name in tables.varying),
-            text.general(why.get((point["trial"], point["epoch"]))),
+            *point(row),
+            *spreads(row, found.goals),
+            *(text.general(row[name]) for name in tables.varying),
+            text.general(why.get((row["trial"], row["epoch"]))),
         ]
-        for _, point in found.points.iterrows()
+        for _, row in found.points.iterrows()
     ]
     caption = f"The same points as measured in the search, {tables.split}"
     return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
@@ -157,15 +150,19 @@ def _over_users(tables: Tables, found: ConfirmedFront) -> list[Block]:
     if not len(tables.users):
         return []
     ends = intervals(tables, found.points)
-    columns = ["trial", "λ", "sharing", "epochs"]
+    columns = list(POINT)
     for goal in found.goals:
         columns += [f"{goal.label}, 95 % over seeds", f"{goal.label}, 95 % over users"]
     rows = []
-    for row, (_, point) in enumerate(found.points.iterrows()):
-        cells = list(_named(point))
-        for place, goal in enumerate(found.goals):
-            low, high = ends[goal.name][row]
-            mean, half = found.means[row, place], found.halves[row, place]
+    for (_, row), means, halves, *users in zip(
+        found.points.iterrows(),
+        found.means,
+        found.halves,
+        *(ends[name] for name in tables.names),
+        strict=True,
+    ):
+        cells = point(row)
+        for goal, mean, half, (low, high) in zip(found.goals, means, halves, users, strict=True):
             cells += [_from_to(mean - half, mean + half, goal), _from_to(low, high, goal)]
         rows.append(cells)
     caption = (
@@ -187,19 +184,18 @@ def _from_to(low: float, high: float, goal: Objective) -> text.Number | str:
     return text.Number(shown, {"low": low, "high": high})
 
 
-def _named(point: "pd.Series[Any]") -> tuple[str, str, str, str]:
-    """A point's trial, λ, sharing and epochs."""
-    trial, epochs = text.whole(point["trial"]), text.whole(point["epoch"])
-    return trial, text.weight(point["weight"]), str(point["sharing"]), epochs
-
-
 def _moved(tables: Tables, found: ConfirmedFront) -> str:
-    """The mean shift of the chosen points, in a sentence."""
+    """The mean shift of the chosen points, as better or worse with its interval, in a sentence."""
     seen = "the search" if tables.split == "test" else tables.split
-    moves = " and ".join(
-        _move(finding, goal) for finding, goal in zip(found.shifts, found.goals, strict=True)
-    )
-    return f"From {seen} to test {moves}, on average over {found.shifts[0].scope.partition(',')[0]}."
+    moves = []
+    for finding, goal in zip(found.shifts, found.goals, strict=True):
+        verdict = "moved by"
+        if finding.direction:
+            verdict = "got worse by" if finding.direction == goal.sign else "got better by"
+        interval = "" if finding.n < 2 else f" {text.interval(finding.low, finding.high, goal.decimals)}"
+        moves.append(f"{goal.label} {verdict} {text.signed(finding.effect, goal.decimals)}{interval}")
+    points = found.shifts[0].scope.partition(",")[0]
+    return f"From {seen} to test {' and '.join(moves)}, on average over {points}."
 
 
 def _beyond(tables: Tables, found: ConfirmedFront) -> str:
@@ -221,16 +217,6 @@ def _by(differences: Floats, goals: tuple[Objective, Objective]) -> str:
         f"{text.signed(float(difference), goal.decimals)} in {goal.label}"
         for difference, goal in zip(differences, goals, strict=True)
     )
-
-
-def _move(finding: Finding, goal: Objective) -> str:
-    """A shift as better or worse, with its interval."""
-    if finding.direction == 0:
-        verdict = "moved by"
-    else:
-        verdict = "got worse by" if finding.direction == goal.sign else "got better by"
-    interval = "" if finding.n < 2 else f" {text.interval(finding.low, finding.high, goal.decimals)}"
-    return f"{goal.label} {verdict} {text.signed(finding.effect, goal.decimals)}{interval}"
 
 
 def _shifts(found: ConfirmedFront) -> Findings:

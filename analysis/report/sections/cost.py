@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis import text
 from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.report.common import first
 from analysis.tables import Tables
 
 MOST_UNFINISHED_ROWS = 50
@@ -29,7 +30,13 @@ def cost(tables: Tables) -> Section:
         blocks += _stopping(tables)
     unfinished = trials[trials["state"] != "completed"].sort_values(["state", "trial"])
     if len(unfinished):
-        blocks.append(_unfinished(unfinished, folded=stopped))
+        columns = ("trial", "state", "epochs", "reason")
+        rows = [
+            (f"{row['trial']:g}", *(text.general(row[name]) for name in columns[1:]))
+            for row in unfinished.head(MOST_UNFINISHED_ROWS).to_dict("records")
+        ]
+        caption = "Trials that did not complete" + first(MOST_UNFINISHED_ROWS, len(unfinished), "trials")
+        blocks.append(TableBlock(caption, columns, rows, frozenset({"trial", "epochs"}), folded=stopped))
     else:
         blocks.append(Text("Every trial completed." if len(trials) else "No trial has begun."))
     numbers = {"wall_s": float(tables.manifest["wall_s"])}
@@ -58,26 +65,16 @@ def _spent(tables: Tables) -> str:
 def _stages(tables: Tables) -> TableBlock:
     """The work, the time and the speed of each stage."""
     columns = (
-        "stage",
-        "configurations",
-        "member-epochs",
-        "wall time",
-        "per second",
-        "training",
-        "per second of training",
+        *("stage", "configurations", "member-epochs", "wall time", "per second"),
+        *("training", "per second of training"),
     )
     rows = [
-        (
-            STAGES[stage["stage"]],
-            text.whole(stage["configurations"]),
-            text.Number(f"{stage['member_epochs']:,}", stage["member_epochs"]),
-            text.duration(stage["wall_s"]),
-            _rate(stage["member_epochs"], stage["wall_s"]),
-            text.duration(stage["trained_s"]),
-            _rate(stage["member_epochs"], stage["trained_s"]),
-        )
+        [STAGES[stage["stage"]], text.whole(stage["configurations"]),
+         text.Number(f"{stage['member_epochs']:,}", stage["member_epochs"]),
+         text.duration(stage["wall_s"]), _rate(stage["member_epochs"], stage["wall_s"]),
+         text.duration(stage["trained_s"]), _rate(stage["member_epochs"], stage["trained_s"])]
         for stage in tables.manifest["stages"]
-    ]
+    ]  # fmt: skip
     caption = (
         "Member-epochs and time by stage. Wall time includes the start of Ray and of the lanes; training is "
         "the time of epochs and measurements, summed over lanes"
@@ -117,30 +114,9 @@ def _reasons(trials: pd.DataFrame) -> TableBlock:
     ]
     groups.sort(key=lambda group: (group[0], group[2].mean(), group[1]))
     rows = [
-        (
-            state,
-            reason,
-            text.whole(len(all_)),
-            text.general(float(all_.mean())),
-            text.Number(f"{all_.sum():,.0f}", float(all_.sum())),
-        )
-        for state, reason, all_ in groups[:MOST_UNFINISHED_ROWS]
-    ]
+        [state, reason, text.whole(len(epochs)), text.general(float(epochs.mean())),
+         text.Number(f"{epochs.sum():,.0f}", float(epochs.sum()))]
+        for state, reason, epochs in groups[:MOST_UNFINISHED_ROWS]
+    ]  # fmt: skip
     columns = ("state", "reason", "trials", "epochs, mean", "epochs, all")
     return TableBlock("How trials ended", columns, rows, numeric=frozenset(columns) - {"state", "reason"})
-
-
-def _unfinished(trials: pd.DataFrame, *, folded: bool) -> TableBlock:
-    """Table of trials that stopped, failed or still run, with the reason."""
-    columns = ("trial", "state", "epochs", "reason")
-    rows = [
-        (f"{row['trial']:g}", str(row["state"]), text.general(row["epochs"]), text.general(row["reason"]))
-        for _, row in trials.head(MOST_UNFINISHED_ROWS).iterrows()
-    ]
-    more = (
-        f" (the first {MOST_UNFINISHED_ROWS} of {len(trials):,}; the rest in tables/trials.parquet)"
-        if len(trials) > MOST_UNFINISHED_ROWS
-        else ""
-    )
-    caption = f"Trials that did not complete{more}"
-    return TableBlock(caption, columns, rows, numeric=frozenset({"trial", "epochs"}), folded=folded)

@@ -6,6 +6,7 @@ from analysis import text
 from analysis.figures.curves import curves as draw
 from analysis.figures.style import spaced
 from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.report.common import POINT, point, spreads
 from analysis.tables import Tables
 
 TITLE = "How did training go?"
@@ -54,22 +55,10 @@ def _data(tables: Tables, lines: pd.DataFrame) -> TableBlock:
     shown = pd.concat([some, lines[lines["front"]]]).drop_duplicates(["trial", "epoch"])
     shown = shown.sort_values(["trial", "epoch"])
     rows = [
-        (
-            text.whole(point["trial"]),
-            text.weight(point["weight"]),
-            str(point["sharing"]),
-            text.whole(point["epoch"]),
-            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
-            "yes" if point["front"] else "no",
-        )
-        for point in shown.to_dict("records")
+        [*point(row), *spreads(row, tables.goals), "yes" if row["front"] else "no"]
+        for row in shown.to_dict("records")
     ]
-    columns = ("trial", "λ", "sharing", "epochs", *(goal.label for goal in tables.goals), "on the front")
+    columns = (*POINT, *(goal.label for goal in tables.goals), "on the front")
     more = "" if len(shown) == len(lines) else ", some epochs of each trial; all are in tables/points.parquet"
-    return TableBlock(
-        f"Data of the figure, {tables.split}{more}",
-        columns,
-        rows,
-        numeric=frozenset(columns) - {"sharing", "on the front"},
-        folded=True,
-    )
+    numeric = frozenset(columns) - {"sharing", "on the front"}
+    return TableBlock(f"Data of the figure, {tables.split}{more}", columns, rows, numeric, folded=True)

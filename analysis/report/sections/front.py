@@ -5,6 +5,7 @@ import pandas as pd
 from analysis import text
 from analysis.figures.front import pareto
 from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.report.common import POINT, first, point, spreads
 from analysis.tables import Tables
 
 MOST_FRONT_ROWS = 200
@@ -26,23 +27,18 @@ def front(tables: Tables) -> Section:
 
 def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = False) -> TableBlock:
     """Table of points with the hyperparameters that vary in the study."""
-    goals = [goal.label for goal in tables.goals]
     names = [name.replace("_", " ") for name in tables.varying]
-    columns = ["trial", "λ", "sharing", "epochs", *goals, "beats reference", *names]
+    columns = [*POINT, *(goal.label for goal in tables.goals), "beats reference", *names]
     shown = points.head(MOST_FRONT_ROWS)
     rows = [
         [
-            text.whole(point["trial"]),
-            text.weight(point["weight"]),
-            str(point["sharing"]),
-            text.whole(point["epoch"]),
-            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
+            *point(row),
+            *spreads(row, tables.goals),
             "yes" if beats else "no",
-            *(text.general(point[name]) for name in tables.varying),
+            *(text.general(row[name]) for name in tables.varying),
         ]
-        for (_, point), beats in zip(shown.iterrows(), tables.beats_reference(shown), strict=True)
+        for (_, row), beats in zip(shown.iterrows(), tables.beats_reference(shown), strict=True)
     ]
-    if len(points) > MOST_FRONT_ROWS:
-        caption += f" (the first {MOST_FRONT_ROWS} of {len(points):,}; the rest in tables/points.parquet)"
+    caption += first(MOST_FRONT_ROWS, len(points), "points")
     words = {"sharing", "beats reference"}
     return TableBlock(caption, columns, rows, numeric=frozenset(columns) - words, folded=folded)

@@ -1,7 +1,5 @@
 """The section `importance`: shares of each objective's variance, for hyperparameters and their pairs."""
 
-from collections.abc import Sequence
-
 from analysis import text
 from analysis.figures import importance as importance_figure
 from analysis.objective import AnalysisError
@@ -49,7 +47,10 @@ def _answer(found: Importance) -> str:
     label = found.objective.label
     if not found.readable:
         return f"{label}: the fit is too poor."
-    first = ", ".join(f"{text.pair(s.names)} {_percent(s)}" for s in found.shares[:2])
+    first = ", ".join(
+        f"{text.pair(s.names)} {text.percent(s.share)} [{text.percent(s.low)}, {text.percent(s.high)}]"
+        for s in found.shares[:2]
+    )
     return f"{label}: the largest shares of its variance are {first}."
 
 
@@ -74,16 +75,15 @@ def _compared(tables: Tables, epochs: int) -> str:
     )
 
 
-def _percent(share: VarianceShare) -> str:
-    """A share with its interval."""
-    return f"{text.percent(share.share)} [{text.percent(share.low)}, {text.percent(share.high)}]"
-
-
 def _grid(found: Importance) -> TableBlock:
     """Table of every share, and of each hyperparameter's total with all its pairs."""
     columns = ("hyperparameter", "share", "95 % interval", "with all its pairs", "95 % interval of that")
     totals = {total.names: total for total in found.totals}
-    rows = [_row(share, totals.get(share.names)) for share in found.shares]
+    rows = [
+        [text.pair(names), *_cells(share), *(_cells(totals[names]) if names in totals else ("–", "–"))]
+        for share in found.shares
+        for names in [share.names]
+    ]
     rows.append(["not explained", text.percent(found.unexplained), "–", "–", "–"])
     caption = (
         f"{found.objective.label}: shares of the variance. {text.count(found.trials, 'configuration')}, "
@@ -92,13 +92,7 @@ def _grid(found: Importance) -> TableBlock:
     return TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]))
 
 
-def _row(share: VarianceShare, total: VarianceShare | None) -> Sequence[str]:
-    """One share in a table."""
-    whole = ["–", "–"] if total is None else [text.percent(total.share), _between(total)]
-    return [text.pair(share.names), text.percent(share.share), _between(share), *whole]
-
-
-def _between(share: VarianceShare) -> text.Number:
-    """The interval of a share."""
+def _cells(share: VarianceShare) -> tuple[str, str]:
+    """The cells of a share and its interval."""
     shown = f"{text.percent(share.low)} to {text.percent(share.high)}"
-    return text.Number(shown, {"low": share.low, "high": share.high})
+    return text.percent(share.share), text.Number(shown, {"low": share.low, "high": share.high})

@@ -60,13 +60,10 @@ def _data(grown: pd.DataFrame) -> TableBlock:
     raised = int(rose.loc[rows.index].sum())
     columns = ("trial", "trials ended", "member-epochs", "time", "hypervolume")
     cells = [
-        (
-            text.whole(row["trial"]),
-            text.whole(row["trials"]),
-            text.whole(row["epochs"]),
-            text.duration(row["wall_s"]),
-            text.volume(row["hypervolume"]),
-        )
+        [
+            *(text.whole(row[name]) for name in ("trial", "trials", "epochs")),
+            *(text.duration(row["wall_s"]), text.volume(row["hypervolume"])),
+        ]
         for row in rows.to_dict("records")
     ]
     caption = (

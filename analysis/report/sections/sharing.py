@@ -3,8 +3,9 @@
 from analysis import text
 from analysis.figures import sharing as sharing_figure
 from analysis.questions.sharing import NAMED, Attained, attained, matched
-from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
-from analysis.stats import EXPLORATORY_BELOW, Finding, holm
+from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.report.common import tested
+from analysis.stats import Finding
 from analysis.tables import Tables
 
 TITLE = "Does sharing help?"
@@ -35,24 +36,13 @@ def sharing(tables: Tables) -> Section:
 
 def _paired(findings: list[Finding]) -> list[Block]:
     """The matched differences, p adjusted over all of them."""
-    adjusted = [float(p) for p in holm([finding.p for finding in findings])]
-    clear = sum(p <= 0.05 for p in adjusted)
     seeds = min(finding.n for finding in findings)
-    blocks: list[Block] = [
-        Text(
-            f"{clear} of {text.count(len(findings), 'matched comparison')} show a difference at p ≤ 0.05, "
-            f"adjusted (Holm) over all of them ({text.count(seeds, 'seed')}).",
-            "answer",
-        )
-    ]
-    if seeds < EXPLORATORY_BELOW:
-        blocks.append(
-            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to reach p < 0.05.", "warning")
-        )
+    said = (
+        f"{text.count(len(findings), 'matched comparison')} show a difference at p ≤ 0.05, adjusted (Holm) "
+        f"over all of them ({text.count(seeds, 'seed')})."
+    )
     caption = "Differences between ways of sharing, all else equal: means over runs with the same seed"
-    notes = {"p (Holm)": [text.p_value(p) for p in adjusted]}
-    blocks.append(Findings(caption, findings, notes=notes, folded=len(findings) > 24))
-    return blocks
+    return tested(findings, said, seeds, caption, folded=len(findings) > 24)
 
 
 def _description(ways: list[Attained]) -> str:
@@ -73,21 +63,13 @@ def _grid(tables: Tables, ways: list[Attained]) -> TableBlock:
         *("95 % of samples", *(f"best {goal.label}" for goal in tables.goals)),
     )
     rows = [
-        [
-            NAMED[way.sharing],
-            text.whole(way.configurations),
-            text.whole(way.on_front),
-            text.volume(way.hypervolume),
-            text.volume(way.equal),
-            text.Number(
-                f"{text.volume(way.low)} to {text.volume(way.high)}", {"low": way.low, "high": way.high}
-            )
-            if way.tries < way.configurations
-            else "–",
-            *(text.fixed(float(v), g.decimals) for v, g in zip(way.best, tables.goals, strict=True)),
-        ]
+        [NAMED[way.sharing], text.whole(way.configurations), text.whole(way.on_front),
+         text.volume(way.hypervolume), text.volume(way.equal),
+         text.Number(f"{text.volume(way.low)} to {text.volume(way.high)}", {"low": way.low, "high": way.high})
+         if way.tries < way.configurations else "–",
+         *(text.fixed(float(v), g.decimals) for v, g in zip(way.best, tables.goals, strict=True))]
         for way in ways
-    ]
+    ]  # fmt: skip
     caption = (
         f"The front of each way of sharing on {tables.split}: with all its configurations, and with random "
         f"samples of {ways[0].tries}, the number of the least tried"

@@ -1,13 +1,12 @@
 """The sections on several studies: the pooled front, attainment, speed, and a list of the studies."""
 
-from collections.abc import Callable
-
 from analysis import text
 from analysis.figures import comparison as comparison_figures
 from analysis.questions.comparison import Comparison
-from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
-from analysis.report.sections.verdict import NO_VALIDATION, reference
-from analysis.stats import EXPLORATORY_BELOW, Finding, holm
+from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.report.common import tested
+from analysis.report.sections.verdict import NO_VALIDATION
+from analysis.stats import Finding
 
 CURSE = (
     "These are the values of the searches. Each front is the best of many points, so it looks better than it "
@@ -24,8 +23,7 @@ COMPARISON_METHOD = (
 
 def sections(comparison: Comparison) -> list[Section]:
     """The sections of the page, in order."""
-    made: tuple[Callable[[Comparison], Section], ...] = (_pooled, _attainment, _growth, _studies)
-    return [make(comparison) for make in made]
+    return [make(comparison) for make in (_pooled, _attainment, _growth, _studies)]
 
 
 def _pooled(comparison: Comparison) -> Section:
@@ -39,7 +37,7 @@ def _pooled(comparison: Comparison) -> Section:
     answer = (
         f"The pooled front of {len(measures)} studies has {text.count(len(comparison.pooled), 'point')} "
         f"on {first.split}. Hypervolume {text.volume(comparison.hypervolume)} against the reference "
-        f"({reference(first)}). "
+        f"({text.values(first.goals, first.reference)}). "
     )
     if most["alone"] > 0:
         answer += f"{most['study']} contributes the most: without it, {text.volume(most['alone'])} is lost."
@@ -55,17 +53,11 @@ def _contributions(comparison: Comparison) -> TableBlock:
     """Table of each study's points on the pooled front, its contribution and its distance."""
     columns = ("study", "group", "points on the pooled front", "hypervolume", "alone", "ε", "IGD+")
     rows = [
-        [
-            row["study"],
-            comparison.groups[row["group"]].name,
-            text.whole(row["points"]),
-            text.volume(row["hypervolume"]),
-            text.volume(row["alone"]),
-            text.fixed(row["epsilon"]),
-            text.fixed(row["igd_plus"]),
-        ]
+        [row["study"], comparison.groups[row["group"]].name, text.whole(row["points"]),
+         text.volume(row["hypervolume"]), text.volume(row["alone"]), text.fixed(row["epsilon"]),
+         text.fixed(row["igd_plus"])]
         for row in comparison.measures.to_dict("records")
-    ]
+    ]  # fmt: skip
     caption = f"Each study beside the pooled front, {comparison.studies[0].split}"
     return TableBlock(caption, columns, rows, numeric=frozenset(columns[2:]))
 
@@ -82,17 +74,12 @@ def _attainment(comparison: Comparison) -> Section:
     columns = ("group", "studies", "attained by", f"{up.label}", f"{right.label}")
     words = {"best": "some", "median": "half", "worst": "all"}
     rows = [
-        [
-            group.name,
-            text.whole(len(group.places)),
-            words[name],
-            text.fixed(up.sign * corner[0], up.decimals),
-            text.fixed(right.sign * corner[1], right.decimals),
-        ]
+        [group.name, text.whole(len(group.places)), words[name],
+         text.fixed(up.sign * corner[0], up.decimals), text.fixed(right.sign * corner[1], right.decimals)]
         for group in several
         for name, corners in comparison.surfaces(group).items()
         for corner in corners[(corners < comparison.reference).all(axis=1)]
-    ]
+    ]  # fmt: skip
     numeric = frozenset(columns) - {"group", "attained by"}
     said = "; ".join(f"{len(group.places)} studies of {group.name}" for group in several)
     answer = Text(f"Searches that were run several times, with different seeds: {said}.")
@@ -127,39 +114,26 @@ def _paired(comparison: Comparison, findings: list[Finding]) -> list[Block]:
         return [Text("All studies are of one search, so there is nothing to compare it with.")]
     if not findings:
         return [Text("No two searches have a seed in common, so they are not paired.")]
-    adjusted = [float(p) for p in holm([finding.p for finding in findings])]
-    clear, seeds = sum(p <= 0.05 for p in adjusted), max(finding.n for finding in findings)
-    answer = (
-        f"{clear} of {text.count(len(findings), 'comparison')} of two searches show a difference in "
-        f"hypervolume after {comparison.budget:,.0f} epochs at p ≤ 0.05, adjusted (Holm) over all of them "
-        f"(at most {text.count(seeds, 'seed')})."
+    seeds = max(finding.n for finding in findings)
+    said = (
+        f"{text.count(len(findings), 'comparison')} of two searches show a difference in hypervolume after "
+        f"{comparison.budget:,.0f} epochs at p ≤ 0.05, adjusted (Holm) over all of them (at most "
+        f"{text.count(seeds, 'seed')})."
     )
-    blocks: list[Block] = [Text(answer, "answer")]
-    if seeds < EXPLORATORY_BELOW:
-        blocks.append(
-            Text(f"Exploratory: a paired test needs {EXPLORATORY_BELOW} seeds to reach p < 0.05.", "warning")
-        )
-    notes = {"p (Holm)": [text.p_value(p) for p in adjusted]}
     caption = f"Differences in {findings[0].scope}, the most that all reached; a pair has one seed"
-    blocks.append(Findings(caption, findings, decimals=5, notes=notes))
-    return blocks
+    return tested(findings, said, seeds, caption, decimals=5)
 
 
 def _studies(comparison: Comparison) -> Section:
     """Table of the studies with their groups, seeds, fingerprints and states."""
     columns = ("study", "group", "seed", "fingerprint", "complete", "test set opened", "version")
     rows = [
-        [
-            row["study"],
-            comparison.groups[row["group"]].name,
-            text.whole(row["seed"]),
-            str(study.manifest["fingerprint"]),
-            "yes" if study.manifest["complete"] else f"no ({study.manifest['reason']})",
-            text.general(study.manifest["test_opened"]),
-            str(study.manifest["version"]),
-        ]
+        [row["study"], comparison.groups[row["group"]].name, text.whole(row["seed"]),
+         str(study.manifest["fingerprint"]),
+         "yes" if study.manifest["complete"] else f"no ({study.manifest['reason']})",
+         text.general(study.manifest["test_opened"]), str(study.manifest["version"])]
         for row, study in zip(comparison.measures.to_dict("records"), comparison.studies, strict=True)
-    ]
+    ]  # fmt: skip
     data = comparison.studies[0].manifest["data"]
     said = (
         f"All were measured on the {comparison.studies[0].split} part of {data['source']}, split "
@@ -169,11 +143,7 @@ def _studies(comparison: Comparison) -> Section:
     twice = comparison.measures[comparison.measures.duplicated(["group", "seed"])]
     blocks: list[Block] = [Text(said)]
     if len(twice):
-        blocks.append(
-            Text(
-                f"Not replicates, since they repeat a seed of their group: {', '.join(twice['study'])}.",
-                "warning",
-            )
-        )
+        repeated = f"Not replicates, since they repeat a seed of their group: {', '.join(twice['study'])}."
+        blocks.append(Text(repeated, "warning"))
     blocks.append(TableBlock("The studies", columns, rows, numeric=frozenset({"seed"})))
     return Section("studies", "Which studies are these?", blocks)

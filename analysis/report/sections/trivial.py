@@ -20,7 +20,9 @@ def trivial(tables: Tables) -> Section:
         spanned = box(losses, to_losses(tables.reference, tables.goals))
         chosen = {f"best {goal.label}": int(losses[:, i].argmin()) for i, goal in enumerate(tables.goals)}
         chosen["largest single-point hypervolume"] = int(np.argmax(spanned))
-        rows += [[_named(points, row, why), *_metrics(points.iloc[row])] for why, row in chosen.items()]
+        for why, point in ((why, points.iloc[row]) for why, row in chosen.items()):
+            named = f"trial {point['trial']:g} after {text.count(int(point['epoch']), 'epoch')}: {why}"
+            rows.append([named, *_metrics(point)])
     caption = f"Trivial models and the best points, {tables.split}"
     grid = TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]))
     return Section("trivial", "Does it beat the trivial models?", [Text(_answer(tables), "answer"), grid])
@@ -47,9 +49,3 @@ def _answer(tables: Tables) -> str:
 def _metrics(values: "dict[str, float] | pd.Series[float]") -> list[str]:
     """All metrics, formatted; a dash for a missing one."""
     return [text.fixed(float(values.get(m.name, np.nan)), m.decimals) for m in OBJECTIVES.values()]
-
-
-def _named(points: pd.DataFrame, row: int, why: str) -> str:
-    """A point by its trial and epochs, with the reason to show it."""
-    point = points.iloc[row]
-    return f"trial {point['trial']:g} after {text.count(int(point['epoch']), 'epoch')}: {why}"

@@ -28,14 +28,17 @@ NO_VALIDATION = (
 def verdict(tables: Tables) -> Section:
     """The front in a sentence, the state of the study, and warnings."""
     blocks = [Text(_answer(tables), "answer"), Text(_state(tables))]
-    points, again = tables.evaluated, confirmation(tables)
+    points, data, again = tables.evaluated, tables.manifest["data"], confirmation(tables)
     if again is not None:
         blocks.insert(1, Text(confirmed.answer(tables, again), "answer"))
-    if not tables.manifest["data"]["has_validation"]:
+    if not data["has_validation"]:
         blocks.append(Text(NO_VALIDATION, "warning"))
     if again is None and len(points) and points["replicates"].min() <= 1:
-        blocks.append(Text(_noise(tables), "warning"))
-    blocks += [Text(str(warning), "warning") for warning in tables.manifest["data"]["warnings"]]
+        known = (data["source"], data["split"]) == ("ml-100k", "per-user")
+        blocks.append(
+            Text(f"{ONE_SEED} {NOISE_ON_ML100K if known else CHOICE_BIAS} {CONFIRM_FIRST}", "warning")
+        )
+    blocks += [Text(str(warning), "warning") for warning in data["warnings"]]
     numbers = {
         "trials": len(tables.trials),
         "evaluated": len(points),
@@ -47,43 +50,21 @@ def verdict(tables: Tables) -> Section:
     return Section("verdict", "Verdict", blocks, numbers)
 
 
-def _noise(tables: Tables) -> str:
-    """Warning of the noise of one seed, with numbers for the data and split where it was measured."""
-    data = tables.manifest["data"]
-    known = (data["source"], data["split"]) == ("ml-100k", "per-user")
-    return f"{ONE_SEED} {NOISE_ON_ML100K if known else CHOICE_BIAS} {CONFIRM_FIRST}"
-
-
 def _answer(tables: Tables) -> str:
     """The front in a sentence, or the reason for none."""
-    up, right = tables.goals
     points, front = tables.evaluated, tables.front
     if not len(tables.trials):
         return "No trial has been recorded, so there is nothing to compare yet."
     if not len(points):
         return f"None of the {text.count(len(tables.trials), 'trial')} gave a point: there is no front."
     best, last = (front.iloc[0], front.iloc[-1]) if len(front) else (points.iloc[0], points.iloc[0])
-    ends = (
-        f"{up.label} {text.fixed(best[up.name], up.decimals)} at {right.label} "
-        f"{text.fixed(best[right.name], right.decimals)}"
-    )
-    if len(front) > 1:
-        ends = (
-            f"from {ends} to {up.label} {text.fixed(last[up.name], up.decimals)} at {right.label} "
-            f"{text.fixed(last[right.name], right.decimals)}"
-        )
+    first, second = (text.values(tables.goals, point[tables.names], " at ") for point in (best, last))
+    ends = f"from {first} to {second}" if len(front) > 1 else first
+    reference = text.values(tables.goals, tables.reference)
     return (
         f"The front has {len(front):,} of {text.count(len(points), 'evaluated point')} "
         f"({text.count(points['trial'].nunique(), 'configuration')}), {ends}, on {tables.split}. "
-        f"Hypervolume {text.volume(tables.hypervolume)} against the reference ({reference(tables)})."
-    )
-
-
-def reference(tables: Tables) -> str:
-    """The reference point in words."""
-    return ", ".join(
-        f"{goal.label} {text.fixed(value, goal.decimals)}"
-        for goal, value in zip(tables.goals, tables.reference, strict=True)
+        f"Hypervolume {text.volume(tables.hypervolume)} against the reference ({reference})."
     )
 
 

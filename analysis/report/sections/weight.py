@@ -5,6 +5,7 @@ from analysis.figures import weight as trade_figure
 from analysis.questions.sharing import NAMED
 from analysis.questions.weight import BINS, Trend, representative_points, trends
 from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.report.common import first, point, spreads
 from analysis.stats import BOOTSTRAP_FROM
 from analysis.tables import Tables
 
@@ -52,15 +53,10 @@ def _trends(found: list[Trend], tables: Tables) -> TableBlock:
     labels = {goal.name: goal.label for goal in tables.goals}
     columns = ("objective", "shared", "configurations", "rank correlation with λ", "95 % interval")
     rows = [
-        [
-            labels[t.goal],
-            NAMED[t.sharing],
-            text.whole(t.configurations),
-            text.signed(t.correlation, 2),
-            text.interval(t.low, t.high, 2),
-        ]
+        [labels[t.goal], NAMED[t.sharing], text.whole(t.configurations), text.signed(t.correlation, 2),
+         text.interval(t.low, t.high, 2)]
         for t in found
-    ]
+    ]  # fmt: skip
     caption = (
         f"Spearman's correlation of the objectives with λ on {tables.split}, over the configurations of this "
         "search, with a bootstrap interval over them. It describes this search, not the effect of λ alone"
@@ -73,15 +69,8 @@ def _data(tables: Tables, title: str) -> TableBlock:
     points = representative_points(tables).sort_values(["sharing", "weight", "trial"])
     columns = ("trial", "λ", "shared", "epochs", *(goal.label for goal in tables.goals))
     rows = [
-        [
-            text.whole(point["trial"]),
-            text.weight(point["weight"]),
-            NAMED[point["sharing"]],
-            text.whole(point["epoch"]),
-            *(text.spread(point[g.name], point[f"{g.name}_sd"], g.decimals) for g in tables.goals),
-        ]
-        for point in points.head(MOST_WEIGHT_ROWS).to_dict("records")
+        [*point(row | {"sharing": NAMED[row["sharing"]]}), *spreads(row, tables.goals)]
+        for row in points.head(MOST_WEIGHT_ROWS).to_dict("records")
     ]
-    if len(points) > MOST_WEIGHT_ROWS:
-        title += f" (the first {MOST_WEIGHT_ROWS} of {len(points):,}; the rest in tables/trials.parquet)"
+    title += first(MOST_WEIGHT_ROWS, len(points), "trials")
     return TableBlock(title, columns, rows, numeric=frozenset(columns) - {"shared"}, folded=True)
