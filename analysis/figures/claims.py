@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import DASHES, SHARING_STYLES, plain_axes
+from analysis.figures.style import DASHES, SHARING_STYLES, draw_title, plain_axes
 from analysis.questions.claims import RESPONSES, Claim, ClaimVerdict
 
 Lengths = Sequence[tuple[int, tuple[Claim, ...]]]
@@ -82,13 +82,7 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
     axes.set_ylim(low, high)
     span = (0, high) if claim.signs[column] > 0 else (low, 0)
     axes.axhspan(*span, color=SHARING_STYLES["both"][1], alpha=0.07, linewidth=0, zorder=0)
-    axes.set_title(
-        f"{claim.name}  {RESPONSES[claim.metrics[column]]}",
-        loc="left",
-        fontsize=8,
-        color=INK,
-        fontweight="bold",
-    )
+    draw_title(axes, f"{claim.name}  {RESPONSES[claim.metrics[column]]}", 8)
     plain_axes(axes, 7.5)
 
 

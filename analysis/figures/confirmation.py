@@ -9,15 +9,7 @@ from matplotlib.lines import Line2D
 from analysis import text
 from analysis.figures.axes import draw_legends, framed, label_points
 from analysis.figures.drawing import MUTED, PAPER, Drawing
-from analysis.figures.style import (
-    SHARING_STYLES,
-    Shades,
-    dot_key,
-    draw_markers,
-    draw_staircase,
-    front_keys,
-    weights,
-)
+from analysis.figures.style import SHARING_STYLES, Shades, dot_key, draw_markers, draw_staircase, front_keys
 from analysis.figures.tooltips import spots
 from analysis.objective import Floats, to_losses
 from analysis.questions.confirmation import ConfirmedFront
@@ -84,7 +76,7 @@ def _bars(at: Floats, halves: Floats) -> list[Floats]:
 def _points(axes: Axes, found: ConfirmedFront, shades: Shades) -> None:
     """Draw the means with their intervals: strong if no other mean dominates them, else faint."""
     at, halves = found.means[:, ::-1], found.halves[:, ::-1]
-    alphas, sharing = shades.alpha(weights(found.points)), found.points["sharing"].to_numpy()
+    alphas, sharing = shades.of(found.points), found.points["sharing"].to_numpy()
     for kind in SHARING_STYLES:
         for strong in (False, True):
             rows = (sharing == kind) & (found.non_dominated == strong)

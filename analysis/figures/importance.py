@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import SHARING_STYLES, plain_axes
+from analysis.figures.style import SHARING_STYLES, draw_title, plain_axes
 from analysis.questions.importance import Importance, VarianceShare
 
 MOST_BARS = 10
@@ -64,9 +64,7 @@ def _panel(axes: Axes, found: Importance, rows: int) -> None:
     plain_axes(axes, 7.8)
     axes.tick_params(axis="y", length=0)
     said = f"fit {text.percent(found.r2)}" if found.readable else "poor fit"
-    axes.set_title(
-        f"{found.objective.label} ({said})", loc="left", fontsize=8.5, color=INK, fontweight="bold"
-    )
+    draw_title(axes, f"{found.objective.label} ({said})")
 
 
 def _bar(axes: Axes, place: int, share: VarianceShare, strength: float) -> None:

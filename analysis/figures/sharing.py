@@ -11,7 +11,6 @@ from analysis.figures.style import (
     draw_staircase,
     front_keys,
     spaced,
-    weights,
     xy,
 )
 from analysis.questions.sharing import fronts
@@ -36,7 +35,7 @@ def sharing(tables: Tables) -> Drawing:
     for way, rows in found.items():
         draw_staircase(axes, tables.losses(rows), tables.goals, color=SHARING_STYLES[way][1])
         some = spaced(rows, MOST_OF_A_FRONT)
-        draw_markers(axes, xy(tables, some), way, shades.alpha(weights(some)))
+        draw_markers(axes, xy(tables, some), way, shades.of(some))
     _, *lines = front_keys()
     draw_legends(figure, set(found), shades, lines)
     thinned = any(len(rows) > MOST_OF_A_FRONT for rows in found.values())

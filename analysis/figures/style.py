@@ -62,6 +62,10 @@ class Shades:
             return np.ones(len(weights))
         return np.nan_to_num((logit(weights) - self.low) / (self.high - self.low), nan=1.0).clip(0.0, 1.0)
 
+    def of(self, rows: pd.DataFrame) -> Floats:
+        """Opacities (n,) of the fills of points; 1 where nothing is shared, since λ has no effect there."""
+        return self.alpha(rows["weight"].where(rows["sharing"] != "none").to_numpy(dtype=np.float64))
+
     @property
     def ticks(self) -> Floats:
         """Round values of λ within the range; none if all λ are equal."""
@@ -77,6 +81,11 @@ def plain_axes(axes: Axes, size: float) -> None:
     axes.tick_params(labelsize=size, color=MUTED, labelcolor=INK, length=3, width=0.7)
     for side, spine in axes.spines.items():
         spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.7)
+
+
+def draw_title(axes: Axes, title: str, size: float = 8.5) -> None:
+    """Draw a title above the left end of the axes, of a size in pt."""
+    axes.set_title(title, loc="left", fontsize=size, color=INK, fontweight="bold")
 
 
 def xy(tables: Tables, rows: pd.DataFrame) -> Floats:
@@ -133,8 +142,7 @@ def draw_points(axes: Axes, tables: Tables, drawn: Drawn, shades: Shades) -> Non
         axes.scatter(x, y, s=3.5, color=color, alpha=0.35, linewidths=0, zorder=1.5)
         for rows, strong in (standing, False), (front, True):
             spread = rows[[f"{name}_sd" for name in tables.names[::-1]]].to_numpy(dtype=np.float64)
-            alphas = shades.alpha(weights(rows))
-            draw_markers(axes, xy(tables, rows), sharing, alphas, bars=spread, strong=strong)
+            draw_markers(axes, xy(tables, rows), sharing, shades.of(rows), bars=spread, strong=strong)
 
 
 def draw_markers(
@@ -225,11 +233,6 @@ def _steps(losses: Floats, end: Floats) -> Floats:
         losses = losses[np.linspace(0, len(losses) - 1, STEPS).round().astype(np.intp)]
     up, right = np.repeat(losses[:, 0], 2), np.repeat(losses[:, 1], 2)
     return np.column_stack([np.append(end[0], up), np.append(right, end[1])])
-
-
-def weights(rows: pd.DataFrame) -> Floats:
-    """λ (n,) of points; NaN where nothing is shared and λ has no effect."""
-    return rows["weight"].where(rows["sharing"] != "none").to_numpy(dtype=np.float64)
 
 
 def logit(weights: Floats) -> Floats:

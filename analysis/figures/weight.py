@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
-from analysis.figures.style import DASHES, SHARING_STYLES, TICKS, logit, plain_axes, spaced
+from analysis.figures.style import DASHES, SHARING_STYLES, TICKS, draw_title, logit, plain_axes, spaced
 from analysis.objective import Floats, Objective
 from analysis.questions.weight import medians, representative_points
 from analysis.tables import SHARINGS, Tables
@@ -116,10 +116,7 @@ def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Fl
     ticks = [tick for tick in TICKS if axes.get_xlim()[0] <= logit(np.array(tick)) <= axes.get_xlim()[1]]
     axes.set_xticks(logit(np.array(ticks)), [text.weight(tick) for tick in ticks])
     axes.set_xlabel("λ, weight of ranking", fontsize=8.5, color=INK)
-    better = "higher" if goal.larger_is_better else "lower"
-    axes.set_title(
-        f"{goal.label} ({better} is better)", loc="left", fontsize=8.5, color=INK, fontweight="bold"
-    )
+    draw_title(axes, f"{goal.label} ({'higher' if goal.larger_is_better else 'lower'} is better)")
     for spot in logit(np.array(MARKED)):
         axes.axvline(float(spot), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
     plain_axes(axes, 7.8)

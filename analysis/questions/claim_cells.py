@@ -99,24 +99,21 @@ def fours(tables: Tables) -> list[Four]:
     done = done[np.any([_fits(done, cell) for cell in CELLS], axis=0)]
     keys = [done[name].astype(str) for name in ("epochs", *tables.configured)]
     found: list[tuple[pd.Series[Any], dict[Cell, pd.DataFrame]]] = []
-    for _, alike in done[done.groupby(keys)["trial"].transform("size") >= FEWEST_TRIALS].groupby(
-        keys, sort=False
-    ):
+    enough = done.groupby(keys)["trial"].transform("size") >= FEWEST_TRIALS
+    for _, alike in done[enough].groupby(keys, sort=False):
         trials = {cell: alike.loc[_fits(alike, cell), "trial"] for cell in CELLS}
         if all(map(len, trials.values())):
             measured = {c: _measured(tables.measurements, t.iloc[0], c) for c, t in trials.items()}
             found.append((alike.iloc[0], measured))
     varying = [name for name in tables.configured if len({str(first[name]) for first, _ in found}) > 1]
     made = [
-        Four(measured, ranking, tables.split, int(first["epochs"]), _setting(first[varying]))
+        Four(measured, ranking, tables.split, int(first["epochs"]), setting)
         for first, measured in found
+        for setting in [
+            ", ".join(f"{name.replace('_', ' ')} {text.general(first[name])}" for name in varying)
+        ]
     ]
     return sorted((four for four in made if four.last.pairs), key=lambda four: -four.last.pairs)
-
-
-def _setting(values: "pd.Series[Any]") -> str:
-    """Values of a configuration in words."""
-    return ", ".join(f"{str(name).replace('_', ' ')} {text.general(v)}" for name, v in values.items())
 
 
 def _fits(trials: pd.DataFrame, cell: Cell) -> NDArray[np.bool_]:

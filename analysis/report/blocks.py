@@ -52,17 +52,16 @@ class Findings:
 
     def grid(self) -> TableBlock:
         """The findings as a table."""
-        scoped = len({finding.scope for finding in self.findings}) > 1
-        columns = ["finding", "difference", "95 % interval", "p", f"{self.unit}s", *self.notes]
-        rows = [self._row(finding) for finding in self.findings]
-        for row, *notes in zip(rows, *self.notes.values(), strict=True):
-            row += notes
-        if scoped:
-            columns.append("scope")
-            for row, finding in zip(rows, self.findings, strict=True):
-                row.append(finding.scope)
-        words = {"finding", *self.notes, "scope"}
-        return TableBlock(self.caption, columns, rows, numeric=frozenset(columns) - words, folded=self.folded)
+        notes, scopes = dict(self.notes), [finding.scope for finding in self.findings]
+        if len(set(scopes)) > 1:
+            notes["scope"] = scopes
+        numeric = ("difference", "95 % interval", "p", f"{self.unit}s")
+        rows = [
+            [*self._row(finding), *more]
+            for finding, *more in zip(self.findings, *notes.values(), strict=True)
+        ]
+        columns = ("finding", *numeric, *notes)
+        return TableBlock(self.caption, columns, rows, frozenset(numeric), folded=self.folded)
 
     def _row(self, finding: Finding) -> list[str]:
         """The common cells of a finding; one pair has no interval."""

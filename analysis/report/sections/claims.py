@@ -114,11 +114,7 @@ def _by_length(four: Four) -> list[Block]:
     ]  # fmt: skip
     columns = ("epochs", "claim", "verdict", "difference in", "mean", "95 % interval")
     numeric = frozenset(("epochs", "mean", "95 % interval"))
-    return [
-        Text(words, "answer"),
-        figure,
-        TableBlock(figure.title, columns, rows, numeric=numeric, folded=True),
-    ]
+    return [Text(words, "answer"), figure, TableBlock(figure.title, columns, rows, numeric, folded=True)]
 
 
 def _reproduced(found: Cells) -> list[Block]:

@@ -38,20 +38,13 @@ def confirmed(tables: Tables) -> Section:
         return Section("confirmed", TITLE, [Text(_absent(tables))])
     blocks: list[Block] = [Text(answer(tables, found), "answer")]
     if tables.manifest["data"]["has_validation"]:
-        opened = f"The test set was opened {tables.manifest['test_opened']}, once. "
-        blocks.append(
-            Text(opened + "Every point was trained on train and validation data for exactly its epochs.")
-        )
+        said = "Every point was trained on train and validation data for exactly its epochs."
+        blocks.append(Text(f"The test set was opened {tables.manifest['test_opened']}, once. {said}"))
     else:
         blocks.append(Text(CHOSEN_ON_TEST, "warning"))
     blocks += [Text(said, "warning") for said in _lacking(tables, found)]
-    blocks += [
-        confirmed_figure.confirmed(tables, found),
-        _points(found),
-        Text(CONFIRMED_METHOD),
-        _before(tables, found),
-        *_over_users(tables, found),
-    ]
+    blocks += [confirmed_figure.confirmed(tables, found), _points(found), Text(CONFIRMED_METHOD)]
+    blocks += [_before(tables, found), *_over_users(tables, found)]
     if found.shifts:
         blocks += [Text(_moved(tables, found), "answer"), Text(_beyond(tables, found)), _shifts(found)]
     return Section("confirmed", TITLE, blocks)
@@ -86,12 +79,10 @@ def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:
     there = set(zip(found.points["trial"], found.points["epoch"], strict=True))
     absent = [p for p in confirmation["points"] if (p["trial"], p["epoch"]) not in there]
     if absent:
-        states = ", ".join(
-            f"{number} {state}" for state, number in Counter(p["state"] for p in absent).items()
-        )
-        said.append(
-            f"{len(absent)} of {text.count(len(confirmation['points']), 'point')} lack a value ({states})."
-        )
+        counts = Counter(p["state"] for p in absent)
+        states = ", ".join(f"{number} {state}" for state, number in counts.items())
+        points = text.count(len(confirmation["points"]), "point")
+        said.append(f"{len(absent)} of {points} lack a value ({states}).")
     if later := confirmation.get("found_later"):
         said.append(
             f"Not confirmed: {later} of {text.count(len(tables.front), 'point')} of the front, found after "
@@ -154,13 +145,8 @@ def _over_users(tables: Tables, found: ConfirmedFront) -> list[Block]:
     for goal in found.goals:
         columns += [f"{goal.label}, 95 % over seeds", f"{goal.label}, 95 % over users"]
     rows = []
-    for (_, row), means, halves, *users in zip(
-        found.points.iterrows(),
-        found.means,
-        found.halves,
-        *(ends[name] for name in tables.names),
-        strict=True,
-    ):
+    each = zip(found.points.iterrows(), found.means, found.halves, *ends.values(), strict=True)
+    for (_, row), means, halves, *users in each:
         cells = point(row)
         for goal, mean, half, (low, high) in zip(found.goals, means, halves, users, strict=True):
             cells += [_from_to(mean - half, mean + half, goal), _from_to(low, high, goal)]

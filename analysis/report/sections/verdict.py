@@ -35,9 +35,8 @@ def verdict(tables: Tables) -> Section:
         blocks.append(Text(NO_VALIDATION, "warning"))
     if again is None and len(points) and points["replicates"].min() <= 1:
         known = (data["source"], data["split"]) == ("ml-100k", "per-user")
-        blocks.append(
-            Text(f"{ONE_SEED} {NOISE_ON_ML100K if known else CHOICE_BIAS} {CONFIRM_FIRST}", "warning")
-        )
+        noise = NOISE_ON_ML100K if known else CHOICE_BIAS
+        blocks.append(Text(f"{ONE_SEED} {noise} {CONFIRM_FIRST}", "warning"))
     blocks += [Text(str(warning), "warning") for warning in data["warnings"]]
     numbers = {
         "trials": len(tables.trials),
