@@ -23,10 +23,7 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     >>> non_dominated([[1, 2], [2, 1], [2, 2], [1, 2]])
     array([ True,  True, False,  True])
     """
-    points = finite(losses)
-    if not len(points):
-        return np.zeros(0, dtype=np.bool_)
-    return cast(NDArray[np.bool_], moocore.is_nondominated(points, keep_weakly=True))
+    return cast(NDArray[np.bool_], moocore.is_nondominated(finite(losses), keep_weakly=True))
 
 
 def ranks(losses: ArrayLike) -> NDArray[np.int64]:
@@ -38,10 +35,7 @@ def ranks(losses: ArrayLike) -> NDArray[np.int64]:
     >>> ranks([[1, 2], [2, 1], [2, 2], [1, 2], [3, 3]])
     array([0, 0, 1, 0, 2])
     """
-    points = finite(losses)
-    if not len(points):
-        return np.zeros(0, dtype=np.int64)
-    return cast(NDArray[np.int64], moocore.pareto_rank(points).astype(np.int64))
+    return cast(NDArray[np.int64], moocore.pareto_rank(finite(losses)).astype(np.int64))
 
 
 def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:

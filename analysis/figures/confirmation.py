@@ -42,6 +42,8 @@ def confirmed(tables: Tables, found: ConfirmedFront) -> Drawing:
     draw_staircase(axes, to_losses(found.means[found.non_dominated], tables.goals), tables.goals)
     _moves(axes, before, found.means)
     _points(axes, found, shades)
+    best = found.means[found.non_dominated]
+    first, last = (text.values(tables.goals, end) for end in (best[0], best[-1]))
     at = found.means[:, ::-1]
     label_points(
         axes, found.points, at, marked=at, dots=before[:, ::-1], bars=_bars(at, found.halves[:, ::-1])
@@ -53,7 +55,7 @@ def confirmed(tables: Tables, found: ConfirmedFront) -> Drawing:
         title=f"{up.label} against {right.label}, test, fresh seeds",
         caption=_caption(tables, found),
         reading=READING,
-        description=_description(tables, found),
+        description=f"Scatter plot with error bars. Non-dominated on test: from {first} to {last}.",
         spots=spots(tables, axes, found.points, at, on=tables.split, more=_measured(found)),
     )
 
@@ -115,10 +117,3 @@ def _caption(tables: Tables, found: ConfirmedFront) -> str:
         f"trained again. {bars}Thin lines begin at the value in the search, on {tables.split}. Labels: λ and "
         "epochs."
     )
-
-
-def _description(tables: Tables, found: ConfirmedFront) -> str:
-    """The figure in words: the ends of the non-dominated points."""
-    best = found.means[found.non_dominated]
-    first, last = (text.values(tables.goals, end) for end in (best[0], best[-1]))
-    return f"Scatter plot with error bars. Non-dominated on test: from {first} to {last}."

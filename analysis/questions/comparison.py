@@ -46,11 +46,6 @@ class Comparison:
     groups: tuple[StudyGroup, ...]
 
     @property
-    def names(self) -> list[str]:
-        """The names of the studies."""
-        return [str(study.manifest["name"]) for study in self.studies]
-
-    @property
     def goals(self) -> tuple[Objective, Objective]:
         """The common objectives."""
         return self.studies[0].goals

@@ -63,7 +63,8 @@ def read_several(folders: Sequence[Path]) -> Report:
     """
     comparison = compare([Tables.load(folder) for folder in folders])
     with canvas.defaults():
-        return Report(" + ".join(comparison.names), together.sections(comparison))
+        name = " + ".join(study.manifest["name"] for study in comparison.studies)
+        return Report(name, together.sections(comparison))
 
 
 def write(folder: Path, put: Put) -> Path:

@@ -35,7 +35,10 @@ def confirmed(tables: Tables) -> Section:
     """The confirmed points, their places on the front, and the shift from the search's values."""
     found = confirmation(tables)
     if found is None:
-        return Section("confirmed", TITLE, [Text(_absent(tables))])
+        said = f"Not confirmed yet. Run `study confirm {shlex.quote(tables.manifest['name'])}`."
+        if opened := tables.manifest["test_opened"]:
+            said = f"The test set was opened {opened}; no point has been measured on it yet."
+        return Section("confirmed", TITLE, [Text(said)])
     blocks: list[Block] = [Text(answer(tables, found), "answer")]
     if tables.manifest["data"]["has_validation"]:
         said = "Every point was trained on train and validation data for exactly its epochs."
@@ -63,14 +66,6 @@ def answer(tables: Tables, found: ConfirmedFront) -> str:
         f"seeds: {outcomes['stays']} non-dominated, {outcomes['dominated']} dominated, "
         f"{outcomes['undecided']} undecided: {_seeds(found)} cannot separate them from a neighbour."
     )
-
-
-def _absent(tables: Tables) -> str:
-    """The reason for an empty section."""
-    opened = tables.manifest["test_opened"]
-    if opened:
-        return f"The test set was opened {opened}; no point has been measured on it yet."
-    return f"Not confirmed yet. Run `study confirm {shlex.quote(tables.manifest['name'])}`."
 
 
 def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:

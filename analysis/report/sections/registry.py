@@ -1,7 +1,6 @@
 """The sections of a report: each has a file, and a line in `SECTIONS`."""
 
-from importlib import import_module
-from typing import cast
+from pkgutil import resolve_name
 
 from analysis.report.blocks import Section
 from analysis.tables import Tables
@@ -26,10 +25,5 @@ SECTIONS = {
 
 def sections(tables: Tables) -> list[Section]:
     """The sections of the report that apply to the study, in order."""
-    made = []
-    for place in SECTIONS.values():
-        module, _, function = place.partition(":")
-        section = cast(Section | None, getattr(import_module(module), function)(tables))
-        if section is not None:
-            made.append(section)
-    return made
+    made = (resolve_name(place)(tables) for place in SECTIONS.values())
+    return [section for section in made if section is not None]
