@@ -40,11 +40,9 @@ NUMBER_COLUMNS = {
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
     "confirmed": ("trial", "replicate", "epoch", *METRICS),
-    "users": (
-        *("trial", "replicate", "epoch", "reciprocal_rank", "reciprocal_rank_all", "squared_error"),
-        "ratings",
-    ),
-}
+    "users": ("trial", "replicate", "epoch", "reciprocal_rank", "reciprocal_rank_all", "squared_error",
+              "ratings"),
+}  # fmt: skip
 TIME_COLUMNS = {"trials": ("started", "finished")}
 OPTIONAL_TABLES = ("confirmed", "users")
 """Tables without a file before that stage of a study; they are empty then."""

@@ -64,10 +64,8 @@ def _spent(tables: Tables) -> str:
 
 def _stages(tables: Tables) -> TableBlock:
     """The work, the time and the speed of each stage."""
-    columns = (
-        *("stage", "configurations", "member-epochs", "wall time", "per second"),
-        *("training", "per second of training"),
-    )
+    columns = ("stage", "configurations", "member-epochs", "wall time", "per second", "training",
+               "per second of training")  # fmt: skip
     rows = [
         [STAGES[stage["stage"]], text.whole(stage["configurations"]),
          text.Number(f"{stage['member_epochs']:,}", stage["member_epochs"]),
