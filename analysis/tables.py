@@ -23,12 +23,38 @@ TRIVIAL = {"popularity": "popularity", "bias": "bias model"}
 """The trivial models: name in the manifest → name in the report."""
 
 MANIFEST_KEYS = (
-    "schema", "name", "fingerprint", "version", "objectives", "spec", "data", "trivial", "reference", "split",
-    "counts", "member_epochs", "wall_s", "started", "finished", "complete", "reason", "test_opened",
-    "confirmation", "environment", *(f"trivial.{name}" for name in TRIVIAL),
-    "data.source", "data.split", "data.sha256", "data.users", "data.items", "data.train", "data.validation",
-    "data.test", "data.has_validation", "data.warnings",
-)  # fmt: skip
+    "schema",
+    "name",
+    "fingerprint",
+    "version",
+    "objectives",
+    "spec",
+    "data",
+    "trivial",
+    "reference",
+    "split",
+    "counts",
+    "member_epochs",
+    "wall_s",
+    "started",
+    "finished",
+    "complete",
+    "reason",
+    "test_opened",
+    "confirmation",
+    "environment",
+    *(f"trivial.{name}" for name in TRIVIAL),
+    "data.source",
+    "data.split",
+    "data.sha256",
+    "data.users",
+    "data.items",
+    "data.train",
+    "data.validation",
+    "data.test",
+    "data.has_validation",
+    "data.warnings",
+)
 TEXT_COLUMNS = {
     "trials": ("state", "reason", "sharing", "lane"),
     "confirmed": ("split",),
@@ -40,9 +66,16 @@ NUMBER_COLUMNS = {
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
     "confirmed": ("trial", "replicate", "epoch", *METRICS),
-    "users": ("trial", "replicate", "epoch", "reciprocal_rank", "reciprocal_rank_all", "squared_error",
-              "ratings"),
-}  # fmt: skip
+    "users": (
+        "trial",
+        "replicate",
+        "epoch",
+        "reciprocal_rank",
+        "reciprocal_rank_all",
+        "squared_error",
+        "ratings",
+    ),
+}
 TIME_COLUMNS = {"trials": ("started", "finished")}
 OPTIONAL_TABLES = ("confirmed", "users")
 """Tables without a file before that stage of a study; they are empty then."""

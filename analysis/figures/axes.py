@@ -79,8 +79,11 @@ def _trivial(axes: Axes, goals: Goals, levels: Mapping[str, Mapping[str, float]]
 
 def draw_legends(figure: Figure, sharings: Collection[str], shades: Shades, keys: Sequence[Artist]) -> None:
     """Draw the legends of shapes, fills and other keys in a column on the figure's right."""
-    groups = {"Tables shared": shape_keys(sharings), "λ, weight of ranking": fill_keys(shades),
-              "Points and lines": keys}  # fmt: skip
+    groups = {
+        "Tables shared": shape_keys(sharings),
+        "λ, weight of ranking": fill_keys(shades),
+        "Points and lines": keys,
+    }
     top, row = LEGENDS[1], 11.5 / 72 / figure.get_figheight()
     for title, handles in groups.items():
         if handles:
@@ -94,10 +97,21 @@ def draw_legend(
 ) -> Legend:
     """Draw a legend in the column on the figure's right; `top` is a share of the figure's height."""
     return figure.legend(
-        handles=handles, title=title, loc="upper left", bbox_to_anchor=(LEGENDS[0], top), frameon=False,
-        fontsize=7.8, title_fontsize=7.8, alignment="left", labelcolor=INK, borderaxespad=0,
-        handletextpad=0.6, labelspacing=labelspacing, borderpad=0, handlelength=1.6,
-    )  # fmt: skip
+        handles=handles,
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(LEGENDS[0], top),
+        frameon=False,
+        fontsize=7.8,
+        title_fontsize=7.8,
+        alignment="left",
+        labelcolor=INK,
+        borderaxespad=0,
+        handletextpad=0.6,
+        labelspacing=labelspacing,
+        borderpad=0,
+        handlelength=1.6,
+    )
 
 
 def label_points(

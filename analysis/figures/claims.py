@@ -73,9 +73,15 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
     for verdict, (marker, edge, fill) in VERDICT_STYLES.items():
         at = np.array([claims[row].verdict == verdict for _, claims in lengths])
         axes.scatter(
-            epochs[at], effects[at], s=20, marker=marker, facecolors=fill, edgecolors=edge, linewidths=0.9,
+            epochs[at],
+            effects[at],
+            s=20,
+            marker=marker,
+            facecolors=fill,
+            edgecolors=edge,
+            linewidths=0.9,
             zorder=3,
-        )  # fmt: skip
+        )
     axes.axhline(0, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
     low, high = axes.get_ylim()
     low, high = min(low, -0.12 * (high - low)), max(high, 0.12 * (high - low))
@@ -89,11 +95,26 @@ def _panel(axes: Axes, lengths: Lengths, row: int, column: int) -> None:
 def _legend(figure: Figure) -> None:
     """Draw the legend of the markers."""
     handles = [
-        Line2D([], [], color="none", marker=marker, markeredgecolor=edge, markerfacecolor=fill,
-               markersize=5.5, label=f"the claim {verdict}" if verdict != "undecided" else "undecided")
+        Line2D(
+            [],
+            [],
+            color="none",
+            marker=marker,
+            markeredgecolor=edge,
+            markerfacecolor=fill,
+            markersize=5.5,
+            label=f"the claim {verdict}" if verdict != "undecided" else "undecided",
+        )
         for verdict, (marker, edge, fill) in VERDICT_STYLES.items()
-    ]  # fmt: skip
+    ]
     figure.legend(
-        handles=handles, loc="upper left", ncols=len(handles), frameon=False, fontsize=8, labelcolor=INK,
-        bbox_to_anchor=(0.07, 0.99), handletextpad=0.3, columnspacing=1.6,
-    )  # fmt: skip
+        handles=handles,
+        loc="upper left",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
+        bbox_to_anchor=(0.07, 0.99),
+        handletextpad=0.3,
+        columnspacing=1.6,
+    )

@@ -17,8 +17,14 @@ from analysis.figures.style import draw_area, draw_staircase, plain_axes
 from analysis.objective import from_losses
 from analysis.questions.comparison import Comparison, StudyGroup
 
-GROUP_STYLES = (("o", "#2f6fd0"), ("^", "#d98200"), ("s", "#0a8f69"), ("D", "#a4457a"), ("v", "#7a5fd0"),
-          ("X", "#767e87"))  # fmt: skip
+GROUP_STYLES = (
+    ("o", "#2f6fd0"),
+    ("^", "#d98200"),
+    ("s", "#0a8f69"),
+    ("D", "#a4457a"),
+    ("v", "#7a5fd0"),
+    ("X", "#767e87"),
+)
 """Marker and colour of each group; the seventh has those of the first."""
 
 LEGEND_LETTERS, LEGEND_LINES = 24, 4
@@ -156,9 +162,16 @@ def _legend(
 ) -> None:
     """Draw the legend of groups, and of `more` lines, in a column on the figure's right."""
     handles = [
-        Line2D([], [], color=color, linewidth=1.2, marker=marker if marked else "none", markersize=6,
-               label="\n".join(wrap(group.name, LEGEND_LETTERS, max_lines=LEGEND_LINES, placeholder=" …")))
+        Line2D(
+            [],
+            [],
+            color=color,
+            linewidth=1.2,
+            marker=marker if marked else "none",
+            markersize=6,
+            label="\n".join(wrap(group.name, LEGEND_LETTERS, max_lines=LEGEND_LINES, placeholder=" …")),
+        )
         for group in groups
         for marker, color in [_style(comparison, group.places[0])]
-    ]  # fmt: skip
+    ]
     draw_legend(figure, [*handles, *more], "Searches", LEGENDS[1], labelspacing=0.6)

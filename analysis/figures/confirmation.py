@@ -102,8 +102,16 @@ def _keys(tables: Tables, found: ConfirmedFront) -> list[Artist]:
     keys = [non_dominated]
     if not found.non_dominated.all():
         keys.append(dot_key("dominated", size=4.5, alpha=0.7))
-    seen = Line2D([], [], color=MUTED, linewidth=0.6, marker="o", markersize=3, markerfacecolor=PAPER,
-                  label="in the search" if tables.split == "test" else f"on {tables.split}")  # fmt: skip
+    seen = Line2D(
+        [],
+        [],
+        color=MUTED,
+        linewidth=0.6,
+        marker="o",
+        markersize=3,
+        markerfacecolor=PAPER,
+        label="in the search" if tables.split == "test" else f"on {tables.split}",
+    )
     return [*keys, seen, *lines]
 
 

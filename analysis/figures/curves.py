@@ -36,10 +36,18 @@ def curves(tables: Tables, lines: pd.DataFrame) -> Drawing:
         _panel(axes, lines, goal, float(tables.reference[column]))
     sharings = set(lines["sharing"])
     figure.legend(
-        handles=shape_keys(sharings), title="Tables shared", loc="lower left", bbox_to_anchor=(0.08, 0.0),
-        ncols=len(SHARING_STYLES), frameon=False, fontsize=7.8, title_fontsize=7.8, labelcolor=INK,
-        alignment="left", borderaxespad=0,
-    ).get_title().set(color=INK, fontweight="bold")  # fmt: skip
+        handles=shape_keys(sharings),
+        title="Tables shared",
+        loc="lower left",
+        bbox_to_anchor=(0.08, 0.0),
+        ncols=len(SHARING_STYLES),
+        frameon=False,
+        fontsize=7.8,
+        title_fontsize=7.8,
+        labelcolor=INK,
+        alignment="left",
+        borderaxespad=0,
+    ).get_title().set(color=INK, fontweight="bold")
     trials, (up, right) = text.count(lines["trial"].nunique(), "trial"), tables.goals
     epochs = lines.loc[lines["front"], "epoch"]
     return Drawing(
@@ -64,9 +72,15 @@ def _panel(axes: Axes, lines: pd.DataFrame, goal: Objective, reference: float) -
         axes.plot(line["epoch"], line[goal.name], color=color, linewidth=1.1, alpha=0.8, zorder=2)
         best = line[line["front"]]
         axes.scatter(
-            best["epoch"], best[goal.name], s=34, marker=marker, facecolors=color, edgecolors=PAPER,
-            linewidths=0.8, zorder=3,
-        )  # fmt: skip
+            best["epoch"],
+            best[goal.name],
+            s=34,
+            marker=marker,
+            facecolors=color,
+            edgecolors=PAPER,
+            linewidths=0.8,
+            zorder=3,
+        )
     axes.set_ylim(*_limits(lines, goal, reference))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("epochs", fontsize=8.5, color=INK)

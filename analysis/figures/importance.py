@@ -52,9 +52,14 @@ def _panel(axes: Axes, found: Importance, rows: int) -> None:
     for place, share in enumerate(shares):
         _bar(axes, place, share, strength)
     axes.barh(
-        len(shares), found.unexplained, height=0.62, facecolor="none", edgecolor=MUTED, hatch="////",
+        len(shares),
+        found.unexplained,
+        height=0.62,
+        facecolor="none",
+        edgecolor=MUTED,
+        hatch="////",
         linewidth=0.7,
-    )  # fmt: skip
+    )
     names = [text.pair(share.names) for share in shares]
     axes.set_yticks(range(len(names) + 1), [*names, "not explained"])
     axes.set_ylim(rows - 0.4, -0.6)

@@ -20,10 +20,15 @@ CLEARANCE = 1.5
 """Every other mark is at least this many times as far from a label as the label's own point."""
 
 PLACES = (
-    (-0.8, 0.5, "right", "bottom"), (-1.0, 0.0, "right", "center"), (0.0, 1.0, "center", "bottom"),
-    (1.0, 0.0, "left", "center"), (0.8, 0.5, "left", "bottom"), (0.8, -0.5, "left", "top"),
-    (0.0, -1.0, "center", "top"), (-0.8, -0.5, "right", "top"),
-)  # fmt: skip
+    (-0.8, 0.5, "right", "bottom"),
+    (-1.0, 0.0, "right", "center"),
+    (0.0, 1.0, "center", "bottom"),
+    (1.0, 0.0, "left", "center"),
+    (0.8, 0.5, "left", "bottom"),
+    (0.8, -0.5, "left", "top"),
+    (0.0, -1.0, "center", "top"),
+    (-0.8, -0.5, "right", "top"),
+)
 """Possible places of a label, best first: direction from the point, then alignment."""
 
 
@@ -59,9 +64,16 @@ def place(
         own = np.asarray(axes.transData.transform((label.x, label.y)))
         for right, up, horizontal, vertical in PLACES:
             note = Annotation(
-                label.text, (label.x, label.y), (right * GAP, up * GAP), textcoords="offset points",
-                ha=horizontal, va=vertical, fontsize=size, color=color, zorder=6,
-            )  # fmt: skip
+                label.text,
+                (label.x, label.y),
+                (right * GAP, up * GAP),
+                textcoords="offset points",
+                ha=horizontal,
+                va=vertical,
+                fontsize=size,
+                color=color,
+                zorder=6,
+            )
             axes.add_artist(note)
             box = note.get_window_extent()
             note.remove()

@@ -29,9 +29,13 @@ VOLUME = "#2f6fd0"
 DASHES = (0, (4, 3))
 
 REFERENCE: dict[str, Any] = {
-    "marker": "P", "markersize": 7.5, "color": INK, "markeredgecolor": PAPER, "markeredgewidth": 0.8,
+    "marker": "P",
+    "markersize": 7.5,
+    "color": INK,
+    "markeredgecolor": PAPER,
+    "markeredgewidth": 0.8,
     "linestyle": "none",
-}  # fmt: skip
+}
 
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 """Values of λ that the legend may show."""
@@ -156,8 +160,17 @@ def draw_markers(
     (x, y), strength = at.T, 1.0 if strong else 0.5
     if bars is not None and (rows := np.isfinite(bars).all(axis=1)).any():
         right, up = bars[rows].T
-        axes.errorbar(x[rows], y[rows], yerr=up, xerr=right, fmt="none", ecolor=color, elinewidth=0.9,
-                      alpha=strength, zorder=2.2)  # fmt: skip
+        axes.errorbar(
+            x[rows],
+            y[rows],
+            yerr=up,
+            xerr=right,
+            fmt="none",
+            ecolor=color,
+            elinewidth=0.9,
+            alpha=strength,
+            zorder=2.2,
+        )
     fills = np.array([to_rgba(color, strength * alpha) for alpha in alphas]).reshape(-1, 4)
     if strong:
         axes.scatter(x, y, s=62, marker=marker, color=PAPER, linewidths=0, zorder=4)
@@ -186,11 +199,19 @@ def draw_staircase(axes: Axes, losses: Floats, goals: Sequence[Objective], *, co
 def front_keys() -> list[Artist]:
     """Keys that every figure of a front has."""
     return [
-        Line2D([], [], color=INK, linewidth=1.0, marker="o", markersize=7, markerfacecolor=PAPER,
-               label="non-dominated"),
+        Line2D(
+            [],
+            [],
+            color=INK,
+            linewidth=1.0,
+            marker="o",
+            markersize=7,
+            markerfacecolor=PAPER,
+            label="non-dominated",
+        ),
         Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model"),
         Line2D([], [], **REFERENCE, label="reference point"),
-    ]  # fmt: skip
+    ]
 
 
 def dot_key(label: str, *, size: float, alpha: float) -> Artist:
@@ -217,10 +238,18 @@ def shape_keys(sharings: Collection[str]) -> list[Artist]:
 def fill_keys(shades: Shades) -> list[Artist]:
     """A key for each round value of λ."""
     return [
-        Line2D([], [], marker="o", markerfacecolor=to_rgba(MUTED, alpha), markeredgecolor=MUTED,
-               linestyle="none", markersize=7, label=text.weight(tick))
+        Line2D(
+            [],
+            [],
+            marker="o",
+            markerfacecolor=to_rgba(MUTED, alpha),
+            markeredgecolor=MUTED,
+            linestyle="none",
+            markersize=7,
+            label=text.weight(tick),
+        )
         for tick, alpha in zip(shades.ticks, shades.alpha(shades.ticks), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _steps(losses: Floats, end: Floats) -> Floats:

@@ -125,14 +125,30 @@ def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Fl
 def _legend(figure: Figure, points: pd.DataFrame, *, joined: bool) -> None:
     """Add the legend: each way of sharing, with a line if its dots are joined, and the trivial model."""
     handles: Sequence[Line2D] = [
-        Line2D([], [], color=color, marker="none" if way == "none" else marker, markersize=5.5,
-               linewidth=1.6 if joined or way == "none" else 0.0, label=name)
+        Line2D(
+            [],
+            [],
+            color=color,
+            marker="none" if way == "none" else marker,
+            markersize=5.5,
+            linewidth=1.6 if joined or way == "none" else 0.0,
+            label=name,
+        )
         for way, (marker, color, name) in SHARING_STYLES.items()
         if (points["sharing"] == way).any()
-    ]  # fmt: skip
+    ]
     trivial = Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model")
     figure.legend(
-        handles=[*handles, trivial], loc="upper left", ncols=5, frameon=False, fontsize=8, labelcolor=INK,
-        bbox_to_anchor=(0.062, 1.0), handletextpad=0.5, columnspacing=1.6, title="Tables shared",
-        alignment="left", title_fontsize=8,
-    ).get_title().set(color=INK)  # fmt: skip
+        handles=[*handles, trivial],
+        loc="upper left",
+        ncols=5,
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
+        bbox_to_anchor=(0.062, 1.0),
+        handletextpad=0.5,
+        columnspacing=1.6,
+        title="Tables shared",
+        alignment="left",
+        title_fontsize=8,
+    ).get_title().set(color=INK)

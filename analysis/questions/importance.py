@@ -50,8 +50,12 @@ class Shape:
     all_pairs: bool
 
 
-SHAPES = (Shape(3, 3, all_pairs=True), Shape(2, 2, all_pairs=True), Shape(2, 2, all_pairs=False),
-          Shape(1, 2, all_pairs=False))  # fmt: skip
+SHAPES = (
+    Shape(3, 3, all_pairs=True),
+    Shape(2, 2, all_pairs=True),
+    Shape(2, 2, all_pairs=False),
+    Shape(1, 2, all_pairs=False),
+)
 """The largest first; every one has the pair of λ and sharing. A choice has degree 1."""
 
 

@@ -23,8 +23,11 @@ EXPLORATORY = Text(
 def point(row: Row) -> list[str]:
     """The cells of a point: trial, λ, sharing and epochs."""
     return [
-        text.whole(row["trial"]), text.weight(row["weight"]), str(row["sharing"]), text.whole(row["epoch"])
-    ]  # fmt: skip
+        text.whole(row["trial"]),
+        text.weight(row["weight"]),
+        str(row["sharing"]),
+        text.whole(row["epoch"]),
+    ]
 
 
 def spreads(row: Row, goals: Sequence[Objective]) -> list[str]:

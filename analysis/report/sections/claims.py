@@ -63,10 +63,14 @@ def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> TableBlock:
     """Table of the verdicts, a row for each setting."""
     names = [claim.name for claim in judged[0]]
     rows = [
-        [four.setting or "–", text.whole(four.epochs), text.whole(four.last.pairs),
-         *(claim.verdict for claim in claims)]
+        [
+            four.setting or "–",
+            text.whole(four.epochs),
+            text.whole(four.last.pairs),
+            *(claim.verdict for claim in claims),
+        ]
         for four, claims in zip(found, judged, strict=True)
-    ]  # fmt: skip
+    ]
     columns = ("setting", "epochs", "seeds", *names)
     caption = "The claims in each setting with all four cells; below, the first setting in detail"
     return TableBlock(caption, columns, rows, numeric=frozenset(("epochs", "seeds")))
@@ -105,13 +109,17 @@ def _by_length(four: Four) -> list[Block]:
     figure = claims_figure.claims(lengths, four.split)
     rows = [
         [
-            text.whole(epochs), claim.name, claim.verdict, RESPONSES[metric], text.signed(finding.effect, 4),
+            text.whole(epochs),
+            claim.name,
+            claim.verdict,
+            RESPONSES[metric],
+            text.signed(finding.effect, 4),
             text.interval(finding.low, finding.high, 4) if finding.n > 1 else "none from one seed",
         ]
         for epochs, claims in lengths
         for claim in claims
         for metric, finding in zip(claim.metrics, claim.findings, strict=True)
-    ]  # fmt: skip
+    ]
     columns = ("epochs", "claim", "verdict", "difference in", "mean", "95 % interval")
     numeric = frozenset(("epochs", "mean", "95 % interval"))
     return [Text(words, "answer"), figure, TableBlock(figure.title, columns, rows, numeric, folded=True)]
@@ -123,12 +131,16 @@ def _reproduced(found: Cells) -> list[Block]:
     seeds = text.count(found.pairs, "seed")
     values = reproductions(found)
     rows = [
-        [str(value.cell), RESPONSES[value.name], text.fixed(value.published, 4),
-         text.spread(value.mean, value.sd, 4),
-         "–" if value.n < 2 else f"{text.fixed(value.low, 4)} to {text.fixed(value.high, 4)}",
-         "yes" if value.agrees else "no"]
+        [
+            str(value.cell),
+            RESPONSES[value.name],
+            text.fixed(value.published, 4),
+            text.spread(value.mean, value.sd, 4),
+            "–" if value.n < 2 else f"{text.fixed(value.low, 4)} to {text.fixed(value.high, 4)}",
+            "yes" if value.agrees else "no",
+        ]
         for value in values
-    ]  # fmt: skip
+    ]
     said = (
         f"{sum(value.agrees for value in values)} of {len(values)} published values are reproduced: they lie "
         "in the 99 % prediction interval of our seeds, or within 2 % of our mean (MRR (all test items): "

@@ -100,13 +100,21 @@ def _points(found: ConfirmedFront) -> TableBlock:
         [
             *point(row),
             *(text.estimate(m, h, goal.decimals) for m, h, goal in zip(mean, half, goals, strict=True)),
-            f"{'yes' if best else 'no'}, {times} of {row['seeds']}", outcome, beats,
+            f"{'yes' if best else 'no'}, {times} of {row['seeds']}",
+            outcome,
+            beats,
         ]
         for (_, row), mean, half, best, times, outcome, beats in zip(
-            found.points.iterrows(), found.means, found.halves, found.non_dominated, found.times,
-            found.outcomes, found.beats_trivial, strict=True,
+            found.points.iterrows(),
+            found.means,
+            found.halves,
+            found.non_dominated,
+            found.times,
+            found.outcomes,
+            found.beats_trivial,
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     caption = f"The confirmed points: mean and 95 % interval on test over {_seeds(found)}"
     return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", *words})
 
@@ -117,10 +125,14 @@ def _before(tables: Tables, found: ConfirmedFront) -> TableBlock:
     varying = [name.replace("_", " ") for name in tables.varying]
     columns = [*POINT, *(goal.label for goal in found.goals), *varying, "chosen"]
     rows = [
-        [*point(row), *spreads(row, found.goals), *(text.general(row[name]) for name in tables.varying),
-         text.general(why.get((row["trial"], row["epoch"])))]
+        [
+            *point(row),
+            *spreads(row, found.goals),
+            *(text.general(row[name]) for name in tables.varying),
+            text.general(why.get((row["trial"], row["epoch"]))),
+        ]
         for _, row in found.points.iterrows()
-    ]  # fmt: skip
+    ]
     caption = f"The same points as measured in the search, {tables.split}"
     return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
 

@@ -64,15 +64,27 @@ def _spent(tables: Tables) -> str:
 
 def _stages(tables: Tables) -> TableBlock:
     """The work, the time and the speed of each stage."""
-    columns = ("stage", "configurations", "member-epochs", "wall time", "per second", "training",
-               "per second of training")  # fmt: skip
+    columns = (
+        "stage",
+        "configurations",
+        "member-epochs",
+        "wall time",
+        "per second",
+        "training",
+        "per second of training",
+    )
     rows = [
-        [STAGES[stage["stage"]], text.whole(stage["configurations"]),
-         text.Number(f"{stage['member_epochs']:,}", stage["member_epochs"]),
-         text.duration(stage["wall_s"]), _rate(stage["member_epochs"], stage["wall_s"]),
-         text.duration(stage["trained_s"]), _rate(stage["member_epochs"], stage["trained_s"])]
+        [
+            STAGES[stage["stage"]],
+            text.whole(stage["configurations"]),
+            text.Number(f"{stage['member_epochs']:,}", stage["member_epochs"]),
+            text.duration(stage["wall_s"]),
+            _rate(stage["member_epochs"], stage["wall_s"]),
+            text.duration(stage["trained_s"]),
+            _rate(stage["member_epochs"], stage["trained_s"]),
+        ]
         for stage in tables.manifest["stages"]
-    ]  # fmt: skip
+    ]
     caption = (
         "Member-epochs and time by stage. Wall time includes the start of Ray and of the lanes; training is "
         "the time of epochs and measurements, summed over lanes"
@@ -112,9 +124,14 @@ def _reasons(trials: pd.DataFrame) -> TableBlock:
     ]
     groups.sort(key=lambda group: (group[0], group[2].mean(), group[1]))
     rows = [
-        [state, reason, text.whole(len(epochs)), text.general(float(epochs.mean())),
-         text.Number(f"{epochs.sum():,.0f}", float(epochs.sum()))]
+        [
+            state,
+            reason,
+            text.whole(len(epochs)),
+            text.general(float(epochs.mean())),
+            text.Number(f"{epochs.sum():,.0f}", float(epochs.sum())),
+        ]
         for state, reason, epochs in groups[:MOST_UNFINISHED_ROWS]
-    ]  # fmt: skip
+    ]
     columns = ("state", "reason", "trials", "epochs, mean", "epochs, all")
     return TableBlock("How trials ended", columns, rows, numeric=frozenset(columns) - {"state", "reason"})

@@ -31,10 +31,14 @@ def _grid(tables: Tables, points: pd.DataFrame, caption: str, *, folded: bool = 
     columns = [*POINT, *(goal.label for goal in tables.goals), "beats reference", *names]
     shown = points.head(MOST_FRONT_ROWS)
     rows = [
-        [*point(row), *spreads(row, tables.goals), "yes" if beats else "no",
-         *(text.general(row[name]) for name in tables.varying)]
+        [
+            *point(row),
+            *spreads(row, tables.goals),
+            "yes" if beats else "no",
+            *(text.general(row[name]) for name in tables.varying),
+        ]
         for (_, row), beats in zip(shown.iterrows(), tables.beats_reference(shown), strict=True)
-    ]  # fmt: skip
+    ]
     caption += first(MOST_FRONT_ROWS, len(points), "points")
     words = {"sharing", "beats reference"}
     return TableBlock(caption, columns, rows, numeric=frozenset(columns) - words, folded=folded)

@@ -63,13 +63,21 @@ def _grid(tables: Tables, ways: list[Attained]) -> TableBlock:
         *("95 % of samples", *(f"best {goal.label}" for goal in tables.goals)),
     )
     rows = [
-        [NAMED[way.sharing], text.whole(way.configurations), text.whole(way.on_front),
-         text.volume(way.hypervolume), text.volume(way.equal),
-         text.Number(f"{text.volume(way.low)} to {text.volume(way.high)}", {"low": way.low, "high": way.high})
-         if way.tries < way.configurations else "–",
-         *(text.fixed(float(v), g.decimals) for v, g in zip(way.best, tables.goals, strict=True))]
+        [
+            NAMED[way.sharing],
+            text.whole(way.configurations),
+            text.whole(way.on_front),
+            text.volume(way.hypervolume),
+            text.volume(way.equal),
+            text.Number(
+                f"{text.volume(way.low)} to {text.volume(way.high)}", {"low": way.low, "high": way.high}
+            )
+            if way.tries < way.configurations
+            else "–",
+            *(text.fixed(float(v), g.decimals) for v, g in zip(way.best, tables.goals, strict=True)),
+        ]
         for way in ways
-    ]  # fmt: skip
+    ]
     caption = (
         f"The front of each way of sharing on {tables.split}: with all its configurations, and with random "
         f"samples of {ways[0].tries}, the number of the least tried"

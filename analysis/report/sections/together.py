@@ -53,11 +53,17 @@ def _contributions(comparison: Comparison) -> TableBlock:
     """Table of each study's points on the pooled front, its contribution and its distance."""
     columns = ("study", "group", "points on the pooled front", "hypervolume", "alone", "ε", "IGD+")
     rows = [
-        [row["study"], comparison.groups[row["group"]].name, text.whole(row["points"]),
-         text.volume(row["hypervolume"]), text.volume(row["alone"]), text.fixed(row["epsilon"]),
-         text.fixed(row["igd_plus"])]
+        [
+            row["study"],
+            comparison.groups[row["group"]].name,
+            text.whole(row["points"]),
+            text.volume(row["hypervolume"]),
+            text.volume(row["alone"]),
+            text.fixed(row["epsilon"]),
+            text.fixed(row["igd_plus"]),
+        ]
         for row in comparison.measures.to_dict("records")
-    ]  # fmt: skip
+    ]
     caption = f"Each study beside the pooled front, {comparison.studies[0].split}"
     return TableBlock(caption, columns, rows, numeric=frozenset(columns[2:]))
 
@@ -74,12 +80,17 @@ def _attainment(comparison: Comparison) -> Section:
     columns = ("group", "studies", "attained by", f"{up.label}", f"{right.label}")
     words = {"best": "some", "median": "half", "worst": "all"}
     rows = [
-        [group.name, text.whole(len(group.places)), words[name],
-         text.fixed(up.sign * corner[0], up.decimals), text.fixed(right.sign * corner[1], right.decimals)]
+        [
+            group.name,
+            text.whole(len(group.places)),
+            words[name],
+            text.fixed(up.sign * corner[0], up.decimals),
+            text.fixed(right.sign * corner[1], right.decimals),
+        ]
         for group in several
         for name, corners in comparison.surfaces(group).items()
         for corner in corners[(corners < comparison.reference).all(axis=1)]
-    ]  # fmt: skip
+    ]
     numeric = frozenset(columns) - {"group", "attained by"}
     said = "; ".join(f"{len(group.places)} studies of {group.name}" for group in several)
     answer = Text(f"Searches that were run several times, with different seeds: {said}.")
@@ -97,11 +108,14 @@ def _growth(comparison: Comparison) -> Section:
     findings = comparison.differences()
     blocks: list[Block] = _paired(comparison, findings)
     rows = [
-        [row["study"], comparison.groups[row["group"]].name,
-         *(text.whole(row[name]) for name in ("seed", "trials", "epochs")),
-         *(text.volume(row[name]) for name in ("at_budget", "hypervolume"))]
+        [
+            row["study"],
+            comparison.groups[row["group"]].name,
+            *(text.whole(row[name]) for name in ("seed", "trials", "epochs")),
+            *(text.volume(row[name]) for name in ("at_budget", "hypervolume")),
+        ]
         for row in comparison.measures.to_dict("records")
-    ]  # fmt: skip
+    ]
     at_budget = f"hypervolume after {comparison.budget:,.0f}"
     columns = ("study", "group", "seed", "trials", "epochs", at_budget, "hypervolume at the end")
     blocks += [figure, TableBlock(figure.title, columns, rows, numeric=frozenset(columns[2:]))]
@@ -128,12 +142,17 @@ def _studies(comparison: Comparison) -> Section:
     """Table of the studies with their groups, seeds, fingerprints and states."""
     columns = ("study", "group", "seed", "fingerprint", "complete", "test set opened", "version")
     rows = [
-        [row["study"], comparison.groups[row["group"]].name, text.whole(row["seed"]),
-         str(study.manifest["fingerprint"]),
-         "yes" if study.manifest["complete"] else f"no ({study.manifest['reason']})",
-         text.general(study.manifest["test_opened"]), str(study.manifest["version"])]
+        [
+            row["study"],
+            comparison.groups[row["group"]].name,
+            text.whole(row["seed"]),
+            str(study.manifest["fingerprint"]),
+            "yes" if study.manifest["complete"] else f"no ({study.manifest['reason']})",
+            text.general(study.manifest["test_opened"]),
+            str(study.manifest["version"]),
+        ]
         for row, study in zip(comparison.measures.to_dict("records"), comparison.studies, strict=True)
-    ]  # fmt: skip
+    ]
     data = comparison.studies[0].manifest["data"]
     said = (
         f"All were measured on the {comparison.studies[0].split} part of {data['source']}, split "

@@ -53,10 +53,15 @@ def _trends(found: list[Trend], tables: Tables) -> TableBlock:
     labels = {goal.name: goal.label for goal in tables.goals}
     columns = ("objective", "shared", "configurations", "rank correlation with λ", "95 % interval")
     rows = [
-        [labels[t.goal], NAMED[t.sharing], text.whole(t.configurations), text.signed(t.correlation, 2),
-         text.interval(t.low, t.high, 2)]
+        [
+            labels[t.goal],
+            NAMED[t.sharing],
+            text.whole(t.configurations),
+            text.signed(t.correlation, 2),
+            text.interval(t.low, t.high, 2),
+        ]
         for t in found
-    ]  # fmt: skip
+    ]
     caption = (
         f"Spearman's correlation of the objectives with λ on {tables.split}, over the configurations of this "
         "search, with a bootstrap interval over them. It describes this search, not the effect of λ alone"
