@@ -84,13 +84,13 @@ def test_driver_that_renews_at_the_last_moment_keeps_its_study(driver, open_ledg
     (run,) = driver.runs()
     silence(driver, SILENT_RUN_S + 1)
     driver._skew += 1
-    bury = Ledger._bury
+    end_dead_run = Ledger._end_dead_run
 
     def late(ledger, dead):
         assert driver.renew(run.run)
-        bury(ledger, dead)
+        end_dead_run(ledger, dead)
 
-    monkeypatch.setattr(Ledger, "_bury", late)
+    monkeypatch.setattr(Ledger, "_end_dead_run", late)
     with pytest.raises(TakenError, match="already being run"):
         open_ledger().claim()
     assert driver.owned(run.run)
