@@ -17,9 +17,9 @@ from trainable.slots import Slot, Slots
 class Session:
     """Slots on one engine. `advance` is one pass of the loop: report, obey, train one epoch.
 
-    `build` makes the engine, and makes a new one if memory runs out or training raises: all held trials are
-    dropped. A trial that was alone caused the fault, and is reported; otherwise half the slots remain. With
-    `by_user`, measurements have their metrics by user, too. `epoch_s` is the duration of the last epoch
+    `build` makes the engine. If memory runs out or training raises, all held trials are dropped and `build`
+    makes a new engine. If only one trial was held, its fault is reported; otherwise half the slots remain.
+    With `by_user`, measurements have their metrics by user, too. `epoch_s` is the duration of the last epoch
     without compilation; 0 before the first.
     """
 

@@ -1,7 +1,7 @@
 """The confirmed points on the test set: values, non-dominated points, and shifts from the search.
 
 The fresh seeds are common to all points, so points are compared by their differences within a seed. The seed
-is the unit of replication: except in `intervals`, no interval covers other users or other ratings.
+is the unit of replication: intervals are over seeds, only those of `intervals` are over users.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from analysis.stats import SIGNIFICANCE, Finding, above, bootstrap, paired, t_ha
 from analysis.tables import Tables
 
 USERS_FROM = 200
-"""Users that an interval needs: with 100 users, some with one rating and some with many, the interval for the
-MSE covers in less than 93 % of cases (measured as in tests/analysis/questions/test_calibration.py)."""
+"""Users that an interval needs. With 100 users of very different numbers of ratings, an interval for the MSE
+covers the truth in less than 93 % of cases (measured as in tests/analysis/questions/test_calibration.py)."""
 
 STATISTICS: Mapping[str, tuple[tuple[str, ...], Callable[[Floats], float]]] = {
     "mrr": (("reciprocal_rank",), lambda rows: float(rows[:, 0].mean())),
@@ -38,10 +38,10 @@ Beats = Literal["yes", "unsure", "no"]
 class ConfirmedFront:
     """Points of the search on the test set, the best mean in the first goal first.
 
-    `points` has a row for each: trial and epoch, configuration, the search's values, and `seeds`, their
-    number. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,) those of
-    the trivial models. `shifts` has for each goal the difference of the means from the search's values, over
-    the points with every seed; it is empty if there are none.
+    `points` has a row for each: trial and epoch, configuration, the search's values, and `seeds`, the number
+    of seeds. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,) those
+    of the trivial models. `shifts` has for each goal the difference of the means from the search's values,
+    over the points with every seed; it is empty if there are none.
     """
 
     goals: tuple[Objective, Objective]
@@ -82,7 +82,7 @@ class ConfirmedFront:
 
     @property
     def beats_trivial(self) -> list[Beats]:
-        """For each point (n,): do its intervals lie on the better side of both trivial models?"""
+        """For each point (n,), "yes" if its intervals beat both trivial models, "no" if one is worse."""
         gains = to_losses(self.reference, self.goals) - to_losses(self.means, self.goals)
         low, high = (gains - self.halves).min(axis=1), (gains + self.halves).min(axis=1)
         return ["yes" if a > 0 else "no" if b < 0 else "unsure" for a, b in zip(low, high, strict=True)]
@@ -91,7 +91,7 @@ class ConfirmedFront:
 def confirmation(tables: Tables) -> ConfirmedFront | None:
     """The confirmed points of a study; None if no point was measured again.
 
-    Seeds whose goals are not finite are left out, and so are points with no other seeds.
+    Seeds with a goal that is not finite are left out, and points without any other seed.
     """
     rows = tables.confirmed[np.isfinite(tables.confirmed[tables.names].to_numpy()).all(axis=1)]
     if not len(rows):
@@ -117,11 +117,11 @@ def confirmation(tables: Tables) -> ConfirmedFront | None:
 def outcomes(losses: Floats) -> list[PointOutcome]:
     """Outcome of each point (n,) of losses (n, r, m), NaN where a replicate is missing.
 
-    "stays": it is better than every other point in some objective; "dominated": some other point is better
-    in every objective; else "undecided". Points that equal it in every replicate are not compared with it.
-    Either statement on a point is wrong in at most 5 % of cases. The tests are one-sided t tests of
-    differences by replicate. If all must reject, none needs a correction (Berger 1982, intersection-union);
-    if one is enough, the least p is multiplied by their number (Bonferroni).
+    "stays": it is better than every other point in some objective; "dominated": some other point is better in
+    every objective; else "undecided". A point is not compared with points that equal it in every replicate.
+    "stays" and "dominated" are each wrong in at most 5 % of cases. The tests are one-sided t tests of
+    differences by replicate. Where all tests must reject, p is the largest (Berger 1982, intersection-union);
+    where one is enough, p is the smallest times the number of tests (Bonferroni).
     """
     n, _, m = losses.shape
     differences = losses[:, None] - losses[None]
@@ -157,7 +157,7 @@ def _shifts(tables: Tables, points: pd.DataFrame, values: Floats) -> tuple[Findi
 def intervals(tables: Tables, points: pd.DataFrame) -> dict[str, Floats]:
     """For each goal, the ends (n, 2) of the points' 95 % intervals over users.
 
-    Each user counts with the mean over the point's seeds, so the luck of the seed is not in the interval. NaN
+    Each user counts with the mean over the point's seeds, so the interval does not cover other seeds. NaN
     where a point has fewer than 200 users.
     """
     columns = sorted({column for name in tables.names for column in STATISTICS[name][0]})

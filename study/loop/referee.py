@@ -24,10 +24,10 @@ from study.spec.domains import largest
 from trainable.contract import Answer, Config, Decision, Fault, Held, Lease, Measurement
 
 FRUITLESS_STARTS = 8
-"""Starts of a lane in a row without progress, a measurement or a new largest epoch, that end the study."""
+"""Starts of a lane in a row without a measurement or a larger epoch of a trial; one more ends the study."""
 
 ASKS_PATIENCE_S = 1.0
-"""Limit of an idle lane's wait for asks beyond its first, if they are prefetched."""
+"""With prefetching: time after which an idle lane that has a lease waits for no further draw."""
 
 RECORD_LOOK_S = 0.5
 """Interval of checks that this run still has the study and was not asked to stop."""
@@ -37,8 +37,9 @@ class Referee:
     """Answers the lanes of one run of one study.
 
     `run` is the open row that `Ledger.claim` made. A silent lane keeps its trials for `lease_s` on `clock`,
-    which must be monotonic. With `prefetch` the caller draws trials while `wanting`, with `reserve`, `draw`
-    and `begin`; a lane waits for an ask only if it has nothing to train. `notify` is called with each event.
+    which must be monotonic. With `prefetch` the caller draws trials in advance: while `wanting`, it calls
+    `reserve`, `draw` and `begin`; a lane waits for a draw only if it has nothing to train. `notify` is called
+    with each event.
     """
 
     def __init__(
@@ -150,7 +151,8 @@ class Referee:
     def _rest(self) -> None:
         """End the study if its budget is spent; call it when no trial runs.
 
-        A trial on record that this referee does not know was being drawn by a killed referee.
+        If the record has more trials than this referee knows, a killed referee drew them: read the record
+        again.
         """
         words = spent_out(self.spec, self._spent())
         if words is not None and self.ledger.begun() != self._begun:
@@ -179,7 +181,7 @@ class Referee:
         return waiting < self._registry.unmet + len(self._registry)
 
     def reserve(self) -> None:
-        """Announce a trial before it is drawn; it counts as begun, with the largest number of epochs."""
+        """Count a trial as begun before it is drawn, with the largest number of epochs of the space."""
         self._begun += 1
         self._reserved += 1
 
@@ -303,9 +305,8 @@ class Referee:
         self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
 
     def _lane_lost(self, lane: str, numbers: Sequence[int], words: str) -> None:
-        """Take back these trials of a lost lane.
-
-        The loss counts as a fault of its newcomers, if it had any: the other trials are known to be sound.
+        """Take back these trials of a lost lane. The loss counts as a fault of the newcomers among them;
+        without newcomers, of all.
         """
         newcomers = [n for n in numbers if self._running[n].newcomer]
         for number in numbers:
@@ -325,7 +326,7 @@ class Referee:
     def _end(self, decision: Decision, epochs: int) -> None:
         """Record a trial's end, with the point that stands for it.
 
-        If an earlier attempt trained more than the `epochs` of this one, the earlier counts.
+        If an earlier attempt trained more than `epochs`, its number of epochs is recorded.
         """
         points = self.ledger.points(trial=decision.trial)
         epochs = max([epochs, *(p.epoch for p in points)])
@@ -361,7 +362,7 @@ class Referee:
         return [n for n, t in self._running.items() if t.lane == lane and (n, t.attempt) not in names]
 
     def _leases(self, holder: Holder, held: Sequence[Held], free: int) -> list[Lease]:
-        """Leases for the holder: trials that it has lost, trials that others have lost, then new ones."""
+        """Leases for the holder: its trials that it no longer holds, waiting trials, then new ones."""
         lost = self._unheld(holder.lane, held)
         self._expire()
         if out_of_time(self.spec, self._spent()) is not None:
@@ -375,7 +376,7 @@ class Referee:
 
     def _turns(self, holder: Holder, free: int) -> list[Lease]:
         """Up to `free` leases of waiting or new trials. Quarantined trials have their first epoch in a sound
-        lane if there is one, and without other newcomers, so that a loss of the lane has one culprit.
+        lane if there is one; all newcomers there are quarantined, so a loss of the lane is theirs.
         """
         seen = self._registry[holder.lane]
         seen.unmet = 0
@@ -423,7 +424,7 @@ class Referee:
                 leases.append(self._again(number, holder))
 
     def _again(self, number: int, holder: Holder) -> Lease:
-        """Lease a trial: its next attempt, or the same lease if only its answer was lost."""
+        """Lease a trial: its next attempt, or this attempt again if the answer with its lease was lost."""
         trial = self._running[number]
         trial.begin(holder)
         self._notify(Event(what="leased", lane=holder.lane, trial=number, attempt=trial.attempt))
@@ -462,5 +463,5 @@ class Referee:
 
 
 def _refusal(incarnation: int, held: Sequence[Held], reason: str) -> Answer:
-    """The answer to a lane that was replaced, or whose run was: drop every trial and end."""
+    """The answer to a replaced lane, or to a lane of a replaced run: drop every trial and end."""
     return Answer(incarnation, tuple(Decision(h.trial, "drop", reason) for h in held), park=True, over=True)

@@ -53,7 +53,7 @@ class TakenError(StudyError):
 
 _CLAIMING = RLock()
 _DRIVEN: "WeakKeyDictionary[Ledger, tuple[int, float]]" = WeakKeyDictionary()
-"""The run that each Ledger of this process drives: its number, unique in one database only, and its start."""
+"""The run that each Ledger of this process drives: number and start. Two databases may use one number."""
 
 
 class Ledger(Reader):
@@ -74,7 +74,8 @@ class Ledger(Reader):
     def open(cls, spec: StudySpec, folder: Path, baseline: Baseline) -> "Ledger":
         """Create or open the record of a study; `folder` gets its study.toml.
 
-        SpecError if the record has another fingerprint; StudyError if its data changed or it is elsewhere.
+        SpecError if the record has another fingerprint; StudyError if the data changed, or if its record is
+        not where `spec` says.
         """
         ledger = cls(create(spec, folder, baseline), spec.name)
         try:
@@ -109,9 +110,8 @@ class Ledger(Reader):
             )
 
     def adopt(self, folder: Path) -> None:
-        """Record the spec that this ledger was opened with, and put it into `folder`: its budget may be new.
-
-        Only the driver may call it: a run reads its budget there.
+        """Record the spec that this ledger was opened with, because its budget may be new, and put it into
+        `folder`. Only the driver may call it, because a run takes its budget from the record.
         """
         self._set(spec=self.spec.model_dump(mode="json"), home=asdict(Home.of(folder)))
         put_spec(self.spec, folder)
@@ -178,7 +178,7 @@ class Ledger(Reader):
         self._tell(number, outcome)
 
     def tell_cut_off(self) -> None:
-        """Report to Optuna the recorded ends that a kill kept from it."""
+        """Report to Optuna the recorded ends that it did not get because of a kill."""
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if "outcome" in trial.user_attrs:
                 self._tell(trial.number, trial.user_attrs["outcome"])
@@ -334,5 +334,5 @@ class Ledger(Reader):
 
 
 def _left_open(run: Run) -> bool:
-    """True if no ledger of this process drives its open run, because its end could not be written."""
+    """True if this process opened the run and drives it no longer: its end could not be written."""
     return run.owner == Owner.here() and (run.run, run.started) not in _DRIVEN.values()

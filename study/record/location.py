@@ -51,7 +51,7 @@ class Home:
 
 
 def holds_study(folder: Path) -> bool:
-    """True if `folder` has a record, or a spec that names the database of one.
+    """True if `folder` has a record, or a spec that names a database.
 
     Also true if its spec cannot be read: reading the study then reports the reason.
     """
@@ -130,7 +130,7 @@ def named(folder: Path, name: object) -> None:
 
 
 def elsewhere(folder: Path) -> tuple[str, str]:
-    """As `place`. StudyError if the folder contains no study."""
+    """The database and the name that `place` finds. StudyError if the folder contains no study."""
     if (found := place(folder)) is None:
         raise StudyError(f"{folder}: contains no study; `study list` shows the studies")
     named(folder, found[1])
@@ -145,7 +145,7 @@ def unknown(folder: Path, name: str) -> StudyError:
 def place(folder: Path) -> tuple[str, str] | None:
     """The database that the spec in `folder` names, unresolved, and the study's name there.
 
-    None if the record is a file.
+    None if the record is a file, or there is no spec.
     """
     if (folder / RECORD_FILE).is_file():
         return None

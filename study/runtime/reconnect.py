@@ -15,7 +15,7 @@ DATABASE_AWAY_S = 600.0
 
 
 class ReconnectingReferee:
-    """Answers as a Referee that `open_` opens at the first exchange, and again after a database error.
+    """Answers with a Referee that `open_` opens at the first exchange, and again after a database error.
 
     A Referee whose write failed half-way may differ from the record, so it is discarded. `notify` gets an
     event when the database goes, and one when it comes back.
@@ -75,8 +75,8 @@ class ReconnectingReferee:
             self._referee.lose(lane)
 
     def _opened(self) -> Referee | PrefetchingReferee:
-        """Open a Referee. DatabaseAwayError for any StudyError after a first success: a disk or a folder that
-        is gone for a moment looks like a missing record.
+        """Open a Referee. After a first success, any StudyError becomes a DatabaseAwayError: it may be due to
+        a disk or a folder that is away for a moment.
         """
         try:
             referee = self._open()

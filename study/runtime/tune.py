@@ -89,7 +89,7 @@ def _metered(ledger: Ledger, folder: Path) -> AbstractContextManager[None]:
 def _start_referee(ledger: Ledger, folder: Path, run: int, lease_s: float) -> Any:
     """The study's referee as an actor on this node; Ray restarts it as long as the driver lives.
 
-    It has no name: its handle is passed on, and two studies of one question can run on one Ray.
+    The actor has no name, so two studies of one name can run on one Ray; lanes get its handle.
     """
     here = NodeAffinitySchedulingStrategy(_this_node(), soft=False)
     open_ = partial(actor.referee, folder, ledger.stage, run, lease_s, meters=ledger.spec.runtime.meters)
@@ -140,7 +140,7 @@ def _fit(
             verbose=0,
         ),
     )
-    with patched(class_cache, "DEFAULT_ENV_VARS", {}):  # with any, Ray reuses no idle worker
+    with patched(class_cache, "DEFAULT_ENV_VARS", {}):  # if any is set, Ray reuses no idle worker
         tuner.fit()
 
 
@@ -156,7 +156,7 @@ def _for(job: Job, runtime: Runtime, share: NodeShare) -> Job:
 
 
 def _bundle(seat: Seat) -> tune.PlacementGroupFactory:
-    """Resources of a lane for Tune: the share of a node, and softly the node.
+    """Resources of a lane for Tune: the share of a node, and the node as a preference.
 
     Lanes are placed one by one, so Ray's own strategies cannot spread or pack them.
     """
@@ -191,5 +191,5 @@ def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
 
 
 def _end_on_record(ledger: Ledger, run: int) -> str | None:
-    """The recorded reason of a run's end, if the referee was lost after it; None if the run is not over."""
+    """The reason of a run's end on record: the referee may be lost after it. None before the end."""
     return complete(ledger) or ("stopped on request" if ledger.stop_requested(run) else None)

@@ -99,9 +99,8 @@ class Kept(Generic[T]):
 
     @classmethod
     def made(cls, read: Callable[[], tuple[T, bool]], now: VersionToken | None) -> "Kept[T]":
-        """The entry of what `read` makes of a record whose version token is `now`.
-
-        `read` also returns True if the entry must expire: a run may die without a change of the record.
+        """The entry of the value that `read` returns, for a record whose version token is `now`. `read` also
+        returns True if the entry must expire, because a run may die without a change of the record.
         """
         began = time.monotonic()
         value, running = read()
@@ -139,7 +138,7 @@ class StudyCache:
         return self.home / name
 
     def look(self, name: str) -> Look:
-        """The present study. NoStudyError if there is none; errors of the database as they are."""
+        """The present study. NoStudyError if there is none; errors of the database pass."""
         folder = self.folder(name)
         with self._alone(name):
             kept, now = self._looks.get(name), self.versions.of(folder)
@@ -190,7 +189,7 @@ class StudyCache:
     def _known(self, name: str, now: VersionToken | StudyError | None, ends: float) -> Summary | None:
         """The summary of a study whose version token is `now`; None if its record must be read.
 
-        Looks for the summary file of an earlier service until the monotonic time `ends`.
+        Before the monotonic time `ends`, the summary file of an earlier service counts, too.
         """
         if isinstance(now, StudyError):
             return unknown(name, "unreadable", self.error_text(now))
@@ -242,7 +241,7 @@ def _read(folder: Path) -> Look:
     if not holds_study(folder):
         return Look(StudySpec.load(folder / POSTED), None, {})
     with closing(Reader.read(folder)) as ledger:
-        records = {r.trial: r for r in ledger.records()}  # before the points: ended trials have all of theirs
+        records = {r.trial: r for r in ledger.records()}  # read first, so that ended trials have all points
         seen = snapshot(ledger)
     return Look(seen.spec, seen, records)
 

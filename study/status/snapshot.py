@@ -22,7 +22,7 @@ Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
 """State of a study: "running", "complete", or the end of its last run; "died" if that left no reason."""
 
 ENDS = 4
-"""The fewest ended trials that a pace may rest on, for each trial that runs."""
+"""Ended trials for each running trial that the estimate of a pace needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A study at one moment. `share` is the done part of its training, confirmation included; `left_s`
-    estimates the seconds until it is complete (None: unknown).
+    """A study at one moment. `share` is the fraction of its training that is done, confirmation included;
+    `left_s` estimates the seconds until it is complete (None: unknown).
 
-    `reason` explains the state; `stage` is the stage that a run is in or would enter next, None where
-    nothing is left. `occupants` are the trials that lanes train right now. `trials` has all that began, by
-    number, `configs` the values of those that run or are on the front. `points` are all measured points,
-    each once; `tested` has the test values of the confirmed ones, by trial and epoch. `reference` has the
-    trivial models' scores, by metric.
+    `reason` explains the state; `stage` is the stage that a run is in or would enter next, None if the study
+    is complete. `occupants` are the trials that lanes train right now. `trials` has all trials by number,
+    `configs` the configurations of running trials and of the front. `points` are all measured points, each
+    once; `tested` has the test values of the confirmed ones, by trial and epoch. `reference` has the trivial
+    models' scores, by metric.
     """
 
     spec: StudySpec
@@ -109,7 +109,7 @@ class _Search:
         )
 
     def work(self, spent: Collection[BudgetLimit], cost: float | None) -> Work:
-        """Its training, done and planned, given the spent limits."""
+        """Its training, done and planned, by the shares of the limits that are spent."""
         trained = self.member_epochs
         if self.enough is not None:
             return Work(trained, trained, cost)
@@ -118,7 +118,7 @@ class _Search:
 
 
 def snapshot(ledger: Reader) -> Snapshot:
-    """The study as the record has it now; of a trial that has ended, all points are there."""
+    """The study as the record has it now. A trial that has ended has all its points."""
     spec, baseline, runs = ledger.spec, ledger.baseline, ledger.runs()
     driven = runs[-1] if runs and runs[-1].alive else None
     trials = ledger.trial_summaries()
@@ -261,7 +261,7 @@ def _estimate(
 
 
 def _pace(ledger: Reader, search: _Search, run: Run) -> float | None:
-    """Member-epochs a second of this run's search, from its last ended trials; None below ENDS of each."""
+    """Member-epochs a second of this run's search, from its last ended trials; None if they are too few."""
     beside = max(1, len(search.begun))
     ended = [n for n, t in search.trials.items() if t.state != "running"][-2 * ENDS * beside :]
     ends = [

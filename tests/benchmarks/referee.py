@@ -208,11 +208,11 @@ def _hop(folder: Path, calls: int) -> str:
 
 ABOUT = """One referee on one thread. Lanes compute {epochs} epochs per trial by a formula, so all time is the
 referee's: {trials} trials of the default search (TPE, `pareto-asha`), after {before} trials on record. An
-exchange has one epoch's measurement of every slot. `lanes` is the number of lanes that keep the referee fully
-busy, on cores like this one, where an epoch of MovieLens-100K's size with its measurement takes {epoch} ms:
-member-epochs/s × that time. Asks are included; under Ray they are made while lanes train."""
+exchange has one epoch's measurement of every slot. On a core like this one, a lane takes {epoch} ms for
+an epoch of MovieLens-100K's size with its measurement. `lanes` is member-epochs/s × this time: this number of
+lanes keeps the referee fully busy. Asks are included; under Ray they are made while lanes train."""
 
-COSTS = "Time of each part, its calls per second of this time, and its share of the referee's time:"
+COSTS = "For each part: the time of a call, calls per second of this time, its share of the referee's time:"
 
 SUMS = "Per trial, on average over stopped and completed trials:\n"
 

@@ -141,11 +141,11 @@ def _memory_mb(name: str) -> float:
 
 
 ABOUT = """The numba engine on synthetic ratings, one thread: seconds of CPU time for all K members
-together, and the growth of a process's peak memory: in one that generates and splits the ratings, and in one
-that trains and measures members on them, including the ratings. Dense Adam updates every parameter at every
-step, so time is proportional to steps × (users + items) × dim, plus ratings × dim, plus (users × dim +
-held-out ratings) × items for the ranks. Memory is proportional to ratings + K × (users + items) × dim. There
-is no users × items matrix."""
+together. The memory is the growth of a process's peak: *making data* of a process that generates and splits
+the ratings, *training* of one that trains and measures members, including the ratings. Dense Adam updates
+every parameter at every step, so time is proportional to steps × (users + items) × dim, plus ratings × dim,
+plus (users × dim + held-out ratings) × items for the ranks. Memory is proportional to ratings + K × (users +
+items) × dim. There is no users × items matrix."""
 
 if __name__ == "__main__":
     print(json.dumps(STEPS[sys.argv[1]](Size(**json.loads(sys.argv[2])), sys.argv[3])))

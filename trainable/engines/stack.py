@@ -1,10 +1,11 @@
 """Members side by side: parameters in three wide tensors, and one training step for all members.
 
 User tables are in one pool (tables, users · dim), item tables in another, all other parameters of a member in
-a row of the third. A member that shares a table has one entry in that pool, else two: nothing is stored or
-updated twice, and the step does not depend on the sharing. Members with a smaller dim or hidden are padded
-with zeros, which stay zero: each of their gradients is a product with one of them. A user's bias has no
-gradient, because it cancels between an item and a negative of the same user: it stays 0 and is not stored.
+a row of the third. A member has one entry in a pool of tables if its tasks share the table, else two. So no
+table is stored or updated twice, and the step is the same for every sharing. Members with a smaller dim or
+hidden are padded with zeros. These stay zero, because the gradient of each is a product with a padded value.
+A user's bias has no gradient, because it cancels between an item and a negative of the same user: it stays 0
+and is not stored.
 """
 
 from typing import NamedTuple
@@ -189,7 +190,7 @@ class Stack:
             pool.update()
 
     def _add_ranking(self, rows: StackedRows, net: StackedNet, grad: StackedNet) -> None:
-        """Ranking. With s = σ(p⁻ − p⁺): 1 − σ is s, of slope −s(1 − s) in p⁺ − p⁻; −log σ has slope −s."""
+        """Ranking. With x = p⁺ − p⁻ and s = σ(−x), 1 − σ(x) has slope −s(1 − s); BPR's −log σ(x) has −s."""
         users, items = self._rows(self.users.value), self._rows(self.items.value)
         at_user = self._at(0, rows.users, self.n_users)
         at_item = self._at(2, rows.items, self.n_items)
@@ -257,7 +258,7 @@ class Stack:
         return pool.view(-1, self.dim)
 
     def _at(self, table: int, ids: Tensor, rows: int) -> Tensor:
-        """Indices in `_rows` of rows `ids` (K, c) of each slot's table."""
+        """Rows (K, c) in `_rows` of the users or items `ids` (K, c), in each slot's table."""
         return self.entries[table][:, None] * rows + ids
 
     def _net(self, rest: Tensor) -> StackedNet:
