@@ -36,7 +36,7 @@ Beats = Literal["yes", "unsure", "no"]
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedFront:
-    """Points of the search on the test set, the best mean in the first goal first.
+    """Points of the search on the test set, sorted by the mean in the first goal, best first.
 
     `points` has a row for each: trial and epoch, configuration, the search's values, and `seeds`, the number
     of seeds. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,) those

@@ -27,7 +27,7 @@ FRUITLESS_STARTS = 8
 """Starts of a lane in a row without a measurement or a larger epoch of a trial; one more ends the study."""
 
 ASKS_PATIENCE_S = 1.0
-"""With prefetching: time after which an idle lane that has a lease waits for no further draw."""
+"""With prefetching: limit of the time that an idle lane with a lease waits for further draws."""
 
 RECORD_LOOK_S = 0.5
 """Interval of checks that this run still has the study and was not asked to stop."""
@@ -305,8 +305,8 @@ class Referee:
         self._notify(Event(what="went back", lane=lane, trial=number, attempt=trial.attempt, words=reason))
 
     def _lane_lost(self, lane: str, numbers: Sequence[int], words: str) -> None:
-        """Take back these trials of a lost lane. The loss counts as a fault of the newcomers among them;
-        without newcomers, of all.
+        """Take back these trials of a lost lane. The loss counts as a fault of the newcomers among them, or
+        of all if none is a newcomer.
         """
         newcomers = [n for n in numbers if self._running[n].newcomer]
         for number in numbers:
@@ -376,7 +376,7 @@ class Referee:
 
     def _turns(self, holder: Holder, free: int) -> list[Lease]:
         """Up to `free` leases of waiting or new trials. Quarantined trials have their first epoch in a sound
-        lane if there is one; all newcomers there are quarantined, so a loss of the lane is theirs.
+        lane if there is one; no other newcomers are in it, so the loss of the lane counts against them alone.
         """
         seen = self._registry[holder.lane]
         seen.unmet = 0

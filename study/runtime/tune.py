@@ -103,7 +103,7 @@ def _start_referee(ledger: Ledger, folder: Path, run: int, lease_s: float) -> An
 
 
 def _storage(shared: str | None, name: str, folder: Path) -> Path:
-    """Tune's folder for the study in `folder`: inside it, or one of the study's own in the shared storage."""
+    """Tune's folder for the study in `folder`: inside it, or a subfolder of the shared storage."""
     if shared is None:
         return folder / SCRATCH
     place = sha256(f"{socket.gethostname()}:{folder}".encode()).hexdigest()
@@ -191,5 +191,5 @@ def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
 
 
 def _end_on_record(ledger: Ledger, run: int) -> str | None:
-    """The reason of a run's end on record: the referee may be lost after it. None before the end."""
+    """The recorded reason of a run's end, which a restarted referee may not know; None before the end."""
     return complete(ledger) or ("stopped on request" if ledger.stop_requested(run) else None)

@@ -189,7 +189,7 @@ class StudyCache:
     def _known(self, name: str, now: VersionToken | StudyError | None, ends: float) -> Summary | None:
         """The summary of a study whose version token is `now`; None if its record must be read.
 
-        Before the monotonic time `ends`, the summary file of an earlier service counts, too.
+        Until the monotonic time `ends`, it may be from the summary file of an earlier service.
         """
         if isinstance(now, StudyError):
             return unknown(name, "unreadable", self.error_text(now))

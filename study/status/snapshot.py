@@ -22,7 +22,7 @@ Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
 """State of a study: "running", "complete", or the end of its last run; "died" if that left no reason."""
 
 ENDS = 4
-"""Ended trials for each running trial that the estimate of a pace needs."""
+"""Minimum of ended trials for an estimate of the pace, times the number of running trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class _Search:
         )
 
     def work(self, spent: Collection[BudgetLimit], cost: float | None) -> Work:
-        """Its training, done and planned, by the shares of the limits that are spent."""
+        """Its training, done and planned; the plan follows from the spent share of the limits."""
         trained = self.member_epochs
         if self.enough is not None:
             return Work(trained, trained, cost)

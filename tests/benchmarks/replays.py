@@ -235,7 +235,7 @@ idle cores). Then `python tests/benchmarks replays` in the same folder fills thi
 ABOUT = f"""Searches on recorded learning curves of 320 random configurations × 81 epochs (MovieLens-100K, per
 user; specs in `tests/benchmarks/specs`): two lanes, one epoch per unit of time, the real samplers, rules and
 fronts; every measured epoch is a candidate. With `random`, each replay takes the configurations in a
-different order. Other samplers propose a configuration, and the nearest unused one of the same sharing is
+different order. For a proposal of another sampler, the nearest unused configuration of the same sharing is
 trained and reported. The target is {SHARE:.0%} of the hypervolume of {FULL} configurations that are all
 trained to their end (median over orders; the reference point is that of the trivial models). The tables have
 the member-epochs to the target, the share of replays that reach it within {WITHIN:,}, and the median
