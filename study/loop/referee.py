@@ -151,8 +151,7 @@ class Referee:
     def _rest(self) -> None:
         """End the study if its budget is spent; call it when no trial runs.
 
-        If the record has more trials than this referee knows, a killed referee drew them: read the record
-        again.
+        If the record has more trials than this referee knows, a killed referee drew them: read it again.
         """
         words = spent_out(self.spec, self._spent())
         if words is not None and self.ledger.begun() != self._begun:

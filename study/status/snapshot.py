@@ -22,7 +22,7 @@ Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
 """State of a study: "running", "complete", or the end of its last run; "died" if that left no reason."""
 
 ENDS = 4
-"""Minimum of ended trials for an estimate of the pace, times the number of running trials."""
+"""An estimate of the pace needs this number of ended trials for each running one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,4 +240,4 @@ trained and reported. The target is {SHARE:.0%} of the hypervolume of {FULL} con
 trained to their end (median over orders; the reference point is that of the trivial models). The tables have
 the member-epochs to the target, the share of replays that reach it within {WITHIN:,}, and the median
 hypervolume at {AT:,} as a share of the target. The second table of each space has the median of
-`{DECIDED}` with other settings, on each half of the configurations; its target is that of {FULL // 2}."""
+`{DECIDED}` with other settings on each half of the configurations, with the target of {FULL // 2}."""
