@@ -1,14 +1,13 @@
 """The messages between lanes and the referee. Needs neither torch nor Ray nor Optuna.
 
-The protocol is one call, `Exchange`. A lane reports the trials that it holds, its measurements and its free
-slots; the answer has a decision on each trial, new leases, and a flag to park. Every call names everything
-held, so every call reconciles both sides, and repeating a call changes nothing.
+The protocol is one call, `Exchange`: from a `LaneReport` to an `Answer`. Every report names everything held,
+so every call reconciles both sides, and repeating a call changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 Sharing = Literal["none", "users", "items", "both"]
 RankingLoss = Literal["one-minus-sigmoid", "bpr"]
@@ -177,12 +176,26 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneReport:
+    """A lane's report: the trials that it holds, its new measurements, and its free slots.
+
+    Before its first answer, a lane uses one random `incarnation` below 0 in every report, so a repeated first
+    report is not a second start. `free` is negative if more trials are held than there are slots.
+    """
+
+    lane: str
+    incarnation: int
+    held: Sequence[Held] = ()
+    measurements: Sequence[Measurement] = ()
+    free: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The referee's answer: decisions on held trials, leases to start, and whether to park.
 
-    `incarnation` is the caller's number from now on. Before its first answer, a lane uses one random number
-    below 0 in every call, so a repeated first call is not a second start. A parked lane trains nothing and
-    calls again later; with `over` it need not call again.
+    `incarnation` is the lane's number from now on. A parked lane trains nothing and reports again later; with
+    `over` it need not report again.
     """
 
     incarnation: int
@@ -192,16 +205,5 @@ class Answer:
     over: bool = False
 
 
-class Exchange(Protocol):
-    """The one call between a lane and the referee."""
-
-    def __call__(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
-        """Report held trials, measurements and `free` slots (negative if too many are held)."""
-        ...
+Exchange = Callable[[LaneReport], Answer]
+"""The one call between a lane and the referee."""

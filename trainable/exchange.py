@@ -4,13 +4,13 @@ This module is separate, because Ray loads an actor's class wherever its handle 
 import Optuna and SQLAlchemy with `study`, and the referee Ray Tune with `trainable.tune`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
-from trainable.contract import Answer, Held, Measurement, Unreachable
+from trainable.contract import Answer, LaneReport, Unreachable
 
 REFEREE_ANSWER_S = 30.0
 """Time that a lane waits for the referee before it parks."""
@@ -19,14 +19,7 @@ REFEREE_ANSWER_S = 30.0
 class Answers(Protocol):
     """The part of the referee that its actor uses."""
 
-    def exchange(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
+    def exchange(self, report: LaneReport) -> Answer:
         """Answer a lane's report."""
         ...
 
@@ -46,16 +39,9 @@ class RefereeActor:
     def __init__(self, open_: Callable[[], Answers]) -> None:
         self._referee = open_()
 
-    def exchange(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
+    def exchange(self, report: LaneReport) -> Answer:
         """Answer a lane's report."""
-        return self._referee.exchange(lane, incarnation, held, measurements, free)
+        return self._referee.exchange(report)
 
     def lose(self, lane: str) -> None:
         """Note that the lane's process has ended."""
@@ -72,16 +58,9 @@ class RayExchange:
     def __init__(self, referee: Any) -> None:
         self._referee = referee
 
-    def __call__(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
+    def __call__(self, report: LaneReport) -> Answer:
         """Report to the referee and return its answer."""
-        call = self._referee.exchange.remote(lane, incarnation, held, measurements, free)
+        call = self._referee.exchange.remote(report)
         try:
             answer: Answer = ray.get(call, timeout=REFEREE_ANSWER_S)
         except (GetTimeoutError, ActorUnavailableError) as error:

@@ -9,7 +9,17 @@ from typing import Literal
 from uuid import uuid4
 
 from trainable.checkpoint import Saved, read, write
-from trainable.contract import Answer, Exchange, Fault, FaultKind, Held, Lease, Measurement, Unreachable
+from trainable.contract import (
+    Answer,
+    Exchange,
+    Fault,
+    FaultKind,
+    Held,
+    LaneReport,
+    Lease,
+    Measurement,
+    Unreachable,
+)
 from trainable.engines.engine import Engine, Member, Result
 from trainable.slots import Slot, Slots
 
@@ -66,7 +76,9 @@ class Session:
         If the referee is unreachable, nothing is trained or dropped, and the answer says to park.
         """
         try:
-            answer = self.exchange(self.lane, self.incarnation, self.held, self.measured, self.free)
+            answer = self.exchange(
+                LaneReport(self.lane, self.incarnation, self.held, self.measured, self.free)
+            )
         except Unreachable:
             return Answer(self.incarnation, park=True)
         self._unsent.clear()

@@ -165,9 +165,7 @@ class TwoTask(tune.Trainable):
             Job(fold=fold, seed=values["seed"]).build,
             slots=1,
             lane="alone",
-            exchange=lambda _lane, _incarnation, held, _measurements, _free: Answer(
-                1, leases=() if held else (lease,)
-            ),
+            exchange=lambda report: Answer(1, leases=() if report.held else (lease,)),
         )
 
     def step(self) -> dict[str, Any]:

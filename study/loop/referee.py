@@ -21,7 +21,7 @@ from study.record.ledger import Ledger
 from study.record.rows import Holder
 from study.search.distinct import Tried
 from study.spec.domains import largest
-from trainable.contract import Answer, Config, Decision, Fault, Held, Lease, Measurement
+from trainable.contract import Answer, Config, Decision, Fault, Held, LaneReport, Lease, Measurement
 
 FRUITLESS_STARTS = 8
 """Starts of a lane in a row without a measurement or a larger epoch of a trial; one more ends the study."""
@@ -103,15 +103,14 @@ class Referee:
 
     # --- the one call ----------------------------------------------------------------------------------
 
-    def exchange(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
+    def exchange(self, report: LaneReport) -> Answer:
         """Record measurements; return decisions on held trials and leases for free slots, or a park."""
+        lane, incarnation, held, measurements = (
+            report.lane,
+            report.incarnation,
+            report.held,
+            report.measurements,
+        )
         with self._registry.call():
             seen = self._registry[lane]
             new = incarnation < 1 and incarnation != seen.token
@@ -136,7 +135,7 @@ class Referee:
                 if seen.starts > FRUITLESS_STARTS:
                     self._end_study(f"failed: lane {lane} started {seen.starts} times without progress")
             if self.over is None:
-                free += sum(
+                free = report.free + sum(
                     d.verdict != "go" and h.fault is None for d, h in zip(decisions, held, strict=True)
                 )
                 leases = self._leases(holder, held, max(free, 0))

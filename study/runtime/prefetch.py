@@ -4,11 +4,10 @@ An ask costs little at first and grows with the trials on record: seconds with T
 (docs/benchmarks.md, "Time of an ask").
 """
 
-from collections.abc import Sequence
 from threading import Condition, Thread
 
 from study.loop.referee import Referee
-from trainable.contract import Answer, Held, Measurement
+from trainable.contract import Answer, LaneReport
 
 
 class PrefetchingReferee:
@@ -30,19 +29,12 @@ class PrefetchingReferee:
         """The reason that the study is over, or None."""
         return self._referee.over
 
-    def exchange(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
+    def exchange(self, report: LaneReport) -> Answer:
         """The Referee's answer."""
         with self._turn:
             if self._failed is not None:
                 raise self._failed
-            answer = self._referee.exchange(lane, incarnation, held, measurements, free)
+            answer = self._referee.exchange(report)
             self._turn.notify()
         return answer
 

@@ -1,14 +1,14 @@
 """A Referee that survives outages of its database: lanes wait, then the record is read again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from study.loop.events import Event, Notify, ignore_event
 from study.loop.referee import Referee
 from study.record.optuna_storage import STORAGE_ERRORS
 from study.record.sqlite import DatabaseAwayError, corrupt
 from study.runtime.prefetch import PrefetchingReferee
-from trainable.contract import Answer, Decision, Held, Measurement, StudyError, Unreachable
+from trainable.contract import Answer, Decision, LaneReport, StudyError, Unreachable
 
 DATABASE_AWAY_S = 600.0
 """Longest time that a database may be away, full or locked before the run ends; the next run resumes."""
@@ -41,21 +41,14 @@ class ReconnectingReferee:
         """The reason that the study is over, or None."""
         return self._failed or (None if self._referee is None else self._referee.over)
 
-    def exchange(
-        self,
-        lane: str,
-        incarnation: int,
-        held: Sequence[Held],
-        measurements: Sequence[Measurement],
-        free: int,
-    ) -> Answer:
+    def exchange(self, report: LaneReport) -> Answer:
         """The Referee's answer. Unreachable while the database is away."""
         if self._failed is not None:
-            dropped = tuple(Decision(h.trial, "drop", self._failed) for h in held)
-            return Answer(incarnation, dropped, park=True, over=True)
+            dropped = tuple(Decision(h.trial, "drop", self._failed) for h in report.held)
+            return Answer(report.incarnation, dropped, park=True, over=True)
         try:
             self._referee = self._referee or self._opened()
-            answer = self._referee.exchange(lane, incarnation, held, measurements, free)
+            answer = self._referee.exchange(report)
         except STORAGE_ERRORS as error:
             if self._referee is not None:
                 self._referee.close()

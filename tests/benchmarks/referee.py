@@ -23,6 +23,7 @@ from study.runtime import actor
 from study.search.samplers.keyed import KeyedSampler
 from study.search.space import SearchSpace
 from study.spec import StudySpec
+from trainable.contract import LaneReport
 from trainable.data.interactions import Fold
 from trainable.engines.engine import Member
 from trainable.engines.registry import engine
@@ -190,15 +191,15 @@ def _hop(folder: Path, calls: int) -> str:
         try:
             open_ = partial(actor.referee, folder, "search", run, LEASE_S, meters=False)
             referee = ray.remote(RefereeActor).options(num_cpus=0).remote(open_)
-            first = ray.get(referee.exchange.remote("lane", 0, (), (), 0))
-            call = ("lane", first.incarnation, (), (), 0)
+            first = ray.get(referee.exchange.remote(LaneReport("lane", 0)))
+            call = LaneReport("lane", first.incarnation)
             alone = []
             for _ in range(calls):
                 began = perf_counter()
-                ray.get(referee.exchange.remote(*call))
+                ray.get(referee.exchange.remote(call))
                 alone.append(perf_counter() - began)
             began = perf_counter()
-            ray.get([referee.exchange.remote(*call) for _ in range(calls)])
+            ray.get([referee.exchange.remote(call) for _ in range(calls)])
             together = calls / (perf_counter() - began)
         finally:
             ray.shutdown()

@@ -17,7 +17,7 @@ from study.results.export import export
 from study.runtime import tune
 from study.runtime.run import confirm, run
 from study.spec import StudySpec
-from trainable.contract import StudyError
+from trainable.contract import LaneReport, StudyError
 from trainable.data.registry import load
 
 SPEC = """
@@ -252,7 +252,7 @@ def test_two_studies_of_one_question_run_on_one_ray(a_ray, tmp_path):
         folder = run(spec("runtime.address=inline", f"name={name}"), tmp_path).folder
         ledger = Ledger.read(folder)
         referees.append(tune._start_referee(ledger, folder, ledger.claim(), lease_s=60.0))
-    answers = [ray.get(r.exchange.remote("0.0", -1, (), (), 1)) for r in referees]
+    answers = [ray.get(r.exchange.remote(LaneReport("0.0", -1, free=1))) for r in referees]
     assert [answer.over for answer in answers] == [True, True]
     for referee in referees:
         ray.kill(referee)

@@ -61,8 +61,8 @@ def deadly(trial: int) -> type[tune.Lane]:
             super().setup(*arguments, **options)
             exchange = self.session.exchange
 
-            def train(*call):
-                answer = exchange(*call)
+            def train(report):
+                answer = exchange(report)
                 if any(lease.trial == trial for lease in answer.leases):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return answer

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from study.record.rows import Baseline
-from trainable.contract import Answer, Config, Held, Lease, Measurement
+from trainable.contract import Answer, Config, Held, LaneReport, Lease, Measurement
 
 SPEC = """
 name = "formula"
@@ -57,7 +57,8 @@ class FormulaLane:
         """Call the exchange with all held trials; change nothing."""
         epoch_s = self.epoch_s if any(self.epochs.values()) else 0.0
         held = [Held(n, lease.attempt, self.epochs[n], epoch_s=epoch_s) for n, lease in self.leases.items()]
-        return exchange(self.name, self.incarnation, held, tuple(self.unsent), self.slots - len(held))
+        free = self.slots - len(held)
+        return exchange(LaneReport(self.name, self.incarnation, held, tuple(self.unsent), free))
 
     def obey(self, answer: Answer) -> None:
         """Obey the answer, and train an epoch."""

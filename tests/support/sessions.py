@@ -21,7 +21,7 @@ def new_session(*leases: Lease, seed: int = 7, fold=FOLD, dtype: str = "float32"
     """A session of two slots that trains the leases, on the plain engine."""
     waiting = list(leases)
 
-    def exchange(*_):
+    def exchange(_report):
         given = tuple(waiting)
         waiting.clear()
         return Answer(1, leases=given)

@@ -16,11 +16,11 @@ def test_measurements_are_kept_until_the_referee_answers():
     session.advance()
     told = []
 
-    def silent(*_):
+    def silent(_report):
         raise Unreachable("the database is away")
 
-    def answering(_lane, _incarnation, held, measurements, _free):
-        told.append((held, tuple(measurements)))
+    def answering(report):
+        told.append((report.held, report.measurements))
         return Answer(1)
 
     before = session.held, session.measured

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.contract import Answer, Config, Lease, Measurement
+from trainable.contract import Answer, Config, LaneReport, Lease, Measurement
 from trainable.data.registry import load
 from trainable.engines.registry import ENGINES
 from trainable.job import Job
@@ -33,8 +33,8 @@ class Listener:
         self.leases = leases
         self.heard: list[Measurement] = []
 
-    def __call__(self, lane, incarnation, held, measurements, free) -> Answer:
-        self.heard += [replace(m, wall_s=0.0) for m in measurements]
+    def __call__(self, report: LaneReport) -> Answer:
+        self.heard += [replace(m, wall_s=0.0) for m in report.measurements]
         leases, self.leases = self.leases, ()
         return Answer(1, leases=leases)
 

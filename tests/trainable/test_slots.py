@@ -67,10 +67,10 @@ def test_out_of_memory_halves_the_slots():
     """Catches a lane that dies, and one that holds trials that its engine has lost."""
     calls = []
 
-    def exchange(_lane, _incarnation, held, measurements, free):
-        calls.append((len(held), free))
-        names = {h.trial for h in held}
-        wanted = [n for n in range(6) if n not in names][:free]
+    def exchange(report):
+        calls.append((len(report.held), report.free))
+        names = {h.trial for h in report.held}
+        wanted = [n for n in range(6) if n not in names][: report.free]
         return Answer(1, leases=tuple(Lease(n, 1, CONFIG, (0,)) for n in wanted))
 
     session = Session(lambda: Cramped(most=2), slots=6, lane="a", exchange=exchange)
@@ -110,10 +110,10 @@ def test_a_trial_that_fails_alone_is_reported_once(build, trial, fault):
     """Catches: a lane that dies of one trial, a fault that is reported twice, neighbours that are blamed."""
     told = []
 
-    def exchange(_lane, _incarnation, held, measurements, free):
-        told.extend(h for h in held if h.fault is not None)
-        names = {h.trial for h in held} | {h.trial for h in told}
-        wanted = [n for n in (trial, trial + 1) if n not in names][:free]
+    def exchange(report):
+        told.extend(h for h in report.held if h.fault is not None)
+        names = {h.trial for h in report.held} | {h.trial for h in told}
+        wanted = [n for n in (trial, trial + 1) if n not in names][: report.free]
         return Answer(1, leases=tuple(Lease(n, 1, CONFIG, (0,)) for n in wanted))
 
     session = Session(build, slots=2, lane="a", exchange=exchange)

@@ -12,7 +12,7 @@ from study.loop.referee import FRUITLESS_STARTS, Referee
 from study.record.ledger import Ledger
 from study.runtime.run import run
 from study.spec import StudySpec
-from trainable.contract import Fault, Held
+from trainable.contract import Fault, Held, LaneReport
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_retry_is_logged_as_a_warning_with_attempt_and_reason(ledger):
     lane.advance(referee.exchange)
     (trial,) = lane.leases
     fault = Held(trial, 1, 1, Fault("error", "it broke"))
-    referee.exchange(lane.name, lane.incarnation, (fault,), (), 1)
+    referee.exchange(LaneReport(lane.name, lane.incarnation, (fault,), free=1))
     (back,) = [event for event in heard if event.what == "went back"]
     assert (back.lane, back.trial, back.attempt) == ("1.0", trial, 1)
     assert back.words is not None

@@ -21,7 +21,7 @@ from study.record.front import candidates
 from study.record.ledger import Ledger
 from study.record.tables import ATTRIBUTES_TABLE, runs
 from study.status.snapshot import snapshot
-from trainable.contract import Fault, Held, StudyError
+from trainable.contract import Fault, Held, LaneReport, StudyError
 
 
 def some(few, all_):
@@ -291,7 +291,7 @@ def test_a_fault_is_tried_again_counted_and_capped(open_ledger, kind):
         (lease,) = lane.advance(referee.exchange).leases
         starts.append((lease.trial, lease.attempt))
         fault = Held(lease.trial, lease.attempt, 1, Fault(kind, "Boom: too much"))
-        answer = Referee(ledger, run).exchange(lane.name, lane.incarnation, (fault,), (), 0)
+        answer = Referee(ledger, run).exchange(LaneReport(lane.name, lane.incarnation, (fault,)))
         (decision,) = answer.decisions
         assert decision.verdict == ("fail" if start + 1 == STARTS[kind] else "drop")
         assert decision.reason.endswith(": Boom: too much")
@@ -309,7 +309,7 @@ def test_a_faulty_trial_frees_no_second_slot(open_ledger):
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
     (lease,) = lane.advance(referee.exchange).leases
     fault = Held(lease.trial, lease.attempt, 1, Fault("error", "Boom"))
-    answer = referee.exchange(lane.name, lane.incarnation, (fault,), (), 1)
+    answer = referee.exchange(LaneReport(lane.name, lane.incarnation, (fault,), free=1))
     assert [(x.trial, x.attempt) for x in answer.leases] == [(0, 2)]
 
 
@@ -650,7 +650,7 @@ def test_a_trial_held_without_its_measurements_starts_again(open_ledger):
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
     lane.advance(referee.exchange)
-    answer = referee.exchange(lane.name, lane.incarnation, [Held(0, 1, 1)], (), 0)
+    answer = referee.exchange(LaneReport(lane.name, lane.incarnation, [Held(0, 1, 1)]))
     assert [d.verdict for d in answer.decisions] == ["drop"]
     assert [(lease.trial, lease.attempt) for lease in answer.leases] == [(0, 2)]
 
@@ -843,7 +843,7 @@ def test_each_start_that_failed_has_its_reason_on_record(open_ledger):
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
     (lease,) = lane.advance(referee.exchange).leases
     fault = Held(lease.trial, lease.attempt, 1, Fault("error", "Boom: too much"))
-    referee.exchange(lane.name, lane.incarnation, (fault,), (), 0)
+    referee.exchange(LaneReport(lane.name, lane.incarnation, (fault,)))
     lane.leases.clear(), lane.epochs.clear(), lane.unsent.clear()
     lane.advance(Referee(ledger, run).exchange)
     lane.reborn().advance(Referee(ledger, run).exchange)

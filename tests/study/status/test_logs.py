@@ -20,7 +20,7 @@ from study.record.ledger import Ledger
 from study.spec import StudySpec
 from study.status import logs
 from study.status.logs import Tail, in_words, lines
-from trainable.contract import Fault, Held
+from trainable.contract import Fault, Held, LaneReport
 
 HOSTILE = "CUDA\x1b]0;owned\x07\x1b[2J \x9b2J \u202egnp.exe\nnext line λ"
 
@@ -189,7 +189,7 @@ def test_no_command_prints_control_characters_of_a_trials_error(study_):
         (trial,) = lane.leases
         for attempt in range(1, STARTS["error"] + 1):
             raised = Held(trial, attempt, 0, Fault("error", HOSTILE))
-            referee.exchange(lane.name, lane.incarnation, (raised,), (), 1)
+            referee.exchange(LaneReport(lane.name, lane.incarnation, (raised,), free=1))
         written.close()
     for words in (["logs", "formula"], ["logs", "formula", "--json"], ["status", "formula"]):
         shown = CliRunner().invoke(app, words).output
