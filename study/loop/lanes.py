@@ -62,6 +62,13 @@ class LaneRegistry:
         """Free slots of all lanes that got no trial."""
         return sum(seen.unmet for seen in self._lanes.values())
 
+    def start(self, lane: str, *, token: int) -> None:
+        """Give a new incarnation to a lane that has started with this token; `note` records it."""
+        seen = self[lane]
+        seen.token = token
+        seen.incarnation += 1
+        seen.starts += 1
+
     def update(self, lane: str, held: Sequence[Held], *, further: bool) -> None:
         """Note a call of a lane, with the trials that it holds; `further` says that it has made progress.
 

@@ -112,7 +112,8 @@ ORDER = {
     "study.loop": """
         plateau ← budget
         rules ← judge
-        budget, events, judge, lanes, retries ← referee
+        events, lanes ← retries
+        budget, judge, retries ← referee
         confirmation
     """,
     "study.loop.rules": """
