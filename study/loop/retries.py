@@ -152,9 +152,8 @@ def next_turn(present: Sequence[Running], waiting: Mapping[int, Running], free: 
         most = min(most, max(len(numbers), not together))  # one trial is enough to prove the lane
     new = [n for n, trial in waiting.items() if not trial.attempt]
     numbers += new[: most - len(numbers)]
-    spare = (
-        min(quarantined, key=lambda n: waiting[n].losses) if quarantined and most and not together else None
-    )
+    lone = quarantined if most and not together else []
+    spare = min(lone, key=lambda n: waiting[n].losses, default=None)
     return Turn(numbers, most, busy=bool(together), spare=spare)
 
 

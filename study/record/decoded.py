@@ -13,8 +13,18 @@ from typing import Any, get_args
 
 from study.record.location import Home
 from study.record.process import Owner
-from study.record.rows import ENDED, Baseline, Judgement, Place, Plan, Run
-from trainable.contract import METRICS, RANKING_LOSSES, SHARINGS, Decision, FaultKind, Verdict
+from study.record.rows import (
+    ENDED,
+    Baseline,
+    Holder,
+    Judgement,
+    Place,
+    Plan,
+    Run,
+    TrialRecord,
+    TrialSummary,
+)
+from trainable.contract import METRICS, RANKING_LOSSES, SHARINGS, Config, Decision, FaultKind, Verdict
 
 Validator = Callable[[Any], bool]
 
@@ -151,6 +161,34 @@ def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, 
     if not texts(retries):
         raise ValueError(f"{what}: retries is {_said(retries)}")
     return noted
+
+
+def trial_record(number: int, facts: Mapping[str, Any]) -> TrialRecord:
+    """A trial with these facts, which `entry` has checked."""
+    lease, outcome = facts.get("lease", {}), facts.get("outcome", {})
+    summary = trial_summary(facts)
+    return TrialRecord(
+        trial=number,
+        config=summary.config,
+        state=summary.state,
+        reason=summary.reason,
+        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
+        attempt=lease.get("attempt", 0),
+        epochs=summary.epochs,
+        epoch=outcome.get("epoch"),
+        started=lease.get("at"),
+        finished=outcome.get("at"),
+        faults=facts.get("faults", {}),
+        retries=tuple(facts.get("retries", ())),
+    )
+
+
+def trial_summary(facts: Mapping[str, Any]) -> TrialSummary:
+    """The standing of a trial with these facts; without an outcome it is running."""
+    config = Config.from_dict(facts["config"]) if "config" in facts else None
+    if (outcome := facts.get("outcome")) is None:
+        return TrialSummary("running", None, 0, config)
+    return TrialSummary(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"], config)
 
 
 def baseline(value: Any) -> Baseline:

@@ -16,9 +16,7 @@ import sqlalchemy as sa
 from study.record import decoded
 from study.record.location import Home, connected
 from study.record.rows import (
-    ENDED,
     Baseline,
-    Holder,
     Judgement,
     Place,
     Plan,
@@ -41,7 +39,7 @@ from study.record.tables import (
     study_id,
 )
 from study.spec import StudySpec
-from trainable.contract import METRICS, Config, Measurement, StudyError
+from trainable.contract import METRICS, Measurement, StudyError
 
 _TRIALS = sa.table("trials", *map(sa.column, ("trial_id", "study_id", "number", "state")))
 _TRIAL_ATTRIBUTES = sa.table("trial_user_attributes", *map(sa.column, ("trial_id", "key", "value_json")))
@@ -163,11 +161,11 @@ class Reader:
 
     def records(self, some: Collection[int] | None = None) -> list[TrialRecord]:
         """Every trial, or those of these numbers, by number."""
-        return [_record(number, entry) for number, entry in self._entries(some=some).items()]
+        return [decoded.trial_record(number, entry) for number, entry in self._entries(some=some).items()]
 
     def trial_summaries(self) -> dict[int, TrialSummary]:
         """State, reason, epochs and configuration of every trial, by number; faster than `records`."""
-        return {n: _trial_summary(entry) for n, entry in self._entries("config", "outcome").items()}
+        return {n: decoded.trial_summary(entry) for n, entry in self._entries("config", "outcome").items()}
 
     def _entries(self, *keys: str, some: Collection[int] | None = None) -> dict[int, dict[str, Any]]:
         """Facts of each trial, or of some, by number: under these keys, or under all."""
@@ -331,30 +329,3 @@ class Reader:
         if self._engine.dialect.name == "sqlite":
             return sa.literal(time.time())
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
-
-
-def _record(number: int, entry: Mapping[str, Any]) -> TrialRecord:
-    lease, outcome = entry.get("lease", {}), entry.get("outcome", {})
-    summary = _trial_summary(entry)
-    return TrialRecord(
-        trial=number,
-        config=summary.config,
-        state=summary.state,
-        reason=summary.reason,
-        holder=Holder(lease["run"], lease["lane"], lease["incarnation"]) if "lane" in lease else None,
-        attempt=lease.get("attempt", 0),
-        epochs=summary.epochs,
-        epoch=outcome.get("epoch"),
-        started=lease.get("at"),
-        finished=outcome.get("at"),
-        faults=entry.get("faults", {}),
-        retries=tuple(entry.get("retries", ())),
-    )
-
-
-def _trial_summary(entry: Mapping[str, Any]) -> TrialSummary:
-    """The standing of a trial with these facts; without an outcome it is running."""
-    config = Config.from_dict(entry["config"]) if "config" in entry else None
-    if (outcome := entry.get("outcome")) is None:
-        return TrialSummary("running", None, 0, config)
-    return TrialSummary(ENDED[outcome["verdict"]], outcome["reason"], outcome["epochs"], config)

@@ -123,26 +123,35 @@ def _drive(
         return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
     if asked is None and ledger.confirmation() is not None:
         asked = Confirm()  # planned already: it resumes
-    number = claim.claim_run(ledger)
-    interrupt, reason = Interrupt(), "failed"
+    interrupt = Interrupt()
+    with (
+        _claimed(ledger, folder) as number,
+        watch(folder, interrupt) as echo,
+        renew_run(ledger, number, echo),
+        forward_interrupt(interrupt, ledger, number, echo),
+    ):
+        with _driver(ledger, number, interrupt, echo, finish.preload) as drive:
+
+            def train(record: Ledger, work: Job) -> str:
+                return drive(record, number, work, folder, interrupt)
+
+            reason = _trained(ledger, split, asked, train, search=search)
+            ledger.release(number, reason)  # the files written below name its end and reason
+            if finish.words:
+                echo(finish.words)
+            written = in_background(partial(finish.write, folder))
+        report = written.result()
+    whole = _done(ledger, asked, search=search) is not None
+    return Outcome(folder, reason, complete=whole, trained=True, interrupted=interrupt.asked, report=report)
+
+
+@contextmanager
+def _claimed(ledger: Ledger, folder: Path) -> Iterator[int]:
+    """Claim the study for a new run and yield its number; release it with the reason of an error."""
+    number, reason = claim.claim_run(ledger), "failed"
     try:
         ledger.adopt(folder)
-        with (
-            watch(folder, interrupt) as echo,
-            renew_run(ledger, number, echo),
-            forward_interrupt(interrupt, ledger, number, echo),
-        ):
-            with _driver(ledger, number, interrupt, echo, finish.preload) as drive:
-
-                def train(record: Ledger, work: Job) -> str:
-                    return drive(record, number, work, folder, interrupt)
-
-                reason = _trained(ledger, split, asked, train, search=search)
-                ledger.release(number, reason)  # the files written below name its end and reason
-                if finish.words:
-                    echo(finish.words)
-                written = in_background(partial(finish.write, folder))
-            report = written.result()
+        yield number
     except (KeyboardInterrupt, SystemExit):  # before or after the lanes; Ray makes TERM a SystemExit
         reason = "interrupted"
         raise KeyboardInterrupt from None
@@ -151,14 +160,6 @@ def _drive(
         raise
     finally:
         ledger.release(number, reason)
-    return Outcome(
-        folder,
-        reason,
-        complete=_done(ledger, asked, search=search) is not None,
-        trained=True,
-        interrupted=interrupt.asked,
-        report=report,
-    )
 
 
 def _trained(
