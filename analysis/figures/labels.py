@@ -64,16 +64,9 @@ def place(
         own = np.asarray(axes.transData.transform((label.x, label.y)))
         for right, up, horizontal, vertical in PLACES:
             note = Annotation(
-                label.text,
-                (label.x, label.y),
-                (right * GAP, up * GAP),
-                textcoords="offset points",
-                ha=horizontal,
-                va=vertical,
-                fontsize=size,
-                color=color,
-                zorder=6,
+                label.text, (label.x, label.y), (right * GAP, up * GAP), textcoords="offset points"
             )
+            note.set(ha=horizontal, va=vertical, fontsize=size, color=color, zorder=6)
             axes.add_artist(note)
             box = note.get_window_extent()
             note.remove()

@@ -7,7 +7,7 @@ includes the noise of the seed, is a share of its own. The number of terms depen
 of the configurations; never on their results, which would bias the intervals.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import nan
@@ -214,16 +214,29 @@ def _leverage(design: Floats) -> Floats:
     return leverage
 
 
+def _shares(
+    keys: Sequence[TermNames], share: Callable[[TermNames, Sequence[TermNames]], VarianceShare]
+) -> tuple[tuple[VarianceShare, ...], tuple[VarianceShare, ...]]:
+    """The share of each term, and the total share of each single one; the largest first."""
+    shares = [share(key, [key]) for key in keys]
+    alone = {found.names: found.share for found in shares}
+    whole = [share(name, [key for key in keys if name[0] in key]) for name in keys if len(name) == 1]
+    whole = [replace(total, share=max(total.share, alone[total.names])) for total in whole]
+    return (
+        tuple(sorted(shares, key=lambda found: -found.share)),
+        tuple(sorted(whole, key=lambda found: -found.share)),
+    )
+
+
 def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
     """Shares of the variance of values (n,), with intervals from a wild bootstrap of the residuals.
 
     A squared coefficient is too large by its variance, which is subtracted (White 1980, in the form HC3). The
     bootstrap scatters coefficients around shrunk ones: around the fitted ones, whose noise would count twice,
-    intervals cover 97 to 98 %. Sources: Wu 1986 (doi
-    10.1214/aos/1176350142), Davidson & Flachaire 2008 (doi 10.1016/j.jeconom.2008.08.003).
+    intervals cover 97 to 98 %. Sources: Wu 1986 (doi 10.1214/aos/1176350142), Davidson & Flachaire 2008 (doi
+    10.1016/j.jeconom.2008.08.003).
     """
-    design = terms.design
-    n, p = design.shape
+    design, (n, p) = terms.design, terms.design.shape
     if np.ptp(values) == 0:
         raise AnalysisError(f"{goal.label} is the same for all configurations")
     inverse, leverage = np.linalg.pinv(design), _leverage(design)
@@ -244,16 +257,12 @@ def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
         low, high = np.quantile(sum(draws[key] for key in keys) / totals, (0.025, 0.975)).clip(0.0, 1.0)
         return VarianceShare(names, max(of_all, 0.0), float(low), float(high))
 
-    shares = [share(key, [key]) for key in variances]
-    singles = [key for key in variances if len(key) == 1]
-    alone = {found.names: found.share for found in shares}
-    whole = [share(name, [key for key in variances if name[0] in key]) for name in singles]
-    whole = [replace(total, share=max(total.share, alone[total.names])) for total in whole]
+    shares, whole = _shares(list(variances), share)
     spread = ((values - values.mean()) * n / (n - 1)) ** 2
     return Importance(
         objective=goal,
-        shares=tuple(sorted(shares, key=lambda s: -s.share)),
-        totals=tuple(sorted(whole, key=lambda s: -s.share)),
+        shares=shares,
+        totals=whole,
         unexplained=unexplained / total if total > 0 else nan,
         r2=float(1 - (left_out**2).sum() / spread.sum()),
         trials=n,

@@ -18,7 +18,10 @@ from study.cli.terminal import MOST_LISTED, add_row, complain, console, first_li
 from trainable.contract import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from study.record.reader import Reader
+    from study.status.snapshot import Snapshot
 
 
 def list_(
@@ -30,7 +33,6 @@ def list_(
     if address is not None:
         remote.ask(address, ["list", "--homes", *remote.flag("--json", as_json)])
         return
-    from analysis.objective import written
     from study.record.location import DATABASE_ERRORS, studies
     from study.record.reader import Reader
     from study.record.sqlite import DatabaseAwayError
@@ -54,6 +56,17 @@ def list_(
         more = [{"home": home} if homes else {} for home in lie_in]
         print(json.dumps([snapshot.as_dict(s) | m for s, m in zip(seen, more, strict=True)], indent=2))
         return
+    console.print(
+        _listed(seen, lie_in)
+        if seen
+        else f"no studies in {local.STUDIES_FOLDER}/ yet; `study run SPEC` starts one"
+    )
+
+
+def _listed(seen: "Sequence[Snapshot]", lie_in: "Sequence[str]") -> Table:
+    """A table of these studies; with the home of each, if there are several homes."""
+    from analysis.objective import written
+
     table = Table("name", "state", "spent", "trials", "front", "hypervolume", "stage", box=box.SIMPLE_HEAD)
     if shown := len(set(lie_in)) > 1:
         table.add_column("home", overflow="fold")
@@ -69,9 +82,7 @@ def list_(
             "" if s.stage is None else s.stage.words,
             *([home] if shown else []),
         )
-    console.print(
-        table if seen else f"no studies in {local.STUDIES_FOLDER}/ yet; `study run SPEC` starts one"
-    )
+    return table
 
 
 def status(

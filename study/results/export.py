@@ -137,14 +137,14 @@ def manifest(
         "hypervolume": hypervolume,
         "test_opened": confirmation.plan.opened if confirmation and confirmation.plan else None,
         "confirmation": _confirmation(confirmation, seen),
-        "lanes": [
-            {"stage": record.stage, **asdict(place)}
-            for record in (ledger, confirmation)
-            if record is not None
-            for place in record.places()
-        ],
+        "lanes": _lanes(ledger, confirmation),
         "environment": _environment(),
     }
+
+
+def _lanes(*stages: Reader | None) -> list[dict[str, Any]]:
+    """Places of the lanes of these records, each with its stage."""
+    return [{"stage": r.stage, **asdict(place)} for r in stages if r is not None for place in r.places()]
 
 
 def _environment() -> dict[str, Any]:

@@ -68,18 +68,10 @@ def serve(
             f"--host: {host} is open to other machines, and there is no token; create one with "
             "`study token create --scope write`, or listen on 127.0.0.1"
         )
-    if address is not None and address != "auto" and not address.startswith(("http://", "https://")):
-        raise StudyError(
-            f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265"
-        )
-    if not ROOT_PATH.fullmatch(root_path):
-        raise StudyError(f"--root-path: {root_path!r} is no path below a site; write e.g. /lab/studies")
+    _check(address, root_path)
     sockets = listening(addresses, host, port)
     home.mkdir(parents=True, exist_ok=True)
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter("%(message)s"))
-    logging.basicConfig(handlers=[handler])  # of uvicorn's lines, too
-    logging.getLogger("study").setLevel(logging.INFO)
+    _log_to_stderr()
     if address is None:
         said("starting a Ray for these studies, unless it is running …")
     with nullcontext(address) if address is not None else local_ray.dashboard(home, said) as found:
@@ -92,6 +84,24 @@ def serve(
         url = f"http://{name}:{sockets[0].getsockname()[1]}{root_path}"
         with suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
             _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
+
+
+def _check(address: str | None, root_path: str) -> None:
+    """StudyError for an address or a root path that the service cannot have."""
+    if address is not None and address != "auto" and not address.startswith(("http://", "https://")):
+        raise StudyError(
+            f"--address: {address!r} is no URL of a Ray dashboard; use one as in http://head:8265"
+        )
+    if not ROOT_PATH.fullmatch(root_path):
+        raise StudyError(f"--root-path: {root_path!r} is no path below a site; write e.g. /lab/studies")
+
+
+def _log_to_stderr() -> None:
+    """Write the audit log, and uvicorn's lines, to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("study").setLevel(logging.INFO)
 
 
 class _Server(uvicorn.Server):
