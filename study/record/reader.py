@@ -261,7 +261,9 @@ class Reader:
         query = sa.select(m.trial, sa.func.max(m.epoch), sa.func.sum(m.wall_s))
         query = query.where(m.study == self._id).group_by(m.trial)
         with self._engine.connect() as connection:
-            return {trial: (epoch, wall_s) for trial, epoch, wall_s in connection.execute(query)}
+            rows = connection.execute(query).all()
+        self._check(rows, (int, int, float))
+        return {trial: (epoch, wall_s) for trial, epoch, wall_s in rows}
 
     def judgements(self) -> list[Judgement]:
         """Judgements of the stopping rule, in order."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from io import StringIO
@@ -167,3 +168,13 @@ def test_any_backup(home: Path, tmp_path: Path, data: st.DataObject):
                 progress.snapshot(record)
     else:
         assert not (tmp_path / "made").exists() or [*(tmp_path / "made").iterdir()] == []
+
+
+@pytest.mark.parametrize("column", ["trial", "replicate", "epoch", "mrr", "wall_s"])
+def test_text_in_a_measurement(home: Path, column: str):
+    """Catches: a sum over a column that was not checked, of a confirmation's last measurement."""
+    folder = put(home, (home.parent / "whole.db").read_bytes())
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
+        last = "SELECT max(rowid) FROM measurements"
+        connection.execute(f"UPDATE measurements SET {column} = '' WHERE rowid = ({last})")
+    check(folder)
