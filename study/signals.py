@@ -16,7 +16,7 @@ INTERRUPTED = 130
 RESUMES = "the same command resumes the study"
 """Message of a run that ends before its study is complete."""
 
-FAREWELL_S = 1.0
+FAREWELL_S = 5.0
 """Limit of the wait for the last line of a process that ends at once: its terminal may be stuck."""
 
 

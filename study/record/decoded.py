@@ -150,11 +150,10 @@ def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, 
         raise ValueError(f"{what} cannot be")
     if "config" in noted:
         fields(noted["config"], _CONFIG_CHECKS, f"{what}: config")
-    lease, outcome = (fields(noted.get(key, {}), {}, f"{what}: {key}") for key in ("lease", "outcome"))
-    if lease:
+    if lease := fields(noted.get("lease", {}), {}, f"{what}: lease"):
         fields(lease, _LEASE | _HELD if "lane" in lease else _LEASE, f"{what}: lease")
-    if outcome:
-        fields(outcome, _OUTCOME, f"{what}: outcome")
+    if "outcome" in noted:
+        fields(noted["outcome"], _OUTCOME, f"{what}: outcome")
     faults, retries = noted.get("faults", {}), noted.get("retries", [])
     if type(faults) is not dict or not all(_NAMES.get(k, _never)(v) for k, v in faults.items()):
         raise ValueError(f"{what}: faults is {_said(faults)}")

@@ -178,3 +178,12 @@ def test_text_in_a_measurement(home: Path, column: str):
         last = "SELECT max(rowid) FROM measurements"
         connection.execute(f"UPDATE measurements SET {column} = '' WHERE rowid = ({last})")
     check(folder)
+
+
+@pytest.mark.parametrize("key", ["config", "lease", "outcome"])
+def test_an_empty_table_of_a_trial(home: Path, key: str):
+    """Catches: a table that is not checked because it is empty."""
+    folder = put(home, (home.parent / "whole.db").read_bytes())
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = '{}' WHERE key = ?", (key,))
+    check(folder)
