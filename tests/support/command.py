@@ -23,7 +23,7 @@ STUDY = Path(sys.executable).with_name("study")
 MARK = "STUDY_TEST_COMMAND"
 """Environment variable that marks all descendants of a command, in any session."""
 
-DEADLINE_S = 120.0
+DEADLINE_S = 240.0
 """Far above the time of any command on a busy machine: only a hang exceeds it."""
 
 TINY = """
