@@ -24,7 +24,7 @@ BOOTSTRAP_FROM = 30
 """Rows: with fewer, the bootstrap interval covers too little (for a mean of 5 values 83 %, not 95 %)."""
 
 BOOTSTRAP_SAMPLES, FEWEST_BOOTSTRAP_SAMPLES, MOST_ROWS = 2000, 200, 10_000_000
-"""Samples of a bootstrap; fewer, but at least the second, if they would have more than `MOST_ROWS` rows."""
+"""Samples of a bootstrap, and the fewest if all of them would have more than `MOST_ROWS` rows together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
+html_show_copyright = False
 html_title = f"pareto-study {release}"
 
 myst_heading_anchors = 3

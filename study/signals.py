@@ -39,10 +39,10 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         if current_thread() is main_thread():
             with ExitStack() as restores:
-                self._heard, told = (restores.enter_context(closing(end)) for end in socket.socketpair())
+                self._heard, waker = (restores.enter_context(closing(end)) for end in socket.socketpair())
                 self._heard.setblocking(False)
-                told.setblocking(False)
-                before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+                waker.setblocking(False)
+                before = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
                 restores.callback(signal.set_wakeup_fd, before)
                 for number in SIGNALS:
                     if (handler := signal.signal(number, self._note)) is not None:  # None: set by C

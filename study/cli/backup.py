@@ -71,7 +71,7 @@ def _fetch_backup(name: str, made: Path, address: str) -> None:
 def restore(
     file: Annotated[Path, typer.Argument(help="File that `study backup` wrote.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="NameArgument of the restored study. Default: its old name.")
+        str | None, typer.Option("--name", help="Name of the restored study. Default: its old name.")
     ] = None,
 ) -> None:
     """Restore a study from a backup; `study run` resumes it."""

@@ -1,7 +1,7 @@
 """The commands list, status, logs, front and pick."""
 
 import json
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,7 +48,8 @@ def list_(
         try:
             if isinstance(away := answers[folder], DatabaseAwayError):  # already asked, for the token
                 raise away
-            seen.append(snapshot.snapshot(Reader.read(folder)))
+            with closing(Reader.read(folder)) as record:
+                seen.append(snapshot.snapshot(record))
             lie_in.append(str(folder.parent.parent.absolute()))
         except (StudyError, *DATABASE_ERRORS) as error:  # list the other studies
             complain(f"{folder.name}: {first_line(error)}")
@@ -88,9 +89,7 @@ def _listed(seen: "Sequence[Snapshot]", lie_in: "Sequence[str]") -> Table:
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(
-            help="NameArgument of a study. Default: list all studies.", autocompletion=completion.studies
-        ),
+        typer.Argument(help="Name of a study. Default: list all studies.", autocompletion=completion.studies),
     ] = None,
     as_json: AsJsonOption = False,
     address: Address = None,
@@ -105,7 +104,8 @@ def status(
     from study.printable import printable
     from study.status import snapshot, text
 
-    seen = snapshot.snapshot(local.record(name))
+    with local.record(name) as record:
+        seen = snapshot.snapshot(record)
     if as_json:
         print(json.dumps(snapshot.as_dict(seen), indent=2))
         return
@@ -142,9 +142,9 @@ def logs(
     folder, show = local.folder(name), printable if as_json else logs.in_words
     if not follow and not (folder / LOG_FILE).exists():
         complain(f"{name}: has no log yet; a run writes it")
-    over = partial(_over, local.record(name)) if follow else lambda: True
-    for line in logs.lines(folder, over=over):
-        print(show(line), flush=follow)
+    with local.record(name) if follow else nullcontext() as record:
+        for line in logs.lines(folder, over=lambda: record is None or _over(record)):
+            print(show(line), flush=follow)
     if follow and not as_json:
         say(f"{name}: its run has ended; see `study status {name}`")
 
@@ -167,7 +167,8 @@ def front(
         return
     from study.status import snapshot, text
 
-    seen = snapshot.snapshot(local.record(name))
+    with local.record(name) as record:
+        seen = snapshot.snapshot(record)
     if as_json:
         print(json.dumps(snapshot.as_dict(seen)["front"], indent=2))
     else:
@@ -203,9 +204,9 @@ def pick(
     show = partial(
         track, description="training", console=errors, disable=not errors.is_terminal, transient=True
     )
-    picked = pick.pick(
-        local.record(name), local.folder(name), knee=knee, max_mse=max_mse, min_mrr=min_mrr, watch=show
-    )
+    bounds = {"max_mse": max_mse, "min_mrr": min_mrr}
+    with local.record(name) as record:
+        picked = pick.pick(record, local.folder(name), knee=knee, **bounds, watch=show)
     if as_json:
         print(json.dumps(pick.as_dict(picked), indent=2))
     else:

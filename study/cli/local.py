@@ -1,5 +1,7 @@
 """The studies of the working folder, by name."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +34,10 @@ def folder(name: str) -> Path:
     return STUDIES_FOLDER / name
 
 
-def record(name: str) -> "Reader":
-    """The record of a study, for reading."""
+@contextmanager
+def record(name: str) -> "Iterator[Reader]":
+    """Open the record of a study for reading; close it at the end, so that only its file is left."""
     from study.record.reader import Reader
 
-    return Reader.read(folder(name))
+    with closing(Reader.read(folder(name))) as reader:
+        yield reader

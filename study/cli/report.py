@@ -1,5 +1,6 @@
 """The commands export and report."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,8 @@ def export(name: NameArgument, address: Address = None) -> None:
         return
     from study.results.export import export
 
-    export(local.record(name), local.folder(name))
+    with local.record(name) as record:
+        export(record, local.folder(name))
     say(f"{local.folder(name) / 'tables'}, front.csv and manifest.json written")
 
 
@@ -97,5 +99,6 @@ def _read(folders: list[Path]) -> "Report":
     from study.results.export import export
 
     for folder in folders:
-        export(Reader.read(folder), folder)
+        with closing(Reader.read(folder)) as record:
+            export(record, folder)
     return report.read(folders[0]) if len(folders) == 1 else report.read_several(folders)

@@ -1,6 +1,7 @@
 """The commands run, confirm, submit and stop."""
 
 import os
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,8 +71,9 @@ def confirm(
     from study.runs import confirm
     from study.status import live
 
-    record = local.record(name)
-    if complete(record) is None and record.confirmation() is None and not unfinished:
+    with local.record(name) as record:
+        early = complete(record) is None and record.confirmation() is None
+    if early and not unfinished:
         raise StudyError(
             f"{name}: its search is not complete, and the test set is opened only once; "
             f"`study run {name}` resumes the search, --unfinished confirms the present front"
@@ -94,11 +96,11 @@ def _driven(drive: "Callable[[], Outcome]", again: str) -> None:
         say(f"complete ({outcome.reason}): nothing left to do{_more(outcome.reason)}")
     elif not outcome.complete:
         say(f"{outcome.reason}; `{again}` resumes it")
-    record = Reader.read(outcome.folder)
-    seen = snapshot.snapshot(record)
+    with closing(Reader.read(outcome.folder)) as record:
+        seen, warnings = snapshot.snapshot(record), record.baseline.data["warnings"]
     say("\n".join(text.lines(seen)))
     show_front(seen, most=MOST_LISTED)
-    for warning in record.baseline.data["warnings"]:
+    for warning in warnings:
         say(f"warning: {warning}")
     say(f"report: {outcome.report}")
     if outcome.reason.startswith("failed"):
@@ -145,6 +147,6 @@ def stop(name: NameArgument, address: Address = None) -> None:
         return
     from study.record.ledger import Ledger
 
-    ledger = Ledger.read(local.folder(name))
-    asked = any(ledger.request_stop(run.run) for run in ledger.runs() if run.alive)
+    with closing(Ledger.read(local.folder(name))) as ledger:
+        asked = any(ledger.request_stop(run.run) for run in ledger.runs() if run.alive)
     say(f"{name}: asked to stop" if asked else f"{name}: is not running")

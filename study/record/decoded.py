@@ -115,6 +115,12 @@ _PLACE: dict[str, Validator] = {
     "address": text,
     "devices": texts,
 }
+_LANE: dict[str, Validator] = {
+    "incarnation": whole,
+    "starts": whole,
+    "token": lambda value: type(value) is int,
+    "longest_s": seconds,
+}
 _PLANNED: dict[str, Validator] = {"trial": whole, "epoch": whole, "reason": text}
 _RUN: Sequence[Validator] = (
     *(whole, text, text, pid, whole),
@@ -210,6 +216,12 @@ def plan(value: Any) -> Plan:
 def place(value: Any) -> Place:
     """Decode the place of a lane."""
     return Place(**{name: fields(value, _PLACE, "place")[name] for name in _PLACE})
+
+
+def lane(value: Any) -> dict[str, Any]:
+    """Decode the state of a lane."""
+    known = fields(value, _LANE, "lane")
+    return {name: known[name] for name in _LANE}
 
 
 def home(value: Any) -> Home:

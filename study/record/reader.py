@@ -280,8 +280,10 @@ class Reader:
         """State of a lane: its incarnation, its starts since its last progress, the token that it chose
         before it had a number, and its longest epoch in seconds.
         """
-        known: dict[str, Any] = self._facts().get(f"lane/{name}", {})
-        return {"incarnation": 0, "starts": 0, "token": NO_TOKEN, "longest_s": 0.0} | known
+        unknown = {"incarnation": 0, "starts": 0, "token": NO_TOKEN, "longest_s": 0.0}
+        facts = self._facts()
+        with self._intact():
+            return decoded.lane(unknown | facts.get(f"lane/{name}", {}))
 
     def places(self) -> list[Place]:
         """Places of all lanes, by lane and incarnation."""

@@ -25,7 +25,7 @@ def claim_run(ledger: Ledger) -> int:
     `SILENT_RUN_S`. TakenError where that driver renews its run, or is seen to run.
     """
     heard: tuple[int, float] | None = None
-    told = False
+    warned = False
     while True:
         try:
             return ledger.claim()
@@ -34,8 +34,8 @@ def claim_run(ledger: Ledger) -> int:
             if run.owner.running is not None or heard not in (None, (run.run, run.renewed)):
                 raise
         heard = run.run, run.renewed
-        if not told and run.silent_s > SILENT_DRIVER_S:
-            told = True
+        if not warned and run.silent_s > SILENT_DRIVER_S:
+            warned = True
             log.warning(
                 "%s: waiting for up to %.0f s; process %d on %s ran it and may be gone",
                 ledger.spec.name,

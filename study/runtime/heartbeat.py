@@ -35,7 +35,7 @@ def renew_run(
             try:
                 if not ledger.renew(run):
                     return  # another driver took it for dead; the referee notices and reports it
-            except STORAGE_ERRORS as error:  # the referee waits as well, and ends the run in the end
+            except STORAGE_ERRORS as error:  # the referee waits as well, then ends the run
                 if away_since is None:
                     away_since = time.monotonic()
                     why = str(error).partition("\n")[0]
@@ -67,13 +67,13 @@ def forward_interrupt(
     over = Event()
 
     def pass_on() -> None:
-        told = False
+        announced = False
         while not over.wait(INTERRUPT_LOOK_S):
             if not interrupt.asked:
                 continue
-            if not told:
+            if not announced:
                 echo("stopping; a second signal ends the run at once")
-                told = True
+                announced = True
             with suppress(*STORAGE_ERRORS):  # the heartbeat reports them
                 ledger.request_stop(run)
                 return

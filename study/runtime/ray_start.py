@@ -62,12 +62,14 @@ def _uncollected() -> Iterator[None]:
     A report is written while Ray ends. If its thread collected one of Ray's references, Ray would end the
     process.
     """
+    enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 def _private(address: str) -> AbstractContextManager[Mapping[str, Any]]:

@@ -46,8 +46,8 @@ class StudyActions:
 
     def line(self, look: Look, *, writes: bool = True) -> str:
         """The study of `look` as JSON, with its last job if it is not running; redacted without `writes`."""
-        told = self._with_job(look, writes=writes)
-        return look.line if told is look.study else told.model_dump_json()
+        shown = self._with_job(look, writes=writes)
+        return look.line if shown is look.study else shown.model_dump_json()
 
     def post(self, spec: StudySpec) -> tuple[Study, bool]:
         """Post a spec and start or resume its study; returns the study, and True if it is new.

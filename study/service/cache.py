@@ -179,12 +179,12 @@ class StudyCache:
     def _summaries_of(self, names: Sequence[str], within_s: float) -> list[Summary]:
         versions = self.versions.all(self.home / name for name in names)
         ends = time.monotonic() + within_s
-        told = {name: self._known(name, versions[self.home / name], ends) for name in names}
+        summaries = {name: self._known(name, versions[self.home / name], ends) for name in names}
         old = {name: kept.until for name in names if (kept := self._summaries.get(name)) is not None}
-        for name in sorted((n for n in names if told[n] is None), key=lambda n: old.get(n, math.inf)):
+        for name in sorted((n for n in names if summaries[n] is None), key=lambda n: old.get(n, math.inf)):
             if time.monotonic() < ends:
-                told[name] = self._read(name)
-        return [told[name] or self._before(name) for name in names]
+                summaries[name] = self._read(name)
+        return [summaries[name] or self._before(name) for name in names]
 
     def _known(self, name: str, now: VersionToken | StudyError | None, ends: float) -> Summary | None:
         """The summary of a study whose version token is `now`; None if its record must be read.

@@ -57,7 +57,7 @@ def news(
     `points` has the points of each trial by epoch, for an ended trial all of them.
     """
     heard, low = dict(cursor.heard), cursor.low
-    told: list[PointOut] = []
+    fresh: list[PointOut] = []
     ended: list[EndedOut] = []
     for number in sorted(n for n in records if n >= low):
         last = heard.get(number, 0)
@@ -66,18 +66,18 @@ def news(
         for point in points.get(number, ()):
             if point.epoch <= last:
                 continue
-            told.append(PointOut(trial=point.trial, epoch=point.epoch, **point.metrics))
+            fresh.append(PointOut(trial=point.trial, epoch=point.epoch, **point.metrics))
             heard[number] = point.epoch
-            if len(told) >= MOST_NEWS:
+            if len(fresh) >= MOST_NEWS:
                 low = _settled(low, heard)
-                yield News(points=told, trials=ended), Cursor(low, dict(heard))
-                told, ended = [], []
+                yield News(points=fresh, trials=ended), Cursor(low, dict(heard))
+                fresh, ended = [], []
         if records[number].state != "running":
             ended.append(EndedOut.model_validate(records[number]))
             heard[number] = None
-    if told or ended:
+    if fresh or ended:
         low = _settled(low, heard)
-        yield News(points=told, trials=ended), Cursor(low, dict(heard))
+        yield News(points=fresh, trials=ended), Cursor(low, dict(heard))
 
 
 def position(records: Mapping[int, TrialRecord], points: Mapping[int, Sequence[Point]]) -> Cursor:

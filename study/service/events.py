@@ -37,7 +37,7 @@ async def stream(
     """
     ends, spoken = time.monotonic() + lasts_s, time.monotonic()
     known: Look | None = None
-    told = ""
+    sent = ""
     yield b"retry: 2000\n\n"
     while True:
         try:
@@ -49,9 +49,9 @@ async def stream(
             known = seen
             for piece, cursor in news(cursor, seen.records, seen.points):  # noqa: B020 - continues from the last
                 yield _event("news", piece.model_dump_json(), cursor)
-        if said != told:
+        if said != sent:
             yield _event("study", said)
-            told, spoken = said, time.monotonic()
+            sent, spoken = said, time.monotonic()
         if not follow or time.monotonic() > ends:
             return
         if time.monotonic() - spoken > QUIET_S:

@@ -137,8 +137,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     schema = StudySpec.model_json_schema(ref_template="#/components/schemas/{model}")
     made["components"]["schemas"] |= {**schema.pop("$defs"), "StudySpec": schema}
     for path, answer in ANSWERS.items():
-        told = made["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
-        told["example"] = answer.model_dump(mode="json")
+        content = made["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+        content["example"] = answer.model_dump(mode="json")
     streamed = made["paths"]["/studies/{name}/events"]["get"]["responses"]["200"]["content"]
     streamed["text/event-stream"]["example"] = EVENT_EXAMPLE
     return made

@@ -94,21 +94,21 @@ def studies(request: Request, page: Summaries) -> Response:
 
 def study(request: Request, actions: StudyActions, name: str) -> Response:
     """The page of a study."""
-    look, told = actions.cache.look(name), actions.study(name, writes=request.state.writes)
-    count, waits = sum(map(len, look.points.values())), told.job is not None and told.job.state in LIVE
+    look, shown = actions.cache.look(name), actions.study(name, writes=request.state.writes)
+    count, waits = sum(map(len, look.points.values())), shown.job is not None and shown.job.state in LIVE
     return _page(
         request,
         "study.html",
-        study=told,
-        seen=told.summary,
+        study=shown,
+        seen=shown.summary,
         goals=objectives(look.spec.objectives),
         searched=searched(look.spec),
         trials=_trials(look),
         trained=len(look.records),
-        after="0" if count <= MOST_EVENTS_DRAWN else told.cursor,
-        toml=StudySpec.model_validate(told.spec).as_toml(),
-        can_stop=request.state.writes and (told.summary.state == "running" or waits),
-        can_resume=request.state.writes and not waits and told.summary.state not in ("running", "complete"),
+        after="0" if count <= MOST_EVENTS_DRAWN else shown.cursor,
+        toml=StudySpec.model_validate(shown.spec).as_toml(),
+        can_stop=request.state.writes and (shown.summary.state == "running" or waits),
+        can_resume=request.state.writes and not waits and shown.summary.state not in ("running", "complete"),
     )
 
 
@@ -117,8 +117,8 @@ def problem(request: Request, status: int, detail: str, headers: Mapping[str, st
     if status == 401 and request.method in SAFE:
         detail = detail if COOKIE in request.cookies else "Sign in to see this page."
         return _signing_in(request, detail, here=request.url.path, headers=headers)
-    told = {"code": status, "phrase": HTTPStatus(status).phrase, "detail": detail}
-    return _page(request, "problem.html", status=status, headers=headers, **told)
+    values = {"code": status, "phrase": HTTPStatus(status).phrase, "detail": detail}
+    return _page(request, "problem.html", status=status, headers=headers, **values)
 
 
 def back(request: Request, name: str) -> Response:

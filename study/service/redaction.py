@@ -15,20 +15,20 @@ STATE_SAID = {
 PROBLEM = f"the service cannot answer now; {ASK}"
 
 
-def study(told: Study) -> Study:
+def study(given: Study) -> Study:
     """The study without the reason of a failure; the same object if it has none."""
-    changes = {"summary": summary(told.summary), "job": None if told.job is None else job(told.job)}
-    same = changes["summary"] is told.summary and changes["job"] is told.job
-    return told if same else told.model_copy(update=changes)
+    changes = {"summary": summary(given.summary), "job": None if given.job is None else job(given.job)}
+    same = changes["summary"] is given.summary and changes["job"] is given.job
+    return given if same else given.model_copy(update=changes)
 
 
-def summary(told: Summary) -> Summary:
+def summary(given: Summary) -> Summary:
     """The summary without the reason of a failure."""
-    said = STATE_SAID.get(told.state)
-    return told if said is None else told.model_copy(update={"reason": said})
+    said = STATE_SAID.get(given.state)
+    return given if said is None else given.model_copy(update={"reason": said})
 
 
-def job(told: JobOut) -> JobOut:
+def job(given: JobOut) -> JobOut:
     """The job without text from its log or from Ray."""
-    said = JOB_SAID.get(told.state, "")
-    return told if told.said == said else told.model_copy(update={"said": said})
+    said = JOB_SAID.get(given.state, "")
+    return given if given.said == said else given.model_copy(update={"said": said})

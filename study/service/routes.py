@@ -194,14 +194,14 @@ def follow(
     """Stream the events of a study. Last-Event-ID continues a stream without gaps or repeats."""
     here = actions(request)
     here.cache.look(name)
-    told = events.stream(
+    pieces = events.stream(
         lambda: here.cache.look(name),
         partial(here.line, writes=request.state.writes),
         Cursor.parse(last_event_id or after),
         follow=follow,
         lasts_s=request.app.state.stream_s,
     )
-    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(pieces, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 @reads.get(

@@ -72,9 +72,9 @@ def found_later(seen: Snapshot) -> Iterator[str]:
 
 def live_view(said: str) -> Group | None:
     """The live view, without the front, of a `line` printed by another process; None for other text."""
-    if (told := PROGRESS.match(said)) is None:
+    if (match := PROGRESS.match(said)) is None:
         return None
-    return Group(_bar(int(told["percent"]) / 100), *map(Text, said.split("; ")))
+    return Group(_bar(int(match["percent"]) / 100), *map(Text, said.split("; ")))
 
 
 def _confirmed(seen: ConfirmationProgress | None) -> Iterator[str]:

@@ -112,6 +112,12 @@ def test_all_reading_commands_agree(tiny: Path, shown: Mapping[str, str]):
     assert manifest["complete"] is True
 
 
+def test_reading_commands_leave_a_record_at_rest(tiny: Path, shown: Mapping[str, str]):
+    """Catches: a log and an index beside the record, which no longer reads on a full or read-only disk."""
+    assert shown
+    assert [path.name for path in tiny.glob("ledger.db*")] == ["ledger.db"]
+
+
 def test_text_and_json_agree(shown: Mapping[str, str]):
     front = json.loads(shown["front tiny --json"])
     assert front

@@ -4,7 +4,7 @@
   const root = document.getElementById("study");
   const goals = [root.dataset.x, root.dataset.y];
   const points = [[], []];
-  let told = null;
+  let latest = null;
 
   // --- charts ------------------------------------------------------------------------------------------
 
@@ -68,20 +68,20 @@
   };
 
   const update = () => {
-    if (!charts || !told) return;
-    shown("front-chart", told.front.length || points[0].length);
-    shown("growth-chart", told.growth.length);
-    const front = goals.map((name) => told.front.map((point) => point[name]));
+    if (!charts || !latest) return;
+    shown("front-chart", latest.front.length || points[0].length);
+    shown("growth-chart", latest.growth.length);
+    const front = goals.map((name) => latest.front.map((point) => point[name]));
     const across = [[], []], up = [[], []];
-    if (told.reference) {
-      const [x, y] = goals.map((name) => told.reference[name]);
+    if (latest.reference) {
+      const [x, y] = goals.map((name) => latest.reference[name]);
       view = [[...front[0], x], [...front[1], y]].map(around);
       across[0] = view[0], across[1] = [y, y];
       up[0] = [x, x], up[1] = view[1];
     }
     const seen = points[0].map((x, at) => at).filter((at) => inside(points[0][at], 0) && inside(points[1][at], 1));
     charts[0].setData(joined(points.map((all) => seen.map((at) => all[at])), front, across, up));
-    charts[1].setData([[0, ...told.growth.map((step) => step.at_s)], [0, ...told.growth.map((step) => step.hypervolume)]]);
+    charts[1].setData([[0, ...latest.growth.map((step) => step.at_s)], [0, ...latest.growth.map((step) => step.hypervolume)]]);
   };
 
   // --- text --------------------------------------------------------------------------------------------
@@ -106,8 +106,8 @@
     for (const point of JSON.parse(data).points) goals.forEach((name, at) => points[at].push(point[name]));
   });
   events.addEventListener("study", ({ data }) => {
-    told = JSON.parse(data);
-    say(told.summary);
+    latest = JSON.parse(data);
+    say(latest.summary);
     update();
     refresh();
   });

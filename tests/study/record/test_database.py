@@ -93,6 +93,7 @@ def exported(folder):
 ROTTEN = {
     "outcome-verdict": "UPDATE trial_user_attributes SET value_json = '{\"a\": 7}' WHERE key = 'outcome'",
     "outcome-kind": "UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'outcome'",
+    "outcome-empty": "UPDATE trial_user_attributes SET value_json = '{}' WHERE key = 'outcome'",
     "no-json": "UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'config'",
     "bytes": "UPDATE trial_user_attributes SET value_json = x'ff' WHERE key = 'lease'",
     "trial": "UPDATE trials SET number = -1 WHERE number = 0",

@@ -180,10 +180,12 @@ def test_text_in_a_measurement(home: Path, column: str):
     check(folder)
 
 
-@pytest.mark.parametrize("key", ["config", "lease", "outcome"])
-def test_an_empty_table_of_a_trial(home: Path, key: str):
-    """Catches: a table that is not checked because it is empty."""
+@pytest.mark.parametrize("value", ["[]", '"x"', '{"starts": -1}', '{"longest_s": "x"}'])
+def test_a_damaged_state_of_a_lane(home: Path, value: str):
+    """Catches: a TypeError in the referee, when a lane starts again."""
     folder = put(home, (home.parent / "whole.db").read_bytes())
     with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
-        connection.execute("UPDATE trial_user_attributes SET value_json = '{}' WHERE key = ?", (key,))
-    check(folder)
+        change = "UPDATE study_user_attributes SET value_json = ? WHERE key = 'lane/1.0'"
+        assert connection.execute(change, (value,)).rowcount
+    with closing(Reader.read(folder)) as record:
+        assert "rotten" in (refusal(lambda: record.lane("1.0")) or "")
