@@ -1,4 +1,4 @@
-"""The gallery: runs the presets that have not run here, and writes docs/report.md with all their figures."""
+"""Write docs/report.md with the figures of all presets; run the presets that have not run here."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def gallery(reports: list[Report], docs: Path) -> None:
 
 
 def ran(preset: str) -> Report:
-    """The report of a preset, run here, or gone on with, where it is not complete."""
+    """Report of a preset, after its study has run or resumed here if it is not complete."""
     folder = run(StudySpec.preset(preset)).folder
     export(Reader.read(folder), folder)
     return read(folder)
