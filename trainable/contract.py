@@ -11,11 +11,12 @@ from typing import Any, Literal, get_args
 
 Sharing = Literal["none", "users", "items", "both"]
 RankingLoss = Literal["one-minus-sigmoid", "bpr"]
+Metric = Literal["mrr", "mrr_all", "mse"]
 Verdict = Literal["go", "complete", "stop", "fail", "drop"]
 
 SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 RANKING_LOSSES: tuple[RankingLoss, ...] = get_args(RankingLoss)
-METRICS = ("mrr", "mrr_all", "mse")
+METRICS: tuple[Metric, ...] = get_args(Metric)
 
 UNNAMED_WEIGHT = 0.5
 """λ_F if nothing is shared and no weight was named: there it has no effect under Adam (law 7)."""
@@ -27,6 +28,11 @@ class StudyError(Exception):
 
 class Unreachable(Exception):  # noqa: N818 - it is a state of the world, not a fault of the caller
     """The referee did not answer in time. The lane keeps what it holds and asks again."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error, else its type. Further lines of a database error quote its statement."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

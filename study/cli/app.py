@@ -16,8 +16,8 @@ import typer
 
 from analysis.objective import AnalysisError
 from study.cli import backup, inspect, local, report, run, serve, setup
-from study.cli.terminal import complain, first_line, speak_plainly
-from trainable.contract import StudyError
+from study.cli.terminal import complain, speak_plainly
+from trainable.contract import StudyError, first_line
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": run.run,

@@ -14,8 +14,8 @@ from rich.table import Table
 from study import limits
 from study.cli import completion, local, remote
 from study.cli.arguments import Address, AsJsonOption, NameArgument
-from study.cli.terminal import MOST_LISTED, add_row, complain, console, first_line, say, show_front
-from trainable.contract import StudyError
+from study.cli.terminal import MOST_LISTED, add_row, complain, console, say, show_front
+from trainable.contract import StudyError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

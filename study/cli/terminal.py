@@ -80,8 +80,3 @@ def complain(text: str) -> None:
 def add_row(table: Table, *cells: str) -> None:
     """Add a row of plain text: no markup; control characters are escaped."""
     table.add_row(*(Text(printable(cell)) for cell in cells))
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error; the others of a database error quote its statement."""
-    return str(error).partition("\n")[0]

@@ -11,7 +11,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from study.remote.direct import direct
-from trainable.contract import StudyError
+from trainable.contract import StudyError, first_line
 
 RESPONSE_S = 30.0
 """Timeout of one request to a head."""
@@ -95,7 +95,7 @@ def connected(address: str) -> RayJobsClient:
             client = RayJobsClient(address)
     except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise StudyError(
-            f"--address: {address} is not the dashboard of a Ray ({_first_line(error)}); "
+            f"--address: {address} is not the dashboard of a Ray ({first_line(error)}); "
             "its default port is 8265"
         ) from error
     there = client._server_ray_version
@@ -112,15 +112,11 @@ def _token() -> Iterator[None]:
     try:
         yield
     except AuthenticationError as error:
-        raise StudyError(f"{_first_line(error)}; {NEEDS}") from error
+        raise StudyError(f"{first_line(error)}; {NEEDS}") from error
 
 
 def _cause(error: BaseException) -> str:
     """First line of an error's innermost cause."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]
+    return first_line(error)

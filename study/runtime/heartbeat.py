@@ -12,6 +12,7 @@ from study.record.ledger import Ledger
 from study.record.optuna_storage import STORAGE_ERRORS
 from study.runtime.reconnect import DATABASE_AWAY_S
 from study.signals import Interrupt
+from trainable.contract import first_line
 
 INTERRUPT_LOOK_S = 0.25
 """Interval between checks of the interrupt: a user who sees no reaction to a signal sends a second one."""
@@ -38,7 +39,7 @@ def renew_run(
             except STORAGE_ERRORS as error:  # the referee waits as well, then ends the run
                 if away_since is None:
                     away_since = time.monotonic()
-                    why = str(error).partition("\n")[0]
+                    why = first_line(error)
                     echo(
                         f"the record cannot be written: {why}; lanes wait for at most {DATABASE_AWAY_S:.0f} s"
                     )

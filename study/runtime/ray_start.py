@@ -15,7 +15,7 @@ from study.runtime import private_ray
 from study.runtime.minimal_ray import minimal_ray
 from study.runtime.placement import Node
 from study.spec import StudySpec
-from trainable.contract import StudyError
+from trainable.contract import StudyError, first_line
 
 ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # with it, fit() returns on Ctrl-C as if nothing had happened
@@ -91,10 +91,9 @@ def _init(address: str, more: Mapping[str, Any]) -> None:
     except StudyError:
         raise
     except Exception as error:
-        said = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise StudyError(
-            f"runtime.address: {address!r}: Ray does not start or does not answer ({said}); `study doctor` "
-            'shows what is missing, and address = "inline" needs no Ray'
+            f"runtime.address: {address!r}: Ray does not start or does not answer ({first_line(error)}); "
+            '`study doctor` shows what is missing, and address = "inline" needs no Ray'
         ) from error
 
 

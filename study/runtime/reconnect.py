@@ -8,7 +8,7 @@ from study.loop.referee import Referee
 from study.record.optuna_storage import STORAGE_ERRORS
 from study.record.sqlite import DatabaseAwayError, corrupt
 from study.runtime.prefetch import PrefetchingReferee
-from trainable.contract import Answer, Decision, LaneReport, StudyError, Unreachable
+from trainable.contract import Answer, Decision, LaneReport, StudyError, Unreachable, first_line
 
 DATABASE_AWAY_S = 600.0
 """Longest time that a database may be away, full or locked before the run ends; the next run resumes."""
@@ -53,7 +53,7 @@ class ReconnectingReferee:
             if self._referee is not None:
                 self._referee.close()
             self._referee = None
-            self._note(words := str(error).partition("\n")[0])
+            self._note(words := first_line(error))
             if corrupt(error):  # waiting does not help
                 self._failed = f"failed: the record is damaged: {words}; restore a backup"
             raise Unreachable(f"the database is away: {type(error).__name__}") from None

@@ -33,7 +33,7 @@ from study.runtime.ray_start import connected, nodes
 from study.runtime.tune_callback import TuneCallback
 from study.signals import Interrupt
 from study.spec.sections import Runtime
-from trainable.contract import StudyError
+from trainable.contract import StudyError, first_line
 from trainable.exchange import RayExchange, RefereeActor
 from trainable.job import Job
 from trainable.tune import Lane
@@ -67,8 +67,8 @@ def drive(
                     raise KeyboardInterrupt from error
                 if isinstance(error, TuneError):
                     raise
-                what = str(error).strip().splitlines()[0]
-                raise StudyError(f"Ray ended the run ({what}); run the study again to resume it") from error
+                why = first_line(error)
+                raise StudyError(f"Ray ended the run ({why}); run the study again to resume it") from error
             finally:
                 ray.kill(referee)
         if over is None:

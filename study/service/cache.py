@@ -27,7 +27,7 @@ from study.service.serialize import study_of, summary_of, unknown
 from study.spec import StudySpec
 from study.spec.study import NAME
 from study.status.snapshot import Snapshot, snapshot
-from trainable.contract import StudyError
+from trainable.contract import StudyError, first_line
 
 POSTED = "posted.toml"
 """File of a posted spec, until the first run creates the record."""
@@ -219,8 +219,8 @@ class StudyCache:
 
     def error_text(self, error: Exception) -> str:
         """The message of an error, without the path of the home."""
-        said = str(error) if isinstance(error, StudyError) else str(error).partition("\n")[0]
-        return said.replace(f"{self.home.parent}/", "")
+        message = str(error) if isinstance(error, StudyError) else first_line(error)
+        return message.replace(f"{self.home.parent}/", "")
 
     def close(self) -> None:
         """Close all databases."""

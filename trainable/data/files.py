@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
-from trainable.contract import StudyError
+from trainable.contract import StudyError, first_line
 from trainable.data.catalogue import index
 from trainable.data.interactions import Ids, Interactions
 from trainable.disk import irregular
@@ -220,8 +220,7 @@ def _refuse_irregular(path: Path) -> None:
 def _unreadable(path: Path, error: Exception) -> StudyError:
     if isinstance(error, FileNotFoundError):
         return StudyError(f"{path}: there is no such file; give the path of a .csv or .parquet file")
-    reason = str(error).partition("\n")[0]
-    return StudyError(f"{path}: cannot be read: {reason}; give a readable file of ratings")
+    return StudyError(f"{path}: cannot be read: {first_line(error)}; give a readable file of ratings")
 
 
 def _plain(column: Any) -> Any:
