@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.front import hypervolume
-from analysis.objective import AnalysisError, Floats, Objective, objectives, to_losses
+from analysis.objective import OBJECTIVES, AnalysisError, Floats, Objective, objectives, to_losses
 
 MANIFEST_SCHEMA = 1
 SHARINGS = ("none", "users", "items", "both")
-METRICS = ("mrr", "mrr_all", "mse")
+METRICS = tuple(OBJECTIVES)
 LOSSES = ("ranking_loss", "rating_loss", "joint_loss")
 SPREADS = tuple(f"{metric}_sd" for metric in METRICS)
 

@@ -16,7 +16,7 @@ Verdict = Literal["go", "complete", "stop", "fail", "drop"]
 
 SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 RANKING_LOSSES: tuple[RankingLoss, ...] = get_args(RankingLoss)
-METRICS: tuple[Metric, ...] = get_args(Metric)
+METRICS: tuple[str, ...] = get_args(Metric)
 
 UNNAMED_WEIGHT = 0.5
 """λ_F if nothing is shared and no weight was named: there it has no effect under Adam (law 7)."""

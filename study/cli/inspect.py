@@ -165,12 +165,13 @@ def front(
     if address is not None:
         remote.ask(address, ["front", name, *remote.flag("--json", as_json), *remote.flag("--all", every)])
         return
-    from study.status import snapshot, text
+    from study.status import text
+    from study.status.front_snapshot import front_as_dicts, front_snapshot
 
     with local.record(name) as record:
-        seen = snapshot.snapshot(record)
+        seen = front_snapshot(record)
     if as_json:
-        print(json.dumps(snapshot.as_dict(seen)["front"], indent=2))
+        print(json.dumps(front_as_dicts(seen), indent=2))
     else:
         show_front(seen, most=None if every else MOST_LISTED)
         for said in text.found_later(seen):

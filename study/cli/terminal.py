@@ -12,7 +12,7 @@ from rich.text import Text
 from study.printable import printable, printable_lines
 
 if TYPE_CHECKING:
-    from study.status.snapshot import Snapshot
+    from study.status.front_snapshot import FrontSnapshot
 
 MOST_LISTED = 25
 """Most points of a front, and most trials that ended early, that a command shows."""
@@ -58,7 +58,7 @@ def speak_plainly() -> None:
             stream.reconfigure(errors="plain")
 
 
-def show_front(seen: "Snapshot", *, most: int | None = None) -> None:
+def show_front(seen: "FrontSnapshot", *, most: int | None = None) -> None:
     """Print the front as a table: all points, or `most` points spread along it."""
     from study.status.front_table import FrontTable
 

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from trainable.contract import METRICS
+
 tables = sa.MetaData()
 
-_METRICS = ("ranking_loss", "rating_loss", "joint_loss", "mrr", "mrr_all", "mse", "wall_s")
+_NUMBERS = ("ranking_loss", "rating_loss", "joint_loss", *METRICS, "wall_s")
 
 measurements = sa.Table(
     "measurements",
     tables,
     *(sa.Column(key, sa.Integer, primary_key=True) for key in ("study", "trial", "replicate", "epoch")),
-    *(sa.Column(name, sa.Float(53), nullable=False) for name in _METRICS),
+    *(sa.Column(name, sa.Float(53), nullable=False) for name in _NUMBERS),
 )
 
 MEASUREMENT_COLUMNS = tuple(c.name for c in measurements.c if c.name != "study")

@@ -34,8 +34,6 @@ from trainable.contract import SHARINGS, RankingLoss, Sharing
 from trainable.data.registry import FILE_READERS, SOURCES, SPLITS
 from trainable.engines.registry import ENGINES
 
-Metric = Literal["mrr", "mrr_all", "mse"]
-
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 
 EVEN: tuple[SamplerName, ...] = ("qmc", "grid")

@@ -22,7 +22,6 @@ from study.spec.sections import (
     Budget,
     Confirm,
     Data,
-    Metric,
     Runtime,
     Search,
     Space,
@@ -32,6 +31,7 @@ from study.spec.sections import (
     is_file,
 )
 from study.spec.toml_errors import MisplacedError, SpecError, SpecText
+from trainable.contract import Metric
 from trainable.disk import irregular
 
 __all__ = ["Part", "SpecError", "StudySpec", "presets", "resolve"]

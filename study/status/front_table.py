@@ -18,7 +18,7 @@ from study.record.rows import Point
 from study.record.tested import Tested
 from study.spec import StudySpec
 from study.spec.domains import Range
-from study.status.snapshot import Snapshot
+from study.status.front_snapshot import FrontSnapshot
 
 COLUMN_NAMES = {
     "learning_rate": "lr",
@@ -52,7 +52,7 @@ class FrontTable:
     then the spreads of the test values.
     """
 
-    def __init__(self, seen: Snapshot, *, most: int | None = None) -> None:
+    def __init__(self, seen: FrontSnapshot, *, most: int | None = None) -> None:
         self._seen = seen
         self._rows = _chosen(seen, most)
         self._searched = searched(seen.spec)
@@ -124,7 +124,7 @@ class FrontTable:
             yield f"too wide to show: {', '.join(COLUMN_NAMES[name] for name in left_out)}; --json has all"
 
 
-def _chosen(seen: Snapshot, most: int | None) -> list[int]:
+def _chosen(seen: FrontSnapshot, most: int | None) -> list[int]:
     """The rows of the front to show, in its order. All confirmed points are shown if they take at most half
     of the rows.
     """

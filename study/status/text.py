@@ -11,6 +11,7 @@ from rich.text import Text
 from analysis.objective import written
 from study.record.front import Front
 from study.status.confirmation import ConfirmationProgress
+from study.status.front_snapshot import FrontSnapshot
 from study.status.front_table import FrontTable
 from study.status.snapshot import Snapshot
 
@@ -57,7 +58,7 @@ def state_line(seen: Snapshot) -> str:
     return f"{seen.state}: {seen.reason}{again}"
 
 
-def found_later(seen: Snapshot) -> Iterator[str]:
+def found_later(seen: FrontSnapshot) -> Iterator[str]:
     """A line on points of the front outside the confirmation, with the remedy; none without such points."""
     later = 0 if seen.confirmation is None else seen.confirmation.found_later
     if later:

@@ -129,7 +129,8 @@ ORDER = {
     """,
     "study.status": """
         estimate ← confirmation
-        confirmation, stage ← snapshot ← front_table ← text
+        estimate, stage ← searching
+        confirmation, searching ← front_snapshot ← front_table, snapshot ← text
         notebook, text ← live
         logs
     """,

@@ -36,3 +36,6 @@ class Median:
         worse = int((boxes < boxes[-1]).sum())
         reason = f"rung {candidate.epoch} epochs: box {boxes[-1]:.4g}, above {worse} of {len(rung)} others"
         return Decision(candidate.trial, "stop" if boxes[-1] < np.median(boxes) else "go", reason)
+
+
+make = Median

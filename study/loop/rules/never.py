@@ -26,3 +26,6 @@ class Never:
     ) -> Decision:
         """Always continue."""
         return Decision(candidate.trial, "go", "the rule never stops a trial")
+
+
+make = Never

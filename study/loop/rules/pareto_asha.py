@@ -81,3 +81,6 @@ def last_improvement(course: Sequence[Candidate]) -> int:
     """The epoch of a trial's last new minimum in either objective."""
     first = np.array([c.losses for c in course]).argmin(axis=0)
     return course[int(first.max())].epoch
+
+
+make = ParetoAsha

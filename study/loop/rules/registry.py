@@ -1,22 +1,20 @@
-"""Stopping rules by name. A new rule is one file and one line in `RULES`."""
+"""Stopping rules by name. A new rule is one file and one name in `RuleName`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
-from typing import cast
+from typing import get_args
 
 from study.loop.rules.rule import Rule
 from study.spec.sections import RuleName, Stopping
 
-RULES: Mapping[RuleName, str] = {
-    "never": "study.loop.rules.never:Never",
-    "median": "study.loop.rules.median:Median",
-    "pareto-asha": "study.loop.rules.pareto_asha:ParetoAsha",
-}
-"""Name → "module:function", a function (stopping) → Rule. Also named in `study.spec.sections.RuleName`."""
+RULES: tuple[RuleName, ...] = get_args(RuleName)
+"""Names of the rules. The module of that name beside this one has `make`, a function (stopping) → Rule; its
+file has "_" for "-".
+"""
 
 
 def rule(stopping: Stopping) -> Rule:
     """Make the rule of a spec, which has checked its name."""
-    module, _, attribute = RULES[stopping.rule].partition(":")
-    make = cast(Callable[[Stopping], Rule], getattr(import_module(module), attribute))
+    module = import_module(f"{__package__}.{stopping.rule.replace('-', '_')}")
+    make: Callable[[Stopping], Rule] = module.make
     return make(stopping)

@@ -41,3 +41,6 @@ class Gp(GPSampler):
         shown = optuna.create_study(directions=study.directions)
         shown.add_trials([*whole(others, self._space), trial])
         return super().sample_relative(shown, shown.get_trials(deepcopy=False)[-1], search_space)
+
+
+make = Gp

@@ -33,3 +33,6 @@ class Grid(RandomSampler):
         others = (other.params for other in study.get_trials(deepcopy=False) if other.number != trial.number)
         untried = Untried(self._draw.space.branches, others, {})
         return (untried.choose(Random(self._draw.seed))[1] or {}) if untried.counts else {}
+
+
+make = Grid

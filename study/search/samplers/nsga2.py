@@ -62,3 +62,6 @@ class Nsga2(NSGAIISampler):
     def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         """The best `POPULATION` trials, as parents of a child."""
         return self.select_parent(study, generation) if generation else []
+
+
+make = Nsga2

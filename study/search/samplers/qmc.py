@@ -39,3 +39,6 @@ class Qmc(RandomSampler):
         """The values at the point's coordinates."""
         forms = self._distributions.items()
         return {name: value_at(share, form) for share, (name, form) in zip(self._shares, forms, strict=True)}
+
+
+make = Qmc

@@ -5,6 +5,6 @@ from optuna.samplers import RandomSampler
 from study.search.samplers.registry import Draw
 
 
-def chance(draw: Draw) -> RandomSampler:
+def make(draw: Draw) -> RandomSampler:
     """Optuna's random sampler."""
     return RandomSampler(draw.seed)

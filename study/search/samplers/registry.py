@@ -1,9 +1,9 @@
-"""Samplers by name. A new sampler is one file and one line in `SAMPLERS`."""
+"""Samplers by name. A new sampler is one file and one name in `SamplerName`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import get_args
 
 from optuna.samplers import BaseSampler
 
@@ -12,15 +12,8 @@ from study.spec import StudySpec
 from study.spec.sections import SamplerName
 from trainable.streams import derive
 
-SAMPLERS: Mapping[SamplerName, str] = {
-    "tpe": "study.search.samplers.tpe:tpe",
-    "nsga2": "study.search.samplers.nsga2:Nsga2",
-    "gp": "study.search.samplers.gp:Gp",
-    "qmc": "study.search.samplers.qmc:Qmc",
-    "random": "study.search.samplers.random:chance",
-    "grid": "study.search.samplers.grid:Grid",
-}
-"""Name → "module:function", a function (draw) → sampler. Also named in `study.spec.sections.SamplerName`."""
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+"""Names of the samplers. The module of that name beside this one has `make`, a function (draw) → sampler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +33,5 @@ class Draw:
 
 def sampler(name: SamplerName, draw: Draw) -> BaseSampler:
     """Make the sampler `name` for one draw."""
-    module, _, attribute = SAMPLERS[name].partition(":")
-    return cast(Callable[[Draw], BaseSampler], getattr(import_module(module), attribute))(draw)
+    make: Callable[[Draw], BaseSampler] = import_module(f"{__package__}.{name}").make
+    return make(draw)

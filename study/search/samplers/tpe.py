@@ -8,7 +8,7 @@ from optuna.samplers import TPESampler
 from study.search.samplers.registry import Draw
 
 
-def tpe(draw: Draw) -> TPESampler:
+def make(draw: Draw) -> TPESampler:
     """Optuna's multivariate TPE, with a group for each set of conditional parameters.
 
     Running trials count as bad ones (a constant liar, Optuna's default since 5.0), so that lanes do not all
