@@ -46,25 +46,19 @@ def confirm(folder: Path, *, watch: Display = display) -> Outcome:
 
 def _finish(*, report: bool) -> Finish:
     words = "writing the report" if report else "writing the tables"
-    needed = ("study.results.export", "analysis.report") if report else ("study.results.export",)
-    return Finish(words, write=partial(_write, report=report), preload=partial(_imported, needed))
-
-
-def _imported(modules: tuple[str, ...]) -> None:
-    for module in modules:
-        import_module(module)
+    needed = "study.results.report" if report else "study.results.export"
+    return Finish(words, write=partial(_write, report=report), preload=partial(import_module, needed))
 
 
 def _write(folder: Path, *, report: bool) -> Path | None:
     """Write the study's tables and, with `report`, its report; return the report's page."""
+    if report:
+        from study.results.report import write
+
+        return write(folder).absolute()
     from study.record.reader import Reader
     from study.results.export import export
 
     with closing(Reader.read(folder)) as reader:
         export(reader, folder)
-    if not report:
-        return None
-    from analysis import report as reports
-    from trainable.disk import write_atomically
-
-    return reports.write(folder, write_atomically).absolute()
+    return None

@@ -65,11 +65,3 @@ def read_several(folders: Sequence[Path]) -> Report:
     with canvas.defaults():
         name = " + ".join(study.manifest["name"] for study in comparison.studies)
         return Report(name, together.sections(comparison))
-
-
-def write(folder: Path, put: Put) -> Path:
-    """Write the page of the study in `folder` to report/index.html, after its figures; return its path.
-
-    AnalysisError if the study's tables or manifest are missing or invalid; nothing is written then.
-    """
-    return read(folder).save(folder / "report", put)

@@ -1,6 +1,5 @@
 """The commands export and report."""
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +56,7 @@ def report(
         if address is not None:
             remote.ask(address, ["report", *names, "--markdown" if as_markdown else "--json"])
             return
-        made = _read(list(map(local.folder, names)))
+        made = _made(list(map(local.folder, names)))
         print(printable_lines(made.json() if as_json else made.markdown()))
         return
     page = write(list(map(local.folder, names)), out) if address is None else _fetched(names, out, address)
@@ -68,7 +67,7 @@ def report(
 def write(folders: list[Path], out: Path | None = None) -> Path:
     """Export the studies and write their report into `out`, by default into `_report_folder`."""
     into = out or _report_folder([folder.name for folder in folders])
-    page = _read(folders).save(into, write_atomically).absolute()
+    page = _made(folders).save(into, write_atomically).absolute()
     say(f"report: {page}")
     return page
 
@@ -91,14 +90,9 @@ def _fetched(names: list[str], out: Path | None, address: str) -> Path:
     return page
 
 
-def _read(folders: list[Path]) -> "Report":
+def _made(folders: list[Path]) -> "Report":
     """Export the studies and make their report."""
     limits.check()
-    from analysis import report
-    from study.record.reader import Reader
-    from study.results.export import export
+    from study.results import report
 
-    for folder in folders:
-        with closing(Reader.read(folder)) as record:
-            export(record, folder)
-    return report.read(folders[0]) if len(folders) == 1 else report.read_several(folders)
+    return report.make(folders)

@@ -1,23 +1,14 @@
-"""Make the report of a study in a separate process: figures take seconds, and would delay events.
-
-`python -m study.service.reports FOLDER` writes FOLDER/report. Files are replaced atomically, the page last:
-concurrent processes leave a complete report.
-"""
+"""Make the report of a study in a separate process: figures take seconds, and would delay events."""
 
 import asyncio
 import json
 import re
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
-from analysis import report
-from analysis.objective import AnalysisError
 from study.record.location import RECORD_FILE, holds_study
-from study.record.reader import Reader
 from study.record.version_tokens import VersionToken, VersionTokens
-from study.results.export import export
 from study.service.cache import NoStudyError
 from trainable.contract import StudyError
 from trainable.disk import write_atomically
@@ -74,23 +65,9 @@ def _stale(folder: Path, version: VersionToken | None) -> bool:
 
 async def _made(folder: Path) -> None:
     """Write the report in a process. StudyError with its last line on stderr if it fails."""
-    command = (sys.executable, "-P", "-m", "study.service.reports", str(folder))
+    command = (sys.executable, "-P", "-m", "study.results.report", str(folder))
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    _, said = await process.communicate()
+    _, errors = await process.communicate()
     if process.returncode:
-        lines = said.decode(errors="replace").strip().splitlines() or ["its process ended without a message"]
-        raise StudyError(f"{folder.name}: the report cannot be made: {lines[-1]}")
-
-
-def write(folder: Path) -> None:
-    """Export the study in `folder` and write its report."""
-    with closing(Reader.read(folder)) as ledger:
-        export(ledger, folder)
-    report.write(folder, write_atomically)
-
-
-if __name__ == "__main__":
-    try:
-        write(Path(sys.argv[1]))
-    except (StudyError, AnalysisError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        *_, last = errors.decode(errors="replace").strip().splitlines() or ["its process gave no message"]
+        raise StudyError(f"{folder.name}: the report cannot be made: {last}")

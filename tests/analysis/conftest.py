@@ -155,7 +155,7 @@ def unchanged_search(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def confirmed_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a search and its confirmation; drawing it takes seconds."""
     made = confirmed(partial(write, tmp_path_factory.mktemp("confirmed") / "study"))
-    return report.write(made, Path.write_bytes)
+    return report.read(made).save(made / "report", Path.write_bytes)
 
 
 @pytest.fixture(scope="module")

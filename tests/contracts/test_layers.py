@@ -135,7 +135,7 @@ ORDER = {
         logs
     """,
     "study.results": """
-        export
+        export ← report
         retrain ← pick
     """,
     "study.remote": """
@@ -195,9 +195,8 @@ ABROAD = {
         "trainable.models.trivial",
         "trainable.tune",
     ),
-    "study.runs": ("analysis.report",),
+    "study.results.report": ("analysis.report",),
     "study.cli": ("analysis.report",),
-    "study.service": ("analysis.report",),
 }
 """What a module may import from the other two packages. The other two never import from one another."""
 

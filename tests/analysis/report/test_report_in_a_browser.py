@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from browser import LOOKS, axe, browser
 
-from analysis.report import write
+from analysis.report import read
 
 pytestmark = pytest.mark.browser
 
@@ -149,7 +149,8 @@ def test_accessibility_faults_are_found(confirmed_page, opened, axe_source):
 
 
 def test_a_page_without_points_can_be_read(study, opened, axe_source):
-    page = opened(write(study([], []), Path.write_bytes), width=390)
+    folder = study([], [])
+    page = opened(read(folder).save(folder / "report", Path.write_bytes), width=390)
     assert page.evaluate(CUT) == []
     assert serious(page, axe_source) == []
 

@@ -18,7 +18,7 @@ from analysis import text
 from analysis.figures.drawing import INK, MUTED, Drawing
 from analysis.figures.style import SHARING_STYLES
 from analysis.objective import AnalysisError
-from analysis.report import read, write
+from analysis.report import read
 from analysis.report.sections.registry import SECTIONS
 from analysis.tables import Tables
 
@@ -68,7 +68,7 @@ class Elements(HTMLParser):
 
 
 def test_a_study_gives_one_page_and_each_figure_as_three_files(search):
-    html = write(search, Path.write_bytes).read_text(encoding="utf-8")
+    html = read(search).save(search / "report", Path.write_bytes).read_text(encoding="utf-8")
     tree = ElementTree.fromstring(html)
     names = ("curves", "front", "search", "sharing", "weight")
     figures = {f"{name}.{form}" for name in names for form in ("pdf", "png", "svg")}
@@ -338,5 +338,5 @@ def test_page_says_when_the_test_set_was_opened(search):
 def test_an_unfit_study_leaves_nothing_behind(search):
     (search / "tables" / "points.parquet").unlink()
     with pytest.raises(AnalysisError):
-        write(search, Path.write_bytes)
+        read(search).save(search / "report", Path.write_bytes)
     assert not (search / "report").exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from study.cli import report
+from study.results import report as results
 from study.runtime.run import run
-from study.service import reports
 from study.spec import StudySpec
 
 
@@ -25,8 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(spec, tmp_path_factory.mktemp("files")).folder
 
 
-@pytest.mark.parametrize("write", [by_command, reports.write])
-def test_open_file_stays_whole_when_it_is_replaced(folder: Path, write: Callable[[Path], None]):
+@pytest.mark.parametrize("write", [by_command, results.write])
+def test_open_file_stays_whole_when_it_is_replaced(folder: Path, write: Callable[[Path], object]):
     """Catches: a file that is truncated and rewritten, which a reader sees empty."""
     write(folder)
     before = {path: path.read_bytes() for path in (folder / "report").iterdir()}
