@@ -232,15 +232,16 @@ def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
     faults = {"is not in tables/points.parquet": ~known.to_numpy(), "has a replicate twice": twice.to_numpy()}
     for fault, rows in faults.items():
         for trial, epoch in confirmed.loc[rows, keys].head(1).to_numpy():
-            said = f"{path}: trial {trial:g} after {epoch:g} epochs {fault}"
-            raise AnalysisError(f"{said}; export the study again")
+            raise AnalysisError(
+                f"{path}: trial {trial:g} after {epoch:g} epochs {fault}; export the study again"
+            )
 
 
 def _check_confirmation(path: Path, manifest: Mapping[str, Any]) -> None:
     """Raise AnalysisError if the manifest lacks the confirmation's points, replicates or reference."""
-    said = manifest["confirmation"] or {}
-    missing = [key for key in ("replicates", "points", "reference") if key not in said]
-    missing += [name for name in manifest["objectives"] if not _finite(said.get("reference", {}).get(name))]
+    plan = manifest["confirmation"] or {}
+    missing = [key for key in ("replicates", "points", "reference") if key not in plan]
+    missing += [name for name in manifest["objectives"] if not _finite(plan.get("reference", {}).get(name))]
     if missing:
         raise AnalysisError(f"{path}: confirmation lacks {', '.join(missing)}; export the study again")
 

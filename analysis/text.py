@@ -199,15 +199,15 @@ def general(value: object) -> str:
     return Number(str(value), value) if isinstance(value, int) else str(value)
 
 
-def pattern(said: str) -> tuple[str, ...]:
+def pattern(text: str) -> tuple[str, ...]:
     """The words of a reason between its numbers, which are searched after its first colon, if it has one.
 
     >>> pattern("rung 27 epochs: rank 4 of 5"), pattern("trained its 81 epochs")
     (('rung 27 epochs: rank ', ' of ', ''), ('trained its ', ' epochs'))
     """
-    start = said.find(":") + 1
-    first, *rest = NUMERAL.split(said[start:])
-    return said[:start] + first, *rest
+    start = text.find(":") + 1
+    first, *rest = NUMERAL.split(text[start:])
+    return text[:start] + first, *rest
 
 
 def merged(reasons: Collection[str]) -> str:
@@ -233,22 +233,22 @@ def pair(names: Sequence[str]) -> str:
     return " × ".join("λ" if name == "weight" else name.replace("_", " ") for name in names)
 
 
-def printable(said: str) -> str:
+def printable(text: str) -> str:
     r"""Text without the characters that a page may not contain.
 
     >>> printable("a\x1bb")
     'a\ufffdb'
     """
-    return UNPRINTABLE.sub("\ufffd", said)
+    return UNPRINTABLE.sub("\ufffd", text)
 
 
-def spans(said: str) -> list[tuple[str, bool]]:
+def spans(text: str) -> list[tuple[str, bool]]:
     """The parts of a text, each with True if it is code: text between two backticks.
 
     >>> spans("Not yet: `study confirm x`.")
     [('Not yet: ', False), ('study confirm x', True), ('.', False)]
     """
-    parts = said.split("`")
+    parts = text.split("`")
     if len(parts) % 2 == 0:  # a single backtick is text
         parts[-2:] = ["`".join(parts[-2:])]
     return [(part, i % 2 == 1) for i, part in enumerate(parts) if part]

@@ -270,10 +270,10 @@ def _refused(error: OSError | HTTPException, url: str) -> ServiceError:
         return ServiceError(f"{url}: no service answers: {reason or type(error).__name__}")
     text = error.read().decode(errors="replace")
     try:
-        said = str(json.loads(text)["detail"])
+        detail = str(json.loads(text)["detail"])
     except (ValueError, KeyError, TypeError):
-        said = text.strip().partition("\n")[0] or error.reason
-    return ServiceError(f"{error.code}: {said}", error.code)
+        detail = text.strip().partition("\n")[0] or error.reason
+    return ServiceError(f"{error.code}: {detail}", error.code)
 
 
 def _parsed(kind: type[A], text: str | bytes) -> A:

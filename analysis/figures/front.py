@@ -120,27 +120,27 @@ def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
     """The caption: the front, and the points outside the frame or not drawn."""
     up, right = tables.goals
     points = tables.evaluated
-    said = [
+    sentences = [
         f"{up.label} against {right.label} on {tables.split}. The front has {len(tables.front):,} of "
         f"{text.count(len(points), 'evaluated point')}; a point is a configuration after a number of epochs "
         f"({text.count(points['trial'].nunique(), 'configuration')}). Labels: λ and epochs."
     ]
     if points[[f"{name}_sd" for name in tables.names]].notna().all(axis=1).any():
-        said.append("Bars: ± one standard deviation over replicates.")
+        sentences.append("Bars: ± one standard deviation over replicates.")
     values = points[tables.names].to_numpy()
     outside = ~((limits[0] <= values) & (values <= limits[1])).all(axis=1)
     if outside.any():
         of_front = int((outside & points["front"].to_numpy()).sum())
         noted = f", {of_front} of them on the front" if of_front else ""
-        said.append(f"Outside the frame: {text.count(int(outside.sum()), 'point')}{noted}.")
-    return " ".join([*said, *filter(None, [drawn.said])])
+        sentences.append(f"Outside the frame: {text.count(int(outside.sum()), 'point')}{noted}.")
+    return " ".join([*sentences, *filter(None, [drawn.omitted])])
 
 
 def _description(tables: Tables) -> str:
     """The figure in words: the reference and the ends of the front."""
-    said = f"Scatter plot. Reference point: {text.values(tables.goals, tables.reference)}."
+    opening = f"Scatter plot. Reference point: {text.values(tables.goals, tables.reference)}."
     if not len(tables.front):
-        return f"{said} No point was evaluated."
+        return f"{opening} No point was evaluated."
     ends = tables.front[tables.names].to_numpy(dtype=np.float64)
     first, last = (text.values(tables.goals, end) for end in (ends[0], ends[-1]))
-    return f"{said} The front, a staircase, runs from {first} to {last}."
+    return f"{opening} The front, a staircase, runs from {first} to {last}."

@@ -68,8 +68,8 @@ def _panel(axes: Axes, found: Importance, rows: int) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     plain_axes(axes, 7.8)
     axes.tick_params(axis="y", length=0)
-    said = f"fit {text.percent(found.r2)}" if found.readable else "poor fit"
-    draw_title(axes, f"{found.objective.label} ({said})")
+    fit = f"fit {text.percent(found.r2)}" if found.readable else "poor fit"
+    draw_title(axes, f"{found.objective.label} ({fit})")
 
 
 def _bar(axes: Axes, place: int, share: VarianceShare, strength: float) -> None:

@@ -101,13 +101,13 @@ def xy(tables: Tables, rows: pd.DataFrame) -> Floats:
 class Drawn:
     """The points that a figure shows: an even selection if there are too many to draw.
 
-    `said` names the points left out; counts and lines use all points.
+    `omitted` names the points left out; counts and lines use all points.
     """
 
     front: pd.DataFrame
     standing: pd.DataFrame
     further: pd.DataFrame
-    said: str
+    omitted: str
 
     @classmethod
     def of(cls, tables: Tables) -> "Drawn":
@@ -125,8 +125,8 @@ class Drawn:
             for name, rows in groups.items()
             if len(kept[name]) < len(rows)
         ]
-        said = f"All points are counted, not all are drawn: {', '.join(left)}." if left else ""
-        return cls(**kept, said=said)
+        omitted = f"All points are counted, not all are drawn: {', '.join(left)}." if left else ""
+        return cls(**kept, omitted=omitted)
 
 
 def spaced(rows: pd.DataFrame, most: int) -> pd.DataFrame:

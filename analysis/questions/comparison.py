@@ -208,11 +208,11 @@ def _groups(studies: Sequence[Tables]) -> tuple[StudyGroup, ...]:
 
 def _named(spec: Mapping[str, Any], apart: Sequence[str]) -> str:
     """The values of the keys that differ between groups, in words."""
-    said = [
+    values = [
         f"{key.rpartition('.')[2].replace('_', ' ')} {_short(spec.get(key))}"
         for key in apart[:MOST_DIFFERENCES_NAMED]
     ]
-    return ", ".join(said) + (" …" if len(apart) > MOST_DIFFERENCES_NAMED else "")
+    return ", ".join(values) + (" …" if len(apart) > MOST_DIFFERENCES_NAMED else "")
 
 
 def _short(value: object) -> str:

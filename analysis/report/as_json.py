@@ -38,19 +38,19 @@ def _block(block: Block) -> dict[str, Any]:
     """A block as JSON values."""
     match block:
         case Text():
-            said = {"kind": block.kind, "text": block.text}
+            content = {"kind": block.kind, "text": block.text}
         case TableBlock():
-            said = _grid(block)
+            content = _grid(block)
         case Findings():
             findings = [_plain(asdict(f) | {"exploratory": f.exploratory}) for f in block.findings]
-            said = _grid(block.grid()) | {"findings": findings}
+            content = _grid(block.grid()) | {"findings": findings}
         case Code():
-            said = {"caption": block.caption, "text": block.text}
+            content = {"caption": block.caption, "text": block.text}
         case Drawing():
-            said = {
+            content = {
                 key: getattr(block, key) for key in ("name", "title", "caption", "reading", "description")
             }
-    return {"form": block.form, **said}
+    return {"form": block.form, **content}
 
 
 def _grid(grid: TableBlock) -> dict[str, Any]:

@@ -37,9 +37,9 @@ def _ours(name: str) -> Markup:
     return Markup(files("analysis.report").joinpath("templates", name).read_text(encoding="utf-8"))  # noqa: S704
 
 
-def _spans(said: str) -> Markup:
+def _spans(words: str) -> Markup:
     """A text as HTML, with `code` between backticks."""
-    parts = ((escape(text.printable(part)), code) for part, code in text.spans(said))
+    parts = ((escape(text.printable(part)), code) for part, code in text.spans(words))
     return Markup("").join(Markup("<code>{}</code>").format(part) if code else part for part, code in parts)
 
 

@@ -23,7 +23,7 @@ def markdown(name: str, sections: Sequence[Section]) -> str:
     return "\n\n".join(parts)
 
 
-def words(said: str) -> str:
+def words(plain: str) -> str:
     r"""Text escaped for Markdown, with code between backticks.
 
     >>> words("a <b> | *c*: `study pick x`")
@@ -33,33 +33,33 @@ def words(said: str) -> str:
     """
     parts = [
         f"`{part.replace('|', chr(92) + '|')}`" if code else SPECIAL.sub(r"\\\g<0>", part)
-        for part, code in text.spans(_line(said))
+        for part, code in text.spans(_line(plain))
     ]
-    said = "".join(parts)
-    return re.sub(r"^\d*", r"\g<0>\\", said) if BEGINS.match(said) else said
+    escaped = "".join(parts)
+    return re.sub(r"^\d*", r"\g<0>\\", escaped) if BEGINS.match(escaped) else escaped
 
 
-def _line(said: str) -> str:
+def _line(plain: str) -> str:
     """Printable text on one line."""
-    return " ".join(text.printable(said).split())
+    return " ".join(text.printable(plain).split())
 
 
 def _block(block: Block) -> str:
     """A block as Markdown."""
     match block:
-        case Text(said, kind):
-            return {"answer": "**{}**", "warning": "> ⚠ {}", "plain": "{}"}[kind].format(words(said))
+        case Text(content, kind):
+            return {"answer": "**{}**", "warning": "> ⚠ {}", "plain": "{}"}[kind].format(words(content))
         case TableBlock():
             table = _table(block)
             return _folded(block.caption, table) if block.folded else f"{words(block.caption)}\n\n{table}"
         case Findings():
             return _block(block.grid())
-        case Code(said, caption):
-            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", said)), default=0))
-            return _folded(caption, f"{fence}\n{text.printable(said)}\n{fence}")
+        case Code(content, caption):
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", content)), default=0))
+            return _folded(caption, f"{fence}\n{text.printable(content)}\n{fence}")
         case Drawing():
-            said = f"{block.caption} {block.reading} {block.description}"
-            return f"*{words(block.title)}* ({block.name}.svg): {words(said)}"
+            legend = f"{block.caption} {block.reading} {block.description}"
+            return f"*{words(block.title)}* ({block.name}.svg): {words(legend)}"
 
 
 def _table(grid: TableBlock) -> str:

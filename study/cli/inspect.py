@@ -174,8 +174,8 @@ def front(
         print(json.dumps(front_as_dicts(seen), indent=2))
     else:
         show_front(seen, most=None if every else MOST_LISTED)
-        for said in text.found_later(seen):
-            say(said)
+        for line in text.found_later(seen):
+            say(line)
 
 
 def pick(

@@ -43,7 +43,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise StudyError(f"study serve: needs {error.name}; pip install 'pareto-study[service]'") from error
     home = local.STUDIES_FOLDER.absolute()
-    serve(home, host=host, port=port, address=address, data=data, said=say, root_path=root_path)
+    serve(home, host=host, port=port, address=address, data=data, say=say, root_path=root_path)
 
 
 @tokens.command()

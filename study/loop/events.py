@@ -72,8 +72,8 @@ class AppendingHandler(logging.FileHandler):
             super().handleError(record)
             return
         with suppress(OSError):
-            said = f"{self.baseFilename}: {error.strerror}; lost: {self.format(record)}"
-            print(printable(said), file=sys.stderr)
+            message = f"{self.baseFilename}: {error.strerror}; lost: {self.format(record)}"
+            print(printable(message), file=sys.stderr)
 
     def close(self) -> None:
         """Close the file. A line that cannot be flushed is on stderr already."""

@@ -22,13 +22,13 @@ class Judge:
         self._spec = ledger.spec
         self._corner = corner
         self._rule = rule(self._spec.stopping)
-        self._said: dict[tuple[int, int], Decision] = {}
+        self._decisions: dict[tuple[int, int], Decision] = {}
         for judgement in ledger.judgements():
-            self._said[judgement.epoch, judgement.decision.trial] = judgement.decision
+            self._decisions[judgement.epoch, judgement.decision.trial] = judgement.decision
 
     def stopped(self) -> list[Judgement]:
         """Judgements that stopped a trial, in order; after a kill the trial's end may be missing."""
-        return [Judgement(epoch, said) for (epoch, _), said in self._said.items() if said.verdict == "stop"]
+        return [Judgement(epoch, d) for (epoch, _), d in self._decisions.items() if d.verdict == "stop"]
 
     def verdict(
         self, held: Held, config: Config, now: Sequence[Measurement], *, late: str | None
@@ -55,16 +55,16 @@ class Judge:
     def _judgement(self, held: Held) -> Decision:
         """The rule's decision on the point just measured, which is recorded before it is returned."""
         key = held.epoch, held.trial
-        if key not in self._said:
+        if key not in self._decisions:
             rung = {p.trial: p for p in self._ledger.points(epoch=held.epoch)}
-            before = [rung[trial] for epoch, trial in self._said if epoch == held.epoch]
+            before = [rung[trial] for epoch, trial in self._decisions if epoch == held.epoch]
             *own, candidate = self._candidates(self._ledger.points(trial=held.trial, until=held.epoch))
             decision = self._rule.judge(
                 tuple(self._corner.tolist()), self._candidates(before), own, candidate
             )
             self._ledger.judge(Judgement(held.epoch, decision))
-            self._said[key] = decision
-        return self._said[key]
+            self._decisions[key] = decision
+        return self._decisions[key]
 
     def _candidates(self, points: Sequence[Point]) -> list[Candidate]:
         rows = losses(points, self._spec).tolist()

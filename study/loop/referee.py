@@ -91,9 +91,9 @@ class Referee:
             if config is not None and (earlier := self._try(record.trial, config)) is not None:
                 again[record.trial] = earlier
         self._judge = Judge(self.ledger, self._corner)
-        for said in self._judge.stopped():
-            if said.decision.trial in self._running:
-                self._end(said.decision, said.epoch)
+        for judgement in self._judge.stopped():
+            if judgement.decision.trial in self._running:
+                self._end(judgement.decision, judgement.epoch)
         for number in sorted(self._running.keys() & again.keys()):
             self._repeated(number, again[number])
 

@@ -142,16 +142,16 @@ def decoded(values: Sequence[str]) -> list[Any]:
 def fields(value: Any, checks: Mapping[str, Validator], what: str) -> dict[str, Any]:
     """`value` itself, if it is a table with all of these fields, each accepted by its check."""
     if type(value) is not dict:
-        raise ValueError(f"{what} is {_said(value)}")
+        raise ValueError(f"{what} is {_shown(value)}")
     for name, check in checks.items():
         if name not in value or not check(value[name]):
-            raise ValueError(f"{what}.{name} is {_said(value.get(name))}")
+            raise ValueError(f"{what}.{name} is {_shown(value.get(name))}")
     return value
 
 
 def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, Any]:
     """The facts of a trial, checked; its number must be below `planned`, unless that is None."""
-    what = f"trial {_said(number)}"
+    what = f"trial {_shown(number)}"
     if not whole(number) or (planned is not None and number >= planned):
         raise ValueError(f"{what} cannot be")
     if "config" in noted:
@@ -162,9 +162,9 @@ def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, 
         fields(noted["outcome"], _OUTCOME, f"{what}: outcome")
     faults, retries = noted.get("faults", {}), noted.get("retries", [])
     if type(faults) is not dict or not all(_NAMES.get(k, _never)(v) for k, v in faults.items()):
-        raise ValueError(f"{what}: faults is {_said(faults)}")
+        raise ValueError(f"{what}: faults is {_shown(faults)}")
     if not texts(retries):
-        raise ValueError(f"{what}: retries is {_said(retries)}")
+        raise ValueError(f"{what}: retries is {_shown(retries)}")
     return noted
 
 
@@ -233,7 +233,7 @@ def home(value: Any) -> Home:
 def run(row: Sequence[Any]) -> Run:
     """Decode a run from its row, followed by the present time."""
     if not all(check(value) for check, value in zip(_RUN, row, strict=True)):
-        raise ValueError(f"runs: a row is {_said(tuple(row))}")
+        raise ValueError(f"runs: a row is {_shown(tuple(row))}")
     number, host, kernel, pid, born, started, renewed, stop, ended, reason, heard, now = row
     owner = Owner(host, kernel, pid, born)
     return Run(number, owner, started, renewed, bool(stop), ended, reason, now - heard)
@@ -242,7 +242,7 @@ def run(row: Sequence[Any]) -> Run:
 def clock(value: Any) -> float | None:
     """Decode the time at which the first lane of a run began; None before."""
     if not optional(seconds)(value):
-        raise ValueError(f"the clock of a run is {_said(value)}")
+        raise ValueError(f"the clock of a run is {_shown(value)}")
     found: float | None = value
     return found
 
@@ -251,7 +251,7 @@ def judgement(row: Sequence[Any]) -> Judgement:
     """Decode a judgement from its row: epoch, trial, verdict, reason."""
     epoch, trial, verdict, reason = row
     if not (whole(epoch) and whole(trial) and text(reason) and _VERDICT(verdict)):
-        raise ValueError(f"judgements: a row is {_said(tuple(row))}")
+        raise ValueError(f"judgements: a row is {_shown(tuple(row))}")
     return Judgement(epoch, Decision(trial, verdict, reason))
 
 
@@ -276,6 +276,6 @@ def _never(_value: object) -> bool:
     return False
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     """A value for a message: short and printable."""
     return ascii(value)[:60]

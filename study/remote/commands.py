@@ -50,7 +50,7 @@ def confirm(name: str, address: str, say: Say, *, unfinished: bool) -> int:
     head = _head(address)
     answer = head.ask(["status", name, "--json"], study=name)
     if answer.code:
-        return _said(answer).code
+        return _printed(answer).code
     fingerprint = json.loads(answer.out)["fingerprint"]
     submitted = head.confirm(name, fingerprint=fingerprint, unfinished=unfinished)
     _announce(name, fingerprint, submitted, say)
@@ -88,11 +88,11 @@ def _show(pieces: Iterable[str], console: Console) -> None:
             print(printable_lines(piece), end="", flush=True)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for said in map(printable_lines, _whole_lines(pieces)):
-            if (shown := text.live_view(said)) is not None:
+        for line in map(printable_lines, _whole_lines(pieces)):
+            if (shown := text.live_view(line)) is not None:
                 live.update(shown, refresh=True)
             else:
-                console.print(said, soft_wrap=True, highlight=False, markup=False)
+                console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
@@ -146,12 +146,12 @@ def ask(
     """Run the command `arguments` on the head; return its answer, printed unless `quiet` and successful."""
     width = shutil.get_terminal_size().columns
     answer = _head(address).ask(arguments, study=study, files=files, take=take, width=width)
-    return _said(answer.only([*files, *take]), quiet=quiet)
+    return _printed(answer.only([*files, *take]), quiet=quiet)
 
 
 def stop(name: str, address: str) -> CommandResult:
     """Run `study stop NAME` on the head; return and print its answer."""
-    return _said(_head(address).stop(name))
+    return _printed(_head(address).stop(name))
 
 
 def refuse_mixing(names: Sequence[str], here: Path) -> None:
@@ -164,7 +164,8 @@ def refuse_mixing(names: Sequence[str], here: Path) -> None:
             )
 
 
-def _said(answer: CommandResult, *, quiet: bool = False) -> CommandResult:
+def _printed(answer: CommandResult, *, quiet: bool = False) -> CommandResult:
+    """The answer, printed unless `quiet` and successful."""
     if answer.code or not quiet:
         print(printable_lines(answer.out), end="", flush=True)
     print(printable_lines(answer.err), end="", file=sys.stderr, flush=True)

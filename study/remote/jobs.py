@@ -126,7 +126,7 @@ class Head:
 
     def follow(self, job: str) -> Iterator[str]:
         """A job's log, in pieces, until it ends; ClusterAwayError or RefusedError if its head stays away."""
-        said, heard, read = 0, time.monotonic(), time.monotonic()
+        sent, heard, read = 0, time.monotonic(), time.monotonic()
         while True:
             began = time.monotonic()
             over, log = False, ""
@@ -142,9 +142,9 @@ class Head:
                     raise
             _, entry, rest = log.partition(ENTRY)
             log = rest.partition("\n")[2] if entry else ""
-            if log[said:]:
-                yield log[said:]
-                said = len(log)
+            if log[sent:]:
+                yield log[sent:]
+                sent = len(log)
             if over:
                 return
             time.sleep(min(max(JOB_LOOK_S, WAIT_PER_LOOK * (time.monotonic() - began)), MOST_LOOK_S))
@@ -216,9 +216,9 @@ class Head:
         ended = self.ended(name)
         answer = unpacked(log)
         if answer is None:
-            said = (log.strip() or (ended.message if ended else "")).splitlines() or ["no output"]
+            *_, last = (log.strip() or (ended.message if ended else "")).splitlines() or ["no output"]
             raise StudyError(
-                f"{self.address}: no pareto-study answered there ({said[-1]}); `python` on the PATH of Ray's "
+                f"{self.address}: no pareto-study answered there ({last}); `python` on the PATH of Ray's "
                 "head must have this machine's version of it"
             )
         self._client.delete_job(name)

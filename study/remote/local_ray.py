@@ -34,11 +34,11 @@ RAY_LOOK_S = 0.2
 
 
 @contextmanager
-def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
+def dashboard(home: Path, say: Callable[[str], None]) -> Iterator[str]:
     """Start the Ray for the studies in `home` unless it runs; yield the URL of its dashboard.
 
     This process keeps access to it. When the block ends, that Ray ends, unless a job runs on it or another
-    process uses it: then `said` gets the command that ends it. StudyError if Ray does not start.
+    process uses it: then `say` gets the command that ends it. StudyError if Ray does not start.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / USERS).open("w") as users:
@@ -53,7 +53,7 @@ def dashboard(home: Path, said: Callable[[str], None]) -> Iterator[str]:
             yield url
         finally:
             with _locked(home):
-                said(_left(home, users, said) or "the Ray of these studies has ended")
+                say(_left(home, users, say) or "the Ray of these studies has ended")
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _known(home: Path) -> tuple[str, int]:
         return "", 0
 
 
-def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
+def _left(home: Path, users: IO[str], say: Callable[[str], None]) -> str:
     """End the Ray for `home` if nothing uses it; else return why it keeps running, and how to end it."""
     url, pid = _known(home)
     if not url or not _answers(url, home):
@@ -91,7 +91,7 @@ def _left(home: Path, users: IO[str], said: Callable[[str], None]) -> str:
         return f"the Ray of these studies keeps running: its jobs cannot be listed ({error}); {how}"
     if live:
         return f"the Ray of these studies keeps running: jobs run on it ({', '.join(live)}); {how}, and them"
-    said("ending the Ray of these studies …")
+    say("ending the Ray of these studies …")
     process = Owner.of(pid)
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + ENDS_S
@@ -137,9 +137,9 @@ def _await(process: "subprocess.Popen[bytes]", url: str, home: Path) -> None:
     deadline = time.monotonic() + STARTS_S
     while not _answers(url, home):
         if process.poll() is not None or time.monotonic() > deadline:
-            said = (home / RAY_LOG_FILE).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            lines = (home / RAY_LOG_FILE).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise StudyError(
-                f"Ray does not start here ({said[-1] if said else 'no output'}); see {home / RAY_LOG_FILE}"
+                f"Ray does not start here ({lines[-1] if lines else 'no output'}); see {home / RAY_LOG_FILE}"
             )
         time.sleep(RAY_LOOK_S)
 

@@ -85,8 +85,8 @@ def export(ledger: Reader, folder: Path) -> None:
         for name in ("confirmed", "users"):
             (folder / "tables" / f"{name}.parquet").unlink(missing_ok=True)
     write_atomically(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
-    said = manifest(ledger, made.records.values(), made.hypervolume, made.same)
-    text = json.dumps(said, indent=2, ensure_ascii=False)
+    facts = manifest(ledger, made.records.values(), made.hypervolume, made.same)
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
     write_atomically(folder / "manifest.json", text.encode())
 
 

@@ -44,8 +44,8 @@ def folder() -> Path:
     if not short:
         raise StudyError(f"TMPDIR: {places[0]} is too long a path for Ray's sockets; name a shorter folder")
     if short[0] != places[0]:
-        said = printable(places[0])
-        log.warning("TMPDIR: %s is too long a path for Ray's sockets; Ray uses %s", said, short[0])
+        place = printable(places[0])
+        log.warning("TMPDIR: %s is too long a path for Ray's sockets; Ray uses %s", place, short[0])
     try:
         return Path(mkdtemp(prefix=PREFIX, dir=short[0]))
     except OSError as error:

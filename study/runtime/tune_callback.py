@@ -80,10 +80,10 @@ class TuneCallback(tune.Stopper, tune.Callback):
         """Report a lane's end to the referee, and count the lane's failures since its last result."""
         self._referee.lose.remote(trial.config["lane"])
         failed = self._failed[trial.trial_id] = self._failed.get(trial.trial_id, 0) + 1
-        said = _last_line(trial)
-        if MENDABLE in said or failed > SETUP_FAILURES:
+        error = _last_line(trial)
+        if MENDABLE in error or failed > SETUP_FAILURES:
             self.over = True
-            self.failure = f"a lane failed {failed} times without a result: {said}"
+            self.failure = f"a lane failed {failed} times without a result: {error}"
 
 
 def _last_line(trial: Trial) -> str:

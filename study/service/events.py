@@ -42,16 +42,16 @@ async def stream(
     while True:
         try:
             seen = await asyncio.to_thread(look)
-            said = await asyncio.to_thread(line, seen)
+            summary = await asyncio.to_thread(line, seen)
         except (StudyError, OSError, *DATABASE_ERRORS):
             return  # a client that reconnects gets the error, with a status
         if seen is not known:
             known = seen
             for piece, cursor in news(cursor, seen.records, seen.points):  # noqa: B020 - continues from the last
                 yield _event("news", piece.model_dump_json(), cursor)
-        if said != sent:
-            yield _event("study", said)
-            sent, spoken = said, time.monotonic()
+        if summary != sent:
+            yield _event("study", summary)
+            sent, spoken = summary, time.monotonic()
         if not follow or time.monotonic() > ends:
             return
         if time.monotonic() - spoken > QUIET_S:

@@ -7,8 +7,8 @@ study, which only write tokens may see.
 from study.service.schemas import JobOut, JobState, Study, Summary
 
 ASK = "a write token shows the reason"
-JOB_SAID: dict[JobState, str] = {"failed": f"failed; {ASK}", "unknown": f"unknown; {ASK}"}
-STATE_SAID = {
+JOB_TEXTS: dict[JobState, str] = {"failed": f"failed; {ASK}", "unknown": f"unknown; {ASK}"}
+STATE_REASONS = {
     "failed": f"failed: {ASK}",
     "unreadable": f"the record cannot be read; {ASK}",
 }
@@ -24,11 +24,11 @@ def study(given: Study) -> Study:
 
 def summary(given: Summary) -> Summary:
     """The summary without the reason of a failure."""
-    said = STATE_SAID.get(given.state)
-    return given if said is None else given.model_copy(update={"reason": said})
+    reason = STATE_REASONS.get(given.state)
+    return given if reason is None else given.model_copy(update={"reason": reason})
 
 
 def job(given: JobOut) -> JobOut:
     """The job without text from its log or from Ray."""
-    said = JOB_SAID.get(given.state, "")
-    return given if given.said == said else given.model_copy(update={"said": said})
+    text = JOB_TEXTS.get(given.state, "")
+    return given if given.said == text else given.model_copy(update={"said": text})

@@ -52,13 +52,13 @@ def serve(
     port: int,
     address: str | None,
     data: Path | None,
-    said: Callable[[str], None],
+    say: Callable[[str], None],
     root_path: str = "",
 ) -> None:
     """Serve the studies in `home` until a signal; they run on the Ray at `address`, else on a local one.
 
     `root_path`, as "/x", is the path below a site at which a proxy serves it; the proxy must strip the path.
-    `said` receives a line when Ray starts, when the service answers, and when Ray ends or is left running.
+    `say` receives a line when Ray starts, when the service answers, and when Ray ends or is left running.
     StudyError if it cannot listen, or would listen beyond this machine without a token.
     """
     addresses = _addresses(host)
@@ -73,8 +73,8 @@ def serve(
     home.mkdir(parents=True, exist_ok=True)
     _log_to_stderr()
     if address is None:
-        said("starting a Ray for these studies, unless it is running …")
-    with nullcontext(address) if address is not None else local_ray.dashboard(home, said) as found:
+        say("starting a Ray for these studies, unless it is running …")
+    with nullcontext(address) if address is not None else local_ray.dashboard(home, say) as found:
         jobs = Jobs(found, home)
         app = application(
             home, jobs, required=outside, hosts=None if outside else (*LOCAL_NAMES, host), data=data
@@ -83,7 +83,7 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{sockets[0].getsockname()[1]}{root_path}"
         with suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
-            _Server(config, partial(_greeted, jobs, url, said)).run(sockets=sockets)
+            _Server(config, partial(_greeted, jobs, url, say)).run(sockets=sockets)
 
 
 def _check(address: str | None, root_path: str) -> None:
@@ -117,9 +117,9 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
-def _greeted(jobs: Jobs, url: str, said: Callable[[str], None]) -> None:
+def _greeted(jobs: Jobs, url: str, say: Callable[[str], None]) -> None:
     """Print the URL, and log a warning if Ray does not answer."""
-    said(url)
+    say(url)
     Thread(target=_asked, args=(jobs,), name="greeting", daemon=True).start()
 
 

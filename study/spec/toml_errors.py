@@ -54,7 +54,7 @@ _DEEPEST = 16
 _LONGEST = 2**20
 """Limit of a spec's text, in characters; two thousand are usual."""
 
-_MOST_SAID = 20
+_MOST_MISTAKES = 20
 """Limit of mistakes that are reported one by one."""
 
 
@@ -142,8 +142,8 @@ class SpecText:
         # an error inside a value replaces those of its alternative forms about the whole value
         around = {path[:length] for path in found for length in range(len(path))}
         mistakes = [path for path in found if path not in around]
-        lines = [self._line(path, found[path], model) for path in mistakes[:_MOST_SAID]]
-        if (more := len(mistakes) - _MOST_SAID) > 0:
+        lines = [self._line(path, found[path], model) for path in mistakes[:_MOST_MISTAKES]]
+        if (more := len(mistakes) - _MOST_MISTAKES) > 0:
             lines.append(f"and {more} more mistakes ({self.where})")
         return SpecError("\n".join(lines))
 

@@ -89,12 +89,12 @@ def in_words(line: str) -> str:
 
     A line that a full disk cut off is shown as it is.
     """
-    said = _parsed(line)
-    if said is None:
+    fields = _parsed(line)
+    if fields is None:
         return printable(line)
-    when, level, stage, event = (str(said.pop(key)) for key in HEAD)
-    words = said.pop("words", None)
-    named = ", ".join(_named(key, value) for key, value in said.items() if key not in ("study", "run"))
+    when, level, stage, event = (str(fields.pop(key)) for key in HEAD)
+    words = fields.pop("words", None)
+    named = ", ".join(_named(key, value) for key, value in fields.items() if key not in ("study", "run"))
     what = ": ".join(str(part) for part in (named, words) if part)
     return printable(f"{when.replace('+00:00', 'Z')} {level:7} {stage:7} {event:12} {what}".rstrip())
 
@@ -102,10 +102,10 @@ def in_words(line: str) -> str:
 def _parsed(line: str) -> dict[str, Any] | None:
     """The fields of a line; None if it is incomplete or not one of ours."""
     try:
-        said = json.loads(line)
+        fields = json.loads(line)
     except ValueError:
         return None
-    return said if isinstance(said, dict) and said.keys() >= {*HEAD} else None
+    return fields if isinstance(fields, dict) and fields.keys() >= {*HEAD} else None
 
 
 def _named(key: str, value: object) -> str:

@@ -71,11 +71,11 @@ def found_later(seen: FrontSnapshot) -> Iterator[str]:
         )
 
 
-def live_view(said: str) -> Group | None:
+def live_view(output: str) -> Group | None:
     """The live view, without the front, of a `line` printed by another process; None for other text."""
-    if (match := PROGRESS.match(said)) is None:
+    if (match := PROGRESS.match(output)) is None:
         return None
-    return Group(_bar(int(match["percent"]) / 100), *map(Text, said.split("; ")))
+    return Group(_bar(int(match["percent"]) / 100), *map(Text, output.split("; ")))
 
 
 def _confirmed(seen: ConfirmationProgress | None) -> Iterator[str]:

@@ -43,14 +43,14 @@ def unbeatable(trivial: Trivial, fold: Fold) -> tuple[str, ...]:
     hypervolume.
     """
     nothing = "so no model beats both trivial models, and every hypervolume is 0"
-    said = [
+    warnings = [
         f"popularity ranks every {fold.name} item first ({name} 1), {nothing} with {name}"
         for name in ("mrr", "mrr_all")
         if getattr(trivial, name) == 1.0
     ]
     if trivial.mse <= ERROR_TOLERANCE * float(np.square(fold.target.ratings, dtype=np.float64).mean()):
-        said.append(f"the bias model predicts every {fold.name} rating exactly, {nothing}")
-    return tuple(said)
+        warnings.append(f"the bias model predicts every {fold.name} rating exactly, {nothing}")
+    return tuple(warnings)
 
 
 def bias_model(

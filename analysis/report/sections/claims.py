@@ -49,14 +49,14 @@ def _answer(found: list[Four], judged: list[tuple[Claim, ...]]) -> str:
     first = found[0].last
     seeds = text.count(first.pairs, "seed")
     if len(found) == 1:
-        said = "; ".join(f"claim {claim.name} {claim.verdict}" for claim in judged[0])
-        return f"{said[0].upper()}{said[1:]} ({first.scope}; {seeds})."
+        verdicts = "; ".join(f"claim {claim.name} {claim.verdict}" for claim in judged[0])
+        return f"{verdicts[0].upper()}{verdicts[1:]} ({first.scope}; {seeds})."
     parts = []
     for same in zip(*judged, strict=True):
         counts = Counter(claim.verdict for claim in same)
         parts.append(f"claim {same[0].name} {', '.join(f'{v} in {n}' for v, n in counts.items())}")
-    said = "; ".join(parts)
-    return f"In {len(found)} settings: {said} ({found[0].split}; at most {seeds})."
+    verdicts = "; ".join(parts)
+    return f"In {len(found)} settings: {verdicts} ({found[0].split}; at most {seeds})."
 
 
 def _settings(found: list[Four], judged: list[tuple[Claim, ...]]) -> TableBlock:
@@ -97,15 +97,15 @@ def _by_length(four: Four) -> list[Block]:
     lengths = by_length(four)
     if len(lengths) < 2:
         return [Text("No other length of training was measured.")]
-    said = []
+    by_claim = []
     for claims in zip(*(claims for _, claims in lengths), strict=True):
         verdicts = zip((epochs for epochs, _ in lengths), (claim.verdict for claim in claims), strict=True)
         stretches = [
             f"{verdict} {f'after {low}' if low == high else f'from {low} to {high}'} epochs"
             for low, high, verdict in runs(verdicts)
         ]
-        said.append(f"{claims[0].name} {', '.join(stretches)}")
-    words = f"By length of training: {'; '.join(said)}."
+        by_claim.append(f"{claims[0].name} {', '.join(stretches)}")
+    words = f"By length of training: {'; '.join(by_claim)}."
     figure = claims_figure.claims(lengths, four.split)
     rows = [
         [
@@ -141,7 +141,7 @@ def _reproduced(found: Cells) -> list[Block]:
         ]
         for value in values
     ]
-    said = (
+    tally = (
         f"{sum(value.agrees for value in values)} of {len(values)} published values are reproduced: they lie "
         "in the 99 % prediction interval of our seeds, or within 2 % of our mean (MRR (all test items): "
         "within 0.006)."
@@ -150,4 +150,4 @@ def _reproduced(found: Cells) -> list[Block]:
         "Published (CS330 / XCS330, multi-task recommender exercise, last epoch) against ours "
         f"(mean ± sd over {seeds})"
     )
-    return [Text(said), TableBlock(caption, columns, rows, frozenset(columns) - {"cell", "value", "agrees"})]
+    return [Text(tally), TableBlock(caption, columns, rows, frozenset(columns) - {"cell", "value", "agrees"})]

@@ -35,17 +35,17 @@ def confirmed(tables: Tables) -> Section:
     """The confirmed points, their places on the front, and the shift from the search's values."""
     found = confirmation(tables)
     if found is None:
-        said = f"Not confirmed yet. Run `study confirm {shlex.quote(tables.manifest['name'])}`."
+        progress = f"Not confirmed yet. Run `study confirm {shlex.quote(tables.manifest['name'])}`."
         if opened := tables.manifest["test_opened"]:
-            said = f"The test set was opened {opened}; no point has been measured on it yet."
-        return Section("confirmed", TITLE, [Text(said)])
+            progress = f"The test set was opened {opened}; no point has been measured on it yet."
+        return Section("confirmed", TITLE, [Text(progress)])
     blocks: list[Block] = [Text(answer(tables, found), "answer")]
     if tables.manifest["data"]["has_validation"]:
-        said = "Every point was trained on train and validation data for exactly its epochs."
-        blocks.append(Text(f"The test set was opened {tables.manifest['test_opened']}, once. {said}"))
+        training = "Every point was trained on train and validation data for exactly its epochs."
+        blocks.append(Text(f"The test set was opened {tables.manifest['test_opened']}, once. {training}"))
     else:
         blocks.append(Text(CHOSEN_ON_TEST, "warning"))
-    blocks += [Text(said, "warning") for said in _lacking(tables, found)]
+    blocks += [Text(warning, "warning") for warning in _lacking(tables, found)]
     blocks += [confirmed_figure.confirmed(tables, found), _points(found), Text(CONFIRMED_METHOD)]
     blocks += [_before(tables, found), *_over_users(tables, found)]
     if found.shifts:
@@ -64,31 +64,31 @@ def answer(tables: Tables, found: ConfirmedFront) -> str:
         f"{so_far}Trained again with {_seeds(found)}, {staying} of {text.count(len(found.points), 'point')} "
         f"{'is' if staying == 1 else 'are'} non-dominated on test by the means. Beyond the noise of the "
         f"seeds: {outcomes['stays']} non-dominated, {outcomes['dominated']} dominated, "
-        f"{outcomes['undecided']} undecided: {_seeds(found)} cannot separate them from a neighbour."
+        f"{outcomes['undecided']} undecided ({_seeds(found)} cannot separate them from a neighbour)."
     )
 
 
 def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:
     """Warnings of planned points without a value, of later front points, and of missing seeds."""
-    said, confirmation = [], tables.manifest["confirmation"]
+    notes, confirmation = [], tables.manifest["confirmation"]
     there = set(zip(found.points["trial"], found.points["epoch"], strict=True))
     absent = [p for p in confirmation["points"] if (p["trial"], p["epoch"]) not in there]
     if absent:
         counts = Counter(p["state"] for p in absent)
         states = ", ".join(f"{number} {state}" for state, number in counts.items())
         points = text.count(len(confirmation["points"]), "point")
-        said.append(f"{len(absent)} of {points} lack a value ({states}).")
+        notes.append(f"{len(absent)} of {points} lack a value ({states}).")
     if later := confirmation.get("found_later"):
-        said.append(
+        notes.append(
             f"Not confirmed: {later} of {text.count(len(tables.front), 'point')} of the front, found after "
             "the test set was opened. A study opens it once. To confirm a larger search, run a study under "
             "another name with the larger budget from the start."
         )
     if found.points["seeds"].min() < confirmation["replicates"]:
-        said.append(f"Not every point has all {confirmation['replicates']} seeds; the table has the counts.")
+        notes.append(f"Not every point has all {confirmation['replicates']} seeds; the table has the counts.")
     if found.points["seeds"].max() < 2:
-        said.append("One seed gives no interval, so no point is decided.")
-    return said
+        notes.append("One seed gives no interval, so no point is decided.")
+    return notes
 
 
 def _points(found: ConfirmedFront) -> TableBlock:

@@ -20,11 +20,11 @@ STAGES = {"search": "the search", "confirm": "the confirmation"}
 def cost(tables: Tables) -> Section:
     """Time and work spent, and every trial that is not completed, with its reason."""
     trials, stages = tables.trials, tables.manifest.get("stages", ())
-    said = _spent(tables)
+    summary = _spent(tables)
     restarted = int((trials["attempt"] > 1).sum())
     if restarted:
-        said += f" {text.count(restarted, 'trial')} of the search started more than once."
-    blocks: list[Block] = [Text(said), *([_stages(tables)] if stages else [])]
+        summary += f" {text.count(restarted, 'trial')} of the search started more than once."
+    blocks: list[Block] = [Text(summary), *([_stages(tables)] if stages else [])]
     stopped = bool((trials["state"] == "stopped").any())
     if stopped:
         blocks += _stopping(tables)
@@ -102,24 +102,24 @@ def _stopping(tables: Tables) -> list[Block]:
     trials, spent = tables.trials, int(tables.manifest["member_epochs"])
     trained, full = trials["epochs"].sum(), trials["max_epochs"].fillna(trials["epochs"]).sum()
     stopped = int((trials["state"] == "stopped").sum())
-    said = f"{stopped:,} of {text.count(len(trials), 'trial')} stopped before their last epoch."
+    summary = f"{stopped:,} of {text.count(len(trials), 'trial')} stopped before their last epoch."
     if trained:
-        said += (
+        summary += (
             f" Training all trials fully takes {text.count(round(spent * full / trained), 'member-epoch')}; "
             f"{text.percent(trained / full)} of that was spent. The final results of the stopped trials are "
             "unknown."
         )
-    return [Text(said), _reasons(trials)]
+    return [Text(summary), _reasons(trials)]
 
 
 def _reasons(trials: pd.DataFrame) -> TableBlock:
     """Table of the reasons for ends; those that differ only in numbers share a row with the ranges."""
     alike: dict[tuple[str, ...], list[tuple[str, float]]] = {}
     for state, reason, epochs in zip(trials["state"], trials["reason"], trials["epochs"], strict=True):
-        said = text.general(reason)
-        alike.setdefault((state, *text.pattern(said)), []).append((said, epochs))
+        wording = text.general(reason)
+        alike.setdefault((state, *text.pattern(wording)), []).append((wording, epochs))
     groups = [
-        (state, text.merged([said for said, _ in ended]), np.array([epochs for _, epochs in ended]))
+        (state, text.merged([wording for wording, _ in ended]), np.array([epochs for _, epochs in ended]))
         for (state, *_), ended in alike.items()
     ]
     groups.sort(key=lambda group: (group[0], group[2].mean(), group[1]))

@@ -26,8 +26,8 @@ def curves(tables: Tables) -> Section:
     chosen = spaced(trials[["trial", "weight", "sharing"]], MOST_CURVES)
     lines = tables.points.merge(chosen, on="trial").sort_values(["trial", "epoch"])
     if lines["epoch"].nunique() < 2:
-        said = "Every trial of the front was measured once, at its last epoch: there are no curves to show."
-        return Section("curves", TITLE, [Text(said)])
+        note = "Every trial of the front was measured once, at its last epoch: there are no curves to show."
+        return Section("curves", TITLE, [Text(note)])
     blocks: list[Block] = [Text(_answer(tables), "answer"), draw(tables, lines), _data(tables, lines)]
     if len(chosen) < len(trials):
         blocks.append(

@@ -40,15 +40,15 @@ def search(tables: Tables) -> Section:
         return Section("search", TITLE, [Text(NO_HYPERVOLUME)])
     spent = float(grown["epochs"].iloc[-1])
     half, late = (at_epochs(grown, np.array([0.5, 0.75]) * spent) / last).tolist()
-    said = (
+    answer = (
         f"The first half of the member-epochs reached {text.percent(half)} of the final hypervolume, "
         f"{text.volume(last)}; the last quarter added {text.percent(1 - late)}"
     )
     if len(grown) < ENOUGH:
-        said += f", but {text.count(len(grown), 'trial')} are too few for a trend."
+        answer += f", but {text.count(len(grown), 'trial')} are too few for a trend."
     else:
-        said += ": it was still rising." if late < LEVEL_SHARE else ": it had levelled off."
-    blocks: list[Block] = [Text(said, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
+        answer += ": it was still rising." if late < LEVEL_SHARE else ": it had levelled off."
+    blocks: list[Block] = [Text(answer, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
     numbers = {"hypervolume": last, "at_half": half, "at_three_quarters": late}
     return Section("search", TITLE, blocks, numbers)
 

@@ -22,8 +22,8 @@ def sharing(tables: Tables) -> Section:
     """Matched differences between ways of sharing or the reason for none, then the front of each."""
     ways = attained(tables)
     if len(ways) < 2:
-        said = f"every point shares {NAMED[ways[0].sharing]}" if ways else "there is no point"
-        return Section("sharing", TITLE, [Text(f"Sharing is not compared: {said}.")])
+        why = f"every point shares {NAMED[ways[0].sharing]}" if ways else "there is no point"
+        return Section("sharing", TITLE, [Text(f"Sharing is not compared: {why}.")])
     findings = matched(tables)
     blocks: list[Block] = _paired(findings) if findings else [Text(UNMATCHED)]
     figure = sharing_figure.sharing(tables)
@@ -37,12 +37,12 @@ def sharing(tables: Tables) -> Section:
 def _paired(findings: list[Finding]) -> list[Block]:
     """The matched differences, p adjusted over all of them."""
     seeds = min(finding.n for finding in findings)
-    said = (
+    summary = (
         f"{text.count(len(findings), 'matched comparison')} show a difference at p ≤ 0.05, adjusted (Holm) "
         f"over all of them ({text.count(seeds, 'seed')})."
     )
     caption = "Differences between ways of sharing, all else equal: means over runs with the same seed"
-    return tested(findings, said, seeds, caption, folded=len(findings) > 24)
+    return tested(findings, summary, seeds, caption, folded=len(findings) > 24)
 
 
 def _description(ways: list[Attained]) -> str:
@@ -51,8 +51,8 @@ def _description(ways: list[Attained]) -> str:
     if ranked[0].equal == 0:
         return "Descriptive: no way of sharing beats the reference."
     tries = text.count(ranked[0].tries, "configuration")
-    said = "; ".join(f"{NAMED[way.sharing]} {text.volume(way.equal)}" for way in ranked)
-    return f"Descriptive: mean hypervolume with {tries} of each, by shared tables: {said}."
+    volumes = "; ".join(f"{NAMED[way.sharing]} {text.volume(way.equal)}" for way in ranked)
+    return f"Descriptive: mean hypervolume with {tries} of each, by shared tables: {volumes}."
 
 
 def _grid(tables: Tables, ways: list[Attained]) -> TableBlock:

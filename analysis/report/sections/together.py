@@ -73,8 +73,8 @@ def _attainment(comparison: Comparison) -> Section:
     title = "How much depends on the seed?"
     several = [group for group in comparison.groups if len(group.places) > 1]
     if not several:
-        said = "No two studies differ only in the seed of the search, so the effect of the seed is unknown."
-        return Section("attainment", title, [Text(said)])
+        note = "No two studies differ only in the seed of the search, so the effect of the seed is unknown."
+        return Section("attainment", title, [Text(note)])
     up, right = comparison.goals
     figure = comparison_figures.attainment(comparison)
     columns = ("group", "studies", "attained by", f"{up.label}", f"{right.label}")
@@ -92,8 +92,8 @@ def _attainment(comparison: Comparison) -> Section:
         for corner in corners[(corners < comparison.reference).all(axis=1)]
     ]
     numeric = frozenset(columns) - {"group", "attained by"}
-    said = "; ".join(f"{len(group.places)} studies of {group.name}" for group in several)
-    answer = Text(f"Searches that were run several times, with different seeds: {said}.")
+    searches = "; ".join(f"{len(group.places)} studies of {group.name}" for group in several)
+    answer = Text(f"Searches that were run several times, with different seeds: {searches}.")
     return Section(
         "attainment", title, [answer, figure, TableBlock(figure.title, columns, rows, numeric, folded=True)]
     )
@@ -129,13 +129,13 @@ def _paired(comparison: Comparison, findings: list[Finding]) -> list[Block]:
     if not findings:
         return [Text("No two searches have a seed in common, so they are not paired.")]
     seeds = max(finding.n for finding in findings)
-    said = (
+    summary = (
         f"{text.count(len(findings), 'comparison')} of two searches show a difference in hypervolume after "
         f"{comparison.budget:,.0f} epochs at p ≤ 0.05, adjusted (Holm) over all of them (at most "
         f"{text.count(seeds, 'seed')})."
     )
     caption = f"Differences in {findings[0].scope}, the most that all reached; a pair has one seed"
-    return tested(findings, said, seeds, caption, decimals=5)
+    return tested(findings, summary, seeds, caption, decimals=5)
 
 
 def _studies(comparison: Comparison) -> Section:
@@ -154,13 +154,13 @@ def _studies(comparison: Comparison) -> Section:
         for row, study in zip(comparison.measures.to_dict("records"), comparison.studies, strict=True)
     ]
     data = comparison.studies[0].manifest["data"]
-    said = (
+    summary = (
         f"All were measured on the {comparison.studies[0].split} part of {data['source']}, split "
         f"{data['split']}, sha256 {text.general(data['sha256'])}. Studies that differ only in the seed of "
         "the search form a group, named by its differences from the other groups."
     )
     twice = comparison.measures[comparison.measures.duplicated(["group", "seed"])]
-    blocks: list[Block] = [Text(said)]
+    blocks: list[Block] = [Text(summary)]
     if len(twice):
         repeated = f"Not replicates, since they repeat a seed of their group: {', '.join(twice['study'])}."
         blocks.append(Text(repeated, "warning"))

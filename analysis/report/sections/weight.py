@@ -21,8 +21,8 @@ def weight(tables: Tables) -> Section:
     shared = points[points["sharing"] != "none"]
     if shared["weight"].nunique() < 2:
         tried = text.count(shared["weight"].nunique(), "value")
-        said = f"λ is not compared: where tables are shared, the study has {tried} of λ."
-        return Section("weight", TITLE, [Text(said)])
+        note = f"λ is not compared: where tables are shared, the study has {tried} of λ."
+        return Section("weight", TITLE, [Text(note)])
     found = trends(tables)
     if found:
         answer = Text(_answer(found, tables), "answer")
@@ -40,12 +40,12 @@ def weight(tables: Tables) -> Section:
 
 def _answer(found: list[Trend], tables: Tables) -> str:
     """The rank correlation of each goal with λ, for each way of sharing, in a sentence."""
-    said = []
+    by_goal = []
     for goal in tables.goals:
         ways = [t for t in found if t.goal == goal.name]
         words = ", ".join(f"{text.signed(t.correlation, 2)} (shared: {NAMED[t.sharing]})" for t in ways)
-        said.append(f"{goal.label} {words}")
-    return f"Rank correlation with λ over configurations: {'; '.join(said)}."
+        by_goal.append(f"{goal.label} {words}")
+    return f"Rank correlation with λ over configurations: {'; '.join(by_goal)}."
 
 
 def _trends(found: list[Trend], tables: Tables) -> TableBlock:
