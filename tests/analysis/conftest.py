@@ -62,8 +62,8 @@ def write(
             "points": [{"trial": t, "epoch": e, "why": "made up", "state": "completed"} for t, e in keys],
             "reference": {"mrr": 0.29, "mrr_all": 0.055, "mse": 0.89},
         }} | changes  # fmt: skip
-    said = manifest(**changes)
-    up = said["objectives"][0]
+    facts = manifest(**changes)
+    up = facts["objectives"][0]
     measured = pd.DataFrame(
         [MEASUREMENT | row for row in measurements],
         columns=["trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"],
@@ -81,7 +81,7 @@ def write(
     table["epoch"] = table["epoch"].astype("Int64")
     table["front"] = table["trial"].isin(points.loc[points["front"], "trial"])
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps(said), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
     for name, rows in (("trials", table), ("points", points), ("measurements", measured)):
         rows.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
     if confirmed:

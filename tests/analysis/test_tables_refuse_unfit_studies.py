@@ -36,9 +36,9 @@ def test_missing_columns_are_named(search, table, column):
 
 def test_missing_keys_are_named(search):
     path = search / "manifest.json"
-    said = json.loads(path.read_text())
-    del said["split"], said["trivial"]["bias"], said["data"]["sha256"]
-    path.write_text(json.dumps(said))
+    facts = json.loads(path.read_text())
+    del facts["split"], facts["trivial"]["bias"], facts["data"]["sha256"]
+    path.write_text(json.dumps(facts))
     with pytest.raises(AnalysisError, match=r"lacks split, trivial\.bias, data\.sha256"):
         Tables.load(search)
 
@@ -142,12 +142,12 @@ def test_a_confirmed_row_is_a_fresh_seed_of_a_point_on_test(study, changes, matc
 
 
 @pytest.mark.parametrize(
-    ("said", "match"),
+    ("confirmation", "match"),
     [
         (None, "confirmation lacks replicates, points, reference, mrr, mse;"),
         ({"replicates": 1, "points": [], "reference": {"mrr": 0.3, "mse": None}}, "confirmation lacks mse;"),
     ],
 )
-def test_confirmed_rows_need_a_confirmation_in_the_manifest(study, said, match):
+def test_confirmed_rows_need_a_confirmation_in_the_manifest(study, confirmation, match):
     with pytest.raises(AnalysisError, match=match):
-        Tables.load(study([{"trial": 0}], [AGAIN], [AGAIN], confirmation=said))
+        Tables.load(study([{"trial": 0}], [AGAIN], [AGAIN], confirmation=confirmation))

@@ -58,7 +58,7 @@ def test_a_replay_decides_as_the_referee_did(tmp_path, curves, name):
     """Catches: a rung in another order, a lane that waits, a judgement of a completed trial."""
     ledger = driven(tmp_path, name)
     trace = replay(curves, Proposals(iter(range(TRIALS))), rule(ledger.spec.stopping), most=10_000)
-    assert trace.decisions == [said.decision for said in ledger.judgements()]
+    assert trace.decisions == [judgement.decision for judgement in ledger.judgements()]
     assert {d.verdict for d in trace.decisions} == {"go", "stop"}
     whole = front(ledger.points(), ledger.spec, curves.corner).hypervolume
     assert trace.volumes[-1] == pytest.approx(whole, rel=1e-12)

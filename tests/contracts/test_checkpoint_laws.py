@@ -126,9 +126,9 @@ def test_trials_restart_after_a_torn_checkpoint(
     lane = born()
     with caplog.at_level(logging.WARNING):
         lane.restore(_TrainingResult(Checkpoint(folder), metrics={}))
-    (said,) = caplog.records
-    assert said.getMessage().startswith(f"lane a: {folder}")
-    assert (said.name, said.levelname) == ("trainable.tune", "WARNING")
+    (warning,) = caplog.records
+    assert warning.getMessage().startswith(f"lane a: {folder}")
+    assert (warning.name, warning.levelname) == ("trainable.tune", "WARNING")
     assert lane.session.held == ()
     lane.session.advance()
     assert [(h.trial, h.attempt, h.epoch) for h in lane.session.held] == [(0, 2, 1), (1, 2, 1)]

@@ -34,8 +34,8 @@ def test_a_running_study_is_backed_up_and_the_copy_resumes(tmp_path: Path):
         until(lambda: measured(running) > before, "a run that goes on")
         with_pid(run.process.pid, signal.SIGKILL)
         assert run.wait().err == ""
-    said = study("restore", str(file), cwd=there)
-    assert said.out == "tiny: restored in studies/tiny; `study run tiny` resumes it\n"
+    ended = study("restore", str(file), cwd=there)
+    assert ended.out == "tiny: restored in studies/tiny; `study run tiny` resumes it\n"
     held, full = numbers(restored), numbers(running)
     assert 0 < len(held) < len(full)
     assert held.items() <= full.items()

@@ -83,9 +83,9 @@ def test_reading_commands_import_no_heavy_modules(here: Path, words: str):
 @pytest.fixture(scope="module")
 def shown(here: Path) -> dict[str, str]:
     """The output of every reading command."""
-    said = {words: study(*words.split(), cwd=here) for words in LOOKS}
-    assert [(e.code, e.err) for e in said.values()] == [(0, "")] * len(LOOKS)
-    return {words: e.out for words, e in said.items()}
+    ended = {words: study(*words.split(), cwd=here) for words in LOOKS}
+    assert [(e.code, e.err) for e in ended.values()] == [(0, "")] * len(LOOKS)
+    return {words: e.out for words, e in ended.items()}
 
 
 def test_all_reading_commands_agree(tiny: Path, shown: Mapping[str, str]):
@@ -158,7 +158,7 @@ def test_one_study_has_one_driver_and_can_be_stopped_from_elsewhere(tmp_path: Pa
         assert answer("status", "tiny", cwd=here)["state"] == "running"
 
         with started("logs", "tiny", "--follow", "--json", cwd=here) as follower:
-            until(lambda: follower.said("leased"), "what the log has by now")
+            until(lambda: follower.printed("leased"), "what the log has by now")
             assert study("stop", "tiny", cwd=here).out == "tiny: asked to stop\n"
             ended = run.wait()
             followed = follower.wait()

@@ -140,11 +140,11 @@ def test_secrets_are_in_no_image_and_on_no_command_line(cluster: Cluster) -> Non
     containers = cluster.engine.docker("ps", "--quiet").split()
     assert len(containers) == 4
     lines = [cluster.engine.docker("top", name, "-eo", "pid,args") for name in containers]
-    said = "".join([*lines, cluster.engine.docker("inspect", IMAGE, *containers)])
-    assert "ray start" in said
-    assert TOKEN not in said
-    assert PASSWORD not in said
-    assert cluster.token not in said
+    output = "".join([*lines, cluster.engine.docker("inspect", IMAGE, *containers)])
+    assert "ray start" in output
+    assert TOKEN not in output
+    assert PASSWORD not in output
+    assert cluster.token not in output
     layers = cluster.engine.docker("history", "--no-trunc", IMAGE)
     assert "constraints.txt" not in layers  # the stage that installs stays behind, and pip.conf with it
     assert "127.0.0.1:" not in layers.replace("127.0.0.1:52365", "")

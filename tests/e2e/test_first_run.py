@@ -14,9 +14,9 @@ def test_a_first_run_says_that_it_compiles_and_the_next_does_not(
 ):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "compiled"))
     here = prepare(tmp_path / "here")
-    said = []
+    counts = []
     for name in ("first", "second"):
         ended = study("run", "tiny.toml", "--set", f"name={name}", "--set", "budget.trials=1", cwd=here)
         assert ended.code == 0, ended
-        said.append(ended.out.count(COMPILING))
-    assert said == [1, 0]
+        counts.append(ended.out.count(COMPILING))
+    assert counts == [1, 0]

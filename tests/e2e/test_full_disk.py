@@ -65,11 +65,11 @@ def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, addr
     within = small_disk(here / "studies", "32m")
     changed = setting(*OVERRIDES, f"runtime.address={address}")
     with started("run", "tiny.toml", *changed, cwd=here, within=within) as running:
-        until(lambda: running.said("study tiny"), "its first words")
+        until(lambda: running.printed("study tiny"), "its first words")
         with disk(running, here / "studies") as studies:
             until(lambda: '"ended"' in log_of(studies / "tiny"), "the end of a trial")
             fill(studies / "filler")
-            until(lambda: running.said("the record cannot be written: "), "word of it")
+            until(lambda: running.printed("the record cannot be written: "), "word of it")
             assert running.running
             (studies / "filler").unlink()
             ended = running.wait()
@@ -101,7 +101,7 @@ def test_a_lane_trains_on_where_its_checkpoint_has_no_room(here: Path):
     )
     seen: list[int] = []
     with started("run", "tiny.toml", *setting(*overrides), cwd=here, within=within) as running:
-        until(lambda: running.said("study tiny"), "its first words")
+        until(lambda: running.printed("study tiny"), "its first words")
         with disk(running, here / "checkpoints") as storage:
             while running.running:
                 folders = [name for _, names, _ in os.walk(storage) for name in names]

@@ -73,7 +73,7 @@ class Cluster:
         command = (*words, "--address", self.address)
         return self.laptop.start(BIN / "study", *command, log=f"{words[0]}.log")
 
-    def said(self, command: str) -> str:
+    def output(self, command: str) -> str:
         """The output of all commands of that name on the laptop."""
         return (self.laptop.tmp / f"{command}.log").read_text(encoding="utf-8")
 
@@ -81,7 +81,7 @@ class Cluster:
         """The nodes that the head counts, asked from the laptop; none before it answers."""
         (self.laptop.tmp / "doctor.log").unlink(missing_ok=True)
         done = self.study("doctor").wait(UP_S) == 0
-        return self.said("doctor").count(" CPUs and ") if done else 0
+        return self.output("doctor").count(" CPUs and ") if done else 0
 
 
 @pytest.mark.ray
@@ -109,7 +109,7 @@ def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: 
 
     def waits_for(fact: Callable[[], object], what: str) -> None:
         until(lambda: fact() or study.poll() is not None, what, UP_S)
-        assert study.poll() is None, (what, cluster.said("submit"))
+        assert study.poll() is None, (what, cluster.output("submit"))
 
     waits_for((folder / "study.toml").exists, "a record")
     ledger = Ledger.read(folder)
@@ -132,12 +132,13 @@ def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: 
     waits_for(lambda: len(on(ledger, early) - before) == 2, "the lanes of the host that was killed")
     assert struck
 
-    assert cluster.study("stop", "hosts").wait(UP_S) == 0, cluster.said("stop")
-    assert study.wait(UP_S) == 0, cluster.said("submit")
+    assert cluster.study("stop", "hosts").wait(UP_S) == 0, cluster.output("stop")
+    assert study.wait(UP_S) == 0, cluster.output("submit")
     trials = len(ledger.records()) + 1
     ledger.close()
-    assert cluster.study(*submit, "--set", f"budget.trials={trials}").wait(UP_S) == 0, cluster.said("submit")
-    assert f"trials: {trials} completed" in cluster.said("submit")
+    again = cluster.study(*submit, "--set", f"budget.trials={trials}")
+    assert again.wait(UP_S) == 0, cluster.output("submit")
+    assert f"trials: {trials} completed" in cluster.output("submit")
     ledger = Ledger.read(folder)  # its budget has changed
     check_record(ledger, trials)
     check_measurements(ledger, only={*struck, trials - 1})

@@ -171,7 +171,7 @@ def test_a_run_with_a_closed_pipe_can_be_stopped(here: Path):
     folder = here / "studies/tiny"
     with started(*SLOW, ENDLESS, cwd=here, within=("sh", "-c", 'trap "" TERM; "$@" | head -1', "sh")) as run:
         until(lambda: measured(folder) or not run.running, "a measurement")
-        until(lambda: run.said("study tiny"), "its first words")
+        until(lambda: run.printed("study tiny"), "its first words")
         run.send(signal.SIGTERM)
         run.wait()
     assert rows(folder, "SELECT reason FROM runs") == [("stopped on request",)]
@@ -184,7 +184,7 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path, monkeypatch: pytest
             monkeypatch.setenv(name, f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("XDG_CACHE_HOME", str(here))
         run = stack.enter_context(started("run", "tiny.toml", "--set", "data.source=ml-100k", cwd=here))
-        until(lambda: run.said("study tiny"), "its first words")
+        until(lambda: run.printed("study tiny"), "its first words")
         run.send(signal.SIGTERM)
         ended = run.wait()
     assert (ended.code, ended.err) == (130, "")

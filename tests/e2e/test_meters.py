@@ -70,8 +70,8 @@ def samples(endpoint: str) -> dict[str, dict[str, float]]:
 def test_the_endpoint_says_what_the_record_says(endpoint: str, tmp_path: Path) -> None:
     run(StudySpec.from_text(SPEC, where="test", overrides=["runtime.meters=true"]), tmp_path)
     folder = tmp_path / "metered"
-    said = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
-    assert sorted(line["trial"] for line in said if line["event"] == "ended") == list(range(5))
+    events = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+    assert sorted(line["trial"] for line in events if line["event"] == "ended") == list(range(5))
     seen = snapshot(Ledger.read(folder))
     until(lambda: samples(endpoint).get("study_member_epochs"), "the study's meters")
     until(lambda: samples(endpoint)["study_member_epochs"][""] == 20, "the record's last word", 30)

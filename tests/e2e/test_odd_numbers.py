@@ -29,10 +29,10 @@ def good(ended: Ended) -> str:
 def test_ratings_in_a_very_small_or_large_unit_have_a_report(unit: float, tmp_path: Path):
     """Catches: numbers of 37 digits, and code that cannot round them."""
     here = rated(tmp_path, lambda old: old * unit)
-    said = good(study("run", "tiny.toml", "--set", "train.batch_size=64", cwd=here))
+    output = good(study("run", "tiny.toml", "--set", "train.batch_size=64", cwd=here))
     report = good(study("report", "tiny", "--markdown", cwd=here))
     assert (here / "studies/tiny/report/index.html").is_file()
-    assert re.search(r"\d{20}", said + report) is None
+    assert re.search(r"\d{20}", output + report) is None
     (command, *_) = re.findall(r"`study (pick tiny --max-mse \S+)`", report)
     assert good(study(*command.split(), cwd=here))
 

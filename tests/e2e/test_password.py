@@ -40,7 +40,7 @@ def test_a_study_on_ray_leaves_its_password_nowhere(
     assert {"tiny.toml", "manifest.json", "index.html", "tiny.backup", "log.jsonl"} <= names(found)
     assert any("raylet" in name for name in names(logs))
     assert [path for path, content in found.items() if PASSWORD in content] == []
-    assert [e for e in ended if PASSWORD.decode() in said(e)] == []
+    assert [e for e in ended if PASSWORD.decode() in output_of(e)] == []
 
 
 PASSWORD = postgres.PASSWORD.encode()
@@ -66,6 +66,6 @@ def names(files: dict[Path, bytes]) -> set[str]:
     return {path.name for path in files}
 
 
-def said(ended: Ended) -> str:
+def output_of(ended: Ended) -> str:
     """All output of a command."""
     return ended.out + ended.err

@@ -31,7 +31,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said(here: Path) -> dict[str, Ended]:
+def picks(here: Path) -> dict[str, Ended]:
     """The output of every way to pick."""
     return {words: study("pick", "smoke", *words.split(), cwd=here) for words in PICKS}
 
@@ -54,25 +54,25 @@ def is_shown(ended: Ended, point: dict) -> None:
     )
 
 
-def test_each_way_picks_its_point(said: Mapping[str, Ended], front: list[dict]):
-    is_shown(said["--max-mse 0.9"], max((p for p in front if p["mse"] <= 0.9), key=lambda p: p["mrr"]))
-    is_shown(said["--min-mrr 0.3"], min((p for p in front if p["mrr"] >= 0.3), key=lambda p: p["mse"]))
+def test_each_way_picks_its_point(picks: Mapping[str, Ended], front: list[dict]):
+    is_shown(picks["--max-mse 0.9"], max((p for p in front if p["mse"] <= 0.9), key=lambda p: p["mrr"]))
+    is_shown(picks["--min-mrr 0.3"], min((p for p in front if p["mrr"] >= 0.3), key=lambda p: p["mse"]))
     row = knee([(-p["mrr"], p["mse"]) for p in front])
     if row is None:
-        assert said["--knee"].code == 2
-        assert "points lies below the line between its two ends" in said["--knee"].err
+        assert picks["--knee"].code == 2
+        assert "points lies below the line between its two ends" in picks["--knee"].err
     else:
-        is_shown(said["--knee"], front[row])
+        is_shown(picks["--knee"], front[row])
 
 
-def test_an_impossible_pick_is_one_line(said: Mapping[str, Ended], front: list[dict]):
-    ended, best = said["--max-mse 0.01"], min(p["mse"] for p in front)
+def test_an_impossible_pick_is_one_line(picks: Mapping[str, Ended], front: list[dict]):
+    ended, best = picks["--max-mse 0.01"], min(p["mse"] for p in front)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert f"mse of 0.01 or better; the best has {best!r}" in ended.err
 
 
-def test_the_example_recommends_what_the_user_has_not_rated_without_torch(here: Path, said):
-    *_, first, second, third = said["--max-mse 0.9"].out.splitlines()
+def test_the_example_recommends_what_the_user_has_not_rated_without_torch(here: Path, picks):
+    *_, first, second, third = picks["--max-mse 0.9"].out.splitlines()
     code = "\n".join(
         [first, second, third, "import sys", "print({'torch', 'ray', 'numba'} & set(sys.modules))"]
     )

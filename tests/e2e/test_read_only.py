@@ -10,7 +10,7 @@ from study.record.ledger import Ledger
 from study.spec import StudySpec
 
 READ_ONLY = "its folder is read-only, and reading takes a lock there: make it writable, or copy it"
-SAID = {
+REFUSALS = {
     ("run", "tiny.toml"): READ_ONLY,
     ("run", "tiny.toml", "--set", "name=new"): "studies/new: Read-only file system",
 }
@@ -22,9 +22,9 @@ def test_a_read_only_folder_is_one_line_and_loses_nothing(tmp_path: Path):
     folder = here / "studies/tiny"
     Ledger.open(StudySpec.load(here / "tiny.toml"), folder, BASELINE).close()
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    for command, said in SAID.items():
+    for command, message in REFUSALS.items():
         ended = study(*command, cwd=here, within=read_only(here / "studies"))
-        assert (ended.code, ended.err.count("\n"), said in ended.err) == (2, 1, True), ended
+        assert (ended.code, ended.err.count("\n"), message in ended.err) == (2, 1, True), ended
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     for within in (read_only(here / "studies"), ()):
         assert study("status", "tiny", cwd=here, within=within).code == 0

@@ -84,7 +84,7 @@ def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path
 
         until(lambda: client.study("watched").job is None, "the end of its job, which writes a report too")
         other = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
-        until(lambda: other.said("http://"), "another service of the same folder")
+        until(lambda: other.printed("http://"), "another service of the same folder")
         another = Client(other.out_text.split()[-1], token)
         larger = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": 10})})
         with ThreadPoolExecutor(2) as both:
@@ -108,9 +108,9 @@ def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
     """Catches: a Ray that keeps running after a user has only viewed a study."""
     with ExitStack() as stack:
         idle = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
-        until(lambda: idle.said("http://"), "the service", 240)
+        until(lambda: idle.printed("http://"), "the service", 240)
         beside = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
-        until(lambda: beside.said("http://"), "another service of the same folder", 240)
+        until(lambda: beside.printed("http://"), "another service of the same folder", 240)
         (pid,) = idle.titled("ray.scripts.scripts")
         beside.process.send_signal(signal.SIGINT)
         ended = beside.wait()
@@ -123,7 +123,7 @@ def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
         until(lambda: not idle.descendants(), "the end of all that it started")
 
         busy = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
-        until(lambda: busy.said("http://"), "the service again", 240)
+        until(lambda: busy.printed("http://"), "the service again", 240)
         client = Client(busy.out_text.split()[-1])
         client.post(StudySpec.preset("smoke", ["name=endless", "runtime.lanes=1", "train.epochs=1000000"]))
         folder = tmp_path / "studies" / "endless"
@@ -131,11 +131,11 @@ def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
         busy.process.send_signal(signal.SIGINT)
         ended = busy.wait()
         assert ended.code == 0, ended
-        said = ended.out.splitlines()[-1]
-        assert said.startswith("the Ray of these studies keeps running: jobs run on it (endless); ")
+        line = ended.out.splitlines()[-1]
+        assert line.startswith("the Ray of these studies keeps running: jobs run on it (endless); ")
         before = measured(folder)
         until(lambda: measured(folder) > before, "the study, which goes on")
-        (kill,) = re.findall(r"`(kill \d+)`", said)
+        (kill,) = re.findall(r"`(kill \d+)`", line)
         subprocess.run(kill.split(), check=True)
         until(lambda: not busy.descendants(), "the end of Ray and the study")
 
@@ -156,9 +156,9 @@ def test_it_does_not_listen_beyond_this_machine_without_a_token(tmp_path):
         "no.such.host.invalid": "is no address of this machine",
         "a..b": "is no address of this machine",
     }
-    for host, said in refused.items():
-        with pytest.raises(StudyError, match=said):
-            serve(tmp_path, host=host, port=0, address=None, data=None, said=print)
+    for host, message in refused.items():
+        with pytest.raises(StudyError, match=message):
+            serve(tmp_path, host=host, port=0, address=None, data=None, say=print)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,7 +177,7 @@ def test_a_silent_head_is_reported_and_studies_can_be_read(tmp_path):
     done(tmp_path / "studies", "done")
     away = f"http://127.0.0.1:{free_port()}"
     with started("serve", "--port", "0", "--address", away, cwd=tmp_path) as service:
-        until(lambda: service.said("http://127.0.0.1:"), "its address")
+        until(lambda: service.printed("http://127.0.0.1:"), "its address")
         url = service.out_text.strip()
         client = Client(url, patience_s=0)
         assert client.study("done").summary.state == "complete"

@@ -62,7 +62,7 @@ def test_two_submit_one_study_and_one_detaches(cluster: Head, laptop: Path):
     with started(*submit, cwd=laptop) as one, started(*submit, "--detach", cwd=laptop) as other:
         last = other.wait()
         assert last.code == 0, last
-        until(lambda: one.said("in studies/long"), "the study's first words")
+        until(lambda: one.printed("in studies/long"), "the study's first words")
         one.send(signal.SIGINT)
         first = one.wait()
     assert first.code == 0, first
@@ -89,7 +89,7 @@ def test_a_killed_driver_is_reported_with_the_remedy(cluster: Head, laptop: Path
     """As when memory runs out. Catches: exit 247 without a reason."""
     submit = ("submit", "smoke", *LONG, "--set", "name=killed", "--address", cluster.address)
     with started(*submit, cwd=laptop) as follower:
-        until(lambda: follower.said("in studies/killed"), "the study's first words")
+        until(lambda: follower.printed("in studies/killed"), "the study's first words")
         until(lambda: (cluster.home / "studies/killed/ledger.db").exists(), "the record")
         until(lambda: drivers(cluster.home / "studies/killed"), "the run")
         for pid in drivers(cluster.home / "studies/killed"):
@@ -118,7 +118,7 @@ def test_a_head_that_dies_is_named_and_all_is_found_on_the_next(
             ended = there(first, laptop, *submit, "--set", f"name={name}", *elsewhere)
             assert ended.code == 0, ended
         with started("submit", "smoke", *LONG, "--address", first.address, cwd=laptop) as follower:
-            until(lambda: follower.said("in studies/long"), "the study's first words")
+            until(lambda: follower.printed("in studies/long"), "the study's first words")
             first.end()
             ended = follower.wait(2 * DEADLINE_S)
         assert ended.code == 2, ended

@@ -33,7 +33,7 @@ def test_the_second_is_refused_until_the_first_is_silent(homes: Mapping[str, Pat
     there = host("elsewhere")
     run = (*ENDLESS, "--set", f"storage.url=env:{VARIABLE}")
     with started(*run, cwd=homes["one"]) as first:
-        until(lambda: first.said("member-epochs"), "the first measurement")
+        until(lambda: first.printed("member-epochs"), "the first measurement")
         refused = study(*run, cwd=homes["other"], within=there)
         owner = f"tiny: already being run by process {first.process.pid} on {gethostname()}; "
         assert refused.code == 2, refused

@@ -21,9 +21,9 @@ OBEYED -= {"\n", "\t"}
 """C0 and C1 controls and those of bidirectional text."""
 
 
-def obeyed(said: str) -> set[str]:
+def obeyed(output: str) -> set[str]:
     """The control characters in a text."""
-    return set(said) & OBEYED
+    return set(output) & OBEYED
 
 
 def test_every_character_that_a_terminal_obeys_is_escaped():
@@ -65,9 +65,9 @@ def test_what_a_head_says_is_text(monkeypatch, capsys):
     monkeypatch.setattr(commands, "_head", lambda _: head)
     commands.ask("http://head:8265", ["list"])
     commands._show([f"one{EVIL}\n", "two\n"], Console(file=StringIO()))
-    said = capsys.readouterr()
-    assert obeyed(said.out + said.err) == set()
-    assert (said.out.count("\\u001b[2J"), said.err.count("\\u001b[2J")) == (2, 1)
+    printed = capsys.readouterr()
+    assert obeyed(printed.out + printed.err) == set()
+    assert (printed.out.count("\\u001b[2J"), printed.err.count("\\u001b[2J")) == (2, 1)
     terminal = StringIO()
     commands._show([f"one{EVIL}\n"], Console(file=terminal, force_terminal=True, width=200))
     assert "\\u001b[2J" in terminal.getvalue()

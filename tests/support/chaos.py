@@ -257,7 +257,7 @@ class Storm:
             self.trials += TRIALS
             self._start()
         if blow.soon is not None:
-            return self._run.said("study storm ") and bool(self._run.titled(blow.soon))
+            return self._run.printed("study storm ") and bool(self._run.titled(blow.soon))
         now, training = self._progress.measured(), self._progress.training(self._run.process.pid)
         if now <= before or now < blow.at or training < (self.forecast.lanes if blow.what == "lane" else 1):
             return False

@@ -102,7 +102,7 @@ class Running:
         """Wait for its end; return exit code and output."""
         return Ended(self.process.wait(deadline_s), _content(self.out), _content(self.err))
 
-    def said(self, words: str) -> bool:
+    def printed(self, words: str) -> bool:
         """True if its stdout contains these words."""
         return words in _content(self.out)
 

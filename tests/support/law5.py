@@ -57,9 +57,9 @@ def check_measurements(ledger: Ledger, *, only: Collection[int] | None = None) -
 
 def check_judgements(ledger: Ledger) -> None:
     """Check that the rule repeats its judgements on the recorded points, and that stopped trials ended."""
-    said = [judgement.decision for judgement in ledger.judgements()]
-    assert len({(j.epoch, j.decision.trial) for j in ledger.judgements()}) == len(said)
-    assert list(judged_again(ledger)) == said
+    decisions = [judgement.decision for judgement in ledger.judgements()]
+    assert len({(j.epoch, j.decision.trial) for j in ledger.judgements()}) == len(decisions)
+    assert list(judged_again(ledger)) == decisions
     stopped = {j.decision.trial: j for j in ledger.judgements() if j.decision.verdict == "stop"}
     for record in ledger.records():
         if record.trial in stopped:
@@ -79,9 +79,9 @@ def judged_again(ledger: Ledger) -> Iterator[Decision]:
         for p, row in zip(points, losses(points, ledger.spec).tolist(), strict=True)
     }
     judge, rungs = rule(ledger.spec.stopping).judge, {}
-    for said in ledger.judgements():
-        rung = rungs.setdefault(said.epoch, [])
-        candidate = at[said.decision.trial, said.epoch]
+    for judgement in ledger.judgements():
+        rung = rungs.setdefault(judgement.epoch, [])
+        candidate = at[judgement.decision.trial, judgement.epoch]
         own = [at[t, e] for t, e in sorted(at) if t == candidate.trial and e < candidate.epoch]
         yield judge(tuple(corner.tolist()), tuple(rung), own, candidate)
         rung.append(candidate)

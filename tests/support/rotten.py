@@ -42,10 +42,10 @@ def changes(draw: st.DrawFn, path: Path, found: list[tuple[str, str, int]]) -> t
     if (
         column == "value_json"
         and draw(st.booleans())
-        and isinstance(said := json.loads(value), dict)
-        and said
+        and isinstance(fields := json.loads(value), dict)
+        and fields
     ):
-        return table, column, row, json.dumps(draw(distorted(said)))
+        return table, column, row, json.dumps(draw(distorted(fields)))
     return table, column, row, draw(STORABLE)
 
 

@@ -54,11 +54,11 @@ def model(config=CONFIG, *, seen=SEEN, names=NAMES, **options):
 
 def everything(model: Model):
     """All outputs of a model."""
-    said = [
+    answers = [
         (u, model.seen(u), model.recommend(u, ITEMS), model.rate(u, model.items).tolist())
         for u in model.users
     ]
-    return model.card, model.users, model.items, said
+    return model.card, model.users, model.items, answers
 
 
 # --- what it says ----------------------------------------------------------------------------------------

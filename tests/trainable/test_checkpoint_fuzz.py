@@ -33,9 +33,9 @@ def refused_or_whole(folder: Path, whole: Session) -> None:
     session = new_session(Lease(5, 1, CONFIG, (0,)))
     session.advance()
     before = everything(session)
-    said = refusal(lambda: session.load(folder))
-    assert everything(session) == (everything(whole) if said is None else before)
-    assert said is None or said.startswith(str(folder))
+    message = refusal(lambda: session.load(folder))
+    assert everything(session) == (everything(whole) if message is None else before)
+    assert message is None or message.startswith(str(folder))
 
 
 @given(st.data())

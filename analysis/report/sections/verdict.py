@@ -72,8 +72,8 @@ def _state(tables: Tables) -> str:
     manifest = tables.manifest
     counts = ", ".join(f"{number} {state}" for state, number in manifest["counts"].items() if number)
     complete = "complete" if manifest["complete"] else "not complete"
-    state = f"The study is {complete} ({manifest['reason']}). Trials: {counts or 'none'}."
+    summary = f"The study is {complete} ({manifest['reason']}). Trials: {counts or 'none'}."
     if tables.split == "test":
-        return f"{state} All numbers are on the test set."
+        return f"{summary} All numbers are on the test set."
     opened = manifest["test_opened"]
-    return f"{state} The test set {f'was opened {opened}' if opened else 'has not been opened'}."
+    return f"{summary} The test set {f'was opened {opened}' if opened else 'has not been opened'}."

@@ -42,22 +42,22 @@ def studies(times: int, seed: int) -> Iterator[Generator]:
     return (np.random.default_rng((seed, study)) for study in range(times))
 
 
-def share(said: list[bool]) -> tuple[float, float]:
+def share(results: list[bool]) -> tuple[float, float]:
     """The share of true values, and three standard errors of a share of 5 %."""
-    return float(np.mean(said)), 3 * (0.05 * 0.95 / len(said)) ** 0.5
+    return float(np.mean(results)), 3 * (0.05 * 0.95 / len(results)) ** 0.5
 
 
-def covers(said: list[bool]) -> bool:
+def covers(results: list[bool]) -> bool:
     """True if an interval covers in 93 to 97 % of cases, within the error of the simulation."""
-    found, slack = share(said)
-    if len(said) > 2000:
+    found, slack = share(results)
+    if len(results) > 2000:
         slack = 0.0
     return 0.93 - slack <= found <= 0.97 + slack
 
 
-def errs(said: list[bool]) -> bool:
+def errs(results: list[bool]) -> bool:
     """True if a test rejects in more than 5 % of cases, beyond the error of the simulation."""
-    found, slack = share(said)
+    found, slack = share(results)
     return found > 0.05 + slack
 
 
@@ -65,30 +65,30 @@ def errs(said: list[bool]) -> bool:
 @pytest.mark.parametrize("errors", ERRORS)
 @pytest.mark.parametrize("n", [3, 5, 8])
 def test_t_intervals_of_paired_differences_cover_the_effect(n, errors, times):
-    said = []
+    covered = []
     for rng in studies(1000 * times, n):
         shared, noise = rng.normal(size=n), ERRORS[errors](rng, (2, n))
         found = paired(0.3 + shared + noise[0], shared + noise[1], sentence="", scope="")
-        said.append(found.low <= 0.3 <= found.high)
-    assert covers(said)
+        covered.append(found.low <= 0.3 <= found.high)
+    assert covers(covered)
 
 
 @pytest.mark.parametrize("times", FORMS)
 @pytest.mark.parametrize("errors", ERRORS)
 @pytest.mark.parametrize("n", [6, 8, 10, 20])  # 20: drawn flips, not all
 def test_sign_flips_reject_no_effect_seldom(n, errors, times):
-    said = [sign_flip_p(ERRORS[errors](rng, (n,))) <= 0.05 for rng in studies(500 * times, n)]
-    assert not errs(said)
+    rejections = [sign_flip_p(ERRORS[errors](rng, (n,))) <= 0.05 for rng in studies(500 * times, n)]
+    assert not errs(rejections)
 
 
 @pytest.mark.parametrize("times", FORMS)
 def test_prediction_intervals_cover_the_next_run(times):
-    said = []
+    covered = []
     for rng in studies(1000 * times, 1):
         values = rng.normal(size=6)
         half = t_half_width(values[:5], predict=True)
-        said.append(abs(values[5] - values[:5].mean()) <= half)
-    assert covers(said)
+        covered.append(abs(values[5] - values[:5].mean()) <= half)
+    assert covers(covered)
 
 
 def with_ratings(rng: Generator, users: int) -> np.ndarray:
@@ -130,21 +130,21 @@ STATISTICS = {
 def test_bootstrap_intervals_cover_the_statistic_of_the_population(name, times, monkeypatch):
     monkeypatch.setattr("analysis.stats.BOOTSTRAP_SAMPLES", 400)
     draw, statistic, truth = STATISTICS[name]
-    said = []
+    covered = []
     for rng in studies(60 * times, 2):
         low, high = bootstrap(draw(rng), statistic)
-        said.append(low <= truth <= high)
-    assert covers(said)
+        covered.append(low <= truth <= high)
+    assert covers(covered)
 
 
 @pytest.mark.parametrize("times", FORMS)
 @pytest.mark.parametrize("correlation", [0.0, 0.8])
 def test_intervals_of_the_rank_correlation_of_very_many_cover_it(correlation, times):
-    said = []
+    covered = []
     for rng in studies(50 * times, 4):
         low, high = weight._many(normal_pairs(rng, weight.CLOSED_FORM_FROM, correlation))
-        said.append(low <= spearman_of(correlation) <= high)
-    assert covers(said)
+        covered.append(low <= spearman_of(correlation) <= high)
+    assert covers(covered)
 
 
 @pytest.mark.parametrize("times", FORMS)
@@ -169,14 +169,14 @@ def test_importance_intervals_cover_the_shares_and_no_effect_has_none(errors, va
 @pytest.mark.parametrize("errors", ERRORS)
 def test_of_claims_where_nothing_differs_any_is_seldom_decided(errors, times):
     """The three together, over eight seeds."""
-    said = []
+    wrong = []
     for rng in studies(50 * times, 6):
         table = {
             cell: pd.DataFrame(ERRORS[errors](rng, (8, 6)), columns=[*LOSSES, *METRICS]) for cell in CELLS
         }
         claims = judge([Cells(table, "mrr", epochs=1, scope="")])[0]
-        said.append(any(claim.verdict != "undecided" for claim in claims))
-    assert not errs(said)
+        wrong.append(any(claim.verdict != "undecided" for claim in claims))
+    assert not errs(wrong)
 
 
 @pytest.mark.parametrize("times", FORMS)
@@ -191,11 +191,11 @@ def test_holm_over_a_family_without_effects_rejects_any_seldom(times):
 @pytest.mark.parametrize("seeds", [3, 5, 8])
 def test_a_point_on_the_edge_of_being_dominated_seldom_stays(seeds, times):
     """The worst case: as good as another point in both objectives, so neither better in any."""
-    said = []
+    wrong = []
     for rng in studies(1000 * times, seeds):
         noise = rng.normal(size=(2, seeds, 2)) + rng.normal(size=(seeds, 2))
-        said.append(outcomes(noise)[0] == "stays")
-    assert not errs(said)
+        wrong.append(outcomes(noise)[0] == "stays")
+    assert not errs(wrong)
 
 
 @pytest.mark.parametrize("times", FORMS)
@@ -203,8 +203,8 @@ def test_a_point_on_the_edge_of_being_dominated_seldom_stays(seeds, times):
 def test_a_point_on_the_edge_of_the_front_is_seldom_called_dominated(others, times):
     """The worst case: every other point is as good in one objective and far better in the other."""
     means = np.vstack([[0.0, 0.0], np.tile([0.0, -50.0], (others, 1))])
-    said = []
+    wrong = []
     for rng in studies(1000 * times, others):
         losses = means[:, None] + rng.normal(size=(others + 1, 5, 2)) * [1.0, 2.0]
-        said.append(outcomes(losses)[0] == "dominated")
-    assert not errs(said)
+        wrong.append(outcomes(losses)[0] == "dominated")
+    assert not errs(wrong)

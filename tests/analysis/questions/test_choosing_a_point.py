@@ -98,12 +98,12 @@ def test_each_command_takes_the_point_in_its_row(study, name):
 
 
 def test_a_front_without_a_knee_says_so(study):
-    def said(name):
+    def advice(name):
         return choice(fronted(study, FRONTS[name])).blocks[0].text
 
-    assert said("straight").startswith("No clear knee")
-    assert said("one").startswith("The front is one point")
-    assert said("bulging").startswith("The knee, where the front bulges most, is trial 1 after 5 epochs")
+    assert advice("straight").startswith("No clear knee")
+    assert advice("one").startswith("The front is one point")
+    assert advice("bulging").startswith("The knee, where the front bulges most, is trial 1 after 5 epochs")
 
 
 @given(low=st.floats(1e-6, 20) | st.floats(1e12, 1e38), gap=st.floats(1e-12, 1e6), decimals=st.integers(2, 5))

@@ -139,8 +139,8 @@ def test_after_another_length_of_training_a_claim_may_not_hold(four_cells):
 
 
 def test_equal_verdicts_in_a_row_form_one_stretch():
-    said = [(10, "holds"), (20, "undecided"), (40, "undecided"), (50, "holds")]
-    assert runs(said) == [(10, 10, "holds"), (20, 40, "undecided"), (50, 50, "holds")]
+    verdicts = [(10, "holds"), (20, "undecided"), (40, "undecided"), (50, "holds")]
+    assert runs(verdicts) == [(10, 10, "holds"), (20, 40, "undecided"), (50, 50, "holds")]
     assert runs([]) == []
 
 

@@ -167,9 +167,9 @@ def test_the_report_says_the_same_numbers_in_every_form(several):
     report = read_several(
         [several(f"s{s}", seed=s, sampler=t) for s, t in enumerate(("tpe", "tpe", "random"))]
     )
-    said = json.loads(report.json())["sections"]
-    assert list(said) == ["pooled", "attainment", "growth", "studies"]
-    volume = f"Hypervolume {said['pooled']['numbers']['hypervolume']:.5f}"
+    sections = json.loads(report.json())["sections"]
+    assert list(sections) == ["pooled", "attainment", "growth", "studies"]
+    volume = f"Hypervolume {sections['pooled']['numbers']['hypervolume']:.5f}"
     assert volume in report.html()
     assert volume in report.markdown()
     assert report.name == "s0 + s1 + s2"
@@ -178,11 +178,11 @@ def test_the_report_says_the_same_numbers_in_every_form(several):
 
 def test_studies_without_a_point_say_so(several, study, tmp_path):
     folders = [shutil.copytree(study([], [], name=name, spec=SPEC), tmp_path / name) for name in "ab"]
-    said = read_several(folders).markdown()
-    assert "No study has a front yet." in said
-    assert "Not every study has a trial that has ended." in said
+    page = read_several(folders).markdown()
+    assert "No study has a front yet." in page
+    assert "Not every study has a trial that has ended." in page
 
 
 def test_studies_that_repeat_a_seed_are_warned_of(several):
-    said = read_several([several("a", seed=1), several("b", seed=1)]).markdown()
-    assert "Not replicates, since they repeat a seed of their group: b." in said
+    page = read_several([several("a", seed=1), several("b", seed=1)]).markdown()
+    assert "Not replicates, since they repeat a seed of their group: b." in page

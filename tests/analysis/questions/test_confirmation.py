@@ -42,7 +42,7 @@ def confirmed(study):
     return made
 
 
-def said(folder, section=section):
+def words_of(folder, section=section):
     tables = Tables.load(folder)
     (main,) = ElementTree.fromstring(page("made-up", [section(tables)])).iter("main")
     return " ".join(" ".join(main.itertext()).split())
@@ -129,7 +129,7 @@ def test_shifts_are_means_over_points_seed_by_seed(confirmed):
 
 def test_page_has_outcomes_shifts_and_trivial_models(confirmed):
     moved = {t: (mrr + 0.02, mse + 0.01) for t, (mrr, mse) in SEARCH.items()}
-    words = said(confirmed(moved))
+    words = words_of(confirmed(moved))
     assert "Trained again with 5 fresh seeds, 3 of 4 points are non-dominated on test by the means." in words
     assert "noise of the seeds: 3 non-dominated, 1 dominated, 0 undecided" in words
     assert "The test set was opened 2025-02-03T04:05:06+00:00, once." in words
@@ -141,7 +141,7 @@ def test_page_has_outcomes_shifts_and_trivial_models(confirmed):
 
 
 def test_the_verdict_speaks_of_the_confirmed_points(confirmed):
-    words = said(confirmed(SEARCH), verdict)
+    words = words_of(confirmed(SEARCH), verdict)
     assert "Trained again with 5 fresh seeds" in words
     assert "One seed per configuration" not in words
 
@@ -149,14 +149,14 @@ def test_the_verdict_speaks_of_the_confirmed_points(confirmed):
 def test_a_split_without_validation_says_so(confirmed):
     data = {"source": "ml-100k", "split": "ps1", "sha256": "0", "users": 1, "items": 1, "train": 1,
             "validation": 0, "test": 1, "has_validation": False, "warnings": []}  # fmt: skip
-    words = said(confirmed(SEARCH, data=data, split="test"))
+    words = words_of(confirmed(SEARCH, data=data, split="test"))
     assert "no validation part: the points were selected on the test set" in words
     assert "From the search to test" in words
     assert "trivial models moved" not in words
 
 
 def test_one_seed_has_no_interval(confirmed):
-    words = said(confirmed(SEARCH, seeds=1))
+    words = words_of(confirmed(SEARCH, seeds=1))
     assert "One seed gives no interval, so no point is decided." in words
     assert "none from one seed" in words
     assert "∞" not in words
@@ -172,7 +172,7 @@ def test_planned_points_without_a_value_are_counted(confirmed):
     ]
     manifest["confirmation"]["replicates"] = 6
     path.write_text(json.dumps(manifest))
-    words = said(folder)
+    words = words_of(folder)
     assert "2 of 6 points lack a value (1 failed, 1 not begun)." in words
     assert "4 of 6 planned points have test values. Trained again with" in words
     assert "Not every point has all 6 seeds" in words
@@ -180,22 +180,22 @@ def test_planned_points_without_a_value_are_counted(confirmed):
 
 def test_points_found_after_the_test_set_was_opened_are_not_confirmed(confirmed):
     folder = confirmed(SEARCH)
-    assert "Not confirmed" not in said(folder)
+    assert "Not confirmed" not in words_of(folder)
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["confirmation"]["found_later"] = 2
     path.write_text(json.dumps(manifest))
-    assert "found after the test set was opened. A study opens it once." in said(folder)
+    assert "found after the test set was opened. A study opens it once." in words_of(folder)
 
 
 def test_a_study_not_confirmed_names_the_command(search):
-    assert "Not confirmed yet. Run study confirm made-up" in said(search)
+    assert "Not confirmed yet. Run study confirm made-up" in words_of(search)
 
 
 def test_page_says_if_the_opened_test_set_has_no_values(search):
     path = search / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test_opened": "2025-02-03T04:05:06+00:00"}))
-    assert "opened 2025-02-03T04:05:06+00:00; no point has been measured on it yet" in said(search)
+    assert "opened 2025-02-03T04:05:06+00:00; no point has been measured on it yet" in words_of(search)
 
 
 def test_the_figure_shows_every_mean_with_its_bars_and_where_it_came_from(confirmed):

@@ -96,8 +96,8 @@ def test_stopped_trials_count_and_all_are_compared_at_equal_epochs(candidates):
     epochs, best = responses(tables)
     assert epochs == 2
     pd.testing.assert_frame_equal(best, early[["mrr", "mse"]], check_names=False)
-    said = " ".join(getattr(block, "text", "") for block in matters(tables).blocks)
-    assert "(30 stopped early)" in said
+    text = " ".join(getattr(block, "text", "") for block in matters(tables).blocks)
+    assert "(30 stopped early)" in text
 
 
 @pytest.mark.parametrize(("candidates", "expected"), [("every", 0.5), ("last", 0.2)])
@@ -152,5 +152,5 @@ def test_poor_fit_is_reported_instead_of_shares():
     tables = search(np.random.default_rng(5), 60, 20.0)
     found = importance(tables)
     assert not any(each.readable for each in found)
-    said = [getattr(block, "text", "") for block in matters(tables).blocks]
-    assert said[:2] == ["MRR (first hit): the fit is too poor.", "MSE: the fit is too poor."]
+    texts = [getattr(block, "text", "") for block in matters(tables).blocks]
+    assert texts[:2] == ["MRR (first hit): the fit is too poor.", "MSE: the fit is too poor."]

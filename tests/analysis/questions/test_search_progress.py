@@ -78,15 +78,15 @@ def test_the_data_name_the_trials_that_raised_the_hypervolume(study):
 
 
 @pytest.mark.parametrize(
-    ("trials", "said"),
+    ("trials", "answer"),
     [(0, "No trial has ended"), (2, "2 trials are too few for a trend"), (20, "of the final hypervolume")],
 )  # fmt: skip
-def test_answer_depends_on_the_number_of_trials(study, trials, said):
+def test_answer_depends_on_the_number_of_trials(study, trials, answer):
     if trials:
         tables, _ = searched(study, trials=trials, reference={"mrr": 0.1, "mse": 1.2})
     else:
         tables = Tables.load(study([], []))
-    assert said in section(tables).blocks[0].text
+    assert answer in section(tables).blocks[0].text
 
 
 def test_nothing_better_than_the_trivial_models_is_no_progress(study):

@@ -66,8 +66,8 @@ def large(study, trials, *, epochs=3, equal=False):
     path = folder / "manifest.json"
     spec = {"space": {"learning_rate": {"log": [1e-4, 1e-2]}, "weight": {"logit": [0.5, 0.9997]},
                       "sharing": SHARINGS.tolist()}}  # fmt: skip
-    said = json.loads(path.read_text()) | {"member_epochs": trials * epochs, "spec": spec}
-    path.write_text(json.dumps(said))
+    facts = json.loads(path.read_text()) | {"member_epochs": trials * epochs, "spec": spec}
+    path.write_text(json.dumps(facts))
     return folder, points
 
 

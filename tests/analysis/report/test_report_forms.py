@@ -31,17 +31,17 @@ def html_tables(html):
     ]
 
 
-def markdown_tables(said):
-    tree = ElementTree.fromstring(f"<x>{rendered(said)}</x>")
+def markdown_tables(markdown):
+    tree = ElementTree.fromstring(f"<x>{rendered(markdown)}</x>")
     return [
         [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")][1:]
         for table in tree.iter("table")
     ]
 
 
-def rendered(said):
+def rendered(markdown):
     """Markdown as HTML, its own HTML let through, as on the site of a pull request."""
-    return MarkdownIt("commonmark", {"html": True}).enable("table").render(said)
+    return MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
 
 
 def grids(report):
@@ -97,8 +97,8 @@ def test_the_numbers_of_the_sentences_are_those_of_the_tables(search):
     (front,) = (g for g in machine["front"]["blocks"] if g.get("caption", "").startswith("The front,"))
     column = front["columns"].index("MSE")
     assert [row[column]["mean"] for row in front["values"]] == tables.front["mse"].tolist()
-    for said in (report.html(), report.markdown()):
-        assert f"Hypervolume {numbers['hypervolume']:.5f} against the reference" in said
+    for form in (report.html(), report.markdown()):
+        assert f"Hypervolume {numbers['hypervolume']:.5f} against the reference" in form
 
 
 def test_findings_are_in_full(four_cells):

@@ -72,7 +72,7 @@ def axe_source():
 @pytest.fixture
 def opened(chromium):
     """Opens a page as a reader has it; whatever the console says ends the test."""
-    contexts, said = [], []
+    contexts, messages = [], []
 
     def made(file, *, width=1280, scheme="light", scripts=True):
         context = chromium.new_context(
@@ -81,16 +81,16 @@ def opened(chromium):
         )  # fmt: skip
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("requestfailed", lambda request: said.append(request.url))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("requestfailed", lambda request: messages.append(request.url))
         page.goto(file.as_uri())
         return page
 
     yield made
     for context in contexts:
         context.close()
-    assert said == []
+    assert messages == []
 
 
 def serious(page, source):
@@ -194,7 +194,7 @@ def test_the_page_is_complete_without_scripts(confirmed_page, opened):
     without = page.locator("main section").all_inner_texts()
     assert len(with_scripts) == len(without)
     hint = "Point at a mark"
-    assert not any(hint in said for said in without)
+    assert not any(hint in text for text in without)
     for one, other in zip(with_scripts, without, strict=True):
         kept = "\n".join(line for line in one.splitlines() if hint not in line)
         assert kept.split() == other.split()

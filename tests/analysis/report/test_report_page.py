@@ -144,11 +144,11 @@ def test_the_words_of_every_figure_follow_the_page_in_the_dark(search):
 
 def test_text_and_tables_say_the_same_numbers(unchanged_search, tree):
     tables = Tables.load(unchanged_search)
-    said = words(tree)
-    assert f"The front has {len(tables.front)} of 36 evaluated points (12 configurations)" in said
+    prose = words(tree)
+    assert f"The front has {len(tables.front)} of 36 evaluated points (12 configurations)" in prose
     assert (
         f"Hypervolume {tables.hypervolume:.5f} against the reference (MRR (first hit) 0.274, MSE 0.871)"
-        in said
+        in prose
     )
     (front,) = [t for t in tree.iter("table") if t.find("caption").text == "The front, validation"]
     column = [cell.text for cell in front.find("thead/tr")].index("MSE")
@@ -157,37 +157,37 @@ def test_text_and_tables_say_the_same_numbers(unchanged_search, tree):
 
 
 def test_one_seed_is_warned_of_and_several_are_not(study):
-    def said(replicates):
+    def prose(replicates):
         measured = [
             {"trial": 0, "replicate": r, "epoch": 1, "mrr": 0.3 + r / 100, "mse": 0.8}
             for r in range(replicates)
         ]
         return words(page(study([{"trial": 0}], measured))[1])
 
-    assert "One seed per configuration" in said(1)
-    assert "differences under 0.02 in MRR (first hit) or MSE" in said(1)
-    assert "One seed per configuration" not in said(2)
-    assert "0.305 ± 0.007" in said(2)
+    assert "One seed per configuration" in prose(1)
+    assert "differences under 0.02 in MRR (first hit) or MSE" in prose(1)
+    assert "One seed per configuration" not in prose(2)
+    assert "0.305 ± 0.007" in prose(2)
 
 
 @pytest.mark.parametrize("other", [{"source": "synthetic"}, {"split": "leave-last"}])
 def test_noise_has_numbers_only_for_the_measured_data(study, other):
     data = json.loads((study([], []) / "manifest.json").read_text())["data"] | other
     measured = [{"trial": 0, "replicate": 0, "epoch": 1, "mrr": 0.3, "mse": 0.8}]
-    said = words(page(study([{"trial": 0}], measured, data=data))[1])
-    assert "One seed per configuration" in said
-    assert "MovieLens" not in said
-    assert "0.02" not in said
+    prose = words(page(study([{"trial": 0}], measured, data=data))[1])
+    assert "One seed per configuration" in prose
+    assert "MovieLens" not in prose
+    assert "0.02" not in prose
 
 
 def test_a_split_without_validation_says_so(four_cells):
     _, tree = page(four_cells())
-    said = words(tree)
-    assert "no validation part" in said
-    assert "All numbers are on the test set." in said
-    assert "Claim 3.a holds; claim 3.b holds; claim 3.c holds" in said
-    assert "20 of 20 published values are reproduced" in said
-    assert "Hypervolume 0.00000 against the reference" in said
+    prose = words(tree)
+    assert "no validation part" in prose
+    assert "All numbers are on the test set." in prose
+    assert "Claim 3.a holds; claim 3.b holds; claim 3.c holds" in prose
+    assert "20 of 20 published values are reproduced" in prose
+    assert "Hypervolume 0.00000 against the reference" in prose
 
 
 def test_hostile_words_are_shown_not_obeyed(study):
@@ -213,17 +213,17 @@ def test_hostile_words_are_shown_not_obeyed(study):
 
 
 def test_no_trial_at_all(study):
-    said = words(page(study([], []))[1])
-    assert "No trial has been recorded" in said
-    assert "There is no point to compare." in said
-    assert "No trial has begun." in said
-    assert "Every trial completed" not in said
+    prose = words(page(study([], []))[1])
+    assert "No trial has been recorded" in prose
+    assert "There is no point to compare." in prose
+    assert "No trial has begun." in prose
+    assert "Every trial completed" not in prose
 
 
 def test_running_trial_is_listed_as_not_completed(study):
-    said = words(page(study([{"trial": 0, "state": "running", "reason": None}], []))[1])
-    assert "Trials that did not complete" in said
-    assert "Every trial completed" not in said
+    prose = words(page(study([{"trial": 0, "state": "running", "reason": None}], []))[1])
+    assert "Trials that did not complete" in prose
+    assert "Every trial completed" not in prose
 
 
 def test_a_reason_is_shown_whole(study):
@@ -262,10 +262,10 @@ STAGES = [
 def test_search_and_confirmation_have_epochs_time_and_rate_of_their_own(study):
     folder = study([{"trial": 0}], [], stages=STAGES, member_epochs=351, wall_s=96.0)
     report = read(folder)
-    said = words(ElementTree.fromstring(report.html()))
-    assert "1 min 36 s of wall time for 351 member-epochs of the search and 258 member-epochs of the" in said
-    assert "the search 6 351 1 min 10 s 5.0 35.1 s 10.0" in said
-    assert "the confirmation 3 258 25.8 s 10.0 12.9 s 20.0" in said
+    prose = words(ElementTree.fromstring(report.html()))
+    assert "1 min 36 s of wall time for 351 member-epochs of the search and 258 member-epochs of the" in prose
+    assert "the search 6 351 1 min 10 s 5.0 35.1 s 10.0" in prose
+    assert "the confirmation 3 258 25.8 s 10.0 12.9 s 20.0" in prose
     assert "| the confirmation | 3 | 258 | 25.8 s | 10.0 | 12.9 s | 20.0 |" in report.markdown()
     numbers = json.loads(report.json())["sections"]["cost"]["numbers"]
     assert (numbers["search member_epochs"], numbers["confirm member_epochs"]) == (351, 258)
@@ -277,23 +277,23 @@ def test_a_manifest_without_stages_gives_no_rate(study):
     folder = study(
         [{"trial": 0}], [], member_epochs=351, wall_s=96.0, test_opened="2025-02-03T04:05:06+00:00"
     )
-    said = words(page(folder)[1])
-    assert "351 member-epochs of the search, including the time of the confirmation" in said
-    assert "per second" not in said
+    prose = words(page(folder)[1])
+    assert "351 member-epochs of the search, including the time of the confirmation" in prose
+    assert "per second" not in prose
 
 
 def test_all_failed(study):
     failed = {"state": "failed", "reason": "loss is not finite at epoch 2", "weight": None, "sharing": None}
-    said = words(page(study([{"trial": t, **failed} for t in range(3)], []))[1])
-    assert "None of the 3 trials gave a point" in said
-    assert said.count("loss is not finite at epoch 2") == 3
+    prose = words(page(study([{"trial": t, **failed} for t in range(3)], []))[1])
+    assert "None of the 3 trials gave a point" in prose
+    assert prose.count("loss is not finite at epoch 2") == 3
 
 
 def test_one_point(study):
     measured = [{"trial": 0, "replicate": 0, "epoch": 7, "mrr": 0.3, "mse": 0.8}]
-    said = words(page(study([{"trial": 0}], measured))[1])
-    assert "The front has 1 of 1 evaluated point (1 configuration)" in said
-    assert "Yes: 1 of 1 point" in said
+    prose = words(page(study([{"trial": 0}], measured))[1])
+    assert "The front has 1 of 1 evaluated point (1 configuration)" in prose
+    assert "Yes: 1 of 1 point" in prose
 
 
 def test_a_front_below_the_trivial_models_is_called_so(study):
@@ -310,11 +310,11 @@ def test_stopped_trials_are_listed_with_their_reasons(search):
         values = "stopped", f"rung 1 epochs: rank {trial} of 9, places 3", 1
         trials.loc[trial, ["state", "reason", "epochs"]] = values
     trials.to_parquet(path)
-    said = words(page(search)[1])
-    assert "rung 1 epochs: rank 3 of 9, places 3" in said
-    assert "2 of 12 trials stopped before their last epoch." in said
-    assert "stopped rung 1 epochs: rank 3–4 of 9, places 3 2 1 2" in said
-    assert "completed trained to its end 10 3 30" in said
+    prose = words(page(search)[1])
+    assert "rung 1 epochs: rank 3 of 9, places 3" in prose
+    assert "2 of 12 trials stopped before their last epoch." in prose
+    assert "stopped rung 1 epochs: rank 3–4 of 9, places 3 2 1 2" in prose
+    assert "completed trained to its end 10 3 30" in prose
 
 
 def test_share_of_full_training_counts_member_epochs(search):
@@ -325,8 +325,8 @@ def test_share_of_full_training_counts_member_epochs(search):
     trials.to_parquet(path)
     manifest = json.loads((search / "manifest.json").read_text()) | {"member_epochs": 68}
     (search / "manifest.json").write_text(json.dumps(manifest))
-    said = words(page(search)[1])
-    assert "Training all trials fully takes 72 member-epochs; 94 % of that was spent." in said
+    prose = words(page(search)[1])
+    assert "Training all trials fully takes 72 member-epochs; 94 % of that was spent." in prose
 
 
 def test_page_says_when_the_test_set_was_opened(search):

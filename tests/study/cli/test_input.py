@@ -47,13 +47,13 @@ def test_a_pipe_or_folder_is_never_read(name: str, tmp_path: Path):
     for suffix in (".toml", ".csv", ".parquet"):
         path = tmp_path / f"{name}{suffix}"
         os.mkfifo(path) if name == "pipe" else path.mkdir()
-    said = {"pipe": "it is a named pipe; give a", "folder": "it is a folder; give a"}[name]
+    message = {"pipe": "it is a named pipe; give a", "folder": "it is a folder; give a"}[name]
     for suffix in (".csv", ".parquet"):
-        with pytest.raises(StudyError, match=said):
+        with pytest.raises(StudyError, match=message):
             load(str(tmp_path / f"{name}{suffix}"), split="per-user", split_seed=0)
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=message):
         StudySpec.load(tmp_path / f"{name}.toml")
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=message):
         Client("http://127.0.0.1:1").post(tmp_path / f"{name}.toml")
 
 

@@ -149,8 +149,8 @@ def test_a_kill_between_the_two_writes_opens_nothing(searched, monkeypatch):
 def test_study_is_readable_after_a_kill_before_the_confirmation_baseline(searched, tmp_path):
     plan = begin(searched, Confirm(points=2, replicates=2)).plan
     export(searched, tmp_path)
-    said = manifest(searched, searched.records(), 0.0)
-    assert (said["test_opened"], said["confirmation"]) == (plan.opened, None)
+    facts = manifest(searched, searched.records(), 0.0)
+    assert (facts["test_opened"], facts["confirmation"]) == (plan.opened, None)
     assert not (tmp_path / "tables" / "confirmed.parquet").exists()
     drive(confirmed(searched, Confirm(points=2, replicates=2)))
     export(searched, tmp_path)
@@ -166,9 +166,9 @@ def test_the_table_names_points_of_the_search(searched, tmp_path):
     assert set(table["split"]) == {"test"}
     keys = list(dict.fromkeys(zip(table["trial"], table["epoch"], strict=True)))
     assert keys == [(p.trial, p.epoch) for p in confirmation.plan.points]
-    said = manifest(searched, searched.records(), 0.0)
-    assert said["test_opened"] == confirmation.plan.opened
-    assert [p["state"] for p in said["confirmation"]["points"]] == ["completed"] * len(keys)
+    facts = manifest(searched, searched.records(), 0.0)
+    assert facts["test_opened"] == confirmation.plan.opened
+    assert [p["state"] for p in facts["confirmation"]["points"]] == ["completed"] * len(keys)
 
 
 def test_manifest_separates_search_and_confirmation(open_ledger, monkeypatch):
@@ -189,13 +189,13 @@ def test_manifest_separates_search_and_confirmation(open_ledger, monkeypatch):
         ledger.release(run, "killed")
         clock["s"] += 1000
         ledger = open_ledger(f"budget.trials={4 if search_s else 6}", *values)
-    said = manifest(ledger, ledger.records(), 0.0)
-    spent = {stage["stage"]: stage for stage in said["stages"]}
+    facts = manifest(ledger, ledger.records(), 0.0)
+    spent = {stage["stage"]: stage for stage in facts["stages"]}
     assert spent["search"]["wall_s"] == pytest.approx(150, abs=2)
     assert spent["confirm"]["wall_s"] == pytest.approx(160, abs=2)
-    assert sum(stage["wall_s"] for stage in spent.values()) == pytest.approx(said["wall_s"])
+    assert sum(stage["wall_s"] for stage in spent.values()) == pytest.approx(facts["wall_s"])
     assert spent["search"]["configurations"] == 6
-    assert spent["search"]["member_epochs"] == said["member_epochs"]
+    assert spent["search"]["member_epochs"] == facts["member_epochs"]
     assert spent["confirm"]["member_epochs"] == 3 * sum(p.epoch for p in confirmation.plan.points)
     for stage, record in (("search", ledger), ("confirm", confirmation)):
         assert spent[stage]["trained_s"] == pytest.approx(sum(m.wall_s for m in record.measurements()))
@@ -246,9 +246,9 @@ def test_a_study_is_complete_when_its_confirmation_is(confirming, tmp_path):
     searched, whole = 24 * 4, 4 * sum(p.epoch for p in confirmation.plan.points)
     done = 4 * sum(p.epoch for p in confirmation.plan.points[:ended])
     assert seen.share == pytest.approx((searched + done) / (searched + whole))
-    said = manifest(confirming, confirming.records(), 0.0)
-    assert (said["complete"], said["state"], said["reason"]) == (False, "stopped", seen.reason)
-    states = Counter(p["state"] for p in said["confirmation"]["points"])
+    facts = manifest(confirming, confirming.records(), 0.0)
+    assert (facts["complete"], facts["state"], facts["reason"]) == (False, "stopped", seen.reason)
+    states = Counter(p["state"] for p in facts["confirmation"]["points"])
     assert states["completed"] == ended
     assert states["running"] == 0
     assert as_dict(seen)["state"] == "stopped"
@@ -320,10 +320,10 @@ def test_points_found_after_opening_the_test_set_are_not_confirmed(searched, ope
     found = [p for p in seen.front.points if (p.trial, p.epoch) not in front_then]
     assert len(found) == seen.confirmation.found_later > 0
     assert seen.state == "complete"
-    (said,) = found_later(seen)
-    assert said.startswith(f"not confirmed: {len(found)} of {len(seen.front.points)} points of the front")
-    assert "`study run formula --set name=OTHER`, then `study confirm OTHER`" in said
-    assert lines(seen)[-1] == said
+    (line,) = found_later(seen)
+    assert line.startswith(f"not confirmed: {len(found)} of {len(seen.front.points)} points of the front")
+    assert "`study run formula --set name=OTHER`, then `study confirm OTHER`" in line
+    assert lines(seen)[-1] == line
     told = manifest(further, further.records(), 0.0)["confirmation"]
     assert told["found_later"] == len(found)
 
@@ -340,8 +340,8 @@ def test_commands_say_what_is_not_confirmed(searched, open_ledger, monkeypatch, 
 def test_commands_report_missing_work_and_how_to_resume(confirming, monkeypatch, tmp_path):
     planned = len(confirmed(confirming, confirming.spec.confirm).plan.points)
     monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
-    said = CliRunner().invoke(app, ["status", "formula"]).output
-    assert f"search complete, 0 of {planned} points confirmed; `study run formula` resumes it\n" in said
+    output = CliRunner().invoke(app, ["status", "formula"]).output
+    assert f"search complete, 0 of {planned} points confirmed; `study run formula` resumes it\n" in output
     listed = " ".join(CliRunner().invoke(app, ["list"]).output.split())
     assert "formula stopped" in listed
     assert f"confirming 0 of {planned} points" in listed

@@ -35,14 +35,16 @@ def test_log_has_one_ask_lease_and_end_for_each_trial(ledger, tmp_path):
         lane.advance(referee.exchange)
     log.close()
 
-    said = lines(tmp_path / "formula")
-    assert all((line["study"], line["stage"], line["run"]) == ("formula", "search", number) for line in said)
+    events = lines(tmp_path / "formula")
+    assert all(
+        (line["study"], line["stage"], line["run"]) == ("formula", "search", number) for line in events
+    )
     for event in ("asked", "leased", "ended"):
-        assert sorted(line["trial"] for line in said if line["event"] == event) == list(range(6))
-    ended = [line for line in said if line["event"] == "ended"]
+        assert sorted(line["trial"] for line in events if line["event"] == event) == list(range(6))
+    ended = [line for line in events if line["event"] == "ended"]
     assert {(e["lane"], e["attempt"], e["epoch"], e["verdict"]) for e in ended} == {("1.0", 1, 4, "complete")}
-    assert said[0]["event"] == "lane started"
-    assert (said[-1]["event"], said[-1]["words"]) == ("over", "trials: 6 of 6")
+    assert events[0]["event"] == "lane started"
+    assert (events[-1]["event"], events[-1]["words"]) == ("over", "trials: 6 of 6")
 
 
 def test_retry_is_logged_as_a_warning_with_attempt_and_reason(ledger):
@@ -118,6 +120,6 @@ def test_what_a_full_disk_does_not_take_is_a_line_on_stderr(tmp_path, capsys):
 def test_a_study_of_one_process_has_a_log_too(tmp_path):
     spec = StudySpec.preset("smoke", ["runtime.address=inline", "budget.trials=2", "train.epochs=2"])
     run(spec, tmp_path)
-    said = lines(tmp_path / spec.name)
-    assert [line["trial"] for line in said if line["event"] == "ended"] == [0, 1]
-    assert {line["study"] for line in said} == {"smoke"}
+    events = lines(tmp_path / spec.name)
+    assert [line["trial"] for line in events if line["event"] == "ended"] == [0, 1]
+    assert {line["study"] for line in events} == {"smoke"}

@@ -54,11 +54,11 @@ def check(ledger: Ledger):
     records = ledger.records()
     spec = ledger.spec
     assert [r.trial for r in records] == list(range(spec.budget.trials))
-    stopped = {said.decision.trial: said for said in ledger.judgements() if said.decision.verdict == "stop"}
+    stopped = {j.decision.trial: j for j in ledger.judgements() if j.decision.verdict == "stop"}
     for r in records:
         if r.trial in stopped:
-            said = stopped[r.trial]
-            assert (r.state, r.epochs, r.reason) == ("stopped", said.epoch, said.decision.reason)
+            judgement = stopped[r.trial]
+            assert (r.state, r.epochs, r.reason) == ("stopped", judgement.epoch, judgement.decision.reason)
         else:
             assert (r.state, r.epochs) == ("completed", r.config.epochs)
     expected = {
@@ -103,7 +103,7 @@ class Storm:
 
     def __init__(self, open_ledger, seed, *overrides):
         self.open_ledger = partial(open_ledger, "search.replicates=2", *overrides)
-        self.chance, self.clock, self.said = random.Random(seed), Clock(), []
+        self.chance, self.clock, self.judged = random.Random(seed), Clock(), []
         self.ledger = self.open_ledger()
         self.begin()
 
@@ -145,8 +145,8 @@ class Storm:
     def rage(self, events):
         for name in self.chance.choices(list(self.EVENTS), list(self.EVENTS.values()), k=events):
             getattr(self, name)()
-            before, self.said = self.said, self.ledger.judgements()
-            assert self.said[: len(before)] == before
+            before, self.judged = self.judged, self.ledger.judgements()
+            assert self.judged[: len(before)] == before
             if (self.judge.over or "").startswith("failed"):
                 self.begin()
         if self.judge.over is None:
@@ -176,10 +176,10 @@ def test_whatever_is_killed_what_the_rule_said_stands(open_ledger, seed):
     storm = Storm(open_ledger, seed, *HALVING)
     storm.rage(events=150)
     check(storm.ledger)
-    said = [judgement.decision for judgement in storm.ledger.judgements()]
-    assert len({(j.epoch, j.decision.trial) for j in storm.ledger.judgements()}) == len(said)
-    assert {decision.verdict for decision in said} == {"go", "stop"}
-    assert list(judged_again(storm.ledger)) == said
+    decisions = [judgement.decision for judgement in storm.ledger.judgements()]
+    assert len({(j.epoch, j.decision.trial) for j in storm.ledger.judgements()}) == len(decisions)
+    assert {decision.verdict for decision in decisions} == {"go", "stop"}
+    assert list(judged_again(storm.ledger)) == decisions
 
 
 def test_a_repeated_call_changes_nothing(open_ledger):

@@ -228,7 +228,7 @@ def test_each_objective_keeps_its_direction(open_ledger, objectives, better, wor
         "rung 1 epochs: rank 3 of 3, places 1",
     ]
     assert [d.verdict for d in decisions] == ["go", "go", "stop"]
-    assert [said.decision for said in ledger.judgements()] == decisions
+    assert [judgement.decision for judgement in ledger.judgements()] == decisions
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name != "never"])
@@ -239,4 +239,4 @@ def test_what_is_not_finite_neither_goes_on_nor_counts(open_ledger, name, bad):
     fine = {"mrr": 0.4, "mse": 0.8}
     decisions = answers(ledger, [{"mrr": 0.5, "mse": bad}, fine])
     assert [d.verdict for d in decisions] == ["fail", "go"]
-    assert [said.decision for said in ledger.judgements()] == decisions[1:]
+    assert [judgement.decision for judgement in ledger.judgements()] == decisions[1:]

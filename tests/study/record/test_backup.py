@@ -261,7 +261,7 @@ def change(path, statement):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "fault"),
     [
         (no_file, "does not exist"),
         (no_database, "is not a backup of a study: file is not a database"),
@@ -278,10 +278,10 @@ def change(path, statement):
         (with_a_rotten_value, "is damaged: .*outcome is "),
     ],
 )
-def test_file_that_is_not_a_backup_is_refused(made, tmp_path, damage, said):
+def test_file_that_is_not_a_backup_is_refused(made, tmp_path, damage, fault):
     """Catches: a study made from another file, and a refusal that leaves files."""
     damage(made)
-    with pytest.raises(StudyError, match=f"one.backup: .*({said})") as error:
+    with pytest.raises(StudyError, match=f"one.backup: .*({fault})") as error:
         restore(made, tmp_path / "elsewhere")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "elsewhere").exists() or [*(tmp_path / "elsewhere").iterdir()] == []

@@ -73,12 +73,12 @@ class LedgerContract:
         batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
         users = {"trial": lease.trial, "replicate": 1, "epoch": 1} | asdict(USER)
         ledger.record([batch[0], replace(batch[1], users=(USER,))])
-        said = Judgement(1, Decision(lease.trial, "go", "rung 1 epoch: rank 1 of 1, places 1"))
-        ledger.judge(said)
+        judgement = Judgement(1, Decision(lease.trial, "go", "rung 1 epoch: rank 1 of 1, places 1"))
+        ledger.judge(judgement)
         other = Ledger.read(tmp_path / "formula")
         assert list(other.measurements()) == batch
         assert other.by_user() == [users]
-        assert other.judgements() == [said]
+        assert other.judgements() == [judgement]
         (record,) = other.records()
         assert (record.config, record.holder, record.attempt) == (lease.config, HOLDER, 1)
         assert other.spec == ledger.spec
@@ -436,13 +436,13 @@ class TestPostgreSQL(LedgerContract):
         """Catches: a password in files, tables, spec, printed objects or logs."""
         ledger = open_()
         self.drive(ledger)
-        said = [repr(ledger.spec), ledger.spec.as_toml(), str(asdict(ledger.records()[0])), caplog.text]
-        said += [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+        texts = [repr(ledger.spec), ledger.spec.as_toml(), str(asdict(ledger.records()[0])), caplog.text]
+        texts += [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
         with ledger._engine.connect() as connection:
             for table in sa.inspect(connection).get_table_names():
                 rows = connection.execute(sa.text(f'SELECT * FROM "{table}"'))
-                said += [str(row) for row in rows]
-        assert not [text for text in said if postgres.PASSWORD in text]
+                texts += [str(row) for row in rows]
+        assert not [text for text in texts if postgres.PASSWORD in text]
 
     def test_an_unreachable_server_is_said_without_its_password(self, tmp_path, monkeypatch):
         """Catches: psycopg's message, which quotes the URL, and a referee that takes it for a usage error."""

@@ -101,9 +101,9 @@ def test_studies_of_all_homes_are_listed(head: Head, home: Path, capsys):
 def test_a_picked_model_is_fetched(head: Head, capsys):
     """Catches: a model that stays on the head, or another one's; files among a study of this machine."""
     call("pick", "tiny", "--max-mse", "99")
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     (folder,) = Path("studies/tiny/models").iterdir()
-    assert f"model = load_model('{folder}')" in said
+    assert f"model = load_model('{folder}')" in output
     assert load_model(folder).card.trial == int(folder.name.partition("-")[0])
     (folder.parents[1] / "ledger.db").touch()
     with pytest.raises(StudyError, match="is a study of this machine"):
@@ -127,8 +127,8 @@ def test_a_confirmation_is_a_job_that_is_followed(head: Head, capsys):
     with pytest.raises(SystemExit):
         app(["confirm", "tiny", "--unfinished", *HERE])
     assert head.confirmed == [("tiny", fingerprint, True)]
-    said = capsys.readouterr().out
-    assert f"study tiny ({fingerprint}): job tiny-2 begins\ntiny-2 confirms\n" in said
+    output = capsys.readouterr().out
+    assert f"study tiny ({fingerprint}): job tiny-2 begins\ntiny-2 confirms\n" in output
 
 
 def test_a_study_is_deleted_there_with_yes_alone(head: Head, home: Path, tmp_path: Path):

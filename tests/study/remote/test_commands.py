@@ -7,7 +7,7 @@ from rich.console import Console
 
 from study.remote.commands import _show
 
-SAID = (
+OUTPUT = (
     "study far (12ab) in studies/far\n",
     "far: starting Ray, 0% in 3 s; trials: none yet; 0 member-epochs; front: none yet\n",
     "far: searching 0 of 8 trials, 25% in 1 min, about 3 min left; trials: 2 running; 9 member-epochs; ",
@@ -28,10 +28,10 @@ KEPT = [
 ]
 
 
-def screens(said: str) -> list[list[str]]:
+def screens(output: str) -> list[list[str]]:
     """The screens of a terminal: after each piece of output that moves its cursor up, and at the end."""
     lines, row, seen = [""], 0, []
-    for piece in re.split(r"(\x1b\[[\d;?]*[A-Za-z]|[\r\n])", said):
+    for piece in re.split(r"(\x1b\[[\d;?]*[A-Za-z]|[\r\n])", output):
         if piece == "\n":
             row += 1
             lines += [""] * (row + 1 - len(lines))
@@ -48,7 +48,7 @@ def screens(said: str) -> list[list[str]]:
 def test_terminal_shows_progress_below_the_log() -> None:
     """Catches: progress that scrolls, a line torn where the log was, a summary that goes with the view."""
     out = StringIO()
-    _show(SAID, Console(file=out, force_terminal=True, width=100, legacy_windows=False))
+    _show(OUTPUT, Console(file=out, force_terminal=True, width=100, legacy_windows=False))
     *during, last = screens(out.getvalue())
     assert last == KEPT
     below = [line for screen in during for line in screen if line not in KEPT]
@@ -62,5 +62,5 @@ def test_terminal_shows_progress_below_the_log() -> None:
 
 
 def test_without_a_terminal_the_log_is_printed_as_it_is(capsys) -> None:
-    _show(SAID, Console(file=StringIO()))
-    assert capsys.readouterr().out == "".join(SAID)
+    _show(OUTPUT, Console(file=StringIO()))
+    assert capsys.readouterr().out == "".join(OUTPUT)

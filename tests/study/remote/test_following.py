@@ -45,11 +45,11 @@ class Client:
     def get_job_logs(self, _job: str):
         return self.answer("")
 
-    def answer(self, said):
+    def answer(self, answer):
         if self.clock.now < DIES_AT:
             assert self.takes_s <= self.within_s
             self.clock.now += self.takes_s
-            return said
+            return answer
         if self.death == "silent":
             self.clock.now += self.within_s
         raise (
@@ -130,7 +130,7 @@ def test_a_log_that_cannot_be_read_yet_is_waited_for(follow, monkeypatch):
 )
 def test_every_end_has_a_documented_code_and_a_message(status, code, expected, words):
     """If the log lacks the reason. Catches: exit 247 without a reason."""
-    said: list[str] = []
+    lines: list[str] = []
     ended = JobEnd(status, code, "the node has failed\nat line 7")
-    assert commands._ending("far", "http://head:8265", ended, AGAIN, said.append) == expected
-    assert said == ([] if words is None else [words])
+    assert commands._ending("far", "http://head:8265", ended, AGAIN, lines.append) == expected
+    assert lines == ([] if words is None else [words])

@@ -67,9 +67,9 @@ def test_server_that_is_no_ray_is_refused(body: str, code: int):
 @pytest.mark.parametrize(("code", "word"), [(401, "required"), (403, "failed")])
 def test_missing_or_wrong_token_is_reported(code: int, word: str):
     with serving("Unauthorized", code) as address:
-        said = refusal(address)
-    assert f"Authentication {word}" in said
-    assert "RAY_AUTH_TOKEN_PATH" in said
+        message = refusal(address)
+    assert f"Authentication {word}" in message
+    assert "RAY_AUTH_TOKEN_PATH" in message
 
 
 def test_another_version_is_refused():

@@ -71,16 +71,16 @@ def test_report_is_prepared_while_ray_starts_and_written_while_it_ends(tmp_path,
         return folder / "page"
 
     monkeypatch.setattr(runtime, "prepare", prepare)
-    said = []
+    lines = []
     outcome = run(
         local(),
         tmp_path,
-        watch=lambda *_: nullcontext(said.append),
+        watch=lambda *_: nullcontext(lines.append),
         finish=Finish("writing", write=write, preload=preload),
     )
     assert outcome.report == outcome.folder / "page"
     assert seen == [("trials: 2 of 2", True)]
-    assert said == [COMPILING, "writing"]
+    assert lines == [COMPILING, "writing"]
 
 
 def test_complete_study_and_bad_data_start_no_ray(tmp_path, monkeypatch, ray_alike):

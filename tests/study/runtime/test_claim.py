@@ -55,8 +55,8 @@ def test_study_of_a_dead_remote_driver_is_claimed_after_its_silence(
         run = claim.claim_run(open_ledger())
     assert waits
     assert [(r.run, r.reason) for r in driver.runs()] == [(run - 1, "died"), (run, None)]
-    (said,) = caplog.messages
-    assert said.startswith("formula: waiting for up to ")
+    (message,) = caplog.messages
+    assert message.startswith("formula: waiting for up to ")
 
 
 def test_driver_that_renews_meanwhile_keeps_its_study(driver, open_ledger, while_waiting):

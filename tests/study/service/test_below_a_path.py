@@ -103,4 +103,4 @@ def test_headers_and_forms_lead_below_the_path(home):
 @pytest.mark.parametrize("path", ["lab", "/lab/", "//evil.example", "/a b", "/..", "/<x>"])
 def test_what_is_no_path_is_refused(tmp_path, path):
     with pytest.raises(StudyError, match=r"--root-path: .* is no path below a site"):
-        serve(tmp_path, host="127.0.0.1", port=0, address=None, data=None, said=print, root_path=path)
+        serve(tmp_path, host="127.0.0.1", port=0, address=None, data=None, say=print, root_path=path)

@@ -138,10 +138,10 @@ def test_an_unknown_name_has_no_folder(tmp_path, name):
 def test_the_policy_of_a_report_is_its_own():
     text = page("mine", [])
     (script,) = (part.partition("</script>")[0] for part in text.split("<script>")[1:])
-    said = policy(text)
-    assert said.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
-    assert said.endswith("; frame-ancestors 'none'")
-    assert b64encode(sha256(script.encode()).digest()).decode() in said
+    header = policy(text)
+    assert header.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
+    assert header.endswith("; frame-ancestors 'none'")
+    assert b64encode(sha256(script.encode()).digest()).decode() in header
 
 
 def test_a_report_is_made_again_only_if_its_record_changed(tmp_path, monkeypatch):

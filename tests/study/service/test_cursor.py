@@ -53,11 +53,11 @@ def test_news_is_sent_once_however_often_a_client_returns(histories, data):
         last = at == len(histories) - 1
         if not last and not data.draw(st.booleans(), label="looks"):
             continue
-        for said, after in news(cursor, records, known):
+        for piece, after in news(cursor, records, known):
             if not last and data.draw(st.booleans(), label="is cut off before it hears this"):
                 break
-            points += [(p.trial, p.epoch) for p in said.points]
-            ends += [end.trial for end in said.trials]
+            points += [(p.trial, p.epoch) for p in piece.points]
+            ends += [end.trial for end in piece.trials]
             cursor = Cursor.parse(str(after))
     if not histories:
         return
@@ -71,7 +71,7 @@ def test_news_is_sent_once_however_often_a_client_returns(histories, data):
 def test_a_long_record_is_sent_in_pieces():
     points = {0: [Point(0, e, mrr=0.1, mrr_all=0.1, mse=1.0) for e in range(1, 1201)]}
     told = list(news(Cursor(), {0: record(0, "completed", 1200)}, points))
-    assert [len(said.points) for said, _ in told] == [500, 500, 200]
+    assert [len(piece.points) for piece, _ in told] == [500, 500, 200]
     assert [str(cursor) for _, cursor in told] == ["0_0.500", "0_0.1000", "1"]
 
 

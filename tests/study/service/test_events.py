@@ -115,13 +115,13 @@ def test_an_error_is_one_line(tmp_path):
     done(home, "done")
     tokens = Tokens(home)
     with served(home) as service:
-        for token, status, said in (
+        for token, status, message in (
             (None, 401, "a token is needed"),
             ("study_no", 401, "this token is not known here"),
             (tokens.create("read"), 403, "this is a read token, and the request needs a write token"),
             (tokens.create("write"), 409, "is a study with another spec"),
         ):
-            with pytest.raises(ServiceError, match=f"^{status}: .*{said}") as refused:
+            with pytest.raises(ServiceError, match=f"^{status}: .*{message}") as refused:
                 Client(service.url, token).post(StudySpec.preset("smoke", ["name=done"]))
             assert refused.value.status == status
         with pytest.raises(ServiceError, match=r"^422: .*name: missing") as refused:

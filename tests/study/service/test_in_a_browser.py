@@ -69,7 +69,7 @@ def serve():
 @pytest.fixture
 def opened(chromium, serve):
     """Opens a page as a reader does; a complaint of the console fails the test."""
-    contexts, said = [], []
+    contexts, messages = [], []
 
     def made(url, *, width=1280, scheme="light", scripts=True, cookies=(), before=""):
         context = chromium.new_context(
@@ -79,15 +79,15 @@ def opened(chromium, serve):
         context.add_cookies(list(cookies))
         context.add_init_script(before)
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: messages.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(url)
         return page
 
     yield made
     for context in contexts:
         context.close()
-    assert said == []
+    assert messages == []
 
 
 def serious(page):
@@ -121,10 +121,10 @@ def test_empty_pages_say_so_and_draw_nothing(tmp_path, serve, opened):
     failed.ledger.release(failed.run, "failed: lanes: no node has 4 GPUs")
     add_study(StudyCache(home), StudySpec.preset("smoke", ["name=waits"]))
     url = serve(home)
-    for name, said in {"failed": "lanes: no node has 4 GPUs", "waits": "first run has not started"}.items():
+    for name, reason in {"failed": "lanes: no node has 4 GPUs", "waits": "first run has not started"}.items():
         page = opened(f"{url}/studies/{name}", width=390, scheme="dark")
         until(lambda page=page, name=name: name in page.get_by_role("status").inner_text(), "its events")
-        assert said in page.locator("#standing").inner_text()
+        assert reason in page.locator("#standing").inner_text()
         assert page.locator("canvas:visible").count() == 0
         assert (page.evaluate(CUT), serious(page)) == ([], [])
 

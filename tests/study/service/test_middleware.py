@@ -38,12 +38,12 @@ def test_every_answer_has_the_security_headers(client, path, accept):
 
 @pytest.mark.parametrize("length", [MOST_BODY_BYTES + 1, 10**12])
 def test_a_long_body_is_refused_before_it_is_sent(service, length):
-    said = exchanged(
+    answer = exchanged(
         service.url,
         f"POST /studies HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {length}\r\n\r\n",
     )
-    assert said.startswith("HTTP/1.1 413")
+    assert answer.startswith("HTTP/1.1 413")
 
 
 def test_a_long_body_in_pieces_is_refused(client):
@@ -81,9 +81,9 @@ def test_a_request_without_a_token_is_refused_before_its_body(tmp_path, monkeypa
     Tokens(tmp_path).create("write")
     with served(tmp_path) as service, connected(service.url) as connection:
         connection.sendall(head(path, *wrong))
-        said = all_of(connection)
-    assert said.startswith("HTTP/1.1 401")
-    assert "\r\nconnection: close\r\n" in said.lower()  # else each byte that comes keeps it open
+        answer = all_of(connection)
+    assert answer.startswith("HTTP/1.1 401")
+    assert "\r\nconnection: close\r\n" in answer.lower()  # else each byte that comes keeps it open
 
 
 def test_a_slow_body_times_out(service, monkeypatch):
@@ -91,9 +91,9 @@ def test_a_slow_body_times_out(service, monkeypatch):
     monkeypatch.setattr(middleware, "BODY_S", 0.05)
     with connected(service.url) as connection:
         connection.sendall(head("/studies") + b'{"name": ')
-        said = all_of(connection)
-    assert said.startswith("HTTP/1.1 408")
-    assert "the body did not arrive within" in said
+        answer = all_of(connection)
+    assert answer.startswith("HTTP/1.1 408")
+    assert "the body did not arrive within" in answer
 
 
 def test_a_slow_head_of_a_request_times_out(service, monkeypatch):
@@ -153,27 +153,27 @@ def test_an_answer_does_not_wait_for_an_acknowledgement(service, client):
 )
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 def test_paths_lead_nowhere_else(service, path, accept):
-    said = exchanged(
+    answer = exchanged(
         service.url,
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n",
     )
-    status = int(said.split(" ")[1])
-    assert status in (400, 404, 422), said
-    assert "set-cookie" not in said.lower()
-    assert "<script>alert" not in said
-    assert "import " not in said
+    status = int(answer.split(" ")[1])
+    assert status in (400, 404, 422), answer
+    assert "set-cookie" not in answer.lower()
+    assert "<script>alert" not in answer
+    assert "import " not in answer
 
 
 @pytest.mark.parametrize(
     "header", ["Last-Event-ID: 1\r\n 2", "Last-Event-ID: 1\x00", "Accept: \x01", "X: \r\r\n"]
 )
 def test_broken_headers_are_refused_or_harmless(service, header):
-    said = exchanged(
+    answer = exchanged(
         service.url,
         "GET /studies/done/events?follow=false HTTP/1.1\r\nHost: localhost\r\n"
         f"{header}\r\nConnection: close\r\n\r\n",
     )
-    assert said.split(" ")[1] in ("200", "400", "422"), said
+    assert answer.split(" ")[1] in ("200", "400", "422"), answer
 
 
 @pytest.mark.parametrize(
@@ -229,8 +229,8 @@ def exchanged(url: str, request: str) -> str:
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
         connection.sendall(request.encode("latin-1"))
-        said = connection.recv(65536)
+        answer = connection.recv(65536)
         if b"connection: close" in request.encode().lower():
             while more := connection.recv(65536):
-                said += more
-    return said.decode("latin-1")
+                answer += more
+    return answer.decode("latin-1")

@@ -44,15 +44,15 @@ def test_a_failure_is_redacted_for_a_read_token(lab, accept):
     """In lists, studies, pages, streams and errors. Catches: a log that a read token opens."""
     service, tokens = lab
     for path in PAGES + STREAMS:
-        said = {}
+        pages = {}
         for scope, token in tokens.items():
             headers = {"Authorization": f"Bearer {token}", "Accept": accept}
             with service.client(headers=headers) as client:
-                said[scope] = client.get(path, headers={} if path in PAGES else {"Accept": "*/*"}).text
-        assert "a write token shows the reason" in said["read"], path
+                pages[scope] = client.get(path, headers={} if path in PAGES else {"Accept": "*/*"}).text
+        assert "a write token shows the reason" in pages["read"], path
         for secret in ("/home/ann", "db.internal", "LAB_PASSWORD", "study.toml"):
-            assert secret not in said["read"], path
-        assert any(secret in said["write"] for secret in ("db.internal", "study.toml")), path
+            assert secret not in pages["read"], path
+        assert any(secret in pages["write"] for secret in ("db.internal", "study.toml")), path
 
 
 def test_without_tokens_failures_are_not_redacted(tmp_path):

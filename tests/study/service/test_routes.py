@@ -272,8 +272,8 @@ def test_only_a_larger_budget_resumes_a_study_that_has_ended(tmp_path):
         assert (told["job"]["id"], told["spec"]["budget"]) == ("done-1", {"trials": 6})
         assert service.runner.live["done"][0].budget.trials == 8
         assert posted(more)[:2] == (200, ["done"])
-        status, _, said = posted("budget.trials=9")
-        assert (status, "with a smaller budget" in said["detail"]) == (409, True)
+        status, _, answer = posted("budget.trials=9")
+        assert (status, "with a smaller budget" in answer["detail"]) == (409, True)
 
         going = driven(home, "done", more)  # as the job does: the record has the larger budget now
         going.step()
@@ -287,8 +287,8 @@ def test_only_a_larger_budget_resumes_a_study_that_has_ended(tmp_path):
         assert sum(told["summary"]["counts"].values()) == 8
         assert posted("budget.trials=8", "confirm={}")[:2] == (200, ["done", "done"])
         service.runner.live.clear()
-        status, _, said = posted("budget.trials=9", "storage.url=env:ELSEWHERE")
-        assert (status, "leave it there" in said["detail"]) == (409, True)
+        status, _, answer = posted("budget.trials=9", "storage.url=env:ELSEWHERE")
+        assert (status, "leave it there" in answer["detail"]) == (409, True)
 
 
 def test_a_larger_budget_resumes_a_stopped_study_but_the_same_does_not(tmp_path):
@@ -349,7 +349,7 @@ def test_a_complete_study_is_not_resumed(service, client):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "reason"),
     [
         ({}, "name: missing"),
         (SPEC | {"trian": {}}, "trian: unknown key"),
@@ -366,10 +366,10 @@ def test_a_complete_study_is_not_resumed(service, client):
         ([], "is not a JSON object"),
     ],
 )
-def test_an_invalid_spec_is_refused_with_the_reason(fresh, body, said):
+def test_an_invalid_spec_is_refused_with_the_reason(fresh, body, reason):
     service, client = fresh
     answer = client.post("/studies", json=body)
-    assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
+    assert (answer.status_code, reason in answer.json()["detail"]) == (422, True), answer.text
     assert not service.home.exists() or not any(service.home.iterdir())
     assert service.runner.started == []
 

@@ -332,9 +332,9 @@ def test_a_text_that_no_spec_could_be_as_long_as() -> None:
 
 def test_mistakes_are_said_one_by_one_up_to_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a line, and a schema, for each of thousands of unknown keys."""
-    said = refusal(HEAD + "".join(f"key{number} = 1\n" for number in range(8000))).splitlines()
-    assert [line.partition(":")[0] for line in said[:-1]] == [f"budget.key{number}" for number in range(20)]
-    assert said[-1] == "and 7980 more mistakes (study.toml)"
+    lines = refusal(HEAD + "".join(f"key{number} = 1\n" for number in range(8000))).splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == [f"budget.key{number}" for number in range(20)]
+    assert lines[-1] == "and 7980 more mistakes (study.toml)"
     monkeypatch.setattr(StudySpec, "model_json_schema", lambda: pytest.fail("it was made again"))
     assert "unknown key; use trials" in refusal(HEAD + "key = 1")
 

@@ -36,21 +36,21 @@ def log(folder: Path, *events: Event) -> list[str]:
 
 # --- a file that grows -----------------------------------------------------------------------------------
 
-said = st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")))
+events = st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")))
 
 
-@given(said, st.lists(st.integers(0, 400)))
-def test_every_line_comes_once_and_whole(tmp_path_factory, said, cuts):
+@given(events, st.lists(st.integers(0, 400)))
+def test_every_line_comes_once_and_whole(tmp_path_factory, events, cuts):
     """Catches: a line or a character that is read in two halves, a line that comes twice."""
     path = tmp_path_factory.mktemp("tail") / LOG_FILE
-    content = "".join(f"{line}\n" for line in said).encode()
+    content = "".join(f"{line}\n" for line in events).encode()
     tail, found = Tail(path), []
     with path.open("wb", buffering=0) as file:
         for begin, end in pairwise(sorted({0, *(min(cut, len(content)) for cut in cuts), len(content)})):
             file.write(content[begin:end])
             found += tail.lines()
     tail.close()
-    assert found == said
+    assert found == events
 
 
 def test_late_file_and_its_successor_are_followed(tmp_path):
@@ -153,8 +153,8 @@ def test_people_and_machines_read_the_same_log(study_):
 
 def test_follow_ends_if_no_driver_runs(study_):
     followed = CliRunner().invoke(app, ["logs", "formula", "--follow"])
-    *said, last = followed.output.splitlines()
-    assert said == [in_words(line) for line in (study_ / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+    *events, last = followed.output.splitlines()
+    assert events == [in_words(line) for line in (study_ / LOG_FILE).read_text(encoding="utf-8").splitlines()]
     assert last == "formula: its run has ended; see `study status formula`"
     asked = CliRunner().invoke(app, ["logs", "formula", "--follow", "--json"])
     assert asked.output == (study_ / LOG_FILE).read_text(encoding="utf-8")

@@ -199,11 +199,11 @@ def test_status_shows_a_long_record_in_part(open_ledger, tmp_path, monkeypatch):
         ledger.record([measure(config, number, 0, 4)])
         ledger.end(number, verdict, f"why {number}", epochs=4, point=None)
     monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
-    said = CliRunner().invoke(app, ["status", "formula"]).output.splitlines()
-    early = [line for line in said if line.startswith("trial ") and "why" in line]
+    lines = CliRunner().invoke(app, ["status", "formula"]).output.splitlines()
+    early = [line for line in lines if line.startswith("trial ") and "why" in line]
     assert early[:2] == ["trial 0 failed: why 0", f"trial {MOST_LISTED + 9} stopped: why {MOST_LISTED + 9}"]
     assert len(early) == MOST_LISTED
-    assert said[-1] == "and 10 more that ended early; `study export formula` writes them all"
+    assert lines[-1] == "and 10 more that ended early; `study export formula` writes them all"
 
 
 def test_a_front_that_spans_nothing_says_so(open_ledger):
@@ -211,5 +211,5 @@ def test_a_front_that_spans_nothing_says_so(open_ledger):
     assert "front: none yet" in text.line(snapshot(ledger))
     train(ledger)
     seen = snapshot(ledger)
-    said = "none beats both trivial models" if seen.front.hypervolume == 0 else "hypervolume"
-    assert said in text.line(seen)
+    phrase = "none beats both trivial models" if seen.front.hypervolume == 0 else "hypervolume"
+    assert phrase in text.line(seen)

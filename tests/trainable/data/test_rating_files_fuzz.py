@@ -26,9 +26,9 @@ def check(path: Path, content: bytes) -> None:
     """Check the law of this file with one of the splits."""
     path.write_bytes(content)
     for name in SPLITS:
-        said = refusal(lambda name=name: used(path, name))
-        assert said is None or said.startswith((str(path), "data.split: "))
-        assert "\n" not in (said or "")
+        message = refusal(lambda name=name: used(path, name))
+        assert message is None or message.startswith((str(path), "data.split: "))
+        assert "\n" not in (message or "")
 
 
 def used(path: Path, split: str) -> None:

@@ -45,8 +45,8 @@ def test_an_exact_trivial_model_gives_a_warning():
     """The error of equal ratings is rounding; one different rating makes it real."""
     seen, wanted = [(0, 0, 3.3), (1, 1, 3.3), (0, 1, 3.3)], [(2, 0, 3.3), (1, 0, 3.3)]
     equal = Fold("test", ratings_of(seen, 3, 3), ratings_of(wanted, 3, 3))
-    (said,) = unbeatable(trivial(equal), equal)
-    assert said.startswith("the bias model predicts every test rating exactly")
+    (warning,) = unbeatable(trivial(equal), equal)
+    assert warning.startswith("the bias model predicts every test rating exactly")
     differs = Fold("test", ratings_of(seen, 3, 3), ratings_of([*wanted[1:], (2, 0, 3.4)], 3, 3))
     assert unbeatable(trivial(differs), differs) == ()
     first = Fold("test", ratings_of([(0, 1, 3), (1, 1, 2), (1, 0, 4)], 3, 2), ratings_of([(2, 1, 1)], 3, 2))
