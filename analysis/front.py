@@ -52,6 +52,27 @@ def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
     return float(moocore.hypervolume(inside, ref=corner)) if len(inside) else 0.0
 
 
+class GrowingFront:
+    """The front of losses (n, m) that come in batches, and its `hypervolume` up to the reference (m,).
+
+    The hypervolume is computed again only after a batch with a row that no earlier row reaches.
+    """
+
+    def __init__(self, reference: Floats) -> None:
+        self._reference = reference
+        self._rows: Floats = np.empty((0, len(reference)))
+        self.hypervolume = 0.0
+
+    def add(self, losses: Floats) -> float:
+        """Add losses (n, m); return the hypervolume."""
+        reached = np.all(self._rows[None] <= losses[:, None], axis=2).any(axis=1)
+        if not reached.all():
+            both = np.vstack([self._rows, losses])
+            self._rows = both[non_dominated(both)]
+            self.hypervolume = hypervolume(self._rows, self._reference)
+        return self.hypervolume
+
+
 def growing(losses: Floats, owners: Floats, order: Floats, reference: Floats) -> Floats:
     """Hypervolume (n,) after each of the trials `order` (n,), of losses (m, 2) that `owners` (m,) measured.
 
@@ -60,17 +81,9 @@ def growing(losses: Floats, owners: Floats, order: Floats, reference: Floats) ->
     """
     inside = (losses < reference).all(axis=1)  # only these can add to it
     losses, owners = losses[inside], owners[inside]
-    best, volume, volumes = np.empty((0, len(reference))), 0.0, []
-    rows = np.argsort(owners, kind="stable")
+    front, rows = GrowingFront(reference), np.argsort(owners, kind="stable")
     starts, ends = (np.searchsorted(owners, order, side=side, sorter=rows) for side in ("left", "right"))
-    for start, end in zip(starts, ends, strict=True):
-        points = losses[rows[start:end]]
-        reached = np.all(best[None] <= points[:, None], axis=2).any(axis=1)
-        if not reached.all():
-            both = np.vstack([best, points])
-            best = both[non_dominated(both)]
-            volume = hypervolume(best, reference)
-        volumes.append(volume)
+    volumes = [front.add(losses[rows[start:end]]) for start, end in zip(starts, ends, strict=True)]
     return np.array(volumes, dtype=np.float64)
 
 

@@ -3,9 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-import numpy as np
-
-from analysis.front import hypervolume, non_dominated
+from analysis.front import GrowingFront
 from analysis.objective import Floats
 from study.record.front import candidates, losses, reference
 from study.record.reader import Reader
@@ -16,17 +14,16 @@ from study.spec import StudySpec
 class Plateau:
     """Hypervolume gain of the last trials to end; `end` must be called for each end, in order.
 
-    It keeps a front for each of the trials in the limit, and one for all before them, so the cost of an end
-    does not depend on the length of the record. `reached` has the reason to stop if they brought too little
+    It keeps the front, and the hypervolume after each of the trials in the limit, so the cost of an end does
+    not depend on the length of the record. `reached` has the reason to stop if they brought too little
     hypervolume; else None, also without a limit and before the first trial that beats both trivial models.
     """
 
     def __init__(self, spec: StudySpec, corner: Floats) -> None:
         self._spec = spec
-        self._limit = spec.budget.plateau
-        self._corner = corner
-        self._before: Floats = np.empty((0, len(spec.objectives)))
-        self._last: deque[Floats] = deque()
+        self._limit = limit = spec.budget.plateau
+        self._front = GrowingFront(corner)
+        self._volumes = deque([0.0], maxlen=None if limit is None else limit.trials + 1)
         self.reached: str | None = None
 
     @classmethod
@@ -48,16 +45,9 @@ class Plateau:
         limit = self._limit
         if limit is None:
             return
-        self._last.append(_front(losses(points, self._spec)))
-        if len(self._last) > limit.trials:
-            self._before = _front(np.concatenate([self._before, self._last.popleft()]))
-        before = hypervolume(self._before, self._corner)
-        now = hypervolume(np.concatenate([self._before, *self._last]), self._corner)
+        self._volumes.append(self._front.add(losses(points, self._spec)))
+        before, now = self._volumes[0], self._volumes[-1]
         self.reached = None
         if before > 0.0 and now < (1 + limit.gain) * before:
             brought = f"{now / before - 1:.2%} of hypervolume"
             self.reached = f"plateau: the last {limit.trials} trials brought {brought}"
-
-
-def _front(array: Floats) -> Floats:
-    return array[non_dominated(array)]

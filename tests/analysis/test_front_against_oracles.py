@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paretoset import paretoset
 
-from analysis.front import box, contributions, hypervolume, knee, near, non_dominated, ranks, spread, subset
+from analysis.front import (
+    GrowingFront,
+    box,
+    contributions,
+    hypervolume,
+    knee,
+    near,
+    non_dominated,
+    ranks,
+    spread,
+    subset,
+)
 from analysis.objective import AnalysisError
 
 
@@ -73,6 +84,15 @@ def test_equal_rows_share_their_fate(losses):
 def test_hypervolume_counts_the_cells_below_the_reference(losses):
     reference = np.full(losses.shape[1], 1.0)
     assert hypervolume(losses, reference) == pytest.approx(cells_below(losses, reference), abs=1e-9)
+
+
+@given(points, st.integers(0, 4))
+def test_a_growing_front_has_the_hypervolume_of_all_its_rows(losses, size):
+    reference = np.full(losses.shape[1], 1.0)
+    front = GrowingFront(reference)
+    for end in range(0, len(losses) + 1, size + 1):
+        front.add(losses[end : end + size + 1])
+        assert front.hypervolume == pytest.approx(hypervolume(losses[: end + size + 1], reference), abs=1e-9)
 
 
 @given(points)
