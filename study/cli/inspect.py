@@ -165,13 +165,12 @@ def front(
     if address is not None:
         remote.ask(address, ["front", name, *remote.flag("--json", as_json), *remote.flag("--all", every)])
         return
-    from study.status import text
-    from study.status.front_snapshot import front_as_dicts, front_snapshot
+    from study.status import snapshot, text
 
     with local.record(name) as record:
-        seen = front_snapshot(record)
+        seen = snapshot.front_snapshot(record)
     if as_json:
-        print(json.dumps(front_as_dicts(seen), indent=2))
+        print(json.dumps(snapshot.front_as_dicts(seen), indent=2))
     else:
         show_front(seen, most=None if every else MOST_LISTED)
         for line in text.found_later(seen):

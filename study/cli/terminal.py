@@ -12,7 +12,7 @@ from rich.text import Text
 from study.printable import printable, printable_lines
 
 if TYPE_CHECKING:
-    from study.status.front_snapshot import FrontSnapshot
+    from study.status.snapshot import FrontSnapshot
 
 MOST_LISTED = 25
 """Most points of a front, and most trials that ended early, that a command shows."""

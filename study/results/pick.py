@@ -9,12 +9,13 @@ from typing import Any
 
 from analysis import front as fronts
 from analysis.objective import OBJECTIVES, written
-from study.record.front import candidates, front, losses, reference
+from study.record.front import losses
 from study.record.location import MODELS_FOLDER
 from study.record.reader import Reader
 from study.record.rows import Point
 from study.results import retrain
 from study.spec import StudySpec
+from study.status.searching import Searching
 from trainable.artifact import Model
 from trainable.contract import METRICS, Config, StudyError
 
@@ -51,9 +52,7 @@ def pick(
 ) -> Picked:
     """Choose a point of the study in `folder` as `choose` does; save its model in `folder`/models."""
     spec = ledger.spec
-    records = {r.trial: r for r in ledger.records()}
-    best = front(candidates(ledger.points(), records, spec), spec, reference(ledger.baseline, spec))
-    point = choose(best.points, spec, knee=knee, max_mse=max_mse, min_mrr=min_mrr)
+    point = choose(Searching.of(ledger).front.points, spec, knee=knee, max_mse=max_mse, min_mrr=min_mrr)
     record, number = retrain.source(ledger, point)
     card = retrain.card_of(record, number, point.epoch)
     place = folder / MODELS_FOLDER / f"{point.trial}-{point.epoch}"

@@ -1,6 +1,6 @@
 """Convert snapshots of a record to the service's answers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,7 +12,7 @@ from study.record.rows import TrialRecord
 from study.service import schemas
 from study.service.cursor import Cursor
 from study.spec import StudySpec
-from study.status.snapshot import Snapshot
+from study.status.snapshot import Snapshot, front_as_dicts
 
 MOST_GROWTH = 400
 """Most steps of the hypervolume; a screen cannot resolve more."""
@@ -59,7 +59,7 @@ def study_of(
         sampler=spec.search.sampler,
         objectives=spec.objectives,
         reference=None if seen is None else dict(seen.reference),
-        front=[] if seen is None else list(_front(seen)),
+        front=[] if seen is None else [schemas.FrontPoint.model_validate(p) for p in front_as_dicts(seen)],
         growth=[] if seen is None else growth(seen, records),
         lanes=[] if seen is None else _lanes(seen),
         confirmation=None if seen is None else seen.confirmation,
@@ -87,20 +87,6 @@ def growth(seen: Snapshot, records: Mapping[int, TrialRecord]) -> list[schemas.G
         at_s = max(0.0, (datetime.fromisoformat(ended[at].finished or "") - began).total_seconds())
         steps.append(schemas.Growth(trial=ended[at].trial, at_s=at_s, hypervolume=volumes[at]))
     return steps
-
-
-def _front(seen: Snapshot) -> Iterable[schemas.FrontPoint]:
-    for point, beats in zip(seen.front.points, seen.front.beats_trivial, strict=True):
-        config, test = seen.configs.get(point.trial), seen.tested.get((point.trial, point.epoch))
-        if config is not None:
-            yield schemas.FrontPoint(
-                trial=point.trial,
-                epoch=point.epoch,
-                **point.metrics,
-                beats_trivial=beats,
-                test=None if test is None else schemas.TestedOut.model_validate(test.as_dict()),
-                config=schemas.ConfigOut(**config.as_dict()),
-            )
 
 
 def _lanes(seen: Snapshot) -> list[schemas.LaneOut]:

@@ -18,7 +18,7 @@ from study.record.rows import Point
 from study.record.tested import Tested
 from study.spec import StudySpec
 from study.spec.domains import Range
-from study.status.front_snapshot import FrontSnapshot
+from study.status.snapshot import FrontSnapshot
 
 COLUMN_NAMES = {
     "learning_rate": "lr",

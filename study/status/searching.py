@@ -11,7 +11,7 @@ from study.record.front import Front, PointKey, candidates, front, reference, re
 from study.record.reader import Reader
 from study.record.rows import Point, Run, TrialRecord, TrialSummary
 from study.spec import StudySpec
-from study.status.estimate import Work, cost_s, pace
+from study.status.estimate import Work, pace
 from study.status.stage import BudgetLimit, limits
 
 ENDS = 4
@@ -27,6 +27,7 @@ class Searching:
     """
 
     reader: Reader
+    spec: StudySpec
     runs: Sequence[Run]
     trials: Mapping[int, TrialSummary]
     points: Sequence[Point]
@@ -43,12 +44,7 @@ class Searching:
         best = front(chosen, spec, reference(reader.baseline, spec))
         begun = {n for n, t in trials.items() if t.state == "running"}
         records = {r.trial: r for r in reader.records(begun | {p.trial for p in best.points})}
-        return cls(reader, runs, trials, points, best, repeated(points, trials, chosen), records)
-
-    @property
-    def spec(self) -> StudySpec:
-        """The study's spec."""
-        return self.reader.spec
+        return cls(reader, spec, runs, trials, points, best, repeated(points, trials, chosen), records)
 
     @cached_property
     def run(self) -> Run | None:
@@ -80,9 +76,7 @@ class Searching:
     @property
     def begun(self) -> Mapping[int, TrialRecord]:
         """The trials without an end."""
-        return {
-            n: self.records[n] for n, t in self.trials.items() if t.state == "running" and n in self.records
-        }
+        return {n: r for n, r in self.records.items() if self.trials[n].state == "running"}
 
     @property
     def ended(self) -> int:
@@ -91,12 +85,11 @@ class Searching:
 
     def limits(self) -> list[BudgetLimit]:
         """The limits of the budget and of the space, with the spent share of each."""
-        begun = [self.epochs[n] / r.config.epochs for n, r in self.begun.items() if r.config is not None]
         return limits(
             self.spec.budget,
             most=most_trials(self.spec, self.trials.values()),
             ended=self.ended,
-            begun=begun,
+            begun=[self.epochs[n] / r.config.epochs for n, r in self.begun.items() if r.config is not None],
             member_epochs=self.member_epochs,
             wall_s=self.wall_s,
         )
@@ -108,11 +101,6 @@ class Searching:
             return Work(trained, trained, cost)
         part = max((limit.share for limit in spent), default=0.0)
         return Work(trained, trained / min(part, 1.0) if part and trained else inf, cost)
-
-    @property
-    def cost_s(self) -> float | None:
-        """Lane-seconds per member-epoch; None while too few are measured."""
-        return cost_s(self.reader.trained().values(), replicates=self.spec.search.replicates)
 
     def pace(self, run: Run) -> float | None:
         """Member-epochs a second of `run`, from its last ended trials; None if they are too few."""

@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from study.loop.budget import done
+from study.record.front import Front
 from study.record.reader import Reader
-from study.record.rows import ShownState, held, shown_state
-from study.status.confirmation import Confirming, expected
-from study.status.estimate import Work, left_s, share
-from study.status.front_snapshot import FrontSnapshot, front_as_dicts, front_of
+from study.record.rows import Point, ShownState, TrialSummary, held, shown_state
+from study.record.tested import Tested, tested
+from study.spec import StudySpec
+from study.status.confirmation import ConfirmationProgress, Confirming, expected
+from study.status.estimate import Work, cost_s, left_s, share
 from study.status.searching import Searching
 from study.status.stage import StageProgress, confirming, searching, starting
+from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
 """State of a study: "running", "complete", or the end of its last run; "died" if that left no reason."""
@@ -26,6 +29,25 @@ class Occupant:
     trial: int
     epoch: int
     of: int
+
+
+@dataclass(frozen=True)
+class FrontSnapshot:
+    """The front of a study at one moment.
+
+    `trials` has all trials by number, `configs` the configurations of running trials and of the front.
+    `points` are all measured points, each once; `tested` has the test values of the confirmed ones, by trial
+    and epoch. `reference` has the trivial models' scores, by metric.
+    """
+
+    spec: StudySpec
+    trials: Mapping[int, TrialSummary]
+    front: Front
+    configs: Mapping[int, Config]
+    confirmation: ConfirmationProgress | None
+    points: Sequence[Point]
+    tested: Mapping[tuple[int, int], Tested]
+    reference: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,12 @@ class Snapshot(FrontSnapshot):
         return len({occupant.lane for occupant in self.occupants})
 
 
+def front_snapshot(reader: Reader) -> FrontSnapshot:
+    """The front as the record has it now, without the state and the progress of the study."""
+    search = Searching.of(reader)
+    return _front(search, Confirming.of(reader, search.same))
+
+
 def snapshot(reader: Reader) -> Snapshot:
     """The study as the record has it now."""
     search = Searching.of(reader)
@@ -62,7 +90,7 @@ def snapshot(reader: Reader) -> Snapshot:
     occupants = _occupants(search, planned)
     part, rest_s = _estimate(search, planned, lanes=len({o.lane for o in occupants}))
     return Snapshot(
-        **vars(front_of(search, planned)),
+        **vars(_front(search, planned)),
         state=state,
         reason=reason,
         stage=stage,
@@ -72,6 +100,21 @@ def snapshot(reader: Reader) -> Snapshot:
         share=1.0 if state == "complete" else part,
         wall_s=search.wall_s,
         left_s=rest_s,
+    )
+
+
+def _front(search: Searching, planned: Confirming | None) -> FrontSnapshot:
+    """The front of a search and of its confirmation, if one is `planned`."""
+    best, records = search.front, search.records
+    return FrontSnapshot(
+        spec=search.spec,
+        trials=search.trials,
+        front=best,
+        configs={n: r.config for n, r in records.items() if r.config is not None},
+        confirmation=None if planned is None else planned.progress(records[p.trial] for p in best.points),
+        points=[p for p in search.points if (p.trial, p.epoch) not in search.same],
+        tested={} if planned is None else tested(planned.reader),
+        reference=search.reader.baseline.reference,
     )
 
 
@@ -130,7 +173,8 @@ def _occupants(search: Searching, planned: Confirming | None) -> list[Occupant]:
 def _estimate(search: Searching, planned: Confirming | None, *, lanes: int) -> tuple[float, float | None]:
     """The share of the training that is done, and the seconds left on the `lanes` of the present run."""
     spec, spent, run = search.spec, search.limits(), search.run
-    cost = None if run is None else search.cost_s
+    trained = () if run is None else search.reader.trained().values()
+    cost = cost_s(trained, replicates=spec.search.replicates)
     points, confirmation = 0, Work()
     if planned is not None:
         points, confirmation = len(planned.plan.points) - planned.ended, planned.work(run, cost)
@@ -169,3 +213,19 @@ def as_dict(seen: Snapshot) -> dict[str, Any]:
         "confirmation": None if seen.confirmation is None else asdict(seen.confirmation),
         "front": front_as_dicts(seen),
     }
+
+
+def front_as_dicts(seen: FrontSnapshot) -> list[dict[str, Any]]:
+    """The points of the front, JSON-ready."""
+    return [
+        {
+            "trial": p.trial,
+            "epoch": p.epoch,
+            **p.metrics,
+            "beats_trivial": beats,
+            "test": None if (test := seen.tested.get((p.trial, p.epoch))) is None else test.as_dict(),
+            "config": config.as_dict(),
+        }
+        for p, beats in zip(seen.front.points, seen.front.beats_trivial, strict=True)
+        if (config := seen.configs.get(p.trial)) is not None
+    ]

@@ -11,9 +11,8 @@ from rich.text import Text
 from analysis.objective import written
 from study.record.front import Front
 from study.status.confirmation import ConfirmationProgress
-from study.status.front_snapshot import FrontSnapshot
 from study.status.front_table import FrontTable
-from study.status.snapshot import Snapshot
+from study.status.snapshot import FrontSnapshot, Snapshot
 
 PROGRESS = re.compile(r"\S+: ([^;]*, )?(?P<percent>\d+)% in .*; \d+ member-epochs; front: ")
 """Matches the output of `line`, and only that."""

@@ -130,7 +130,7 @@ ORDER = {
     "study.status": """
         estimate ← confirmation
         estimate, stage ← searching
-        confirmation, searching ← front_snapshot ← front_table, snapshot ← text
+        confirmation, searching ← snapshot ← front_table ← text
         notebook, text ← live
         logs
     """,

@@ -8,9 +8,7 @@ from study.loop.rules.rule import Rule
 from study.spec.sections import RuleName, Stopping
 
 RULES: tuple[RuleName, ...] = get_args(RuleName)
-"""Names of the rules. The module of that name beside this one has `make`, a function (stopping) → Rule; its
-file has "_" for "-".
-"""
+"""Names of the rules. The module of that name ("_" for "-") has `make`, a function (stopping) → Rule."""
 
 
 def rule(stopping: Stopping) -> Rule:
