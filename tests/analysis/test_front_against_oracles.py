@@ -233,7 +233,7 @@ def distance_below(point, start, end) -> float:
 
 @given(grids(2) | clouds(2))
 def test_the_knee_is_the_point_of_the_front_farthest_below_the_line_between_its_ends(losses):
-    """Catches a scale that is not the front's, dominated points, and a front that bends the other way."""
+    """Scales are those of the front; dominated points and a front that bends the other way have no knee."""
     found = knee(losses)
     front = np.unique(losses[non_dominated(losses)], axis=0)
     if len(front) == 1:

@@ -70,7 +70,7 @@ def as_if_alone(ledger, *, but=()):
 
 
 def test_an_evaluation_that_raises_fails_only_its_trial(tmp_path, monkeypatch):
-    """Catches: an error that ends the run, a neighbour that is blamed, a trial that is tried for ever."""
+    """The run continues, neighbours keep their attempts, and the trial has a limited number of starts."""
     build = Job.build
     monkeypatch.setattr(Job, "build", lambda job: Raising(build(job)))
     outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)

@@ -76,7 +76,7 @@ runpy.run_path("tests/benchmarks/bench.py", run_name="benchmarks")
 
 
 def test_engines_session_and_their_benchmark_need_no_study():
-    """Catches an import of Ray, Optuna or a study's libraries before a measurement."""
+    """Benchmarks of training import neither Ray nor Optuna nor another library of a study."""
     done = subprocess.run(
         [sys.executable, "-c", NO_STUDY + BENCHMARKS],
         cwd=ROOT,
@@ -89,7 +89,7 @@ def test_engines_session_and_their_benchmark_need_no_study():
 
 
 def test_a_page_keeps_the_sections_that_are_not_measured_again(tmp_path):
-    """Catches a page that loses the measurements of another machine."""
+    """Measurements of other machines stay on the page."""
     path, titles = tmp_path / "page.md", ["One", "Two", "Three"]
     page.put(path, titles, {"Three": "3\n\n| a |\n", "One": "1"})
     page.put(path, titles, {"Two": "2", "One": "one"})
@@ -99,7 +99,7 @@ def test_a_page_keeps_the_sections_that_are_not_measured_again(tmp_path):
 
 
 def test_benchmarks_ignore_a_forced_blas_kernel():
-    """Catches: a page that was measured on a kernel forced by OPENBLAS_CORETYPE, or does not name it."""
+    """A page names its BLAS kernel; OPENBLAS_CORETYPE does not choose it."""
     free = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
     forced = free | {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_L2_SIZE": "512"}
     lines = {

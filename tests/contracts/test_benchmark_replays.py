@@ -55,7 +55,7 @@ def curves(tmp_path_factory):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["median", "pareto-asha"])
 def test_a_replay_decides_as_the_referee_did(tmp_path, curves, name):
-    """Catches: a rung in another order, a lane that waits, a judgement of a completed trial."""
+    """The replay has the same order at each rung, no waiting lane, and no judgement of a completed trial."""
     ledger = driven(tmp_path, name)
     trace = replay(curves, Proposals(iter(range(TRIALS))), rule(ledger.spec.stopping), most=10_000)
     assert trace.decisions == [judgement.decision for judgement in ledger.judgements()]
@@ -77,7 +77,7 @@ def test_every_sampler_takes_each_configuration_once(curves, sampler):
 
 
 def test_a_drawn_recorded_configuration_is_used_itself(curves):
-    """Catches: a distance on another scale, or across sharings."""
+    """Distances use the scale of each value and compare only configurations with the same sharing."""
     for number, parameters in enumerate(curves.parameters):
         sampled = Sampled(curves, sampler="random", seed=0)
         near = {n: v * (1 + 1e-9) if isinstance(v, float) else v for n, v in parameters.items()}

@@ -87,7 +87,7 @@ def advance_until(over: Callable[[], object], lane: Lane) -> None:
 
 
 def test_a_kill_loses_only_epochs_after_the_last_save(ledger, referee, born, tmp_path: Path):
-    """Catches a checkpoint without a moment, a step, an unsent measurement, or its attempt."""
+    """A checkpoint has moments, steps, unsent measurements and attempts."""
     lane = born()
     for _ in range(4):
         lane.session.advance()
@@ -155,7 +155,7 @@ def test_kills_at_any_moment_change_nothing(seed: int, ledger, referee, born, tm
 
 
 def test_a_lane_reports_after_its_first_epoch(born):
-    """Catches: lanes that are killed in quick succession and count as unable to start."""
+    """Lanes killed in quick succession do not count as unable to start."""
     lane = born()
     lane.step()
     assert {held.epoch for held in lane.session.held} == {1}
@@ -165,7 +165,7 @@ def test_a_lane_reports_after_its_first_epoch(born):
 def test_a_checkpoint_is_never_older_than_its_time_and_one_epoch(
     epoch_s: float, born, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """Catches a step that continues while a checkpoint is due, and a forgotten save."""
+    """A step ends when a checkpoint is due, and every due checkpoint is saved."""
     now, saved, oldest, saves = 0.0, 0.0, 0.0, 0
 
     class Clock:

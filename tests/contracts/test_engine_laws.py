@@ -54,7 +54,7 @@ def exact_in_float32():
 
 @pytest.mark.parametrize(("name", "dtype"), list(exact_in_float32()))
 def test_members_train_beside_others_as_alone(name, dtype):
-    """Catches a buffer, optimiser or random stream that two members share."""
+    """Members share no buffer, optimiser or random stream."""
     start = partial(new_engine, name)
     members = [*members_of(*MIXED), Member(9, 1, CONFIG)]
     running = start(dtype=dtype)
@@ -68,7 +68,7 @@ def test_members_train_beside_others_as_alone(name, dtype):
 
 
 def test_neighbours_may_join_and_leave(start):
-    """Catches epochs counted by the engine instead of by the member, and slots that move when one leaves."""
+    """Each member counts its own epochs, and members keep their slots when one leaves."""
     early, steady, late = members_of(*MIXED[:3])
     running = start()
     running.join(early)
@@ -83,7 +83,7 @@ def test_neighbours_may_join_and_leave(start):
 
 @pytest.mark.parametrize(("name", "dtype"), list(exact_in_float32()))
 def test_a_member_resumes_where_its_state_left_it(name, dtype):
-    """Catches a state without a moment, the step of the bias correction, or the epoch of the streams."""
+    """A state has the moments, the step of the bias correction, and the epoch of the streams."""
     start = partial(new_engine, name)
     for member in members_of(*MIXED):
         expected, end = alone(start, member, 4, dtype=dtype)
@@ -95,7 +95,7 @@ def test_a_member_resumes_where_its_state_left_it(name, dtype):
 
 
 def test_a_state_is_a_snapshot(start):
-    """Catches a state that changes in training, and an engine that trains the caller's arrays."""
+    """Training changes neither a state that was taken nor the caller's arrays."""
     (member,) = members_of(CONFIG)
     running, other = start(), start()
     running.join(member)
@@ -108,7 +108,7 @@ def test_a_state_is_a_snapshot(start):
 
 
 def test_a_diverging_neighbour_changes_no_result(start):
-    """Catches NaN that spreads through a shared buffer, and an exception that ends every member's epoch."""
+    """NaN stays in its member, and the epoch of the other members completes."""
     wild, sane = members_of(replace(CONFIG, learning_rate=1e300), CONFIG)
     running = start()
     running.join(wild)
@@ -146,7 +146,7 @@ def test_engines_agree_with_the_reference_after_an_epoch(start, sharing, batch_s
 
 
 def test_the_order_of_joining_never_matters(start):
-    """Catches initial values, batches or negatives that are drawn in sequence from one generator."""
+    """Initial values, batches and negatives have a key each; no generator is shared."""
     members = members_of(*MIXED[:3])
     expected = None
     for order in permutations(members):
@@ -208,7 +208,7 @@ def test_weight_matters_where_something_is_shared(start, sharing, side):
 
 
 def test_only_requested_members_are_measured(start):
-    """Catches: unrequested metrics, and an epoch that skips members without measurement."""
+    """Members without a request have no metrics, but train as the others do."""
     members = members_of(CONFIG, replace(CONFIG, sharing="both"))
     running = start()
     for member in members:
@@ -221,7 +221,7 @@ def test_only_requested_members_are_measured(start):
 
 
 def test_states_have_the_same_names_in_every_engine(start):
-    """Catches: a state that only its own engine can load."""
+    """Every engine can load the states of the others."""
     for sharing in SHARINGS:
         (member,) = members_of(replace(CONFIG, sharing=sharing))
         running = start(dtype="float32")
@@ -237,7 +237,7 @@ def test_states_have_the_same_names_in_every_engine(start):
 
 
 def test_a_member_joins_once_and_is_forgotten_when_it_leaves(start):
-    """Catches: a member that rejoins with its old state."""
+    """A member that rejoins starts anew."""
     (member,) = members_of(CONFIG)
     running = start()
     running.join(member)
@@ -260,6 +260,6 @@ def test_global_random_state_is_untouched(start):
 
 
 def test_an_unknown_engine_is_an_error_that_names_the_known():
-    """Catches: an unknown name that selects an engine."""
+    """No unknown name selects an engine."""
     with pytest.raises(StudyError, match="'abacus' is not known; use numba, torch"):
         engine("abacus", FOLD, seed=0, device="cpu", threads=1)

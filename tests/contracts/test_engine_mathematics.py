@@ -35,7 +35,7 @@ def start(request):
 
 @pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
 def test_losses_at_the_start_have_their_closed_form(start, ranking_loss):
-    """Catches −log σ instead of 1 − σ, a sign, a mean over the wrong rows, losses taken after the update."""
+    """Losses have 1 − σ, not −log σ, with the right sign, over the right rows, before the update."""
     (member,) = members_of(replace(CONFIG, batch_size="full", ranking_loss=ranking_loss))
     p = initial(member.config, USERS, ITEMS, seed=SEED, replicate=0)
     rows = draw(FOLD.train, seed=SEED, replicate=0, epoch=1)
@@ -148,7 +148,7 @@ def test_the_user_bias_cancels_exactly(start):
 
 
 def test_metrics_are_the_reference_metrics_of_the_state(start):
-    """Catches metrics from before the update, of train rows, or of the other task's tables."""
+    """Metrics are of held-out rows, after the update, with each task's own tables."""
     (member,) = members_of(replace(CONFIG, sharing="none", ranking_loss="bpr"))
     found, p = alone(start, member, 3)
     scores = p["ranking.users"] @ p["ranking.items"].T + p["item_bias"]

@@ -56,7 +56,7 @@ def together(name, dtype):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_in_float64_a_crowd_agrees_with_the_reference_alone(name):
-    """Catches a neighbour's weight, rate or padding in a sum, and any different mathematics."""
+    """A neighbour's weight, rate and padding are in no sum, and the mathematics is the same."""
     for member, (found, state) in together(name, "float64").items():
         epochs, reference = alone(partial(new_engine, "plain"), member, EPOCHS, fold=FOLD)
         assert found[:3] == pytest.approx(epochs[-1][:3], rel=1e-10), member.config

@@ -23,7 +23,7 @@ def docstrings(path: Path) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("package", ["study", "trainable", "analysis"])
 def test_docstrings_begin_with_a_verb_or_a_noun(package: str) -> None:
-    """Catches: "What is searched", where "The search space" would do."""
+    """ "The search space" is allowed, "What is searched" is not."""
     offenders = [
         f"{path.relative_to(ROOT)}:{line}: {text.partition(chr(10))[0]}"
         for path in sorted((ROOT / package).rglob("*.py"))

@@ -172,7 +172,7 @@ def test_rays_autoscaler_reads_the_gpus_of_the_job(objects: dict[str, Any]) -> N
 
 
 def test_a_retried_job_finds_its_record_and_folder(objects: dict[str, Any]) -> None:
-    """Catches: a retry whose record was lost with the pods."""
+    """The record outlives the pods of a job."""
     job = objects["RayJob"]
     assert job["spec"]["backoffLimit"] > 0
     assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}

@@ -47,7 +47,7 @@ def repeated(sources: dict[str, str]) -> dict[str, list[str]]:
 
 
 def test_a_name_is_defined_in_one_module():
-    """Catches: `Record` for a row of the database and for a checkpoint, `LOOK_S` seven times."""
+    """No name has two meanings, such as `Record` for a row of the database and for a checkpoint."""
     files = [
         path for package in ("study", "trainable", "analysis") for path in (ROOT / package).rglob("*.py")
     ]
@@ -67,11 +67,11 @@ def test_a_name_is_defined_in_one_module():
     ],
 )
 def test_a_repeated_name_is_found(first: str, second: str):
-    """Catches: a check that sees only plain assignments."""
+    """Classes, aliases, annotated and multiple assignments are all checked."""
     assert len(repeated({"a": first, "b": second})) == 1
 
 
 def test_functions_variables_and_type_variables_may_repeat():
-    """Catches: an exception for each `_read`, `log` and `T`."""
+    """Names like `_read`, `log` and `T` need no exception."""
     source = "T = TypeVar('T')\nlog = 1\n__all__ = []\ndef _read(): ...\nif True:\n    pass\n"
     assert repeated({"a": source, "b": source}) == {}

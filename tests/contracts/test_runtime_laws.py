@@ -92,7 +92,7 @@ def test_law_3_order_never_matters(study, tmp_path):
 
 
 def test_law_4_front_points_are_as_measured(study, tmp_path):
-    """Catches: a point from one replicate alone, a best-so-far value at a later epoch."""
+    """A point is the mean over all replicates at its own epoch."""
     export(study, tmp_path)
     points = pd.read_parquet(tmp_path / "tables" / "points.parquet").set_index(["trial", "epoch"])
     measured = pd.read_parquet(tmp_path / "tables" / "measurements.parquet").groupby(["trial", "epoch"])
@@ -115,7 +115,7 @@ def brute_front(points):
 
 
 def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
-    """Catches: an intermediate epoch that counts as the trial's end."""
+    """No intermediate epoch counts as the trial's end."""
     overrides = (f"runtime.address={runtime}", "train.candidates=last", "budget.trials=3")
     folder = run(spec(*overrides), tmp_path).folder
     export(Ledger.read(folder), folder)
@@ -125,7 +125,7 @@ def test_law_4_with_last_only_whole_trials_have_a_point(tmp_path, runtime):
 
 
 def test_law_5_a_stopped_study_resumes_to_the_same_record(runtime, tmp_path):
-    """Catches: a trial lost, doubled or left running by a stop; a resumed trial that differs."""
+    """No trial is lost, doubled or left running by a stop, and resumed trials have the same results."""
     long = ("train.epochs=150", "train.evaluate_every=10", "search.replicates=1", "space.batch_size=64")
     asked = spec(f"runtime.address={runtime}", "runtime.lanes=2", *long)
     outcome = run(asked, tmp_path, watch=stop_after(3))
@@ -172,7 +172,7 @@ def test_law_6_direction_is_stated_once(study, tmp_path):
 
 
 def test_law_7_the_weight_does_nothing_where_nothing_is_shared(tmp_path):
-    """Catches: a gradient of one task that reaches the other's tables when they are separate."""
+    """No gradient of one task reaches the other's tables when they are separate."""
     initial = 'search.initial=[{ weight = 0.5, sharing = "none" }, { weight = 0.99, sharing = "none" }]'
     overrides = ("space.learning_rate=1e-3", "space.batch_size=128", "budget.trials=2", "search.replicates=1")
     folder = run(spec("runtime.address=inline", initial, *overrides), tmp_path).folder
@@ -232,7 +232,7 @@ def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
 
 
 def test_a_confirmation_of_other_data_is_refused(tmp_path):
-    """Catches: a study with different ratings for search and confirmation."""
+    """Search and confirmation have the same ratings."""
     source = tmp_path / "ratings.csv"
     source.write_text(ratings(), encoding="utf-8")
     asked = spec("runtime.address=inline", f"data.source='{source}'", "budget.trials=2")
@@ -246,7 +246,7 @@ def test_a_confirmation_of_other_data_is_refused(tmp_path):
 @pytest.mark.long
 @pytest.mark.ray
 def test_two_studies_of_one_question_run_on_one_ray(a_ray, tmp_path):
-    """Catches: a referee's name that only one study can use."""
+    """The names of the two referees differ."""
     referees = []
     for name in ("one", "two"):
         folder = run(spec("runtime.address=inline", f"name={name}"), tmp_path).folder

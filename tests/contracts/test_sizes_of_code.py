@@ -25,7 +25,7 @@ def too_long(source: str) -> Iterator[str]:
 
 
 def test_no_file_and_no_function_is_too_long():
-    """Catches: a class that grows with each feature."""
+    """The limits hold for every file and every function of the three packages."""
     files = [
         path for package in ("study", "trainable", "analysis") for path in (ROOT / package).rglob("*.py")
     ]
@@ -45,5 +45,5 @@ def test_no_file_and_no_function_is_too_long():
     ],
 )
 def test_a_long_function_is_found(source: str, names: list[str]):
-    """Catches: a check that overlooks methods, decorators or the last line."""
+    """Methods, decorators and the last line count."""
     assert list(too_long(source)) == names

@@ -21,7 +21,7 @@ def numbers(folder: Path) -> Mapping[tuple[int, int], tuple[Any, ...]]:
 
 @pytest.mark.long
 def test_a_running_study_is_backed_up_and_the_copy_resumes(tmp_path: Path):
-    """Catches: a copy that is torn, a run that a backup disturbs, or that the copy takes for alive."""
+    """The copy is whole, the run is undisturbed, and the copy does not take it for alive."""
     here, there = prepare(tmp_path / "here"), prepare(tmp_path / "there")
     running, restored = here / "studies/tiny", there / "studies/tiny"
     with started(*SLOW, cwd=here) as run:

@@ -74,7 +74,7 @@ def check_tables(ledger: Ledger, storm: Storm, here: Path) -> None:
 
 @pytest.mark.parametrize(("numbers", "kills"), [((SHORT,), 10), (LONG, 200)])
 def test_storms_are_as_large_as_they_say(request: pytest.FixtureRequest, numbers: Iterable[int], kills: int):
-    """Catches: a storm with fewer kills, or without one while a run begins."""
+    """A storm has its number of kills, and one of them while a run begins."""
     forecasts = [forecast(request.config.getoption("chaos_seed"), number) for number in numbers]
     blows = [blow for each in forecasts for blow in each.blows]
     assert sum(blow.what in WEIGHTS for blow in blows) >= kills
@@ -86,7 +86,7 @@ def test_storms_are_as_large_as_they_say(request: pytest.FixtureRequest, numbers
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_storm(rage: Callable[[int], None]):
-    """Catches: a trial lost, doubled or left running; a number that differs from the replicate's alone."""
+    """No trial is lost, doubled or left running, and every number equals that of the replicate alone."""
     rage(SHORT)
 
 
@@ -96,5 +96,5 @@ def test_a_storm(rage: Callable[[int], None]):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("number", LONG)
 def test_a_long_storm(rage: Callable[[int], None], number: int):
-    """Catches what `test_a_storm` does, in more kinds of study."""
+    """As `test_a_storm`, in more kinds of study."""
     rage(number)

@@ -74,7 +74,7 @@ def doomed(diary: Path, storage: Path) -> type[tune.Lane]:
 def test_a_lane_is_killed_in_a_save_and_its_checkpoints_are_torn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches half a checkpoint taken up, a lane that fails at a bad one for ever, a trial doubled."""
+    """No half checkpoint is loaded, no bad one fails a lane twice, and no trial is doubled."""
     diary = tmp_path / "diary"
     monkeypatch.setattr(runtime, "Lane", doomed(diary, tmp_path / "torn"))
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)

@@ -77,7 +77,7 @@ def until(fact, study):
 @pytest.mark.long
 @pytest.mark.parametrize("lane", [tune.Lane, endless()], ids=["in-its-epochs", "before-its-first"])
 def test_a_node_joins_late_and_is_killed(cluster, tmp_path, monkeypatch, lane):
-    """Catches: pending lanes that never start, trials of a dead node waited for or trained twice."""
+    """Pending lanes start, and trials of the dead node are trained elsewhere, once."""
     monkeypatch.setattr(tune, "Lane", lane)
     monkeypatch.setitem(tune.drive.__kwdefaults__, "lease_s", LEASE_S)
     spec = StudySpec.from_text(SPEC, where="test")

@@ -73,7 +73,7 @@ LOOKS = (
 
 @pytest.mark.parametrize("words", ["--help", "list", "status tiny", "front tiny", "logs tiny"])
 def test_reading_commands_import_no_heavy_modules(here: Path, words: str):
-    """Catches: a second of imports in every command, though it was spent on the way out only."""
+    """No command spends a second on imports, not even at its end."""
     absent = "import sys; sys.modules.update(torch=None, numba=None, ray=None, optuna=None)"
     command = [sys.executable, "-P", "-c", f"{absent}\nfrom study.cli import main; main()", *words.split()]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
@@ -113,7 +113,7 @@ def test_all_reading_commands_agree(tiny: Path, shown: Mapping[str, str]):
 
 
 def test_reading_commands_leave_a_record_at_rest(tiny: Path, shown: Mapping[str, str]):
-    """Catches: a log and an index beside the record, which no longer reads on a full or read-only disk."""
+    """No log or index stays beside the record, so it can be read on a full or read-only disk."""
     assert shown
     assert [path.name for path in tiny.glob("ledger.db*")] == ["ledger.db"]
 

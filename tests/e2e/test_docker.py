@@ -129,7 +129,7 @@ def test_a_study_is_posted_to_the_service_and_watched_there(cluster: Cluster) ->
 
 
 def test_no_node_runs_open(cluster: Cluster) -> None:
-    """Catches: a dashboard without the token, and an image that starts Ray without one."""
+    """The dashboard needs the token, and no image starts Ray without one."""
     assert cluster.asked({}) == 401
     assert cluster.asked({"Authorization": "Bearer of-something-else"}) == 403
     with pytest.raises(AssertionError, match="no authentication token was found"):

@@ -135,7 +135,7 @@ def test_any_command_in_any_environment(
 
 @pytest.mark.long
 def test_figures_ignore_the_matplotlib_configuration(study_there: Path, tmp_path: Path):
-    """Catches: a report in the user's font."""
+    """A report has our font, not the user's."""
     made = []
     for name, within in (("plain", ()), ("told", env("MATPLOTLIBRC=rc/matplotlibrc", "MPLBACKEND=bogus"))):
         here = tmp_path / name
@@ -147,7 +147,7 @@ def test_figures_ignore_the_matplotlib_configuration(study_there: Path, tmp_path
 
 
 def test_the_needs_of_ray_are_checked_before_training(tmp_path: Path):
-    """Catches: a traceback, or a minute's silence, in the place of a remedy."""
+    """The error names the remedy at once; there is no traceback."""
     here = prepare(tmp_path / "here")
     ended = study(
         "run",

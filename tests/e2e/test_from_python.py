@@ -66,7 +66,7 @@ def test_the_report_can_be_left_out_and_the_tables_are_written_all_the_same(here
 
 
 def test_a_manifest_says_when_and_why_the_run_ended(here: Path):
-    """Catches: tables that are written while their run is still open."""
+    """Tables are written after the run's end is on record."""
     outcome = run(StudySpec.load("tiny.toml"), report=False)
     manifest = (outcome.folder / "manifest.json").read_text(encoding="utf-8")
     assert re.search(r'"finished": "\d{4}-', manifest)
@@ -82,7 +82,7 @@ def test_a_script_without_a_terminal_prints_log_lines(here: Path, monkeypatch, c
 
 
 def test_a_script_in_a_terminal_shows_the_study_live_and_survives_two_signals(here: Path):
-    """Catches: a second Ctrl-C that ends the process, as it ends a command's."""
+    """The second Ctrl-C does not end the Python process, unlike that of a command."""
     (here / "script.py").write_text(SCRIPT, encoding="utf-8")
     person, program = pty.openpty()
     termios.tcsetwinsize(program, (24, 80))

@@ -61,7 +61,7 @@ def setting(*overrides: str) -> list[str]:
 @pytest.mark.long
 @pytest.mark.parametrize("address", ["inline", pytest.param("local", marks=pytest.mark.ray)])
 def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, address: str):
-    """Catches: a run that dies of it, a measurement that is lost or doubled, a user who is not informed."""
+    """The run continues, no measurement is lost or doubled, and the user is informed."""
     within = small_disk(here / "studies", "32m")
     changed = setting(*OVERRIDES, f"runtime.address={address}")
     with started("run", "tiny.toml", *changed, cwd=here, within=within) as running:
@@ -92,7 +92,7 @@ def test_a_run_waits_for_room_and_loses_nothing(here: Path, tmp_path: Path, addr
 @pytest.mark.ray
 @pytest.mark.long
 def test_a_lane_trains_on_where_its_checkpoint_has_no_room(here: Path):
-    """Catches: a lane that dies of each save, until its trials fail; halves of checkpoints that stay."""
+    """A failed save fails no trial and leaves no half checkpoint."""
     within = small_disk(here / "checkpoints", "400k")
     overrides = (
         *("train.dim=64", "train.hidden=64", "train.epochs=8000", "train.evaluate_every=1000"),
@@ -140,7 +140,7 @@ os._exit(9)
     [pytest.param("", id="ended", marks=pytest.mark.long), pytest.param(CUT_OFF, id="cut off")],
 )
 def test_on_a_full_disk_studies_are_read_and_deleted(here: Path, between: str):
-    """Catches: a full disk that cannot be cleared, because reading a record takes room."""
+    """Reading a record needs no room, so a full disk can be cleared."""
     command = [*small_disk(here / "studies", "32m"), "sh", "-ec", FULL.replace("BETWEEN", between)]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -153,7 +153,7 @@ def test_on_a_full_disk_studies_are_read_and_deleted(here: Path, between: str):
 
 @pytest.mark.long
 def test_a_full_folder_for_temporary_files_is_not_blamed_on_the_studies(here: Path, tmp_path: Path):
-    """Catches: a backup, or a sorted list, that needs room in the temporary folder."""
+    """Backups and sorted lists need no room in the temporary folder."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     script = f"""

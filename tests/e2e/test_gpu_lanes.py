@@ -74,7 +74,7 @@ def without_cuda(diary: Path) -> type[tune.Lane]:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Catches: lanes that fall on one GPU, a share Ray does not know of, a place that is not on record."""
+    """Each lane is on the GPU and has the share that Ray knows and the record names."""
     (tmp_path / "diary").mkdir()
     monkeypatch.setattr(runtime, "Lane", without_cuda(tmp_path / "diary"))
     outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
@@ -106,7 +106,7 @@ def test_lanes_that_can_never_be_placed_are_refused_at_once(cluster, tmp_path: P
 @pytest.mark.long
 @pytest.mark.ray
 def test_the_preflight_names_the_node(cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Catches: other code or a missing mount that shows after an hour, or without saying where."""
+    """Different code and a missing mount are reported before training, with the node."""
     addresses = {node.id: f"10.0.0.{n}" for n, node in enumerate(runtime.nodes())}
     marker = tmp_path / "marker"
     preflight.check(addresses, marker, shared=False)

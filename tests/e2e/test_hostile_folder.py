@@ -40,7 +40,7 @@ def test_ours_run(hostile: Path, address: str):
 
 @pytest.mark.long
 def test_a_folder_may_have_any_name(tmp_path: Path):
-    """Catches: a record, a backup or a page elsewhere than in the folder, or one that is not found there."""
+    """Record, backup and page are in the folder and are found there."""
     here = prepare(tmp_path / "a?b=%41#ä ö{c}&d")
     commands = (
         *(("run", "tiny.toml"), ("status", "tiny"), ("backup", "tiny", "one.backup")),

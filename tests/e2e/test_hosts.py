@@ -92,9 +92,8 @@ class Cluster:
     ids=["nothing shared", "shared storage"],
 )
 def test_a_study_outlives_its_workers(switch: Network, tmp_path: Path, sharing: bool):
-    """Catches: a lane that never moves, trials of a lost node waited for or trained twice, a save that kills.
-
-    The late worker's lanes, and where each lane was, are read from the record.
+    """Lanes move, trials of a lost node are trained elsewhere once, and no save kills a lane. The late
+    worker's lanes, and the place of each lane, are read from the record.
     """
     shared = tmp_path / "shared" if sharing else None
     if shared is not None:

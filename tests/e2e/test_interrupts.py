@@ -118,7 +118,7 @@ def test_a_run_resumes_after_every_way_of_ending(here: Path, polite: tuple[signa
 
 @pytest.mark.long
 def test_a_run_stopped_before_its_first_measurement_ends_normally(here: Path):
-    """Catches: tables without rows that have other types than those with some."""
+    """Empty tables have the same column types as full ones."""
     long = ("--set", "train.epochs=1000000", "--set", "train.evaluate_every=1000000")
     with started("run", "tiny.toml", *long, cwd=here) as run:
         leased = "SELECT * FROM trial_user_attributes WHERE key = 'lease'"
@@ -134,7 +134,7 @@ def test_a_run_stopped_before_its_first_measurement_ends_normally(here: Path):
 
 @pytest.mark.long
 def test_a_confirmation_resumes_and_opens_the_test_set_once(here: Path):
-    """Catches: a plan that is made again, a fresh seed that is trained twice or not at all."""
+    """The plan stays, and each fresh seed is trained exactly once."""
     long = ("train.epochs=200", "train.evaluate_every=10", "train.candidates=last", "runtime.slots=1")
     overrides = (*long, "budget.trials=8", "confirm.replicates=15")
     command = ("run", "tiny.toml", *(word for override in overrides for word in ("--set", override)))
@@ -195,7 +195,7 @@ def test_a_signal_while_a_run_begins_ends_it_too(here: Path, monkeypatch: pytest
 @pytest.mark.long
 @pytest.mark.ray
 def test_sigterm_is_restored_after_ray(tmp_path: Path):
-    """Catches: a report that TERM ends without a word, and a handler of the user's that is lost."""
+    """TERM does not end the report silently, and the user's handler is restored."""
     script = [sys.executable, "-c", AFTER_RAY]
     ended = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr

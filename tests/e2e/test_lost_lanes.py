@@ -85,7 +85,7 @@ def a_ray() -> Iterator[None]:
 def test_another_lane_trains_the_trials_of_a_hung_lane(
     a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches: a study that waits for a lane for ever, at its end too, or loses the trials of that lane."""
+    """The study neither waits for the lane at its end nor loses the lane's trials."""
     monkeypatch.setattr(tune, "Lane", hanging())
     monkeypatch.setitem(tune.drive.__kwdefaults__, "lease_s", LEASE_S)
     outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
@@ -104,7 +104,7 @@ def test_another_lane_trains_the_trials_of_a_hung_lane(
 def test_a_run_whose_lanes_all_hang_ends_and_the_next_resumes(
     a_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches: a run that never ends after its last lane is lost."""
+    """The loss of the last lane ends the run."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=["runtime.lanes=1"])
     with monkeypatch.context() as patched:
         patched.setattr(tune, "Lane", hanging())

@@ -95,7 +95,7 @@ def test_a_lane_that_starts_again_is_counted_and_one_that_starts_is_not(endpoint
 
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_study_is_metered_where_its_spec_asks_for_it(tmp_path: Path, monkeypatch, asked: bool) -> None:
-    """Catches: an open endpoint that names a study without `runtime.meters`."""
+    """Without `runtime.meters` the open endpoint names no study."""
     made: list[str] = []
     monkeypatch.setattr(tune, "export_gauges", lambda *_: made.append("gauges") or nullcontext())
     monkeypatch.setattr(actor, "EventMetrics", lambda *_: made.append("counts") or (lambda _event: None))
@@ -107,7 +107,7 @@ def test_a_study_is_metered_where_its_spec_asks_for_it(tmp_path: Path, monkeypat
 
 
 def test_a_record_is_metered_once_its_database_is_back(tmp_path: Path, monkeypatch) -> None:
-    """Catches: a run without meters, or one that dies of them."""
+    """The run continues without its database and is metered afterwards."""
     seen: list[Reader] = []
     folder = run(
         StudySpec.from_text(SPEC, where="test", overrides=["runtime.address=inline"]), tmp_path

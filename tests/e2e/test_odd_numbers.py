@@ -27,7 +27,7 @@ def good(ended: Ended) -> str:
 @pytest.mark.long
 @pytest.mark.parametrize("unit", [1.7e18, 1e-20], ids=["nanoseconds", "specks"])
 def test_ratings_in_a_very_small_or_large_unit_have_a_report(unit: float, tmp_path: Path):
-    """Catches: numbers of 37 digits, and code that cannot round them."""
+    """Numbers of 37 digits are rounded and shown."""
     here = rated(tmp_path, lambda old: old * unit)
     output = good(study("run", "tiny.toml", "--set", "train.batch_size=64", cwd=here))
     report = good(study("report", "tiny", "--markdown", cwd=here))
@@ -38,7 +38,7 @@ def test_ratings_in_a_very_small_or_large_unit_have_a_report(unit: float, tmp_pa
 
 
 def test_equal_ratings_give_a_warning(tmp_path: Path):
-    """Catches: a reference of 0, which nothing can beat, without a warning."""
+    """A reference of 0, which no model can beat, is reported."""
     here = rated(tmp_path, lambda _: 3.3)
     warning = "the bias model predicts every validation rating exactly, so no model beats both trivial models"
     assert f"warning: {warning}" in good(study("run", "tiny.toml", cwd=here))

@@ -19,7 +19,7 @@ RUN = (f"storage.url=env:{VARIABLE}", "runtime.address=local", "runtime.save_eve
 def test_a_study_on_ray_leaves_its_password_nowhere(
     postgres: postgres.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches: one in a pickle of a lane's or of Tune's, a log of Ray's, a table, a manifest, a page."""
+    """The password is in no pickle of a lane or of Tune, no log of Ray, no table, manifest or page."""
     monkeypatch.setenv(VARIABLE, postgres.database())
     here, checkpoints = prepare(tmp_path / "here"), tmp_path / "checkpoints"
     with TemporaryDirectory() as ray:  # a socket's path is short, and pytest's folder is not

@@ -17,7 +17,7 @@ REFUSALS = {
 
 
 def test_a_read_only_folder_is_one_line_and_loses_nothing(tmp_path: Path):
-    """Catches: a traceback, and advice to delete a sound record."""
+    """The error advises no one to delete a sound record, and there is no traceback."""
     here = prepare(tmp_path / "here")
     folder = here / "studies/tiny"
     Ledger.open(StudySpec.load(here / "tiny.toml"), folder, BASELINE).close()

@@ -146,7 +146,7 @@ def test_every_command_has_its_line() -> None:
 
 
 def test_every_block_of_code_is_run() -> None:
-    """Catches: a page with commands that no test runs."""
+    """No page has a command that no test runs."""
     code = {b for name in PAGES for b in blocks(name) if b.kind.split()[0] in ("sh", "python", "toml")}
     assert code == {*QUICK, *SLOW, *CLUSTER, *SERVICE, *NOT_RUN, Block("toml", SPEC)}
 

@@ -11,7 +11,7 @@ from elsewhere import container
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_study_whose_driver_was_killed_in_another_container_resumes(tmp_path: Path):
-    """Catches: "already being run" by a process that no longer exists, and cannot be seen to."""
+    """A process that no longer exists, and cannot be seen, does not count as a driver."""
     here, within = prepare(tmp_path / "here"), container()
     folder = here / "studies/tiny"
     with started(*ENDLESS, cwd=here, within=within) as first:

@@ -105,7 +105,7 @@ def test_a_study_is_posted_watched_and_read_while_the_service_is_killed(tmp_path
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_the_ray_of_a_service_ends_with_it_unless_studies_run_there(tmp_path):
-    """Catches: a Ray that keeps running after a user has only viewed a study."""
+    """No Ray keeps running after a user has only viewed a study."""
     with ExitStack() as stack:
         idle = stack.enter_context(started("serve", "--port", "0", cwd=tmp_path))
         until(lambda: idle.printed("http://"), "the service", 240)

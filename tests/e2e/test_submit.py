@@ -40,7 +40,7 @@ def there(cluster: Head, laptop: Path, *arguments: str) -> Ended:
 
 
 def test_the_commands_of_the_page_on_clusters(cluster: Head, laptop: Path):
-    """Catches: a study in the job's own folder, a file that changes on its way."""
+    """A study is in the home, not in the job's own folder, and files arrive unchanged."""
     for line in COMMANDS.replace("http://head:8265", cluster.address).splitlines():
         _, *words = line.partition(" #")[0].split()
         with started(*words, cwd=laptop) as running:

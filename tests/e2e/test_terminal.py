@@ -54,7 +54,7 @@ def test_a_terminal_shows_the_study_live_and_passes_ctrl_c_on(tmp_path: Path, te
 def test_a_second_ctrl_c_restores_the_terminal(
     tmp_path: Path, terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches: a second Ctrl-C that leaves the cursor hidden, or does not say how to resume."""
+    """The cursor is visible again, and the last line says how to resume."""
     monkeypatch.setenv("TERM", "xterm")  # one whose cursor can be hidden
     person, program = terminal
     shown = b""

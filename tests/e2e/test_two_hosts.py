@@ -29,7 +29,7 @@ def homes(tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.long
 @pytest.mark.postgres
 def test_the_second_is_refused_until_the_first_is_silent(homes: Mapping[str, Path]):
-    """Catches: two that drive at once; a study that a cut-off host keeps for ever, or takes back."""
+    """One driver at a time; a host that was cut off neither keeps the study nor takes it back."""
     there = host("elsewhere")
     run = (*ENDLESS, "--set", f"storage.url=env:{VARIABLE}")
     with started(*run, cwd=homes["one"]) as first:

@@ -14,7 +14,7 @@ PROJECT = '[project]\nname = "mine"\nversion = "0"\nrequires-python = ">=3.11"\n
 @pytest.mark.ray
 @pytest.mark.parametrize("project", [True, False])
 def test_a_study_runs_below_uv_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, project: bool):
-    """Catches: workers that are not ours, and a record that lost its locks because Ray read its file."""
+    """Workers run our package, and a record keeps its locks while Ray uploads the folder."""
     here = prepare(tmp_path / "here")
     if project:
         (here / "pyproject.toml").write_text(PROJECT, encoding="utf-8")

@@ -27,7 +27,7 @@ def obeyed(output: str) -> set[str]:
 
 
 def test_every_character_that_a_terminal_obeys_is_escaped():
-    """Catches: a control character that passes; a readable text that is escaped."""
+    """No control character passes, and readable text stays as it is."""
     assert obeyed(printable_lines("".join(map(chr, range(0x3000))))) == set()
     kept = "λ – é 日本 ٣\tone\n\u00a0two\u202f"
     assert printable_lines(kept) == kept
@@ -35,7 +35,7 @@ def test_every_character_that_a_terminal_obeys_is_escaped():
 
 
 def test_names_of_folders_and_labels_of_tokens_are_text(tmp_path):
-    """Catches: `list`, `token list` and errors that print untrusted text unescaped."""
+    """`list`, `token list` and errors escape untrusted text."""
     home = tmp_path / "studies"
     (home / f"x{EVIL}").mkdir(parents=True)
     (home / f"x{EVIL}" / "ledger.db").write_text("nothing")

@@ -68,7 +68,7 @@ def everything(model: Model):
 @pytest.mark.parametrize(("dim", "hidden"), [(1, 3), (4, 5), (13, 1)])
 @pytest.mark.parametrize("sharing", SHARINGS)
 def test_scores_are_those_of_the_textbook(sharing, dim, hidden, dtype, tolerance):
-    """Catches a missing bias, confused tables if one is shared, and a wrong order of the pair's parts."""
+    """Biases are included, shared tables are not confused, and the pair's parts keep their order."""
     config = replace(CONFIG, sharing=sharing, dim=dim, hidden=hidden)
     ours = model(config, dtype=dtype)
     net = TwoTaskNet({name: torch.tensor(value) for name, value in values(config, dtype).items()})
@@ -85,7 +85,7 @@ def test_scores_are_those_of_the_textbook(sharing, dim, hidden, dtype, tolerance
 
 
 def test_recommendations_have_the_ranks_of_the_metrics():
-    """Catches a recommended training item, and a missing held-out item."""
+    """Training items are not recommended, and held-out items are ranked."""
     ours, ranking = model(), Ranking(FOLD)
 
     def scores(users):
@@ -230,7 +230,7 @@ def put(folder: Path, files: dict[str, bytes]) -> Path:
 @pytest.mark.fuzz
 @given(st.data())
 def test_damage_is_refused_or_harmless(saved, tmp_path: Path, data):
-    """Catches unchecked reads: bytes changed, removed or inserted in either file."""
+    """Every read is checked: bytes may be changed, removed or inserted in either file."""
     name, other = data.draw(st.permutations([TENSORS, CARD]))
     folder = put(tmp_path / "it", saved | {name: data.draw(damaged(saved[name], saved[other]))})
     with suppress(StudyError):

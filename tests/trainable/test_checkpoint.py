@@ -37,7 +37,7 @@ class Killed(BaseException):
 def test_a_kill_during_a_save_leaves_a_whole_checkpoint(
     first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Catches a record renamed before its tensors, overwritten tensors, a half-written file."""
+    """The record is renamed after its tensors, no tensors are overwritten, and no file is half written."""
     before, after = trained(1), trained(2)
     survived, deaths, done = [], 0, False
     while not done:
@@ -221,7 +221,7 @@ def test_a_checkpoint_replaces_held_trials(saved, tmp_path: Path):
 
 
 def test_a_checkpoint_too_large_for_memory_leaves_empty_slots(saved, tmp_path: Path):
-    """Catches a session that holds part of a checkpoint, or trials that its engine has lost."""
+    """The session holds no part of a checkpoint, and no trial that its engine has lost."""
     _, contents = saved
     session = new_session()
     engine, joined = session.engine, []

@@ -40,7 +40,7 @@ def refused_or_whole(folder: Path, whole: Session) -> None:
 
 @given(st.data())
 def test_a_damaged_file_is_refused(saved, tmp_path: Path, data: st.DataObject):
-    """Catches unchecked reads in either file."""
+    """Every read of either file is checked."""
     whole, contents = saved
     name = data.draw(st.sampled_from(sorted(contents)))
     other = contents[next(n for n in contents if n != name)]

@@ -11,7 +11,7 @@ from trainable.disk import write_atomically
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Catches: a truncated file, or a partial file left beside it."""
+    """The old file is not truncated, and no partial file stays beside it."""
     path = tmp_path / "file"
     write_atomically(path, b"before")
 
@@ -25,7 +25,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_failed_rename_leaves_no_file(tmp_path: Path):
-    """Catches: temporary files that remain after each try, if a folder has the name."""
+    """No temporary file stays after a try, if a folder has the name."""
     (tmp_path / "file").mkdir()
     with pytest.raises(IsADirectoryError):
         write_atomically(tmp_path / "file", b"")
@@ -33,7 +33,7 @@ def test_a_failed_rename_leaves_no_file(tmp_path: Path):
 
 
 def test_content_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Catches: a name without content after a power loss."""
+    """After a power loss no name lacks its content."""
     fsync, synced = os.fsync, list[bool]()
     monkeypatch.setattr(
         os, "fsync", lambda number: synced.append((tmp_path / "file").exists()) or fsync(number)
@@ -43,7 +43,7 @@ def test_content_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytes
 
 
 def test_concurrent_writes_leave_one_whole_file(tmp_path: Path):
-    """Catches: two threads of one process that write into each other's file."""
+    """Two threads of one process do not write into each other's file."""
     contents = [bytes([n]) * 100_000 for n in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda content: write_atomically(tmp_path / "file", content), contents))
@@ -53,7 +53,7 @@ def test_concurrent_writes_leave_one_whole_file(tmp_path: Path):
 
 @pytest.mark.parametrize("mode", [0o666, 0o600])
 def test_the_file_mode_is_respected(tmp_path: Path, mode: int):
-    """Catches: tokens that others can read, and tables that they cannot."""
+    """Others cannot read tokens, but can read tables."""
     before = os.umask(0o022)
     try:
         write_atomically(tmp_path / "file", b"", mode=mode)

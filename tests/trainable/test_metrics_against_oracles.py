@@ -48,7 +48,7 @@ def oracle(scores, part):
 
 @given(cases())
 def test_metrics_with_ties_equal_a_loop_over_sorted_ranks(case):
-    """Catches ≥ for >, a missing mask, a mean over items instead of users, users shifted by a row."""
+    """Ties use >, masks apply, means are over users, and each row belongs to its user."""
     fold, scores, part = case
     assert Ranking(fold).metrics(lambda users: scores[users]) == oracle(scores, part)
 
@@ -66,7 +66,7 @@ def test_first_hit_equals_ir_measures(case):
 
 
 def test_more_users_than_a_block_are_asked_for_in_blocks():
-    """Catches a dense users × items matrix, and a block with the targets of another."""
+    """There is no dense users × items matrix, and each block has its own targets."""
     random = np.random.default_rng(0)
     n_users, n_items = 3 * USERS_AT_ONCE + 1, 7
     part = random.integers(3, size=(n_users, n_items))

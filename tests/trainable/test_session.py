@@ -11,7 +11,7 @@ LEASE = Lease(3, 1, CONFIG, (0, 1))
 
 
 def test_measurements_are_kept_until_the_referee_answers():
-    """Catches: measurements dropped before they are on record, and an epoch trained without an answer."""
+    """Measurements stay until they are on record, and no epoch is trained without an answer."""
     session = new_session(LEASE)
     session.advance()
     told = []
@@ -34,7 +34,7 @@ def test_measurements_are_kept_until_the_referee_answers():
 
 
 def test_the_next_attempt_starts_at_epoch_0():
-    """Catches: an attempt that continues the last one, with its epochs."""
+    """An attempt does not continue the epochs of the last one."""
     session = new_session(LEASE)
     session.advance()
     first = session.measured

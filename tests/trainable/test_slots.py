@@ -17,7 +17,7 @@ def searched(speeds, *, room=lambda count: True):
 
 
 def test_slots_double_while_that_makes_the_lane_faster():
-    """Catches a search that keeps the slower of two, or stops at the first."""
+    """The search keeps the faster of two, and does not stop at the first."""
     assert searched({8: 100, 16: 190, 32: 300, 64: 310, 128: 500}) == 32
 
 
@@ -64,7 +64,7 @@ class Cramped:
 
 
 def test_out_of_memory_halves_the_slots():
-    """Catches a lane that dies, and one that holds trials that its engine has lost."""
+    """The lane survives, and holds no trial that its engine has lost."""
     calls = []
 
     def exchange(report):
@@ -107,7 +107,7 @@ class Broken:
     ],
 )
 def test_a_trial_that_fails_alone_is_reported_once(build, trial, fault):
-    """Catches: a lane that dies of one trial, a fault that is reported twice, neighbours that are blamed."""
+    """The lane survives, the fault is reported once, and no neighbour is blamed."""
     told = []
 
     def exchange(report):

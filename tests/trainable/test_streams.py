@@ -20,7 +20,7 @@ def draw(key):
 
 @given(KEYS, KEYS)
 def test_streams_are_equal_exactly_when_their_keys_are(a, b):
-    """Catches a missing part of the key, or two parts that are summed."""
+    """No part of a key is ignored, and no two are summed."""
     assert (draw(a) == draw(b)) == (a == b)
 
 

@@ -147,7 +147,7 @@ def test_hostile_words_stay_words_in_every_form():
 
 
 def test_each_figure_is_drawn_once_in_each_format(search, tmp_path, monkeypatch):
-    """Catches: an SVG that is drawn for the page, and again for its file."""
+    """The page and the file of an SVG come from one drawing."""
     drawn, save = [], Figure.savefig
 
     def savefig(figure, target, **options):

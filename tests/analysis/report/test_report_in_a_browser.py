@@ -115,7 +115,7 @@ def test_a_page_can_be_read_by_everybody(confirmed_page, opened, axe_source, wid
 
 
 def test_phone_shows_objectives_and_legends(confirmed_page, page_of_several, opened):
-    """Catches: an MSE column and legends that appear only after scrolling sideways."""
+    """The MSE column and the legends are visible without scrolling sideways."""
     for file, legends in ((confirmed_page, 5), (page_of_several, 3)):
         page = opened(file, width=390)
         page.evaluate("document.querySelectorAll('details').forEach((folded) => { folded.open = true; })")

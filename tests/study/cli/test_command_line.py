@@ -31,7 +31,7 @@ def completed(line: str, cwd: Path) -> list[str]:
 
 
 def test_run_without_a_spec_prints_its_help_and_starts_nothing(tmp_path: Path):
-    """Catches: a study of MovieLens that starts although the user only wanted to see the options."""
+    """A user who wants to see the options starts no study."""
     ended = study("run", cwd=tmp_path)
     assert ended.code == 2
     assert "Usage: study run" in ended.out + ended.err

@@ -77,7 +77,7 @@ def deep(home: Path, size: int) -> Path:
 
 
 def test_a_path_too_long_for_sqlite_is_reported(tmp_path: Path):
-    """Catches: "its disk fails", and a run that waits for the disk."""
+    """The error names the path, not the disk, and no run waits for the disk."""
     spec = StudySpec.from_text(SPEC, where="test")
     room = LONGEST_PATH - len("/.ledger.db.1234567")
     Ledger.open(spec, deep(tmp_path / "fits", room), BASELINE).close()
@@ -95,7 +95,7 @@ def elsewhere(home: Path, name: str, port: int) -> Path:
 
 
 def test_a_list_asks_a_silent_server_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Catches: ten seconds for each of its studies."""
+    """Its studies together take one time-out, not one each."""
     monkeypatch.setitem(POSTGRES_OPTIONS["connect_args"], "connect_timeout", 2)  # libpq waits no shorter
     monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path / "studies")
     with silent() as server:
@@ -110,7 +110,7 @@ def test_a_list_asks_a_silent_server_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_databases_are_asked_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Catches: one that is asked only when another has been given up."""
+    """No database waits until another is given up."""
     together = Barrier(2, timeout=30)
 
     def silent_until_both_are_asked(*_: object) -> None:

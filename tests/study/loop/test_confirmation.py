@@ -103,7 +103,7 @@ def test_a_front_that_beats_nothing_is_confirmed_all_the_same(open_ledger):
 
 
 def test_each_point_is_trained_for_exactly_its_epochs_and_measured_once(searched):
-    """Catches: a confirmation under the search's epochs, and one that looks at the test set on the way."""
+    """A confirmation uses the epochs of the point and opens the test set at the end only."""
     confirmation = confirmed(searched, Confirm(points=3, replicates=4))
     drive(confirmation)
     plan = confirmation.plan.points
@@ -115,7 +115,7 @@ def test_each_point_is_trained_for_exactly_its_epochs_and_measured_once(searched
 
 
 def test_it_is_planned_once_and_goes_on_where_it_was(searched, tmp_path):
-    """Catches: a test set that is opened again because the front, or what is asked, has changed."""
+    """A changed front, or a changed question, does not open the test set again."""
     confirmation = confirmed(searched, Confirm(points=3, replicates=4))
     drive(confirmation, turns=2)
     again = Ledger.read(tmp_path / "formula", stage="confirm")
@@ -202,7 +202,7 @@ def test_manifest_separates_search_and_confirmation(open_ledger, monkeypatch):
 
 
 def test_the_wait_for_a_first_lane_counts_for_no_stage():
-    """Catches: an end that comes too early by the wait, so that confirming counts as searching."""
+    """Time of waiting before the confirmation does not count as time of the search."""
     run = Run(
         1, Owner.here(), started=0, renewed=200, stop=False, ended=200, reason="", silent_s=0, began=100
     )
@@ -228,7 +228,7 @@ def confirming(open_ledger):
 
 
 def test_a_study_is_complete_when_its_confirmation_is(confirming, tmp_path):
-    """Catches: "complete 100 %" in any view of a study whose confirmation was interrupted."""
+    """No view shows "complete 100 %" for a study whose confirmation was interrupted."""
     seen = snapshot(confirming)
     assert (seen.state, seen.stage.words) == ("stopped", "confirming the front")
     assert seen.reason == "trials: 24 of 24; search complete, its front not confirmed"
@@ -375,7 +375,7 @@ def test_noise_of_curves_is_what_was_put_in(open_ledger):
 
 
 def test_a_confirmation_that_was_begun_runs_where_the_study_runs_now(searched, open_ledger):
-    """Catches: a confirmation that waits for ever for the machine of its plan."""
+    """A confirmation does not wait for the machine of its plan."""
     confirmed(searched, Confirm(points=1, replicates=2))
     now = open_ledger(
         *OVERRIDES,

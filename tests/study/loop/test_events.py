@@ -107,7 +107,7 @@ def test_a_log_that_cannot_be_opened_costs_no_study(tmp_path, capsys):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="wants a device that is full")
 def test_what_a_full_disk_does_not_take_is_a_line_on_stderr(tmp_path, capsys):
-    """Catches: a traceback; a log that raises when it is closed."""
+    """There is no traceback, and closing the log raises nothing."""
     (tmp_path / LOG_FILE).symlink_to("/dev/full")
     log = EventLog(tmp_path, stage="search", run=1)
     log(Event(what="record away", words="database or disk is full"))

@@ -80,7 +80,7 @@ def check(ledger: Ledger):
 )
 @pytest.mark.parametrize(("lanes", "slots"), [(1, 1), (3, 2)])
 def test_an_undisturbed_study_ends_complete(open_ledger, overrides, lanes, slots):
-    """Catches: an end that is not recorded, a budget that is not met."""
+    """Every end is on record, and the budget is met."""
     ledger = open_ledger(*overrides)
     run = ledger.claim()
     over = drive(Referee(ledger, run), [FormulaLane(f"{run}.{i}", slots) for i in range(lanes)])
@@ -156,7 +156,7 @@ class Storm:
 
 @pytest.mark.parametrize("seed", some(4, 12))
 def test_whatever_is_killed_the_record_ends_as_budgeted(open_ledger, seed):
-    """Catches: a lost trial not leased again, a repeated call counted twice, a silent lane waited for."""
+    """Lost trials are leased again, repeated calls count once, and no call waits for a silent lane."""
     storm = Storm(open_ledger, seed)
     storm.rage(events=150)
     check(storm.ledger)
@@ -172,7 +172,7 @@ HALVING = (
 
 @pytest.mark.parametrize("seed", some(2, 4))
 def test_whatever_is_killed_what_the_rule_said_stands(open_ledger, seed):
-    """Catches: a trial judged twice, a rung rebuilt in another order, a stop that a resumed run forgot."""
+    """Each trial is judged once at a rung, rungs keep their order, and a resumed run keeps the stops."""
     storm = Storm(open_ledger, seed, *HALVING)
     storm.rage(events=150)
     check(storm.ledger)
@@ -183,7 +183,7 @@ def test_whatever_is_killed_what_the_rule_said_stands(open_ledger, seed):
 
 
 def test_a_repeated_call_changes_nothing(open_ledger):
-    """Catches: an attempt or a trial counted per call instead of per lease."""
+    """Attempts and trials are counted per lease, not per call."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=2)
@@ -195,7 +195,7 @@ def test_a_repeated_call_changes_nothing(open_ledger):
 
 
 def test_an_answer_that_was_lost_is_given_again(open_ledger):
-    """Catches: a new attempt for a lane that has only missed the answer, and the old one for a new lane."""
+    """A lane that missed an answer keeps its attempt; a new lane gets a new one."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -209,7 +209,7 @@ def test_an_answer_that_was_lost_is_given_again(open_ledger):
 
 
 def test_a_lane_with_fewer_slots_gives_up_what_it_cannot_hold(open_ledger):
-    """Catches trials that stay leased to a lane whose memory ran out, and leases to slots that are gone."""
+    """Trials that no longer fit return to the queue, and lost slots get no lease."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=4)
@@ -222,7 +222,7 @@ def test_a_lane_with_fewer_slots_gives_up_what_it_cannot_hold(open_ledger):
 
 
 def test_a_replaced_incarnation_is_refused(open_ledger):
-    """Catches: a lane that was cut off and comes back while its successor trains the same trial."""
+    """A lane that was cut off cannot train a trial that its successor trains."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -250,7 +250,7 @@ def test_an_attempt_that_was_given_up_is_dropped(open_ledger):
 
 
 def test_a_silent_lane_loses_its_trial_to_another(open_ledger):
-    """Catches: a lease that never expires, and two lanes that train one trial."""
+    """Leases expire, and no two lanes train one trial."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -303,7 +303,7 @@ def test_a_fault_is_tried_again_counted_and_capped(open_ledger, kind):
 
 
 def test_a_faulty_trial_frees_no_second_slot(open_ledger):
-    """Catches: a lane with one slot that is leased two trials after a fault."""
+    """A lane with one slot has one lease after a fault."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -314,7 +314,7 @@ def test_a_faulty_trial_frees_no_second_slot(open_ledger):
 
 
 def test_slow_epochs_stretch_the_lease(open_ledger):
-    """Catches: a lease as long for an epoch of a minute as for one of a moment."""
+    """A lease is longer for an epoch of a minute than for a short one."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -327,7 +327,7 @@ def test_slow_epochs_stretch_the_lease(open_ledger):
 
 
 def test_a_lane_that_starts_in_vain_ends_the_study_with_its_reason(open_ledger):
-    """Catches: a lane that is started for ever."""
+    """The number of starts is limited."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -393,7 +393,7 @@ def test_poison_trial_in_its_first_epoch_fails_alone(open_ledger, lanes, slots, 
 @pytest.mark.parametrize("saves", [False, True])
 @pytest.mark.parametrize(("lanes", "slots"), [(1, 1), (1, 6), (2, 3)])
 def test_poison_trial_after_its_first_epoch_fails_alone(open_ledger, lanes, slots, saves):
-    """Catches: a lane that is restored for ever, and what started with it that fails with it."""
+    """The lane is not restored for ever, and trials that started with the poison trial do not fail."""
     ledger = open_ledger()
     run = ledger.claim()
     dying = [DyingLane(f"{run}.{i}", slots, {1: 2}, saves=saves) for i in range(lanes)]
@@ -415,7 +415,7 @@ def test_lane_with_more_slots_than_memory_still_trains(open_ledger, room):
 
 
 def test_early_and_late_poison_trials_are_distinguished(open_ledger):
-    """Catches: newcomers that are blamed for the fault of an older trial."""
+    """Newcomers are not blamed for the fault of an older trial."""
     ledger = open_ledger("budget.trials=8")
     run = ledger.claim()
     drive(Referee(ledger, run), [DyingLane(f"{run}.0", 8, {7: 0, 0: 1})], most=2000)
@@ -438,7 +438,7 @@ def test_unproven_poison_trials_end_the_run_and_fail_in_the_next(open_ledger):
 
 @pytest.mark.parametrize("slots", [1, 4])
 def test_lane_that_dies_with_every_trial_is_at_fault_itself(open_ledger, slots):
-    """Catches: a broken machine that fails one trial after the other."""
+    """A broken machine does not fail one trial after the other."""
     ledger = open_ledger("budget.trials=12")
     run = ledger.claim()
     over = drive(Referee(ledger, run), [DyingLane(f"{run}.0", slots, dict.fromkeys(range(12), 0))])
@@ -478,7 +478,7 @@ def test_quarantined_trial_runs_its_first_epoch_alone(open_ledger):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_fails_its_trial_alone(open_ledger, bad):
-    """Catches: NaN on record, a neighbour that fails with it, a diverged trial on the front."""
+    """NaN is not on record, neighbours continue, and the diverged trial is not on the front."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=2)
@@ -496,7 +496,7 @@ def test_a_number_that_is_not_finite_fails_its_trial_alone(open_ledger, bad):
 
 
 def test_a_stop_is_heard_and_the_next_run_goes_on(open_ledger):
-    """Catches: a stop that is forgotten, and one that the next run still hears."""
+    """A request to stop ends one run, and only that one."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee, lane = Referee(ledger, run, clock=clock), FormulaLane(f"{run}.0")
@@ -513,7 +513,7 @@ def test_a_stop_is_heard_and_the_next_run_goes_on(open_ledger):
 
 
 def test_an_end_that_a_kill_cut_off_is_told_by_the_next_run(open_ledger, monkeypatch):
-    """Catches: a trial that has its outcome on record and runs for ever in Optuna's tables."""
+    """A trial with its outcome on record does not stay running in Optuna's tables."""
     ledger = open_ledger()
     run = ledger.claim()
 
@@ -531,7 +531,7 @@ def test_an_end_that_a_kill_cut_off_is_told_by_the_next_run(open_ledger, monkeyp
 
 
 def test_a_second_run_of_a_study_is_refused(open_ledger):
-    """Catches: two drivers of one study, and an owner row that outlives its run."""
+    """A study has one driver, and the row of the owner ends with its run."""
     ledger = open_ledger()
     run = ledger.claim()
     with pytest.raises(StudyError, match="already being run by process"):
@@ -557,7 +557,7 @@ def test_a_driver_that_was_killed_and_not_reaped_is_dead(open_ledger):
 
 
 def test_a_budget_that_grew_goes_on(open_ledger):
-    """Catches: an end that is kept where it should be counted."""
+    """The reason for an end is computed from the budget, not stored."""
     ledger = open_ledger()
     run = ledger.claim()
     drive(Referee(ledger, run), [FormulaLane(f"{run}.0")])
@@ -582,7 +582,7 @@ def test_member_epochs_are_promised_before_they_are_trained(open_ledger):
 
 
 def test_spent_wall_time_ends_the_running_trials_where_they_are(open_ledger):
-    """Catches: trials, held or not, that are left running when the time is up."""
+    """No trial, held or not, stays running when the time is spent."""
     ledger = open_ledger("train.epochs=1000", "budget.wall_time_s=0.3")
     run = ledger.claim()
     referee, clock = None, Clock()
@@ -616,7 +616,7 @@ def test_waiting_for_a_lane_spends_no_wall_time(open_ledger):
 
 
 def test_a_referee_that_is_replaced_goes_on_with_the_clock(open_ledger):
-    """Catches: a run whose wall time restarts with each referee."""
+    """The wall time does not restart with the referee."""
     ledger, clock = open_ledger("budget.wall_time_s=600", "train.epochs=1000"), Clock()
     run = ledger.claim()
     lane = FormulaLane(f"{run}.0")
@@ -638,14 +638,14 @@ def test_a_run_of_an_earlier_version_began_at_its_start(open_ledger):
 
 
 def test_another_spec_under_the_same_name_is_refused(open_ledger):
-    """Catches: trials of two specs in one record."""
+    """A record has trials of one spec."""
     open_ledger()
     with pytest.raises(StudyError, match=r"train\.epochs: 4 → 5"):
         open_ledger("train.epochs=5")
 
 
 def test_a_trial_held_without_its_measurements_starts_again(open_ledger):
-    """Catches: a trial that ends with an epoch missing from its record."""
+    """No trial ends with an epoch missing from its record."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -703,7 +703,7 @@ def test_a_lane_whose_process_is_gone_loses_its_trials_soon(open_ledger, epochs)
 
 
 def test_a_lane_that_is_back_is_as_patiently_waited_for_as_before(open_ledger):
-    """Catches: a lane that lost its process once and loses its trials at every long epoch since."""
+    """A lane that once lost its process keeps its trials at long epochs."""
     ledger, clock = open_ledger("budget.trials=1"), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -720,7 +720,7 @@ def test_a_lane_that_is_back_is_as_patiently_waited_for_as_before(open_ledger):
 
 
 def test_how_long_a_lane_may_be_silent_is_on_record(open_ledger):
-    """Catches: a referee that is started again and takes a lane with long epochs for a lost one."""
+    """A restarted referee does not take a lane with long epochs for a lost one."""
     ledger, clock = open_ledger(), Clock()
     run = ledger.claim()
     referee = Referee(ledger, run, clock=clock)
@@ -780,7 +780,7 @@ def test_a_lane_that_gets_further_each_time_is_no_lost_one(open_ledger):
 
 
 def test_what_a_restored_lane_took_up_is_its_own(open_ledger):
-    """Catches: an answer that a restored lane has missed, and that costs its trial a start."""
+    """A missed answer costs the trial no start."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -825,7 +825,7 @@ def test_a_trial_that_a_killed_referee_was_drawing_is_trained(open_ledger):
 
 
 def test_slots_that_were_given_up_are_not_filled_again(open_ledger):
-    """Catches: a lane that holds as many as before, for each that ends makes room for another."""
+    """A trial that ends makes no room beyond the present number of slots."""
     ledger = open_ledger("budget.trials=20")
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0", slots=4)
@@ -837,7 +837,7 @@ def test_slots_that_were_given_up_are_not_filled_again(open_ledger):
 
 
 def test_each_start_that_failed_has_its_reason_on_record(open_ledger):
-    """Catches: reasons that are only counted."""
+    """Reasons are recorded, not only counted."""
     ledger = open_ledger()
     run = ledger.claim()
     referee, lane = Referee(ledger, run), FormulaLane(f"{run}.0")
@@ -855,7 +855,7 @@ def test_each_start_that_failed_has_its_reason_on_record(open_ledger):
 
 
 def test_a_run_that_is_refused_changes_nothing_of_the_one_there_is(open_ledger, tmp_path):
-    """Catches: a budget that ends somebody else's run."""
+    """A refused run's budget does not end the active run."""
     ledger = open_ledger("budget.trials=40")
     ledger.claim()
     ledger.adopt(tmp_path / "formula")

@@ -218,7 +218,7 @@ def answers(ledger, metrics):
 @pytest.mark.parametrize("objectives", ["['mrr', 'mse']", "['mse', 'mrr']"])
 @pytest.mark.parametrize(("better", "worse"), [({"mrr": 0.5}, {"mrr": 0.35}), ({"mse": 0.7}, {"mse": 0.85})])
 def test_each_objective_keeps_its_direction(open_ledger, objectives, better, worse):
-    """Catches: a rule that minimises MRR."""
+    """MRR is maximised, MSE minimised."""
     base = {"mrr": 0.4, "mse": 0.8}
     ledger = open_ledger(*RUNG_AT_1, f"objectives={objectives}")
     decisions = answers(ledger, [base, base | better, base | worse])
@@ -234,7 +234,7 @@ def test_each_objective_keeps_its_direction(open_ledger, objectives, better, wor
 @pytest.mark.parametrize("name", [name for name in RULES if name != "never"])
 @pytest.mark.parametrize("bad", [float("nan"), float("-inf")])
 def test_what_is_not_finite_neither_goes_on_nor_counts(open_ledger, name, bad):
-    """Catches: a NaN that compares as neither better nor worse, and so survives or pushes others out."""
+    """A NaN does not survive by comparing as neither better nor worse, and removes no other trial."""
     ledger = open_ledger(*RUNG_AT_1, f"stopping.rule={name}")
     fine = {"mrr": 0.4, "mse": 0.8}
     decisions = answers(ledger, [{"mrr": 0.5, "mse": bad}, fine])

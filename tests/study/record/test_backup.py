@@ -81,7 +81,7 @@ def folder(ledger, tmp_path):
 
 
 def test_a_restored_study_is_the_one_that_was_backed_up(ledger, tmp_path):
-    """Catches: a table that is left out, rows of the study beside it, a spec that still names a database."""
+    """All tables of this study are restored, no rows of others, and no database is named."""
     drive(ledger)
     ledger.judge(Judgement(1, Decision(0, "go", "rung 1 epoch: rank 1 of 1, places 1")))
     confirmation = begin(ledger, Confirm(points=2, replicates=2))
@@ -154,7 +154,7 @@ def test_a_backup_is_of_one_moment(ledger, tmp_path):
 @pytest.mark.postgres
 @pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
 def test_a_backup_holds_no_password(ledger, tmp_path):
-    """Catches: a URL that is resolved, and then kept."""
+    """The backup has the URL as the spec states it, unresolved."""
     drive(ledger)
     backup(folder(ledger, tmp_path), tmp_path / "one.backup")
     made = restore(tmp_path / "one.backup", tmp_path / "elsewhere")
@@ -175,7 +175,7 @@ def made(open_ledger, tmp_path):
 
 
 def test_what_is_there_is_not_overwritten(made, tmp_path):
-    """Catches: a backup in the place of another, or a restored study in that of a living one."""
+    """A backup never replaces a file, nor a restored study a present one."""
     before = made.read_bytes()
     with pytest.raises(StudyError, match=r"one\.backup: already exists; name another file"):
         backup(tmp_path / "formula", made)
@@ -189,7 +189,7 @@ def fail(*_):
 
 
 def test_a_backup_that_is_cut_off_leaves_nothing(made, tmp_path, monkeypatch):
-    """Catches: half a file that looks like a backup."""
+    """No half file stays that looks like a backup."""
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr(module.os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
@@ -202,7 +202,7 @@ def test_a_backup_that_is_cut_off_leaves_nothing(made, tmp_path, monkeypatch):
 
 
 def test_a_restoring_that_is_cut_off_leaves_nothing(made, tmp_path, monkeypatch):
-    """Catches: half a folder that looks like a study."""
+    """No half folder stays that looks like a study."""
     monkeypatch.setattr(module, "put_spec", fail)
     with pytest.raises(OSError, match="No space left"):
         restore(made, tmp_path / "elsewhere")
@@ -279,7 +279,7 @@ def change(path, statement):
     ],
 )
 def test_file_that_is_not_a_backup_is_refused(made, tmp_path, damage, fault):
-    """Catches: a study made from another file, and a refusal that leaves files."""
+    """No study is made from another file, and the refusal leaves no files."""
     damage(made)
     with pytest.raises(StudyError, match=f"one.backup: .*({fault})") as error:
         restore(made, tmp_path / "elsewhere")
@@ -288,7 +288,7 @@ def test_file_that_is_not_a_backup_is_refused(made, tmp_path, damage, fault):
 
 
 def test_what_could_not_be_restored_is_not_backed_up(open_ledger, tmp_path):
-    """Catches: "backed up" for an unreadable record, and a file that looks like a backup."""
+    """An unreadable record is reported, and no file stays that looks like a backup."""
     drive(open_ledger())
     with_a_rotten_value(tmp_path / "formula/ledger.db")
     with pytest.raises(StudyError, match="formula: its record is damaged: trial 0: outcome is "):
@@ -297,7 +297,7 @@ def test_what_could_not_be_restored_is_not_backed_up(open_ledger, tmp_path):
 
 
 def test_a_spec_that_is_lost_is_taken_from_the_record(open_ledger, tmp_path):
-    """Catches: a backup that reads study.toml, a mere copy, and repeats its faults."""
+    """study.toml is only a copy; its faults do not reach the backup."""
     drive(open_ledger())
     (tmp_path / "formula/study.toml").write_bytes(b"\xff")
     backup(tmp_path / "formula", tmp_path / "one.backup")
@@ -307,6 +307,6 @@ def test_a_spec_that_is_lost_is_taken_from_the_record(open_ledger, tmp_path):
 
 @pytest.mark.parametrize("name", ["a/b", "../up", "", "x.toml"])
 def test_a_name_that_no_study_can_have_is_refused(made, tmp_path, name):
-    """Catches: a study outside its home."""
+    """A restored study is inside its home."""
     with pytest.raises(StudyError, match=f"--name: '{name}' cannot be a study's name"):
         restore(made, tmp_path / "elsewhere", name=name)

@@ -19,7 +19,7 @@ def begin(folder):
 
 
 def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
-    """Catches: a record that looks like a study before it is one."""
+    """An unfinished record does not count as a study."""
     with counted(None) as sent:
         begin(tmp_path / "whole/formula").close()
     assert sent[0] > 50
@@ -34,7 +34,7 @@ def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(tmp_path):
 
 
 def test_a_record_lies_in_its_folder_whatever_that_is_called(tmp_path):
-    """Catches: a sign of a URL's in a folder's name that puts the record elsewhere, or two in one place."""
+    """A character of URLs in a folder's name does not move the record."""
     folders = [tmp_path / name / "formula" for name in ("a?b", "a?c", "a", "a%41", "aA", "a#b", "ä ö", "{a}")]
     for folder in folders:
         ledger = begin(folder)
@@ -50,7 +50,7 @@ def test_a_record_lies_in_its_folder_whatever_that_is_called(tmp_path):
 
 
 def test_processes_that_begin_a_study_together_share_its_record(tmp_path):
-    """Catches: a second beginning that stumbles over the first one's tables, or takes its place."""
+    """The second process uses the tables of the first and does not replace them."""
     start = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
     with start as pool:
         found = [

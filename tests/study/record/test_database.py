@@ -35,7 +35,7 @@ def test_a_commit_outlives_a_power_loss(open_ledger, tmp_path, kind):
 
 
 def test_ray_works_from_an_empty_folder(tmp_path, monkeypatch):
-    """Catches: a working folder with a record or a user's code in it, which Ray may upload or import."""
+    """Ray neither uploads nor imports records and code of the user's working folder."""
     (tmp_path / "analysis.py").touch()
     monkeypatch.chdir(tmp_path)
     seen = []
@@ -55,7 +55,7 @@ def change(path, *statements):
 
 
 def test_a_record_of_another_optuna_is_refused_in_words(open_ledger, tmp_path):
-    """Catches: Optuna's own error, which names neither the record nor what to do."""
+    """The error names the record and the remedy."""
     spec = open_ledger().spec
     newer = ("UPDATE version_info SET schema_version = 99", "UPDATE alembic_version SET version_num = 'v99'")
     change(tmp_path / "formula/ledger.db", *newer)
@@ -65,7 +65,7 @@ def test_a_record_of_another_optuna_is_refused_in_words(open_ledger, tmp_path):
 
 @pytest.mark.parametrize("kind", [Reader, Ledger])
 def test_a_record_with_code_in_it_is_not_opened(open_ledger, tmp_path, kind):
-    """Catches: a foreign trigger that runs when a study writes."""
+    """No foreign trigger runs when a study writes."""
     open_ledger()
     trigger = "CREATE TRIGGER run AFTER INSERT ON runs BEGIN DELETE FROM trials; END"
     change(tmp_path / "formula/ledger.db", trigger)
@@ -109,7 +109,7 @@ ROTTEN = {
 
 @pytest.mark.parametrize("change_", ROTTEN.values(), ids=ROTTEN)
 def test_a_rotten_value_is_an_error_of_its_study(tmp_path, change_):
-    """Catches: an unchecked value that hides the other studies."""
+    """The other studies are still listed."""
     home = tmp_path / "studies"
     for name in ("rotten", "sound"):
         done(home, name)

@@ -39,7 +39,7 @@ def delete(folder):
 
 
 def test_a_study_is_deleted_with_all_that_was_recorded_of_it(home):
-    """Catches: rows or files that stay, and are found by a new study of the same name."""
+    """A new study of the same name finds neither rows nor files."""
     with closing(Reader.read(home / "mine")) as record:
         spec = record.spec
     assert delete(home / "mine") is None
@@ -49,7 +49,7 @@ def test_a_study_is_deleted_with_all_that_was_recorded_of_it(home):
 
 
 def test_a_copied_folder_is_not_taken_for_the_study(home):
-    """Catches: one study listed twice, run or stopped under another name, or erased with its copy."""
+    """The copy is not listed, run, stopped or erased as the study."""
     shutil.copytree(home / "mine", home / "copy")
     for act in (Reader.read, Ledger.read):
         with pytest.raises(
@@ -71,7 +71,7 @@ def test_a_copied_folder_is_not_taken_for_the_study(home):
 
 @pytest.mark.parametrize("home", ["postgresql"], indirect=True)
 def test_rows_in_a_database_go_with_the_folder_that_they_belong_to(home, tmp_path):
-    """Catches: a copy of all studies that takes the rows of the first with it, and a move that keeps them."""
+    """A copied folder does not delete the rows of the original; a moved one does."""
     copy = tmp_path / "copies/mine"
     shutil.copytree(home / "mine", copy)
     assert f"it belongs to {home / 'mine'} on " in delete(copy)
@@ -87,7 +87,7 @@ def test_rows_in_a_database_go_with_the_folder_that_they_belong_to(home, tmp_pat
 
 
 def test_a_link_is_refused_and_nothing_is_deleted(home, tmp_path):
-    """Catches: a record that is erased, and a folder that stays because it is a link."""
+    """The record stays, and the error says that the folder is a link."""
     (tmp_path / "links").mkdir()
     link = tmp_path / "links/mine"
     link.symlink_to(home / "mine", target_is_directory=True)
@@ -105,7 +105,7 @@ def running(folder):
 
 
 def test_what_began_after_the_question_is_not_deleted(home):
-    """Catches: a study that is deleted during its run, or with results newer than the question."""
+    """A study is not deleted during its run, nor with results newer than the question."""
     seen = deletion.look(home / "mine")
     with running(home / "mine"), pytest.raises(StudyError, match="is being run by process"):
         deletion.delete(home / "mine", seen)
@@ -115,7 +115,7 @@ def test_what_began_after_the_question_is_not_deleted(home):
 
 
 def test_a_study_is_claimed_before_it_is_deleted(home, monkeypatch):
-    """Catches: a run that begins between the last look and the deletion."""
+    """No run can begin between the last check and the deletion."""
     seen, real, begun = deletion.look(home / "mine"), deletion.look, []
 
     def and_then_begun(folder):

@@ -95,7 +95,7 @@ def rows(lines):
 
 
 def test_some_rows_are_spread_along_the_front_and_all_are_one_option_away(searched, tmp_path, monkeypatch):
-    """Catches: the rows with the best MRR, which are one end of the front."""
+    """The rows are not only those with the best MRR, which are one end of the front."""
     monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
     seen = snapshot(searched)
     points = seen.front.points
@@ -194,7 +194,7 @@ def test_the_page_on_tables_names_every_column(searched, tmp_path):
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_the_table_fits_the_terminal(confirmed, width):
-    """Catches: cells that are cut to "0.4…"; in a narrow terminal columns are left out, and named."""
+    """No cell is cut to "0.4…"; in a narrow terminal columns are left out, and named."""
     lines = shown(confirmed, width=width, most=8)
     assert max(map(len, lines)) <= width
     header = next(line.split() for line in lines if "trial" in line.split())

@@ -67,7 +67,7 @@ class LedgerContract:
         ledger.release(run, referee.over or "killed")
 
     def test_what_is_written_is_read_by_another_connection(self, open_, tmp_path):
-        """Catches: data in memory only, or not committed."""
+        """Data are on disk and committed."""
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         batch = [measure(lease.config, lease.trial, r, 1) for r in range(2)]
@@ -87,7 +87,7 @@ class LedgerContract:
 
     @pytest.mark.parametrize("named", [2, 1])
     def test_how_trials_stand_is_what_their_records_say(self, open_, monkeypatch, named):
-        """Catches: a trial left out that runs or has no values yet; others than those asked for."""
+        """Trials that run or have no values are included; only the requested trials are returned."""
         monkeypatch.setattr("study.record.reader._NAMED", named)
         ledger = open_()
         self.drive(ledger, turns=7)
@@ -103,7 +103,7 @@ class LedgerContract:
 
     @pytest.mark.parametrize("replicates", [1, 2])
     def test_a_point_has_all_its_replicates(self, open_, replicates):
-        """Catches: a point of half its seeds; a mean over other trials or epochs."""
+        """A point needs all its seeds; its mean has no other trial or epoch."""
         ledger = open_("formula", f"search.replicates={replicates}")
         (number, config), epochs = ledger.ask(), (1, 2)
         ledger.record(
@@ -118,7 +118,7 @@ class LedgerContract:
         assert [p.epoch for p in ledger.points(epoch=2)] == [2]
 
     def test_the_first_of_equal_rows_wins(self, open_):
-        """Catches: a repeat that raises, or one that overwrites."""
+        """A repeated row neither raises nor overwrites."""
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         first = measure(lease.config, lease.trial, 0, 1)
@@ -232,7 +232,7 @@ class LedgerContract:
         assert ledger.claim() > run
 
     def test_silence_counts_if_process_start_times_are_unknown(self, open_, monkeypatch, tmp_path):
-        """Catches: a system without /proc where no owner, or every one, is alive."""
+        """Without /proc the last renewal decides if an owner is alive."""
         monkeypatch.setattr(process, "PROC", tmp_path)
         ledger = open_()
         run = ledger.claim()
@@ -262,7 +262,7 @@ class LedgerContract:
         assert 0 <= driven.ended - driven.started < 60
 
     def test_a_study_is_driven_to_its_end_and_confirmed(self, open_, tmp_path):
-        """Catches: a confirmation that is mixed into its search, or ends it."""
+        """The confirmation is not mixed into its search and does not end it."""
         ledger = open_("formula", "stopping.rule=pareto-asha", "stopping.min_epochs=1", "search.sampler=tpe")
         self.drive(ledger, turns=5)
         assert complete(ledger) is None
@@ -279,7 +279,7 @@ class LedgerContract:
         read.close()
 
     def test_studies_beside_one_another_are_not_mixed(self, open_, tmp_path):
-        """Catches: a query without its study, a run that stops another study's."""
+        """Each query selects its study, and a run stops only its own study."""
         ledgers = [open_(name) for name in ("one", "two")]
         for ledger, trials in zip(ledgers, (2, 3), strict=True):
             ledger.claim()
@@ -293,7 +293,7 @@ class LedgerContract:
         assert studies(tmp_path) == [tmp_path / "one", tmp_path / "two"]
 
     def test_a_run_that_was_taken_over_stops_itself_alone(self, open_, elsewhere):
-        """Catches: Ctrl-C at a driver that counted as dead, which stops the next driver."""
+        """Ctrl-C at a driver that was taken over does not stop the next driver."""
         driver = open_()
         old = driver.claim()
         self.change(driver, old, heard=runs.c.heard - SILENT_RUN_S - 1)
@@ -304,7 +304,7 @@ class LedgerContract:
         assert driver.stop_requested(new)
 
     def test_another_question_and_other_data_are_refused(self, open_, tmp_path, overrides):
-        """Catches: trials of two questions, or of two datasets, in one record."""
+        """A record has trials of one question and one data set."""
         spec = open_().spec
         with pytest.raises(SpecError, match=r"train\.epochs: 4 → 5"):
             open_("formula", "train.epochs=5")
@@ -312,7 +312,7 @@ class LedgerContract:
             Ledger.open(spec, tmp_path / "formula", replace(BASELINE, data={"sha256": "1"}))
 
     def test_an_erased_study_leaves_nothing(self, open_, tmp_path):
-        """Catches: rows that the next study of this name finds, and another study's that are gone."""
+        """A new study of this name finds no rows, and the other study keeps its own."""
         kept, erased = open_("kept"), open_("erased")
         for ledger in (kept, erased):
             self.drive(ledger)
@@ -373,7 +373,7 @@ class TestSQLite(LedgerContract):
         return []
 
     def test_record_without_user_table_is_read_and_resumes(self, open_, tmp_path):
-        """Catches: a table that only new records have."""
+        """New tables are added to old records."""
         ledger = open_()
         lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
         by_user.drop(ledger._engine)
@@ -392,7 +392,7 @@ class TestPostgreSQL(LedgerContract):
         return [f"storage.url=env:{VARIABLE}"]
 
     def test_delete_leaves_nothing_in_the_database(self, open_, tmp_path, monkeypatch):
-        """Catches: a study that `study delete` takes from the disk only, and the next run finds again."""
+        """The next run of this name begins anew."""
         self.drive(open_())
         open_().close()
         (tmp_path / "studies").mkdir()
@@ -403,7 +403,7 @@ class TestPostgreSQL(LedgerContract):
         assert open_().records() == []
 
     def test_a_server_that_was_away_is_found_again(self, open_, postgres):
-        """Catches: a pool that keeps its broken connections."""
+        """The pool drops its broken connections."""
         ledger = open_()
         ledger.ask()
         postgres.stop()
@@ -413,7 +413,7 @@ class TestPostgreSQL(LedgerContract):
         assert len(ledger.records()) == 1
 
     def test_a_database_without_an_encoding_serves_too(self, open_, postgres, monkeypatch):
-        """Catches: bytes where text was written, which psycopg gives of a database in SQL_ASCII."""
+        """Text stays text, although psycopg returns bytes from a database in SQL_ASCII."""
         monkeypatch.setenv(VARIABLE, postgres.database(encoding="SQL_ASCII"))
         ledger = open_()
         self.drive(ledger)
@@ -423,7 +423,7 @@ class TestPostgreSQL(LedgerContract):
         assert open_().runs()[-1].reason == "λ ≥ ½"
 
     def test_a_beginning_that_was_cut_off_is_begun_by_the_next_run(self, open_, monkeypatch):
-        """Catches: a study without its facts that is taken for one."""
+        """A study without its facts does not count as one."""
         url = os.environ[VARIABLE]
         monkeypatch.setattr(optuna.Study, "set_user_attr", cut)
         with pytest.raises(CutError):
@@ -433,7 +433,7 @@ class TestPostgreSQL(LedgerContract):
         assert open_().baseline == BASELINE
 
     def test_the_password_is_nowhere_but_in_the_variable(self, open_, tmp_path, caplog):
-        """Catches: a password in files, tables, spec, printed objects or logs."""
+        """It is in no file, table, spec, printed object or log."""
         ledger = open_()
         self.drive(ledger)
         texts = [repr(ledger.spec), ledger.spec.as_toml(), str(asdict(ledger.records()[0])), caplog.text]
@@ -445,7 +445,7 @@ class TestPostgreSQL(LedgerContract):
         assert not [text for text in texts if postgres.PASSWORD in text]
 
     def test_an_unreachable_server_is_said_without_its_password(self, tmp_path, monkeypatch):
-        """Catches: psycopg's message, which quotes the URL, and a referee that takes it for a usage error."""
+        """psycopg's message, which quotes the URL, is not shown; the referee waits for the server."""
         monkeypatch.setenv(VARIABLE, f"postgresql://me:{postgres.PASSWORD}@127.0.0.1:9/none")
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
         with pytest.raises(
@@ -463,7 +463,7 @@ class TestPostgreSQL(LedgerContract):
         ],
     )
     def test_a_variable_with_no_url_is_named_and_not_quoted(self, tmp_path, monkeypatch, rest):
-        """Catches: a URL parser that quotes the URL, or takes the end of a password for the host."""
+        """No parser quotes the URL or takes the end of a password for the host."""
         monkeypatch.setenv(VARIABLE, f"postgresql://me:{rest}")
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])
         with pytest.raises(
@@ -473,7 +473,7 @@ class TestPostgreSQL(LedgerContract):
         assert postgres.PASSWORD not in str(error.value)
 
     def test_a_variable_that_is_not_set_is_named(self, tmp_path):
-        """Catches: a record begun elsewhere where the database is not named."""
+        """No record begins elsewhere when the database is not named."""
         spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:NOT_SET_HERE"])
         with pytest.raises(StudyError, match="environment variable NOT_SET_HERE is not set"):
             Ledger.open(spec, tmp_path / "formula", BASELINE)
@@ -497,7 +497,7 @@ class TestPostgreSQL(LedgerContract):
     ],
 )
 def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
-    """Catches: a password that is copied into the record, or said in the refusal."""
+    """A password is copied neither into the record nor into the refusal."""
     with pytest.raises(SpecError, match=r"storage\.url") as error:
         StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url='{url}'"])
     assert postgres.PASSWORD not in str(error.value)
@@ -518,13 +518,13 @@ def test_a_spec_holds_no_password_and_does_not_repeat_one(url):
     ],
 )
 def test_a_url_without_a_password_is_taken_as_it_is(url):
-    """Catches: a refusal of what has no password in it."""
+    """A URL without a password is not refused."""
     spec = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url='{url}'"])
     assert spec.storage.url == url
 
 
 def test_a_record_is_not_left_behind_for_another_place(tmp_path):
-    """Catches: a spec that names a database for a study whose record is a file: two half records."""
+    """A record in a file and a database in the spec do not make two half records."""
     spec = StudySpec.from_text(SPEC, where="test")
     Ledger.open(spec, tmp_path / "formula", BASELINE).close()
     moved = StudySpec.from_text(SPEC, where="test", overrides=[f"storage.url=env:{VARIABLE}"])

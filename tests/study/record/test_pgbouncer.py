@@ -43,8 +43,8 @@ def driven(home: Path, name: str) -> int:
 
 @pytest.mark.timeout(120)  # for a deadlock
 def test_studies_are_begun_and_driven_at_the_same_time(bounced: str, tmp_path: Path):
-    """Catches: a deadlock of two processes that hold a connection each; prepared statements that are missing
-    or belong to another client.
+    """Two processes that hold a connection each do not block one another, and prepared statements belong to
+    their client.
     """
     names = [f"mine-{n}" for n in range(4)]
     with ThreadPoolExecutor(len(names)) as pool:
@@ -53,7 +53,7 @@ def test_studies_are_begun_and_driven_at_the_same_time(bounced: str, tmp_path: P
 
 @pytest.mark.timeout(120)
 def test_nothing_is_left_on_a_connection_that_others_have_next(bounced: str, tmp_path: Path):
-    """Catches: our `lock_timeout`, and our prepared statements, in the sessions of others."""
+    """Other clients have neither our `lock_timeout` nor our prepared statements in their sessions."""
     driven(tmp_path, "mine")
     for _ in range(4):
         with psycopg.connect(bounced, prepare_threshold=None) as other:
@@ -62,7 +62,7 @@ def test_nothing_is_left_on_a_connection_that_others_have_next(bounced: str, tmp
 
 
 def test_a_transaction_waits_for_a_lock_no_longer_than_before(bounced: str):
-    """Catches: a limit that is lost with the session."""
+    """The limit is set for each transaction, not for the session."""
     engine = postgres_engine("env:STUDY_BOUNCED")
     try:
         for _ in range(2):

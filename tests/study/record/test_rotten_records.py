@@ -115,7 +115,7 @@ def check(folder: Path) -> None:
 @heavily
 @given(data=st.data())
 def test_any_value_of_a_record(home: Path, data: st.DataObject):
-    """Catches: an unchecked value that breaks later code, or hides the other studies."""
+    """Each value is checked, so none breaks later code or hides the other studies."""
     whole = home.parent / "whole.db"
     folder = put(home, whole.read_bytes())
     changed = data.draw(rotten.changes(whole, rotten.places(whole)))
@@ -126,7 +126,7 @@ def test_any_value_of_a_record(home: Path, data: st.DataObject):
 @heavily
 @given(data=st.data())
 def test_any_byte_of_a_record(home: Path, data: st.DataObject):
-    """Catches: raw errors of SQLite, invalid UTF-8, and text in the place of numbers."""
+    """Errors of SQLite, invalid UTF-8 and text in place of numbers become errors of the study."""
     whole = (home.parent / "whole.db").read_bytes()
     content = bytearray(whole)
     used = [n for n, byte in enumerate(whole) if byte]
@@ -138,7 +138,7 @@ def test_any_byte_of_a_record(home: Path, data: st.DataObject):
 @heavily
 @given(data=st.data())
 def test_any_spec_in_a_folder(home: Path, data: st.DataObject):
-    """Catches: a spec that is not text and hides all studies."""
+    """A spec that is not text does not hide the other studies."""
     text = StudySpec.from_text(SPEC, where="test", overrides=["name=rotten", "storage.url=env:NOT_SET"])
     folder = put(home, b"")
     (folder / "ledger.db").unlink()
@@ -154,7 +154,7 @@ def test_any_spec_in_a_folder(home: Path, data: st.DataObject):
 @heavily
 @given(data=st.data())
 def test_any_backup(home: Path, tmp_path: Path, data: st.DataObject):
-    """Catches: a study made from half a backup, and leftovers of a refused one."""
+    """No study is made from half a backup, and a refusal leaves no files."""
     shutil.rmtree(tmp_path / "made", ignore_errors=True)
     file, whole = tmp_path / "one.backup", home.parent / "rotten.backup"
     if data.draw(st.booleans()):
@@ -172,7 +172,7 @@ def test_any_backup(home: Path, tmp_path: Path, data: st.DataObject):
 
 @pytest.mark.parametrize("column", ["trial", "replicate", "epoch", "mrr", "wall_s"])
 def test_text_in_a_measurement(home: Path, column: str):
-    """Catches: a sum over a column that was not checked, of a confirmation's last measurement."""
+    """Sums over measurements check their column, also for a confirmation."""
     folder = put(home, (home.parent / "whole.db").read_bytes())
     with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
         last = "SELECT max(rowid) FROM measurements"
@@ -182,7 +182,7 @@ def test_text_in_a_measurement(home: Path, column: str):
 
 @pytest.mark.parametrize("value", ["[]", '"x"', '{"starts": -1}', '{"longest_s": "x"}'])
 def test_a_damaged_state_of_a_lane(home: Path, value: str):
-    """Catches: a TypeError in the referee, when a lane starts again."""
+    """The referee reports the damage; it raises no TypeError."""
     folder = put(home, (home.parent / "whole.db").read_bytes())
     with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
         change = "UPDATE study_user_attributes SET value_json = ? WHERE key = 'lane/1.0'"

@@ -99,7 +99,7 @@ def test_studies_of_all_homes_are_listed(head: Head, home: Path, capsys):
 
 
 def test_a_picked_model_is_fetched(head: Head, capsys):
-    """Catches: a model that stays on the head, or another one's; files among a study of this machine."""
+    """The model does not stay on the head, and its files do not mix with a study of this machine."""
     call("pick", "tiny", "--max-mse", "99")
     output = capsys.readouterr().out
     (folder,) = Path("studies/tiny/models").iterdir()
@@ -111,7 +111,7 @@ def test_a_picked_model_is_fetched(head: Head, capsys):
 
 
 def test_a_backup_is_fetched_whole_and_not_kept_there(head: Head, home: Path, tmp_path: Path):
-    """Catches: a backup that fills the head's disk, or replaces a file here."""
+    """The backup does not stay on the head's disk and replaces no file here."""
     before = {*home.rglob("*.backup"), *head.home.rglob("*.backup")}
     call("backup", "tiny", "far.backup")
     assert {*home.rglob("*.backup"), *head.home.rglob("*.backup")} == before == set()

@@ -46,7 +46,7 @@ def screens(output: str) -> list[list[str]]:
 
 
 def test_terminal_shows_progress_below_the_log() -> None:
-    """Catches: progress that scrolls, a line torn where the log was, a summary that goes with the view."""
+    """Progress does not scroll, no line of the log is torn, and the summary stays."""
     out = StringIO()
     _show(OUTPUT, Console(file=out, force_terminal=True, width=100, legacy_windows=False))
     *during, last = screens(out.getvalue())

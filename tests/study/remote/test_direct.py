@@ -57,7 +57,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str | None]]:
 
 
 def test_client_reaches_a_local_service_directly(proxied: list[str | None]):
-    """Catches: a bearer token that a proxy reads."""
+    """No proxy reads a bearer token."""
     with answering({"studies": [], "total": 0, "offset": 0, "limit": 1}) as (url, seen):
         assert Client(url, "secret").studies() == []
     assert (seen, proxied) == (["Bearer secret"], [])
@@ -66,7 +66,7 @@ def test_client_reaches_a_local_service_directly(proxied: list[str | None]):
 def test_local_ray_is_reached_directly(
     proxied: list[str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """Catches: the token of a Ray in a proxy's log, and a proxy's answer that is taken for a Ray's."""
+    """No proxy logs the token of a Ray, and a proxy's answer does not count as a Ray's."""
     with answering(RAY) as (url, seen):
         connected(url)
         (tmp_path / local_ray.RAY_TOKEN_FILE).write_text("secret")

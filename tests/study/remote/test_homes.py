@@ -32,7 +32,7 @@ def holding(home: Path, study: str) -> Path:
 
 
 def test_homes_are_kept_the_latest_first(folder: Path, tmp_path: Path):
-    """Catches: a home that is lost to another, listed twice, or listed although it is gone."""
+    """Every home is kept, listed once, and no longer listed when it is gone."""
     assert homes.known() == []
     found = [holding(tmp_path / name, "one") for name in ("a", "b", "line\nbreak")]
     for at, home in enumerate([*found, found[0]]):
@@ -46,7 +46,7 @@ def test_homes_are_kept_the_latest_first(folder: Path, tmp_path: Path):
 
 
 def test_a_study_is_found_in_the_home_that_holds_it(folder: Path, tmp_path: Path):
-    """Catches: the study of another home, where the working folder has one of this name."""
+    """A study of the same name in the working folder is not used."""
     for name in ("one", "two"):
         homes.note(holding(tmp_path / name, name))
     assert [homes.of(name) for name in ("one", "two", "none")] == [tmp_path / "one", tmp_path / "two", folder]
@@ -55,7 +55,7 @@ def test_a_study_is_found_in_the_home_that_holds_it(folder: Path, tmp_path: Path
 
 
 def test_command_runs_in_the_studys_home_and_removes_taken_files(folder: Path, tmp_path: Path, capsys):
-    """Catches: a command in the working folder, a fetched file that fills the head's disk."""
+    """The command does not run in the working folder, and a fetched file does not stay on the head."""
     home = holding(tmp_path / "far", "one")
     homes.note(home)
     for name in ("kept", "taken"):
@@ -68,7 +68,7 @@ def test_command_runs_in_the_studys_home_and_removes_taken_files(folder: Path, t
 
 
 def test_every_home_is_listed_with_its_studies(folder: Path, tmp_path: Path, capsys):
-    """Catches: a list of one home alone, or one that does not say which study is where."""
+    """The list has all homes and the home of each study."""
     for name in ("one", "two"):
         begun(tmp_path / name, name)
         homes.note(tmp_path / name)

@@ -23,7 +23,7 @@ answers = st.builds(
 
 @given(answers, st.text(), st.text())
 def test_answer_is_found_in_any_log(answer, before, after):
-    """Catches: an encoding that a log's other lines, or a line's length, would break."""
+    """Other lines and the length of a line do not break the encoding."""
     assert unpacked(f"{before}\n{packed(answer)}{after}") == answer
 
 
@@ -63,7 +63,7 @@ def test_no_file_leaves_the_folder(tmp_path, name):
     "parts", [{}, {"code": "none", "out": "", "err": ""}, {"code": "0", "out": b"\xff", "err": ""}, None]
 )
 def test_malformed_answer_with_a_valid_hash_is_none(parts):
-    """Catches: a traceback that another machine causes."""
+    """Another machine's answer causes no traceback."""
     file = BytesIO(b"no archive")
     if parts is not None:
         with ZipFile(file, "w") as archive:
@@ -84,7 +84,7 @@ ASKED = ["studies/mine/study.toml", "studies/mine/tables", "studies/mine/front.c
 
 
 def test_only_the_files_that_were_asked_for_are_kept():
-    """Catches: a head that writes a hook, a configuration, or a file of another study."""
+    """The head cannot write a hook, a configuration, or a file of another study."""
     wanted = {"studies/mine/front.csv", "studies/mine/study.toml", "studies/mine/tables/trials.parquet"}
     others = {
         *(".git/hooks/post-checkout", "pyproject.toml", "studies/mine/ledger.db", "studies/other/front.csv"),
@@ -110,7 +110,7 @@ def test_only_the_files_that_were_asked_for_are_kept():
 
 @pytest.mark.parametrize("link", ["studies", "studies/mine", "studies/mine/tables", "studies/mine/front.csv"])
 def test_no_file_goes_through_a_symbolic_link(tmp_path, link):
-    """Catches: a file of another study, or outside, that is written in the name of this one."""
+    """No file of another study, or outside the folder, is written through this one's name."""
     elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
     elsewhere.mkdir()
     (here / link).parent.mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_no_file_goes_through_a_symbolic_link(tmp_path, link):
 
 
 def test_a_command_keeps_what_it_asked_for(monkeypatch, tmp_path):
-    """Catches: a command that writes every file that the head sends."""
+    """Files that the head sends without a request are dropped."""
     monkeypatch.chdir(tmp_path)
     files = {".git/hooks/post-checkout": b"#!", "studies/mine/front.csv": b"trial", "studies/mine/x.csv": b""}
     head = SimpleNamespace(ask=lambda *_, **__: CommandResult(0, "", "", files))

@@ -19,7 +19,7 @@ def columns(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def test_columns_do_not_depend_on_measurements(tmp_path: Path):
-    """Catches: a run that is stopped in its first epoch, and ends in a KeyError."""
+    """A run that is stopped in its first epoch has all columns."""
     folder = tmp_path / "formula"
     with closing(Ledger.open(StudySpec.from_text(SPEC, where="test"), folder, BASELINE)) as ledger:
         referee, lane = Referee(ledger, ledger.claim()), FormulaLane("1.0", 2)

@@ -69,7 +69,7 @@ def test_above_a_bound_on_mrr_the_smallest_mse_is_picked(values, bound):
     ],
 )
 def test_options_use_the_objectives_of_the_study(objectives, asked, trial):
-    """Catches `--min-mrr` that looks at `mrr` in a study of `mrr_all`, and a direction turned round."""
+    """`--min-mrr` bounds `mrr_all` in a study of `mrr_all`, in its direction."""
     assert chosen(VALUES, objectives, **asked).trial == trial
 
 

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("write", [by_command, results.write])
 def test_open_file_stays_whole_when_it_is_replaced(folder: Path, write: Callable[[Path], object]):
-    """Catches: a file that is truncated and rewritten, which a reader sees empty."""
+    """A file is replaced, not truncated and rewritten."""
     write(folder)
     before = {path: path.read_bytes() for path in (folder / "report").iterdir()}
     assert {path.suffix for path in before} == {".html", ".svg", ".pdf", ".png"}

@@ -51,7 +51,7 @@ def fold(ledger):
 
 
 def test_users_of_confirmed_models_add_up_to_the_confirmed_metrics(ledger, tmp_path):
-    """Catches: users of the search's part, a point's users under another's name, a user left out."""
+    """Every user of the test set is counted once, under the confirmed point."""
     export(ledger, tmp_path)
     users, confirmed = (pd.read_parquet(tmp_path / "tables" / f"{n}.parquet") for n in ("users", "confirmed"))
     keys, confirmation = ["trial", "epoch", "replicate"], ledger.confirmation()
@@ -74,7 +74,7 @@ def test_users_of_confirmed_models_add_up_to_the_confirmed_metrics(ledger, tmp_p
 
 @pytest.mark.parametrize("replicate", [0, 1])
 def test_retrained_metrics_equal_the_record_bit_for_bit(ledger, fold, replicate):
-    """Catches an epoch too many, another seed's streams, and another trial's configuration."""
+    """Epochs, streams of the seed and configuration are those of the record."""
     card = card_of(ledger, 1, 3, replicate=replicate)
     assert (card.trial, card.epochs, card.replicate, card.config.epochs) == (1, 3, replicate, 5)
     assert card.config == ledger.records()[1].config
@@ -82,7 +82,7 @@ def test_retrained_metrics_equal_the_record_bit_for_bit(ledger, fold, replicate)
 
 
 def test_a_confirmed_point_has_the_model_of_its_confirmation(ledger):
-    """Catches the search's seed, its fold or its record, and recommendations of known items."""
+    """Seed, fold and record are those of the confirmation; known items are not recommended."""
     confirmation = ledger.confirmation()
     (planned, *_), validation = confirmation.plan.points, fold_of(ledger).target
     record, number = source(ledger, Point(planned.trial, planned.epoch, 0, 0, 0))
@@ -111,7 +111,7 @@ def test_any_other_point_has_the_model_of_the_search(ledger):
 
 
 def test_the_model_itself_has_the_metrics_of_its_card(ledger, fold):
-    """Catches parameters of another epoch or member than those that were measured."""
+    """The parameters are those of the measured epoch and member."""
     model = trained(card_of(ledger, 1, 3), fold)
 
     def scores(users):

@@ -49,7 +49,7 @@ def silence(ledger: Ledger, seconds: float) -> None:
 def test_study_of_a_dead_remote_driver_is_claimed_after_its_silence(
     driver, open_ledger, while_waiting, caplog
 ):
-    """Catches: a restarted container that refuses its study as already being run."""
+    """A restarted container drives its study again."""
     waits = while_waiting(lambda: silence(driver, SILENT_RUN_S / 4))
     with caplog.at_level(logging.WARNING, "study.runtime"):
         run = claim.claim_run(open_ledger())
@@ -60,7 +60,7 @@ def test_study_of_a_dead_remote_driver_is_claimed_after_its_silence(
 
 
 def test_driver_that_renews_meanwhile_keeps_its_study(driver, open_ledger, while_waiting):
-    """Catches: a second driver, and a command that waits for a live driver."""
+    """A live driver has no second beside it, and the command does not wait for it."""
     (run,) = driver.runs()
     waits = while_waiting(lambda: driver.renew(run.run))
     driver._skew += 1  # so that the renewal differs from the claim

@@ -33,6 +33,6 @@ print("written")
 
 @pytest.mark.ray
 def test_a_report_is_written_while_ray_ends():
-    """Catches: exit status 1 without a word, after hours of training."""
+    """Hours of training do not end with exit status 1 and no message."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stdout) == (0, "written\n"), done.stderr

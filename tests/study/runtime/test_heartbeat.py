@@ -37,7 +37,7 @@ def test_a_run_is_alive_before_its_first_lane(tmp_path, monkeypatch):
 
 
 def test_heartbeat_survives_a_database_outage_and_reports_it_once(open_ledger):
-    """Catches: a heartbeat that stops at the first error; no report, or one each second."""
+    """It continues after an error, with one report, not one each second."""
     ledger, failed, told = open_ledger(), [], []
 
     def fail(_connection, _cursor, statement, *_):

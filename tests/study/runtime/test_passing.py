@@ -46,7 +46,7 @@ def signalled(*numbers: signal.Signals):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_run_from_python(tmp_path, number):
-    """Catches: a signal that only a command hears."""
+    """A script hears the signal, as a command does."""
     outcome = run(endless(), tmp_path, watch=signalled(number))
     assert (outcome.reason, outcome.interrupted) == ("stopped on request", True)
 
@@ -75,7 +75,7 @@ def test_interrupt_restores_the_signal_handlers():
     "address", ["inline", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.long])]
 )
 def test_a_second_signal_ends_a_run_from_python_and_not_its_process(tmp_path, monkeypatch, address):
-    """Catches: a kernel that is lost with all its variables; a row that stays open."""
+    """The process keeps its variables, and the row of the run is closed."""
     monkeypatch.setattr("study.runtime.heartbeat.INTERRUPT_LOOK_S", 3600.0)
     with pytest.raises(KeyboardInterrupt):
         run(endless(address), tmp_path, watch=signalled(signal.SIGINT, signal.SIGINT))
@@ -84,7 +84,7 @@ def test_a_second_signal_ends_a_run_from_python_and_not_its_process(tmp_path, mo
 
 
 def test_stop_request_is_retried_and_reported_once(open_ledger, monkeypatch):
-    """Catches: an interrupt that is lost with its first error."""
+    """An interrupt outlives its first error."""
     ledger, interrupt, failed, told = open_ledger(), Interrupt(), [], []
 
     def fail(_connection, _cursor, statement, *_):

@@ -30,7 +30,7 @@ def where(found) -> list[tuple[str | None, float]]:
     ("gpus", "share"), [(0.25, 0.25), (0.5, 0.5), (0.3333, 0.3333), (0.142857, 0.1428), (0.1429, 0.1428)]
 )
 def test_gpu_fraction_is_rounded_so_that_k_lanes_fit(gpus: float, share: float):
-    """Catches: 1/7 rounded up, of which only six fit."""
+    """1/7 is rounded down, so seven lanes fit."""
     assert runtime(gpus_per_lane=gpus).gpus_per_lane == pytest.approx(share, abs=1e-12)
 
 

@@ -46,7 +46,7 @@ def check(ledger, trials=6):
 
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_the_budget_is_met_exactly(open_ledger, lanes):
-    """Catches: an ask that is not counted while it is being made."""
+    """An ask counts while it is being made."""
     ledger = open_ledger("budget.trials=20")
     run = ledger.claim()
     answering = prefetching(ledger, run)
@@ -56,7 +56,7 @@ def test_the_budget_is_met_exactly(open_ledger, lanes):
 
 
 def test_member_epochs_are_promised_while_a_trial_is_drawn(open_ledger):
-    """Catches: a trial too many, begun before the epochs of the one being drawn were known."""
+    """No trial begins before the epochs of the one being drawn are known."""
     ledger = open_ledger("budget.trials=100", "budget.member_epochs=30", "space.epochs={ int = [2, 4] }")
     run = ledger.claim()
     answering = prefetching(ledger, run)
@@ -67,7 +67,7 @@ def test_member_epochs_are_promised_while_a_trial_is_drawn(open_ledger):
 
 
 def test_a_lane_that_trains_does_not_wait_for_an_ask(open_ledger, monkeypatch):
-    """Catches: an ask within an exchange, or one that holds up the others."""
+    """An ask is not part of an exchange and delays none."""
     ledger = open_ledger()
     run, real, asking, go_on = ledger.claim(), ledger.ask, Event(), Event()
 
@@ -92,7 +92,7 @@ def test_a_lane_that_trains_does_not_wait_for_an_ask(open_ledger, monkeypatch):
 
 
 def test_one_trial_is_drawn_after_the_other(open_ledger, monkeypatch):
-    """Catches: an exchange that draws beside the thread, so that neither sees the other's configuration."""
+    """An exchange and the thread see each other's configurations."""
     few = "budget.trials=29", "space.weight=[0.5, 0.7, 0.9]", "space.learning_rate=[1e-3, 3e-3, 1e-2]"
     ledger = open_ledger(*few)
     run, real, drawing, most = ledger.claim(), ledger.ask, [], []
@@ -116,7 +116,7 @@ def test_one_trial_is_drawn_after_the_other(open_ledger, monkeypatch):
 
 
 def test_unleased_trial_is_trained_by_the_next_run(open_ledger):
-    """Catches: a trial that is never trained."""
+    """A trial that was drawn but not leased is trained."""
     ledger = open_ledger()
     run = ledger.claim()
     answering, lane = prefetching(ledger, run), FormulaLane(f"{run}.0", 1)
@@ -136,7 +136,7 @@ def test_unleased_trial_is_trained_by_the_next_run(open_ledger):
 
 
 def test_an_ask_that_the_database_refuses_is_made_again(open_ledger):
-    """Catches: a thread that dies without an error."""
+    """The thread outlives the error."""
     ledger, refused = open_ledger(), []
     run = ledger.claim()
     steady, lane = ReconnectingReferee(lambda: prefetching(ledger, run)), FormulaLane(f"{run}.0", 1)

@@ -86,7 +86,7 @@ def test_private_ray_is_closed_to_others(tmp_path, monkeypatch):
 @pytest.mark.long
 @pytest.mark.ray
 def test_the_ray_of_a_service_is_closed_to_others(tmp_path, monkeypatch):
-    """Catches: a folder in which another user can replace a job's code."""
+    """No other user can replace a job's code."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
@@ -193,7 +193,7 @@ def test_lanes_start_on_a_small_ray_in_its_idle_workers_without_the_driver_s_mod
 
 
 def test_an_attribute_that_another_version_lacks_is_left_out():
-    """Catches: a Ray that cannot start because one of its internal names has changed."""
+    """Ray starts although one of its internal names has changed."""
 
     class Other:
         name = 1

@@ -74,7 +74,7 @@ def test_closed_port_is_gone_and_silent_port_is_not(head):
     ("asked", "code", "reason"), [(True, 130, "interrupted"), (False, 1, "failed: the head of")]
 )
 def test_a_run_ends_with_its_head_and_says_so(open_ledger, head, asked, code, reason):
-    """Catches: a driver that waits for a Ray that is gone; a row that stays open."""
+    """The driver does not wait for a Ray that is gone, and the row of the run is closed."""
     ledger, interrupt = open_ledger(), Left()
     run = ledger.claim()
     with watch_heads([place(head)], ledger, run, interrupt, gone_s=0.0):
@@ -128,7 +128,7 @@ def test_signal_that_the_main_thread_misses_interrupts_the_run(open_ledger, head
     ids=["ray", "tune", "none", "unasked"],
 )
 def test_ray_error_is_reported_unless_a_signal_caused_it(tmp_path, monkeypatch, asked, raised, error, reason):
-    """Catches: a run whose Ray TERM ended and that is recorded as failed."""
+    """A run whose Ray was ended by TERM is not recorded as failed."""
 
     @contextmanager
     def watch(_folder, interrupt):
@@ -150,7 +150,7 @@ def test_ray_error_is_reported_unless_a_signal_caused_it(tmp_path, monkeypatch, 
 
 
 def test_head_that_returns_in_time_is_waited_for(open_ledger, head, monkeypatch):
-    """Catches: a run that ends at the first refusal."""
+    """The first refusal does not end the run."""
     ledger, interrupt = open_ledger(), Left()
     where, looks, again = place(head), [True, True, False], Event()
 

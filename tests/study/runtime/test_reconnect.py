@@ -46,7 +46,7 @@ def check(ledger):
 
 @pytest.mark.postgres
 def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatch):
-    """Catches: a run that ends with the server, or continues without it."""
+    """The run neither ends with the server nor continues without it."""
     monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
     spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
     ledger = Ledger.open(spec, tmp_path / "formula", BASELINE)
@@ -65,7 +65,7 @@ def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatc
 
 @pytest.mark.postgres
 def test_locked_table_counts_as_away(postgres, tmp_path, monkeypatch):
-    """Catches: a referee, a sign of life or a request to stop that waits for ever."""
+    """The referee, the heartbeat and a request to stop wait for a limited time."""
     monkeypatch.setattr("study.record.postgres.LOCKED_S", 0.1)
     monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
     spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
@@ -110,7 +110,7 @@ def failing(share, seed=0, error=None):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_full_disk_at_any_statement(open_ledger, seed):
-    """Catches: a Referee that keeps a state that it failed to write; a lane that is blamed for it."""
+    """The referee drops a state that it failed to write, and no lane is blamed."""
     ledger = open_ledger()
     run = ledger.claim()
     with failing(0.05, seed):
@@ -138,7 +138,7 @@ def failing_disk(folder):
 
 @pytest.mark.parametrize("befall", [moved, failing_disk])
 def test_a_record_that_cannot_be_opened_again_for_a_while(open_ledger, tmp_path, befall):
-    """Catches: a run that ends because its record is away for longer than one call."""
+    """The record may be away for longer than one call."""
     ledger, folder = open_ledger(), tmp_path / "formula"
     run = ledger.claim()
     ledger.close()
@@ -170,7 +170,7 @@ def test_damaged_record_is_not_waited_for(open_ledger):
 
 
 def test_file_that_is_no_record_is_not_waited_for(open_ledger, tmp_path):
-    """Catches: a fault that only the user can fix, reported after ten minutes, or taken for a disk's."""
+    """A fault that only the user can fix is reported at once, and not as a fault of the disk."""
     run = open_ledger().claim()
     (tmp_path / "formula/ledger.db").write_bytes(b"this is not a database, and never was one")
     steady = ReconnectingReferee(lambda: Referee(Ledger.read(tmp_path / "formula"), run))
@@ -200,7 +200,7 @@ def test_a_referee_that_is_started_while_the_database_is_away(open_ledger):
 
 
 def test_the_run_ends_where_the_database_stays_away(open_ledger):
-    """Catches: lanes that wait for ever, and a run that ends at the first error."""
+    """Lanes wait for a limited time, and the first error does not end the run."""
     ledger, now = open_ledger(), [0.0]
     run = ledger.claim()
     steady, lane = (

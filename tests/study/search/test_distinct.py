@@ -209,7 +209,7 @@ def test_an_initial_configuration_that_is_named_twice_is_trained_once(sampler: s
 
 
 def test_an_initial_weight_is_used_where_something_can_be_shared() -> None:
-    """Catches: λ = 0.9 named, and a configuration without λ drawn."""
+    """λ = 0.9 is not named where a configuration without λ is drawn."""
     for seed in range(20):
         spec = spec_with(f"search.seed={seed}", "search.initial=[{ weight=0.9 }]")
         (config,) = run(spec, 1)

@@ -78,7 +78,7 @@ def test_the_study_is_not_over_while_the_last_are_trained(open_ledger):
 
 
 def test_asks_ahead_end_with_the_space(open_ledger):
-    """Catches: a draw that waits for a missing configuration; one that is counted twice."""
+    """No draw waits for a missing configuration, and none is counted twice."""
     ledger = open_ledger(*FOUR)
     number = ledger.claim()
     answering = PrefetchingReferee(Referee(ledger, number, prefetch=True))

@@ -92,7 +92,7 @@ def test_a_list_does_not_wait_for_reads_and_reads_no_study_twice(where, tmp_path
 
 
 def test_reading_ahead_waits_while_a_list_is_made(tmp_path, monkeypatch):
-    """Catches: a list that is slow because a thread reads all studies meanwhile."""
+    """The list is not delayed by a thread that reads all studies."""
     home = tmp_path / "studies"
     done(home, "one")
     with closing(StudyCache(home)) as kept:

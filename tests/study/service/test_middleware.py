@@ -76,7 +76,7 @@ def all_of(connection: socket.socket) -> str:
 @pytest.mark.parametrize("path", ["/studies", "/studies/done/stop"])
 @pytest.mark.parametrize("wrong", [[], ["Authorization: Bearer study_no"]])
 def test_a_request_without_a_token_is_refused_before_its_body(tmp_path, monkeypatch, path, wrong):
-    """Catches: a body that is read before authentication; a connection that stays open."""
+    """The body is not read before authentication, and the connection is closed."""
     monkeypatch.setattr(middleware, "LINGER_S", 0.01)
     Tokens(tmp_path).create("write")
     with served(tmp_path) as service, connected(service.url) as connection:
@@ -87,7 +87,7 @@ def test_a_request_without_a_token_is_refused_before_its_body(tmp_path, monkeypa
 
 
 def test_a_slow_body_times_out(service, monkeypatch):
-    """Catches: a connection that an idle client keeps for ever."""
+    """An idle client does not keep its connection."""
     monkeypatch.setattr(middleware, "BODY_S", 0.05)
     with connected(service.url) as connection:
         connection.sendall(head("/studies") + b'{"name": ')
@@ -123,7 +123,7 @@ def test_a_body_that_has_arrived_keeps_the_connection(tmp_path):
 
 
 def test_an_answer_does_not_wait_for_an_acknowledgement(service, client):
-    """Catches: Nagle's algorithm, which holds a body back for 40 ms until its head is acknowledged."""
+    """Nagle's algorithm is off; it would delay a body by 40 ms until the head is acknowledged."""
     client.get("/health")
     (protocol,) = service.server.server_state.connections
     held = protocol.transport.get_extra_info("socket")

@@ -146,7 +146,7 @@ def test_a_stopped_study_has_unfinished_trials_but_no_running_ones(tmp_path):
 
 
 def test_a_study_whose_confirmation_was_interrupted_is_not_complete(tmp_path):
-    """Catches: "complete 100 %" with half of the training to come, and no way to resume."""
+    """It does not show "complete 100 %" with half of the training to come, and says how to resume."""
     home = tmp_path / "studies"
     folder = done(home, "half", "confirm={ points = 2, replicates = 2 }")
     with closing(Ledger.read(folder)) as ledger:

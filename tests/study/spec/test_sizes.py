@@ -66,7 +66,7 @@ def test_a_number_that_work_goes_with_is_bounded_in_words(override: str):
 
 @pytest.mark.parametrize("override", LARGEST, ids=[o[:40] for o in LARGEST])
 def test_the_largest_number_costs_nothing_before_training(override: str, tmp_path: Path):
-    """Catches: lists, tables and rungs as long as a number in the spec."""
+    """No list, table or rung is as long as a number in the spec."""
     spec = spec_with(override)
     tracemalloc.start()
     try:

@@ -280,7 +280,7 @@ def test_a_text_that_is_no_toml(text: str) -> None:
 
 
 def test_a_text_that_is_too_deep() -> None:
-    """Catches recursion over what a user nests; 1,000 levels are within what tomllib reads."""
+    """Nested input causes no deep recursion; 1,000 levels are within tomllib's limit."""
     deep = "a." * 1000
     assert refusal(HEAD + f"[x]\n{deep}b = 1").startswith(
         "study.toml: is nested 16 deep; a spec has sections"
@@ -320,7 +320,7 @@ def test_a_deep_key_is_refused_before_it_is_parsed(text: str, monkeypatch: pytes
     ],
 )
 def test_dots_in_a_text_or_a_comment_are_no_depth(value: str) -> None:
-    """Catches: a path that is refused for its dots."""
+    """A path is not refused for its dots."""
     spec = StudySpec.from_text(HEAD.replace('"synthetic"', value), where="study.toml")
     assert spec.data.source.endswith("csv")
 
@@ -331,7 +331,7 @@ def test_a_text_that_no_spec_could_be_as_long_as() -> None:
 
 
 def test_mistakes_are_said_one_by_one_up_to_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: a line, and a schema, for each of thousands of unknown keys."""
+    """Thousands of unknown keys do not cost a line and a schema each."""
     lines = refusal(HEAD + "".join(f"key{number} = 1\n" for number in range(8000))).splitlines()
     assert [line.partition(":")[0] for line in lines[:-1]] == [f"budget.key{number}" for number in range(20)]
     assert lines[-1] == "and 7980 more mistakes (study.toml)"

@@ -137,6 +137,6 @@ def test_any_override(text: str, overrides: list[str]):
     end=st.sampled_from(["", "a=1", "a=1}", "]", "=", "1"]),
 )
 def test_depth(what: str, times: int, end: str):
-    """Catches recursion over what a user nests."""
+    """Nested input causes no deep recursion."""
     check(what * times + end)
     check(TEXTS[0], what * times + end, f"train.epochs={what * times}{end}")

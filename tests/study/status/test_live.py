@@ -29,7 +29,7 @@ def often(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_record_that_is_away_at_first_is_shown_when_it_is_back(open_ledger, tmp_path, monkeypatch):
-    """Catches: a traceback over the user's terminal, and a run that is never shown."""
+    """The terminal has no traceback, and the run is shown."""
     open_ledger()
     read, away, shown = Reader.read, [True, True], StringIO()
 
@@ -46,7 +46,7 @@ def test_a_record_that_is_away_at_first_is_shown_when_it_is_back(open_ledger, tm
 
 
 def test_closed_output_ends_only_the_display(open_ledger, tmp_path):
-    """Catches: a thread that dies because it cannot print its report."""
+    """The thread ends without an error when it cannot print."""
     open_ledger()
     closed = Closed()
     with watch(tmp_path / "formula", Interrupt(), console=Console(file=closed)) as tell:

@@ -41,7 +41,7 @@ events = st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8"))
 
 @given(events, st.lists(st.integers(0, 400)))
 def test_every_line_comes_once_and_whole(tmp_path_factory, events, cuts):
-    """Catches: a line or a character that is read in two halves, a line that comes twice."""
+    """No line or character is split, and no line is repeated."""
     path = tmp_path_factory.mktemp("tail") / LOG_FILE
     content = "".join(f"{line}\n" for line in events).encode()
     tail, found = Tail(path), []
@@ -54,7 +54,7 @@ def test_every_line_comes_once_and_whole(tmp_path_factory, events, cuts):
 
 
 def test_late_file_and_its_successor_are_followed(tmp_path):
-    """Catches: the end of the old file lost, or half a line of it before the new one's first."""
+    """The end of the old file is read before the first line of the new one."""
     path, tail = tmp_path / LOG_FILE, Tail(tmp_path / LOG_FILE)
     assert list(tail.lines()) == []
     path.write_text("first\nsec")
@@ -79,7 +79,7 @@ def test_a_file_that_was_cut_short_is_read_from_its_beginning(tmp_path):
 
 
 def test_lines_written_before_the_end_are_read(tmp_path, monkeypatch):
-    """Catches: a last read of the log before the last look at the study."""
+    """The log is read once more after the last check of the study."""
     monkeypatch.setattr(logs, "LOG_LOOK_S", 0.0)
     left = ["first\nsec", "ond\n", "last\n", "torn"]
 
@@ -161,7 +161,7 @@ def test_follow_ends_if_no_driver_runs(study_):
 
 
 def test_running_study_is_followed_until_ctrl_c(study_, monkeypatch):
-    """Catches: an end that is read from the log, which has that of the previous run."""
+    """The end comes from the record, because the log has that of the previous run."""
 
     def ctrl_c(_seconds: float) -> None:
         raise KeyboardInterrupt

@@ -142,7 +142,7 @@ def test_a_search_by_wall_time_alone_ends_with_it(open_ledger):
 
 
 def test_unended_trial_is_running_only_while_its_study_is_driven(open_ledger, tmp_path):
-    """Catches: a stopped study that lists "running" trials."""
+    """A stopped study lists no "running" trial."""
     ledger = open_ledger()
     run = train(ledger, trials=2)
     seen = snapshot(ledger)

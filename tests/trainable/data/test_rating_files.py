@@ -280,7 +280,7 @@ def test_parquet_columns_of_another_type_are_refused(column: str, values: list[A
 
 @each_kind
 def test_a_long_id_does_not_widen_others(write: Write, read: Read, first: int, tmp_path: Path) -> None:
-    """Catches: fixed-width text, 160 MB for these few ids."""
+    """Ids are not stored as fixed-width text, which would take 160 MB here."""
     long = "x" * 20_000
     rows = [(f"u{n}", f"i{n % 7}", 1.0) for n in range(2_000)]
     path = write(tmp_path, [*rows, (long, "i0", 2.0)])
@@ -310,7 +310,7 @@ def test_a_long_id_is_not_repeated_in_a_message(write: Write, read: Read, first:
 
 
 def test_an_invalid_time_is_named_with_its_row(tmp_path: Path) -> None:
-    """Catches: "use date-times" for a million date-times, one of which is in the year 2500."""
+    """The error names the row of the year 2500, and does not ask for date-times, which they are."""
     good = ["2020-01-01"] * 300
     for column, where, shown in [
         ([*good, "2500-01-01", *good], 301, "2500-01-01"),
@@ -344,7 +344,7 @@ def test_a_parquet_time_out_of_range_is_named_with_its_row(column: pa.Array, sho
 def test_a_rating_whose_square_does_not_fit_is_refused(
     write: Write, read: Read, first: int, tmp_path: Path
 ) -> None:
-    """Catches: a study in which every trial fails because of the ratings' unit."""
+    """The error comes before training; otherwise every trial would fail."""
     path = write(tmp_path, [*GOOD, ("bob", "x", -2e19)])
     refuses(read, path, "column 'rating'", f"row {3 + first}:", "is beyond ±1e+19", "a larger unit")
     assert read(write(tmp_path, [*GOOD, ("bob", "x", 1.7e18)])).ratings.max() == np.float32(1.7e18)

@@ -37,7 +37,7 @@ def test_negatives_are_uniform_over_the_catalogue():
 
 @pytest.mark.parametrize("key", ["seed", "replicate", "epoch"])
 def test_order_and_negatives_depend_on_each_part_of_the_key(key):
-    """Catches a stream whose key lacks a part."""
+    """No part of the key is missing from the stream."""
     here, there = draw_at(), draw_at(**{key: 2})
     assert (here.users != there.users).any()
     assert (here.negatives != there.negatives).any()

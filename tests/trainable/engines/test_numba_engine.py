@@ -65,7 +65,7 @@ def kernel_ranks(net):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_ranks_by_counting_equal_the_reference(dtype):
-    """Catches ties counted once, a mask kept for the next user, wrong last users of a block."""
+    """Ties count for each, masks are cleared for the next user, and the last users of a block are right."""
     net = make_net(dtype)
     expected = Ranking(FOLD).ranks(
         lambda users: net.ranking_users[users] @ net.ranking_items.T + net.item_bias
@@ -83,7 +83,7 @@ def test_a_user_without_finite_scores_has_no_ranks(bad):
 
 
 def test_members_on_two_threads_train_as_on_one():
-    """Catches scratch memory that two members share."""
+    """Members do not share scratch memory."""
     members = [Member(trial, trial % 2, CONFIG) for trial in range(4)]
     found = []
     for threads in (1, 2):
@@ -115,7 +115,7 @@ def test_a_gpu_is_refused_with_an_alternative():
 
 
 def test_all_is_compiled_when_the_engine_is_made():
-    """Catches an epoch that waits for the compiler: the referee would think that the lane hangs."""
+    """No epoch waits for the compiler: the referee would think that the lane hangs."""
     running = NumbaEngine(make_fold(), seed=0, device="cpu", threads=1)
     functions = (kernel.train, kernel.predict, kernel.ranks)
     before = [len(function.signatures) for function in functions]

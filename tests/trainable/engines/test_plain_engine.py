@@ -38,7 +38,7 @@ def test_the_global_generator_is_untouched():
 
 
 def test_a_member_that_leaves_frees_its_memory():
-    """Catches an optimiser, closure or cache that keeps the net alive."""
+    """No optimiser, closure or cache keeps the net alive."""
     running, member = make_engine(), Member(0, 0, CONFIG)
     running.join(member)
     running.epoch([member])

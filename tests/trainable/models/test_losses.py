@@ -19,7 +19,7 @@ def test_equal_scores_have_the_loss_of_chance():
 
 @pytest.mark.parametrize("difference", [-3.0, -0.1, 0.0, 2.0])
 def test_losses_and_slopes_have_their_closed_forms(difference):
-    """Catches −log σ instead of 1 − σ: same direction, different slope."""
+    """1 − σ and −log σ have the same direction, but different slopes."""
     sigma = 1 / (1 + math.exp(-difference))
     expected = {
         "one-minus-sigmoid": (1 - sigma, -sigma * (1 - sigma)),

@@ -43,7 +43,7 @@ def test_names_and_shapes_are_one_in_the_net_and_outside(sharing):
 
 
 def test_initial_values_have_their_distributions():
-    """Catches a variance instead of a standard deviation, and a bound from another layer's inputs."""
+    """The parameter is a standard deviation, and each bound has the inputs of its own layer."""
     values = start()
     for name in ("ranking.users", "ranking.items", "rating.users", "rating.items"):
         assert values[name].std() == pytest.approx(1 / 32, rel=0.02)
@@ -61,7 +61,7 @@ def test_initial_values_have_their_distributions():
 
 
 def test_a_replicate_starts_alike_whatever_is_shared():
-    """Catches one stream for all tables, in which a missing table shifts the others."""
+    """Each table has its own stream, so a missing one does not shift the others."""
     separate = start()
     for sharing in SHARINGS:
         for name, value in start(replace(CONFIG, sharing=sharing, weight=0.9)).items():
