@@ -42,6 +42,7 @@ TITLES = {
     "replays": "Search on recorded curves",
     "samplers": "Other samplers on recorded curves",
     "live": "Live search",
+    "fresh": "Fronts with fresh seeds",
 }
 
 
@@ -166,6 +167,14 @@ def _live(quick: bool, _large: bool) -> str:
     return live.section(seeds=8, member_epochs=2_700, figure=PAGE.with_name("live.svg"))
 
 
+def _fresh(quick: bool, _large: bool) -> str:
+    import fresh_front
+
+    if quick:
+        return fresh_front.section(seeds=1, member_epochs=54)
+    return fresh_front.section(seeds=8, member_epochs=3_000)
+
+
 MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "epochs": _epochs,
     "stacked": _stacked,
@@ -180,6 +189,7 @@ MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "replays": _replays,
     "samplers": _samplers,
     "live": _live,
+    "fresh": _fresh,
 }
 
 if __name__ == "__main__":
