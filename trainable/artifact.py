@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from trainable.contract import Config, StudyError
-from trainable.disk import seal
+from trainable.disk import seal, write_atomically
 from trainable.models.two_task.parameters import shapes
 
 MODEL_FORMAT = 1
@@ -144,8 +144,8 @@ class Model:
             shutil.rmtree(left, ignore_errors=True)
         try:
             beside.mkdir(parents=True)
-            (beside / TENSORS).write_bytes(content)
-            (beside / CARD).write_text(text, encoding="utf-8")
+            write_atomically(beside / TENSORS, content)
+            write_atomically(beside / CARD, text.encode())
             if folder.exists():
                 folder.rename(before)
             beside.rename(folder)

@@ -2,7 +2,7 @@
 
 `slots.json` lists the trials in the slots and the unsent measurements; the tensors file beside it has the
 state of every member. One hash seals both and names the tensors file. The JSON file is renamed into place
-last: a kill during a save leaves the old checkpoint, and any other damage breaks the seal.
+last: a kill or a power loss during a save leaves the old checkpoint. Any other damage breaks the seal.
 """
 
 import json
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from trainable.contract import Measurement, StudyError
-from trainable.disk import seal
+from trainable.disk import seal, write_atomically
 from trainable.engines.engine import Engine, Member, MemberState
 from trainable.models.two_task.parameters import layout
 from trainable.slots import Slot
@@ -73,8 +73,8 @@ def write(folder: Path, record: Saved, states: Mapping[Member, MemberState]) -> 
     about = {"format": CHECKPOINT_FORMAT, "tensors": len(tensors), **asdict(record)}
     sha256 = seal(about, tensors)
     path = _tensors(folder, sha256)
-    _put(path, tensors)
-    _put(folder / RECORD, json.dumps({**about, "sha256": sha256}).encode())
+    write_atomically(path, tensors)
+    write_atomically(folder / RECORD, json.dumps({**about, "sha256": sha256}).encode())
     for other in folder.glob(_tensors(folder, "*").name):
         if other != path:
             other.unlink()
@@ -177,13 +177,6 @@ def _key(member: Member, name: str) -> str:
 
 def _tensors(folder: Path, sha256: str) -> Path:
     return folder / f"states-{sha256[:16]}.safetensors"
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a file beside `path`, then rename it to `path`."""
-    beside = path.with_name(".part")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def _content(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """An exported model: the textbook's scores without torch; complete or refused."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -198,11 +199,16 @@ def test_a_new_model_takes_the_place_of_the_old_one(tmp_path: Path):
 def test_a_failed_save_leaves_the_old_model(tmp_path: Path, monkeypatch):
     model().save(tmp_path / "it")
 
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+    flush, flushed = os.fsync, []
+
+    def full_at_the_second(number):
+        flushed.append(number)
+        if len(flushed) == 2:
+            raise OSError(28, "No space left on device")
+        flush(number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(os, "fsync", full_at_the_second)
         with pytest.raises(OSError, match="No space"):
             model(seed=1).save(tmp_path / "it")
     assert everything(load_model(tmp_path / "it")) == everything(model())

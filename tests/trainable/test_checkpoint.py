@@ -1,6 +1,7 @@
 """A checkpoint is complete or refused: after a kill at any moment, any damage, or another kind of file."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf, nan
@@ -66,26 +67,27 @@ def test_a_kill_during_a_save_leaves_a_whole_checkpoint(
 
 
 def kill_at(operation: int, patch: pytest.MonkeyPatch) -> None:
-    """Die in file operation `number`, counted from 0: in the middle of a write, after any other."""
+    """Die in this file operation, counted from 0: with half a file instead of a flush, after any other."""
     left = operation
 
-    def mortal(method, half):
-        def act(path: Path, *arguments):
+    def mortal(act, last):
+        def step(*arguments, **options):
             nonlocal left
             left -= 1
-            if left < 0 and half:
-                method(path, arguments[0][: len(arguments[0]) // 2])
+            if left == -1:
+                last(*arguments, **options)
+            if left < 0:  # the dead clean nothing up
                 raise Killed
-            done = method(path, *arguments)
-            if left < 0:
-                raise Killed
-            return done
+            return act(*arguments, **options)
 
-        return act
+        return step
 
-    patch.setattr(Path, "write_bytes", mortal(Path.write_bytes, half=True))
-    patch.setattr(Path, "replace", mortal(Path.replace, half=False))
-    patch.setattr(Path, "unlink", mortal(Path.unlink, half=False))
+    def halve(number: int) -> None:
+        os.ftruncate(number, os.fstat(number).st_size // 2)
+
+    patch.setattr(os, "fsync", mortal(os.fsync, halve))
+    patch.setattr(Path, "replace", mortal(Path.replace, Path.replace))
+    patch.setattr(Path, "unlink", mortal(Path.unlink, Path.unlink))
 
 
 # --- damaged files ---------------------------------------------------------------------------------------
