@@ -18,12 +18,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from tempfile import gettempdir
 from typing import IO
 from urllib.request import ProxyHandler, Request, build_opener
 
 from study.record.process import Owner
+from study.runtime import temporary
 from study.runtime.private_ray import HERE, LOOPBACK, folder
 from trainable.contract import StudyError
+from trainable.disk import write_atomically
 
 RAY_FILE, RAY_TOKEN_FILE, RAY_LOG_FILE = ".ray.json", ".ray.token", ".ray.log"
 LOCK, USERS = ".ray.lock", ".ray.users"
@@ -100,16 +103,17 @@ def _left(home: Path, users: IO[str], say: Callable[[str], None]) -> str:
     if process.running:
         return f"the Ray of these studies does not end; `kill -9 {pid}` ends it"
     (home / RAY_FILE).unlink(missing_ok=True)
+    temporary.remove_orphans(gettempdir())
     return ""
 
 
 def _started(home: Path) -> str:
-    port = _free_port()
+    port, made = _free_port(), folder()
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
         *(f"--node-ip-address={HERE}", f"--port={_free_port()}", f"--dashboard-host={HERE}"),
         *(f"--dashboard-port={port}", f"--dashboard-agent-listen-port={_free_port()}"),
-        f"--temp-dir={folder() / 'ray'}",  # in the default one, jobs go to the Ray that was started last
+        f"--temp-dir={made / 'ray'}",  # in the default one, jobs go to the Ray that was started last
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     with (home / RAY_LOG_FILE).open("w", encoding="utf-8") as log:
@@ -123,12 +127,13 @@ def _started(home: Path) -> str:
         )
     url = f"http://{HERE}:{port}"
     try:
+        temporary.give(made, process.pid)
         _await(process, url, home)
     except BaseException:  # also for an interrupt: without its file no process would find this Ray
         process.terminate()
         process.wait()
         raise
-    (home / RAY_FILE).write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
+    write_atomically(home / RAY_FILE, json.dumps({"pid": process.pid, "url": url}).encode())
     return url
 
 
@@ -145,11 +150,12 @@ def _await(process: "subprocess.Popen[bytes]", url: str, home: Path) -> None:
 
 
 def _entry(home: Path) -> Mapping[str, str]:
-    """Environment variables that give access; makes the token if there is none."""
+    """Environment variables that give access; makes a missing token. StudyError for a damaged one."""
     path = home / RAY_TOKEN_FILE
     if not path.is_file():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32), encoding="utf-8")
+        write_atomically(path, secrets.token_hex(32).encode(), mode=0o600)
+    if not path.read_bytes().strip().isalnum():
+        raise StudyError(f"{path}: holds no token; end the Ray that uses it, and delete the file")
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path)}
 
 

@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import gettempdir
 from typing import Any
 
 from study.printable import printable
+from study.runtime import temporary
 from trainable.contract import StudyError
 
 HERE = "127.0.0.1"
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Keeps other machines from joining this Ray, on any system. Otherwise Ray replaces 127.0.0.1."""
 
-PREFIX = "study-"
 SHARED = "/tmp"  # noqa: S108 - we make our own folder in it
 LONGEST_SOCKET = 107
 """Largest length of a Unix socket's path on Linux, in bytes."""
@@ -47,7 +47,7 @@ def folder() -> Path:
         place = printable(places[0])
         log.warning("TMPDIR: %s is too long a path for Ray's sockets; Ray uses %s", place, short[0])
     try:
-        return Path(mkdtemp(prefix=PREFIX, dir=short[0]))
+        return temporary.make(short[0])
     except OSError as error:
         raise StudyError(
             f"TMPDIR: Ray's files cannot be written to {short[0]}: {error.strerror}; name another folder"
@@ -55,7 +55,7 @@ def folder() -> Path:
 
 
 def _fits(place: str) -> bool:
-    return len(os.fsencode(f"{place}/{PREFIX}abcdefgh{BELOW}")) <= LONGEST_SOCKET
+    return len(os.fsencode(f"{place}/{temporary.PREFIX}abcdefgh{BELOW}")) <= LONGEST_SOCKET
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -14,6 +14,7 @@ import ray
 from study.runtime import private_ray
 from study.runtime.minimal_ray import minimal_ray
 from study.runtime.placement import Node
+from study.runtime.temporary import temporary_folder
 from study.spec import StudySpec
 from trainable.contract import StudyError, first_line
 
@@ -39,12 +40,7 @@ def connected(spec: StudySpec) -> Iterator[bool]:
         yield False
         return
     address = spec.runtime.address
-    with (
-        TemporaryDirectory(prefix="study-") as empty,
-        chdir(empty),
-        _term_kept(),
-        _private(address) as private,
-    ):
+    with _in_an_empty_folder(), _term_kept(), _private(address) as private:
         try:
             _init(address, private)
             if address == "local":
@@ -53,6 +49,16 @@ def connected(spec: StudySpec) -> Iterator[bool]:
         finally:
             with _uncollected():
                 ray.shutdown()
+
+
+@contextmanager
+def _in_an_empty_folder() -> Iterator[None]:
+    """Work from an empty folder until the body ends."""
+    with temporary_folder(gettempdir()) as made:
+        empty = made / "empty"
+        empty.mkdir()
+        with chdir(empty):
+            yield
 
 
 @contextmanager

@@ -122,6 +122,7 @@ ORDER = {
     "study.runtime": """
         __init__
         prefetch ← reconnect ← heartbeat, inline
+        temporary ← private_ray
         minimal_ray, placement, private_ray ← ray_start
         prometheus, reconnect ← actor
         actor, preflight, ray_start, tune_callback ← tune
@@ -180,7 +181,7 @@ OWN_CODE = ("study", "study.runtime")
 
 ABROAD = {
     "study": (
-        *("trainable.contract", "trainable.artifact", "trainable.data", "trainable.disk"),
+        *("trainable.contract", "trainable.artifact", "trainable.data", "trainable.disk", "trainable.typed"),
         *("analysis.objective", "analysis.front"),
     ),
     "study.results.retrain": ("trainable.engines", "trainable.job", "trainable.models.two_task.parameters"),

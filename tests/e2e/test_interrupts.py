@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from command import Running, answer, measured, prepare, rows, started, study, until, with_pid
@@ -229,13 +230,18 @@ def test_a_run_whose_ray_ended_says_so_and_resumes(here: Path):
 @linux
 @pytest.mark.ray
 @pytest.mark.long
-def test_the_same_on_ray_and_no_process_is_left(here: Path):
-    with training(here, *RAY) as run:
-        assert len(run.descendants()) > 3
-        run.send(signal.SIGINT)
-        ends_gracefully(run, here)
-        until(lambda: not run.descendants(), "the end of Ray's processes")
-    with training(here, *RAY) as run:
-        is_killed(run)
-        until(lambda: not run.descendants(), "the end of a killed run's Ray")
-    goes_on(here, *RAY)
+def test_the_same_on_ray_and_no_process_or_folder_is_left(here: Path, monkeypatch: pytest.MonkeyPatch):
+    with TemporaryDirectory() as folder:  # a socket's path is short, and pytest's folder is not
+        monkeypatch.setenv("TMPDIR", folder)
+        with training(here, *RAY) as run:
+            assert len(run.descendants()) > 3
+            run.send(signal.SIGINT)
+            ends_gracefully(run, here)
+            until(lambda: not run.descendants(), "the end of Ray's processes")
+        assert not [*Path(folder).glob("study-*")]
+        with training(here, *RAY) as run:
+            is_killed(run)
+            until(lambda: not run.descendants(), "the end of a killed run's Ray")
+        assert [*Path(folder).glob("study-*")]
+        goes_on(here, *RAY)
+        assert not [*Path(folder).glob("study-*")]
