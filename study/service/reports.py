@@ -39,7 +39,7 @@ class Reports:
             if _stale(folder, version):
                 await _made(folder)
                 write_atomically(folder / MADE_FROM_FILE, json.dumps(version).encode())
-        return (folder / REPORT_FILE).read_text(encoding="utf-8")
+        return (folder / REPORT_FILE).read_text(encoding="utf-8", errors="replace")
 
 
 def policy(page: str) -> str:
@@ -55,7 +55,7 @@ def _stale(folder: Path, version: VersionToken | None) -> bool:
     if not page.is_file():
         return True
     made, known = page.stat().st_mtime, folder / MADE_FROM_FILE
-    if version is not None and known.is_file() and known.read_text(encoding="utf-8") == json.dumps(version):
+    if version is not None and known.is_file() and known.read_bytes() == json.dumps(version).encode():
         return False
     written = [
         p.stat().st_mtime for name in (RECORD_FILE, f"{RECORD_FILE}-wal") if (p := folder / name).is_file()

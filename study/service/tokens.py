@@ -19,6 +19,7 @@ from typing import Literal, get_args
 
 from trainable.contract import StudyError
 from trainable.disk import write_atomically
+from trainable.typed import typed
 
 Scope = Literal["read", "write"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -26,6 +27,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 TOKENS_FILE = ".tokens.json"
 _TOKEN_PATTERN = re.compile(r"study_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
+_HASH = re.compile("[0-9a-f]{64}")
 _NOBODY = sha256(b"").hexdigest()
 _SPAN = re.compile("([0-9]{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -41,6 +43,12 @@ class Token:
     created: str
     expires: str | None
     label: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a hash or a time that is none."""
+        times = (datetime.fromisoformat(time) for time in (self.created, self.expires) if time is not None)
+        if not _HASH.fullmatch(self.hash) or any(time.tzinfo is None for time in times):
+            raise ValueError(f"{self.id!r} has no SHA-256, or a time without its zone")
 
     @property
     def expired(self) -> bool:
@@ -102,14 +110,16 @@ class Tokens:
 
     def _parsed(self) -> dict[str, Token]:
         try:
-            entries = json.loads(self._path.read_text(encoding="utf-8"))
-            return {entry["id"]: Token(**entry) for entry in entries}
+            tokens: tuple[Token, ...] = typed(
+                tuple[Token, ...], json.loads(self._path.read_bytes()), TOKENS_FILE
+            )
+            return {token.id: token for token in tokens}
         except OSError as error:
             raise StudyError(
                 f"{self._path}: cannot be read ({error.strerror}), so every request is refused; make it "
                 "readable for the user of the service"
             ) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, RecursionError) as error:
             raise StudyError(
                 f"{self._path}: holds no tokens ({error}); restore it, or delete it and create new ones"
             ) from error
