@@ -8,16 +8,19 @@ import os
 import resource
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from trainable.contract import StudyError
 
 GB = 1_000_000_000
+INLINE = 'set runtime.address = "inline", which needs less'
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimit:
-    """A limit of the shell's `ulimit`, and the smallest value that a process needs, alone and with Ray."""
+    """A limit of the shell's `ulimit`, and the amount that a study needs free, alone and with Ray."""
 
     what: str
     option: str
@@ -34,17 +37,24 @@ PROCESS_LIMITS = (
 )
 
 
-def faults(*, ray: bool) -> Iterator[str]:
-    """Reasons that training cannot work here, each with its remedy; `ray` checks for a local Ray too."""
+def faults(*, ray: bool, instead: str = INLINE) -> Iterator[str]:
+    """Reasons that training cannot work here, each with its remedy.
+
+    `ray` checks for a local Ray too; `instead` is another remedy for its needs.
+    """
     for limit in PROCESS_LIMITS:
         given, _ = resource.getrlimit(limit.kind)
-        least = limit.with_ray if ray else limit.least
-        unchecked = limit.kind == resource.RLIMIT_NPROC and os.geteuid() == 0  # root has no such limit
-        if given == resource.RLIM_INFINITY or given >= least or unchecked:
+        shared = limit.kind == resource.RLIMIT_NPROC  # by all processes of the user; root has no such limit
+        if given == resource.RLIM_INFINITY or (shared and os.getuid() == 0):
             continue
-        other = '; or set runtime.address = "inline", which needs less' if ray else ""
+        used = _running_elsewhere() if shared else 0
+        least = used + (limit.with_ray if ray else limit.least)
+        if given >= least:
+            continue
+        in_use = f", {used:,} of them in use," if shared else ""
+        other = f"; or {instead}" if ray else ""
         yield (
-            f"ulimit {limit.option}: {given // limit.unit:,} {limit.what} are too few; raise the "
+            f"ulimit {limit.option}: {given // limit.unit:,} {limit.what}{in_use} are too few; raise the "
             f"limit to {least // limit.unit:,} or more{other}"
         )
     try:
@@ -53,7 +63,17 @@ def faults(*, ray: bool) -> Iterator[str]:
         yield "TMPDIR: no folder for temporary files; set it to a writable one"
 
 
-def check(*, ray: bool = False) -> None:
-    """StudyError if training cannot work here, with one line for each reason."""
-    if found := list(faults(ray=ray)):
+def _running_elsewhere() -> int:
+    """Number of this user's processes and threads, without this process; 0 without /proc."""
+    count, user = 0, os.getuid()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if process.stat().st_uid == user and process.name != str(os.getpid()):
+                count += (process / "task").stat().st_nlink - 2
+    return count
+
+
+def check(*, ray: bool = False, instead: str = INLINE) -> None:
+    """StudyError if training cannot work here, with one line for each of `faults`."""
+    if found := list(faults(ray=ray, instead=instead)):
         raise StudyError("\n".join(found))

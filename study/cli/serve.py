@@ -7,6 +7,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from study import limits
 from study.cli import local
 from study.cli.terminal import add_row, console, say
 from study.service.tokens import SCOPES, Scope, Tokens, span
@@ -38,6 +39,7 @@ def serve(
     ] = "",
 ) -> None:
     """Serve the studies over HTTP: post and watch studies, read reports."""
+    limits.check(ray=address is None, instead="name another Ray with --address")
     try:
         from study.service.serve import serve
     except ModuleNotFoundError as error:

@@ -7,9 +7,18 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from signal import SIGTERM
 
+import httpx
 import pytest
-from command import Ended, prepare, study
+from command import DEADLINE_S, Ended, prepare, started, study, until, with_pid
+from elsewhere import another_user
+from formula import BASELINE
+from heads import free_port
+
+from study.cli.app import COMMANDS as ALL
+from study.record.ledger import Ledger
+from study.spec import StudySpec
 
 CACHES = "numba.core.caching"
 LONG = "d" * 90
@@ -47,6 +56,10 @@ ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
         "-u", "NUMBA_CACHE_DIR", f"NUMBA_CACHE_LOCATOR_CLASSES={CACHES}.UserProvidedCacheLocator"
     ),
 }
+SERVE = ("serve", "--port", "PORT")
+SERVE_FROM_ELSEWHERE = (*SERVE, "--address", "http://127.0.0.1:1")
+"""With the address of a Ray that does not run."""
+
 RUN = ("run", "tiny.toml", "--set", "name=new", "--set", "budget.trials=1")
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("list",),
@@ -61,8 +74,15 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("confirm", "tiny"),
     ("pick", "tiny", "--knee"),
     ("backup", "tiny", "tiny.backup"),
+    ("stop", "tiny"),
+    ("delete", "tiny", "--yes"),
+    ("restore", "old.backup", "--name", "again"),
+    ("data", "ratings.csv"),
     ("presets",),
+    ("schema",),
     ("token", "list"),
+    SERVE,
+    SERVE_FROM_ELSEWHERE,
 )
 SELECTED = (
     ("a terminal in ASCII", ("front", "tiny")),
@@ -70,6 +90,8 @@ SELECTED = (
     ("a backend that is none", ("report", "tiny")),
     ("LaTeX that is not there", ("report", "tiny")),
     ("settings that are broken", ("report", "tiny")),
+    ("no locale", SERVE_FROM_ELSEWHERE),
+    ("32 open files", SERVE),
     ("no home", RUN),
     ("200 MB of address space", ("report", "tiny")),
     ("32 open files", RUN),
@@ -85,8 +107,9 @@ CODES = (0, 2)
 def study_there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished study in it, and settings of matplotlib's that break figures."""
     here = prepare(tmp_path_factory.mktemp("environments") / "here")
-    ended = study("run", "tiny.toml", cwd=here)
-    assert ended.code == 0, ended
+    for command in (("run", "tiny.toml"), ("backup", "tiny", "old.backup")):
+        ended = study(*command, cwd=here)
+        assert ended.code == 0, ended
     for name, settings in (("rc", b"text.usetex: True\nfont.size: 40\n"), ("broken", b"\xff\xfe: \0\n")):
         (here / name).mkdir()
         (here / name / "matplotlibrc").write_bytes(settings)
@@ -97,13 +120,38 @@ def in_words(ended: Ended) -> None:
     """The law of this module."""
     assert ended.code in CODES, ended
     assert "Traceback" not in ended.out + ended.err, ended
-    assert (ended.err == "") or ended.code == 2 or re.search(r"Warning|warn|matplotlib", ended.err), ended
+    if ended.code == 2:
+        assert re.search(r"^\w+Error: .", ended.err, re.MULTILINE), ended
+    else:
+        assert ended.err == "" or re.search(r"Warning|warn|matplotlib|none can start", ended.err), ended
+
+
+def served(*command: str, cwd: Path, within: Sequence[str]) -> Ended:
+    """Run a service until it has listed the studies once, or until it ends without."""
+    port = free_port()
+    with started(*(str(port) if word == "PORT" else word for word in command), cwd=cwd, within=within) as it:
+        url, names = f"http://127.0.0.1:{port}/studies", list[str]()
+        until(lambda: names.extend(listed(url)) or names or not it.running, "its answer, or its end")
+        with_pid(it.process.pid, SIGTERM)
+        ended = it.wait()
+    assert ended.code == 2 or names == ["tiny"], (ended, names)
+    return ended
+
+
+def listed(url: str) -> list[str]:
+    """The names of the studies that a service lists, if it answers."""
+    try:
+        answer = httpx.get(url, headers={"Accept": "application/json"}, trust_env=False, timeout=DEADLINE_S)
+    except httpx.TransportError:
+        return []
+    return [study["name"] for study in answer.raise_for_status().json()["studies"]]
 
 
 def check(environment: str, command: Sequence[str], there: Path, tmp_path: Path) -> Ended:
     here = tmp_path / "here"
     shutil.copytree(there, here)
-    ended = study(*command, cwd=here, within=ENVIRONMENTS[environment])
+    run = served if command[0] == "serve" else study
+    ended = run(*command, cwd=here, within=ENVIRONMENTS[environment])
     in_words(ended)
     return ended
 
@@ -159,3 +207,40 @@ def test_the_needs_of_ray_are_checked_before_training(tmp_path: Path):
     )
     assert (ended.code, ended.err.count("ulimit")) == (2, 2), ended
     assert not (here / "studies").exists()
+
+
+ADDRESSES = {"inline": 100, "local": 1000}
+"""The values of `runtime.address`, with the number of free processes and threads that a run needs."""
+
+
+@pytest.mark.parametrize("address", ["inline", pytest.param("local", marks=pytest.mark.long)])
+def test_few_processes_are_refused_before_training(address: str, tmp_path: Path):
+    """Root has no such limit. Catches: a traceback from the thread that cannot start, or a silent Ray."""
+    here = prepare(tmp_path / "here")
+    folder, most = here / "studies/tiny", ADDRESSES[address] - 20
+    Ledger.open(StudySpec.load(here / "tiny.toml"), folder, BASELINE).close()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    run = ("run", "tiny.toml", "--set", f"runtime.address={address}")
+    within = (*another_user(here, processes=most), *sh("sleep 600 & :"))
+    ended = study(*run, cwd=here, within=within)
+    assert (ended.code, ended.err.count("\n")) == (2, 1), ended
+    assert f"ulimit -u: {most} processes and threads, 1 of them in use, are too few; " in ended.err
+    assert f"raise the limit to {ADDRESSES[address] + 1:,} or more" in ended.err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.long
+@pytest.mark.ray
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_as_many_processes_as_wanted_are_enough(address: str, tmp_path: Path):
+    """Catches: a limit that is accepted and is too small."""
+    here = prepare(tmp_path / "here")
+    run = ("run", "tiny.toml", "--set", f"runtime.address={address}")
+    ended = study(*run, cwd=here, within=another_user(here, processes=ADDRESSES[address]))
+    assert (ended.code, ended.err) == (0, ""), ended
+    assert "complete" in ended.out
+
+
+def test_every_command_is_tried():
+    """Catches: a command that is added without its row; one on a cluster needs a cluster."""
+    assert {command[0] for command in COMMANDS} == {*ALL, "token"} - {"submit"}

@@ -1,4 +1,4 @@
-"""Commands that run a command in its own namespace: on another host, on a read-only or a small disk."""
+"""Commands that run a command elsewhere: on another host, on a read-only or small disk, as another user."""
 
 import os
 import subprocess
@@ -32,11 +32,32 @@ def small_disk(folder: Path, size: str) -> list[str]:
     return _within("--mount", f"mount -t tmpfs -o size={size} tmpfs '{folder}'")
 
 
+def another_user(folder: Path, *, processes: int) -> list[str]:
+    """As a user without a name, whose home is the existing `folder`, with a limit of processes and threads.
+
+    It can read every file, because the interpreter may be in root's home. Skips if this user cannot become
+    another; fails in CI.
+    """
+    user = 1_000_000 + os.getpid()  # the limit is that of a user: one for each test process
+    read = "-all,+dac_read_search"
+    limited = ["prlimit", f"--nproc={processes}:{processes}"]
+    becoming = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    reading = [f"--inh-caps={read}", f"--ambient-caps={read}", "env", f"HOME={folder}"]
+    command = _tried([*limited, *becoming, *reading])
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, user)
+    return command
+
+
 def _within(namespace: str, before: str, *options: str) -> list[str]:
-    command = ["unshare", namespace, *options, "sh", "-ec", f'{before}; exec "$@"', "sh"]
+    return _tried(["unshare", namespace, *options, "sh", "-ec", f'{before}; exec "$@"', "sh"])
+
+
+def _tried(command: list[str]) -> list[str]:
+    """The command, if it works here."""
     tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
-        reason = f"commands cannot have their own namespace here: {tried.stderr.strip()}"
+        reason = f"commands cannot run elsewhere here: {tried.stderr.strip()}"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
