@@ -2,9 +2,13 @@
 
 import os
 import subprocess
+from itertools import count
 from pathlib import Path
 
 import pytest
+
+USERS = count(1_000_000 + 100 * os.getpid())
+"""Numbers of users, each for one command: the processes of a user share a limit."""
 
 
 def host(name: str) -> list[str]:
@@ -38,7 +42,7 @@ def another_user(folder: Path, *, processes: int) -> list[str]:
     It can read every file, because the interpreter may be in root's home. Skips if this user cannot become
     another; fails in CI.
     """
-    user = 1_000_000 + os.getpid()  # the limit is that of a user: one for each test process
+    user = next(USERS)
     read = "-all,+dac_read_search"
     limited = ["prlimit", f"--nproc={processes}:{processes}"]
     becoming = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
