@@ -33,9 +33,9 @@ def list_(
     if address is not None:
         remote.ask(address, ["list", "--homes", *remote.flag("--json", as_json)])
         return
+    from study.record.backends.backend import DatabaseAwayError
     from study.record.location import DATABASE_ERRORS, studies
     from study.record.reader import Reader
-    from study.record.sqlite import DatabaseAwayError
     from study.record.version_tokens import VersionTokens
     from study.status import snapshot
 

@@ -1,8 +1,8 @@
 """Back up a study into one file, running or not, and restore a study from such a file.
 
-The file is a SQLite record with one more table: `backup` has the schema, the version and the spec. From
-SQLite it is an online backup, from PostgreSQL a copy of the study's rows; both are snapshots of one moment.
-An open run is recorded as ended, so a restored study resumes as after a kill.
+The file is a SQLite record with one more table: `backup` has the schema, the version and the spec. It is a
+copy of one moment, of a file or of the study's rows in a shared database. An open run is recorded as ended,
+so a restored study resumes as after a kill.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from shutil import copyfile
@@ -17,21 +18,12 @@ from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
+from study.record.backends.backend import DatabaseAwayError, damaged
+from study.record.backends.sqlite import UNREADABLE, SQLite, refuse_code, refuse_network
 from study.record.decoded import FAULTS, text
-from study.record.location import RECORD_FILE, connected, put_spec
+from study.record.location import RECORD_FILE, conditions, located, put_spec
 from study.record.optuna_storage import empty, let_go
 from study.record.reader import Reader
-from study.record.sqlite import (
-    NO_CODE,
-    UNREADABLE,
-    DatabaseAwayError,
-    connection,
-    damaged,
-    full,
-    locked,
-    refuse_code,
-    refuse_network,
-)
 from study.record.tables import CONFIRM_SUFFIX, RECORD_SCHEMA, belonging
 from study.spec import SpecError, StudySpec
 from study.spec.sections import Storage
@@ -39,7 +31,7 @@ from study.spec.study import study_name
 from trainable.contract import StudyError
 
 BATCH = 10_000
-"""Rows of PostgreSQL in memory at a time."""
+"""Rows of a shared database in memory at a time."""
 
 LEFT = "backed up while it ran"
 
@@ -60,10 +52,8 @@ def backup(folder: Path, file: Path) -> None:
         copy = Path(made) / name / RECORD_FILE
         copy.parent.mkdir()
         try:
-            if (folder / RECORD_FILE).is_file():
-                _copy_file(folder / RECORD_FILE, copy)
-            else:
-                _copy_rows(folder, copy)
+            backend, _ = located(folder)
+            backend.copy(copy, partial(_copy_rows, name, copy))
             _seal(copy, _read_back(copy.parent).as_toml())
         except (*UNREADABLE, sa.exc.DBAPIError) as error:
             raise _failed(error, file, name) from error
@@ -94,7 +84,7 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
             _begin_again(whole / RECORD_FILE, known, spec)
             read = _read_back(whole)
         except (sqlite3.Error, *FAULTS, StudyError) as error:
-            if full(error):
+            if "full" in conditions(error):
                 raise
             raise StudyError(f"{file}: is damaged: {error}; restore another backup") from error
         put_spec(read, whole)
@@ -105,25 +95,12 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
 # --- copying ---------------------------------------------------------------------------------------------
 
 
-def _copy_file(source: Path, copy: Path) -> None:
-    """Copy with SQLite's online backup, all pages in one step: a run that writes does not delay it."""
-    with (
-        closing(connection(source)) as reading,
-        closing(sqlite3.connect(copy)) as writing,
-    ):
-        reading.backup(writing)
-
-
-def _copy_rows(folder: Path, copy: Path) -> None:
-    """Copy the rows of the study and its confirmation, with their numbers, from one PostgreSQL snapshot."""
-    (source, name), target = connected(folder), empty(copy)
+def _copy_rows(name: str, copy: Path, reading: sa.Connection) -> None:
+    """Copy the rows of the study and its confirmation, with their numbers, into the new file `copy`."""
+    target = empty(SQLite(copy, journal="DELETE"))
     theirs, ours = sa.MetaData(), sa.MetaData()
     ours.reflect(target.engine)
-    unchanging = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with (
-        source.connect().execution_options(**unchanging) as reading,
-        target.engine.begin() as writing,
-    ):
+    with target.engine.begin() as writing:
         theirs.reflect(reading, only=list(ours.tables))
         studies = theirs.tables["studies"].c
         named = sa.select(studies.study_id).where(studies.study_name.in_([name, name + CONFIRM_SUFFIX]))
@@ -134,7 +111,6 @@ def _copy_rows(folder: Path, copy: Path) -> None:
                 found = reading.execute(rows).mappings()
                 for batch in found.partitions():
                     writing.execute(ours.tables[table.name].insert(), [dict(row) for row in batch])
-    source.dispose()
     let_go(target)
 
 
@@ -167,12 +143,12 @@ def _read_back(folder: Path) -> StudySpec:
 
 def _failed(error: Exception, file: Path, name: str) -> Exception:
     """The error for a failed copy: disk full, record locked, record damaged, or `error` itself."""
-    if full(error):
+    if "full" in (reported := conditions(error)):
         said = getattr(error, "orig", error)
         return StudyError(
             f"{file}: cannot be written: {said}; make room there, or name a file on another disk"
         )
-    if locked(error):
+    if "locked" in reported:
         return DatabaseAwayError(f"{name}: another process has locked its record; try again")
     return damaged(name, error) if isinstance(error, UNREADABLE) else error
 
@@ -190,7 +166,7 @@ def _facts(file: Path) -> Mapping[str, str]:
     try:
         where = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
         with closing(sqlite3.connect(where, uri=True)) as reading:
-            refuse_code(file, reading.execute(NO_CODE).fetchall())
+            refuse_code(file, reading.execute)
             facts = dict(reading.execute("SELECT key, value FROM backup").fetchall())
             found = reading.execute("PRAGMA integrity_check").fetchone()
     except UNREADABLE as error:

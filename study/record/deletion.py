@@ -6,12 +6,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.record.backends.backend import DamagedError, DatabaseAwayError
 from study.record.ledger import Ledger
-from study.record.location import RECORD_FILE, Home, holds_study
+from study.record.location import Home, holds_study, located
 from study.record.optuna_storage import STORAGE_ERRORS
 from study.record.reader import Reader
 from study.record.rows import Run
-from study.record.sqlite import DamagedError, DatabaseAwayError, locked
 from trainable.contract import StudyError
 
 
@@ -58,14 +58,14 @@ def delete(folder: Path, seen: Inspected) -> str | None:
 
 def _erased(folder: Path, seen: Inspected) -> str | None:
     """Claim the study, so that no other run starts, and erase its rows in a database outside its folder."""
-    in_folder = (folder / RECORD_FILE).is_file()
+    backend, _ = located(folder)
     try:
         with closing(Ledger.read(folder)) as ledger:
             run = ledger.claim()
             try:
                 if _seen(ledger, but=run) != seen:
                     raise _changed(folder)
-                if in_folder:
+                if not backend.shared:
                     return None
                 if (home := ledger.home) is not None and not _belongs(home, folder):
                     ledger.release(run, "not deleted")
@@ -78,7 +78,7 @@ def _erased(folder: Path, seen: Inspected) -> str | None:
                 ledger.release(run, "not deleted")
                 raise
     except (DamagedError, *STORAGE_ERRORS) as error:
-        if not in_folder or locked(error):
+        if backend.shared or "locked" in backend.conditions(error):
             raise
     return None  # on a full disk or with a damaged record, `look` has shown that no run drives it
 

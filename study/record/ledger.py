@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy.dialects import postgresql, sqlite
 
+from study.record.backends.backend import Backend
 from study.record.location import SPEC_FILE, Home, put_spec
 from study.record.optuna_storage import create, erase, opened
 from study.record.process import Owner
@@ -59,8 +59,10 @@ _DRIVEN: "WeakKeyDictionary[Ledger, tuple[int, float]]" = WeakKeyDictionary()
 class Ledger(Reader):
     """The record of one study, for writing; `open` opens it to drive the study, `read` an existing one."""
 
-    def __init__(self, storage: RDBStorage, name: str, *, search: int | None = None) -> None:
-        super().__init__(storage.engine, name, search=search)
+    def __init__(
+        self, backend: Backend, storage: RDBStorage, name: str, *, search: int | None = None
+    ) -> None:
+        super().__init__(backend, storage.engine, name, search=search)
         self._storage = storage
         self._skew = time.time() - time.monotonic()
         self._space = SearchSpace(self.spec)
@@ -77,7 +79,7 @@ class Ledger(Reader):
         SpecError if the record has another fingerprint; StudyError if the data changed, or if its record is
         not where `spec` says.
         """
-        ledger = cls(create(spec, folder, baseline), spec.name)
+        ledger = cls(*create(spec, folder, baseline))
         try:
             ledger.check(spec, baseline)
         except StudyError:
@@ -93,7 +95,7 @@ class Ledger(Reader):
         return cls(*opened(folder))
 
     def _sibling(self, name: str) -> "Ledger":
-        return Ledger(self._storage, name, search=self._search)
+        return Ledger(self._backend, self._storage, name, search=self._search)
 
     def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
         """SpecError if `spec` has another fingerprint than the record; StudyError if the data differ."""
@@ -234,7 +236,7 @@ class Ledger(Reader):
             "study": self._search,
             "started": self._time(),
             "renewed": self._time(),
-            "heard": self._shared_time,
+            "heard": self._backend.clock(),
             "stop": False,
         }
         try:
@@ -269,7 +271,7 @@ class Ledger(Reader):
 
     def renew(self, run: int) -> bool:
         """Record that this run is alive; False if another process has ended it as dead."""
-        return self._update_run(run, renewed=self._time(), heard=self._shared_time)
+        return self._update_run(run, renewed=self._time(), heard=self._backend.clock())
 
     def release(self, run: int, reason: str) -> None:
         """End a run, with its reason. Even if that cannot be written, this process drives it no longer."""
@@ -296,15 +298,12 @@ class Ledger(Reader):
 
     def _append(self, batches: Mapping[sa.Table, Sequence[Mapping[str, Any]]]) -> None:
         """Add rows to tables, all or none; rows that exist stay as they are."""
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         filled = {table: rows for table, rows in batches.items() if rows}
         if not filled:
             return
         with self._engine.begin() as connection:
             for table, rows in filled.items():
-                connection.execute(
-                    insert(table).on_conflict_do_nothing(), [{**row, "study": self._id} for row in rows]
-                )
+                connection.execute(self._backend.upsert(table), [{**row, "study": self._id} for row in rows])
 
     def _update_run(self, run: int, *where: sa.ColumnElement[bool], **values: Any) -> bool:
         """Update a run if it is open; True if it was."""

@@ -1,22 +1,19 @@
 """Find a study's record and connect to it.
 
-The record is a SQLite file in the study's folder, or part of a PostgreSQL database that the spec names. A URL
-may contain a password, so it is resolved on use and not stored.
+The record is a file in the study's folder, or part of a database that the spec names.
 """
 
 import socket
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from study.record.postgres import answering, postgres_engine
-from study.record.sqlite import NO_CODE, DamagedError, DatabaseAwayError, reading, refuse_code
-from study.record.tables import CONFIRM_SUFFIX, STUDIES_TABLE, ours, study_id, tables
+from study.record.backends.backend import Backend, Condition, DatabaseAwayError, named
+from study.record.backends.postgres import PostgreSQL
+from study.record.backends.sqlite import SQLite
 from study.spec import SpecError, StudySpec
 from trainable.contract import StudyError
 from trainable.disk import write_atomically
@@ -28,10 +25,8 @@ SPEC_FILE = "study.toml"
 MODELS_FOLDER = "models"
 """Folder of a study's models, each in a subfolder TRIAL-EPOCH."""
 
-
-class MisnamedError(StudyError):
-    """Error: a folder has another name than its study."""
-
+BACKENDS: tuple[type[Backend], ...] = (SQLite, PostgreSQL)
+"""Every kind of database."""
 
 DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, DatabaseAwayError)
 """Errors of any method of a Reader whose database is damaged, full, locked or away."""
@@ -39,7 +34,7 @@ DATABASE_ERRORS = (sqlite3.Error, sa.exc.DBAPIError, DatabaseAwayError)
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that a record in PostgreSQL belongs to: that of its last run."""
+    """The folder that a record in a shared database belongs to: that of its last run."""
 
     host: str
     path: str
@@ -56,7 +51,7 @@ def holds_study(folder: Path) -> bool:
     Also true if its spec cannot be read: reading the study then reports the reason.
     """
     try:
-        return (folder / RECORD_FILE).is_file() or place(folder) is not None
+        return database(folder) is not None
     except SpecError:
         return True
 
@@ -67,100 +62,60 @@ def studies(home: Path) -> list[Path]:
     return sorted(filter(holds_study, found))
 
 
-def connected(folder: Path) -> tuple[sa.Engine, str]:
-    """Connect to the record of the study in `folder`; return the engine and the study's name there.
+def connected(folder: Path) -> tuple[Backend, sa.Engine, str]:
+    """Connect to the record of the study in `folder`; return its database, an engine, and the study's name.
 
     StudyError if there is no record.
     """
-    if (folder / RECORD_FILE).is_file():
-        engine = reading(folder / RECORD_FILE)
-        with held(engine):
-            return engine, taken_up(engine, folder / RECORD_FILE)
-    url, name = elsewhere(folder)
-    engine = postgres_engine(url)
-    with held(engine), answering(engine):
-        if not ours(engine) or study_id(engine, name) is None:
-            raise unknown(folder, name)
-    return engine, name
+    backend, name = located(folder)
+    return backend, holding(backend, folder, name), name
 
 
-@contextmanager
-def held(engine: sa.Engine) -> Iterator[None]:
-    """Dispose of the engine if the block fails."""
-    try:
-        yield
-    except BaseException:
-        engine.dispose()
-        raise
+def holding(backend: Backend, folder: Path, name: str) -> sa.Engine:
+    """An engine that reads the database. StudyError if it does not have the study `name` of `folder`."""
+    with backend.opening() as engine:
+        if not backend.holds(engine, name):
+            raise StudyError(f"{name}: the database that {folder / SPEC_FILE} names does not have this study")
+    return engine
 
 
-def taken_up(engine: sa.Engine, path: Path) -> str:
-    """The name of the study in the SQLite file `path`; adds tables that an earlier version did not have.
-
-    StudyError if the file has no record, or one of another name than the folder.
-    """
-    search = sa.select(STUDIES_TABLE.c.study_name).where(~STUDIES_TABLE.c.study_name.endswith(CONFIRM_SUFFIX))
-    names: list[str] = []
-    try:
-        with engine.connect() as connection:
-            refuse_code(path, connection.exec_driver_sql(NO_CODE).all())
-            if sa.inspect(connection).has_table(STUDIES_TABLE.name):
-                names += connection.execute(search).scalars()
-    except sa.exc.OperationalError:  # the database is away
-        raise
-    except (sa.exc.DatabaseError, DamagedError) as error:
-        said = str(error).partition("\n")[0]
-        raise StudyError(
-            f"{path}: is not a study's record ({said}); restore it, or delete the folder"
-        ) from error
-    if len(names) != 1:
-        raise StudyError(f"{path}: holds {len(names)} studies' records; restore it, or delete the folder")
-    named(path.parent, names[0])
-    tables.create_all(engine)
-    return names[0]
-
-
-def named(folder: Path, name: object) -> None:
-    """MisnamedError if `folder` has another name than its study: it is a copy, or was renamed."""
-    if folder.absolute().name != name:
-        raise MisnamedError(
-            f"{folder}: contains the study {name!r}, so it is a copy or was renamed; give the folder the "
-            f"study's name, or make a second study with `study backup` and `study restore --name`"
-        )
-
-
-def elsewhere(folder: Path) -> tuple[str, str]:
-    """The database and the name that `place` finds. StudyError if the folder contains no study."""
-    if (found := place(folder)) is None:
+def located(folder: Path) -> tuple[Backend, str]:
+    """The result of `database`. StudyError if the folder contains no study."""
+    if (found := database(folder)) is None:
         raise StudyError(f"{folder}: contains no study; `study list` shows the studies")
     named(folder, found[1])
     return found
 
 
-def unknown(folder: Path, name: str) -> StudyError:
-    """The error for a study that is not in the database that its spec names."""
-    return StudyError(f"{name}: the database that {folder / SPEC_FILE} names does not have this study")
+def database(folder: Path) -> tuple[Backend, str] | None:
+    """The database with the record of the study in `folder`, and the study's name.
 
-
-def place(folder: Path) -> tuple[str, str] | None:
-    """The database that the spec in `folder` names, unresolved, and the study's name there.
-
-    None if the record is a file, or there is no spec.
+    None if there is neither a record's file nor a spec that names a database.
     """
     if (folder / RECORD_FILE).is_file():
-        return None
+        return SQLite(folder / RECORD_FILE), folder.absolute().name
     try:
         found = (folder / SPEC_FILE).stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return _place(folder / SPEC_FILE, (found.st_ino, found.st_size, found.st_mtime_ns))
+    return _specified(folder / SPEC_FILE, (found.st_ino, found.st_size, found.st_mtime_ns))
 
 
 @lru_cache(maxsize=10_000)
-def _place(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, str] | None:
-    """As `place`, cached until the file of the spec is replaced."""
+def _specified(path: Path, _stamp: tuple[int, int, int]) -> tuple[Backend, str] | None:
+    """The server that a spec names and the study's name, cached until the file of the spec is replaced."""
     spec = StudySpec.load(path)
-    return None if spec.storage.url is None else (spec.storage.url, spec.name)
+    return None if spec.storage.url is None else (chosen(spec, path.parent), spec.name)
+
+
+def chosen(spec: StudySpec, folder: Path) -> Backend:
+    """The database that a spec chooses for its study in `folder`."""
+    return SQLite(folder / RECORD_FILE) if spec.storage.url is None else PostgreSQL(spec.storage.url)
+
+
+def conditions(error: BaseException) -> set[Condition]:
+    """The conditions that an error and its causes report of any database."""
+    return set[Condition]().union(*(kind.conditions(error) for kind in BACKENDS))
 
 
 def put_spec(spec: StudySpec, folder: Path) -> None:

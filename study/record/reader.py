@@ -4,7 +4,6 @@ It uses SQL on Optuna's tables and ours, without Optuna: importing Optuna takes 
 thousands of trials, and its `get_trials` takes seconds for one.
 """
 
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from study.record import decoded
+from study.record.backends.backend import Backend, damaged
 from study.record.location import Home, connected
 from study.record.rows import (
     Baseline,
@@ -26,7 +26,6 @@ from study.record.rows import (
     TrialRecord,
     TrialSummary,
 )
-from study.record.sqlite import damaged
 from study.record.tables import (
     ATTRIBUTES_TABLE,
     CONFIRM_SUFFIX,
@@ -63,7 +62,8 @@ _NAMED = 1000
 class Reader:
     """The record of one study, of its search or of its confirmation, for reading."""
 
-    def __init__(self, engine: sa.Engine, name: str, *, search: int | None = None) -> None:
+    def __init__(self, backend: Backend, engine: sa.Engine, name: str, *, search: int | None = None) -> None:
+        self._backend = backend
         self._engine = engine
         self._name = name
         if (found := study_id(engine, name)) is None:
@@ -138,7 +138,7 @@ class Reader:
 
     def _sibling(self, name: str) -> Self:
         """Open another record of the same study in the same database."""
-        return type(self)(self._engine, name, search=self._search)
+        return type(self)(self._backend, self._engine, name, search=self._search)
 
     def _facts(self, study: int | None = None) -> dict[str, Any]:
         """The facts of this study, or of the one numbered `study`, and of its lanes, by key."""
@@ -225,7 +225,8 @@ class Reader:
             query = sa.select(m.trial, m.epoch, *(m[name] for name in METRICS))
         else:
             query = sa.select(m.trial, m.epoch, *(sa.func.avg(m[name]) for name in METRICS))
-            query = query.add_columns(self._odd(*(m[name] for name in METRICS)))
+            # the largest value is text or bytes if any value is; avg takes those for 0
+            query = query.add_columns(*(sa.func.max(m[name]) for name in METRICS))
             query = query.group_by(m.trial, m.epoch).having(sa.func.count() == replicates)
         query = query.where(m.study == self._id).order_by(m.trial, m.epoch)
         if trial is not None:
@@ -236,19 +237,8 @@ class Reader:
             query = query.where(m.epoch <= until)
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
-        self._check(rows, (int, int, *(float for _ in METRICS)))
-        if replicates > 1:
-            with self._intact():
-                if any(odd for *_, odd in rows):
-                    raise ValueError("a metric is no number")
-            return [Point(*point) for *point, _ in rows]
-        return [*map(Point._make, rows)]
-
-    def _odd(self, *columns: sa.Column[float]) -> sa.ColumnElement[Any]:
-        """True where a group has a non-numeric value: SQLite averages text as 0. Always 0 in PostgreSQL."""
-        if self._engine.dialect.name != "sqlite":
-            return sa.literal(0)
-        return sa.func.max(sa.or_(*(sa.func.typeof(column) != "real" for column in columns)))
+        self._check(rows, (int, int, *(float for _ in METRICS * 2)))
+        return [Point._make(row[: len(Point._fields)]) for row in rows]
 
     def _check(self, rows: Sequence[Sequence[Any]], kinds: Sequence[type]) -> None:
         """DamagedError if columns have other types than `kinds`, or trials were not planned."""
@@ -314,7 +304,7 @@ class Reader:
         r = runs.c
         owner = (r.host, r.kernel, r.pid, r.born)
         driven = (r.started, r.renewed, sa.type_coerce(r.stop, sa.Integer), r.ended, r.reason, r.heard)
-        query = sa.select(r.run, *owner, *driven, self._shared_time).order_by(r.run)
+        query = sa.select(r.run, *owner, *driven, self._backend.clock()).order_by(r.run)
         with self._engine.connect() as connection:
             rows = connection.execute(query.where(r.study == self._search)).all()
         facts = self._facts(self._search)
@@ -324,12 +314,3 @@ class Reader:
     def _clocked(self, run: Run, facts: Mapping[str, Any]) -> Run:
         """The run with the start of its wall time; without a clock on record it is the run's start."""
         return replace(run, began=decoded.clock(facts.get(f"{CLOCK}{run.run}", run.started)))
-
-    @property
-    def _shared_time(self) -> sa.ColumnElement[float]:
-        """Seconds since 1970 by the clock that all users of this database share: its server's, or this
-        machine's.
-        """
-        if self._engine.dialect.name == "sqlite":
-            return sa.literal(time.time())
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from study.loop.events import Event, Notify, ignore_event
 from study.loop.referee import Referee
+from study.record.backends.backend import DatabaseAwayError
+from study.record.location import conditions
 from study.record.optuna_storage import STORAGE_ERRORS
-from study.record.sqlite import DatabaseAwayError, corrupt
 from study.runtime.prefetch import PrefetchingReferee
 from trainable.contract import Answer, Decision, LaneReport, StudyError, Unreachable, first_line
 
@@ -54,7 +55,7 @@ class ReconnectingReferee:
                 self._referee.close()
             self._referee = None
             self._note(words := first_line(error))
-            if corrupt(error):  # waiting does not help
+            if "corrupt" in conditions(error):  # waiting does not help
                 self._failed = f"failed: the record is damaged: {words}; restore a backup"
             raise Unreachable(f"the database is away: {type(error).__name__}") from None
         if self._away_since is not None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from threading import Condition, Lock
 from typing import Generic, TypeVar
 
+from study.record.backends.backend import VersionToken
 from study.record.location import DATABASE_ERRORS, holds_study, studies
 from study.record.reader import Reader
 from study.record.rows import Point, TrialRecord
-from study.record.version_tokens import VersionToken, VersionTokens
+from study.record.version_tokens import VersionTokens
 from study.service import summary_file
 from study.service.cursor import position
 from study.service.schemas import Study, Summary

@@ -7,8 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+from study.record.backends.backend import VersionToken
 from study.record.location import RECORD_FILE, holds_study
-from study.record.version_tokens import VersionToken, VersionTokens
+from study.record.version_tokens import VersionTokens
 from study.service.cache import NoStudyError
 from trainable.contract import StudyError
 from trainable.disk import write_atomically

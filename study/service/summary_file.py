@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from study.record.version_tokens import VersionToken
+from study.record.backends.backend import VersionToken
 from study.service.schemas import Summary
 from trainable.disk import write_atomically
 

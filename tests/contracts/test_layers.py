@@ -100,14 +100,16 @@ ORDER = {
     """,
     "study.record": """
         process ← rows ← decoded
-        sqlite ← postgres
-        postgres, tables ← location ← decoded ← reader
+        tables ← backends ← location ← decoded ← reader
         location, rows ← optuna_storage
         location ← version_tokens
         rows ← front
         front, reader ← tested
         optuna_storage, reader ← backup, ledger
         ledger ← deletion
+    """,
+    "study.record.backends": """
+        backend ← postgres, sqlite
     """,
     "study.loop": """
         plateau ← budget
@@ -228,7 +230,7 @@ OUTSIDE = {
         "trainable.engines",
     ),
     "sqlalchemy": ("study.record",),
-    "sqlite3": ("study.record.location", "study.record.sqlite", "study.record.backup"),
+    "sqlite3": ("study.record.backends.sqlite", "study.record.location", "study.record.backup"),
     "starlette": ("study.service",),
     "threadpoolctl": ("trainable.engines",),
     "tomli_w": ("study.spec.study",),
@@ -279,6 +281,7 @@ def test_every_import_goes_the_way_the_tables_allow() -> None:
         ("trainable", "from trainable.contract import Config"),
         ("study.newcomer", ""),
         ("study.record.newcomer", ""),
+        ("study.record.backends.sqlite", "from study.record.backends.postgres import PostgreSQL"),
         ("study.record.rows", "from study.record.ledger import Ledger"),
         ("study.search.space", "from study.record.rows import TrialRecord"),
         ("study.status.live", "from study.runtime.run import run"),

@@ -12,9 +12,9 @@ from command import until
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from study.loop.events import LOG_FILE, Event
+from study.record.backends.backend import DatabaseAwayError
 from study.record.ledger import Ledger
 from study.record.reader import Reader
-from study.record.sqlite import DatabaseAwayError
 from study.runtime import actor, prometheus, tune
 from study.runtime.prometheus import EventMetrics
 from study.runtime.run import run

@@ -16,6 +16,9 @@ from command import title, until, with_pid
 
 PASSWORD = "s3cret-Pa55"  # must appear nowhere; tests look for it
 
+VARIABLE = "STUDY_TEST_DATABASE"
+"""The variable that a spec names for a database of the server."""
+
 
 def programs() -> Path:
     """Folder of PostgreSQL's programs. Skips if it is not installed; fails in CI."""

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from study.cli import local
 from study.cli.app import app
 from study.client import Client
+from study.record.backends.backend import DatabaseAwayError
+from study.record.backends.postgres import POSTGRES_OPTIONS, PostgreSQL
+from study.record.backends.sqlite import LONGEST_PATH
 from study.record.ledger import Ledger
-from study.record.postgres import POSTGRES_OPTIONS
-from study.record.sqlite import LONGEST_PATH, DatabaseAwayError
 from study.record.version_tokens import VersionTokens
 from study.service.accept import JSON, TOML
 from study.service.submission import parsed
@@ -117,7 +118,7 @@ def test_databases_are_asked_at_the_same_time(tmp_path: Path, monkeypatch: pytes
         together.wait()
         raise DatabaseAwayError("it does not answer")
 
-    monkeypatch.setattr("study.record.version_tokens._of_database", silent_until_both_are_asked)
+    monkeypatch.setattr(PostgreSQL, "versions", silent_until_both_are_asked)
     folders = [elsewhere(tmp_path, name, port) for name, port in (("a", 1), ("b", 2))]
     with closing(VersionTokens()) as versions:
         found = versions.all(folders)

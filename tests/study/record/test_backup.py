@@ -24,22 +24,17 @@ from study.spec import StudySpec
 from study.spec.sections import Confirm, Storage
 from trainable.contract import Decision, StudyError
 
-VARIABLE = "STUDY_TEST_DATABASE"
 MOMENTS = (1, 4, 8)
 """Turns of a lane after which a study is backed up: it has begun, is half done, has ended some trials."""
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def ledger(request, tmp_path, monkeypatch):
+@pytest.fixture
+def ledger(storage, tmp_path):
     """A study without trials, beside another one in the same database if that is possible."""
-    where = []
-    if request.param == "postgresql":
-        monkeypatch.setenv(VARIABLE, request.getfixturevalue("postgres").database())
-        where = [f"storage.url=env:{VARIABLE}"]
     opened = []
     for name in ("other", "formula"):
         spec = StudySpec.from_text(
-            SPEC, where="test", overrides=[f"name={name}", "search.replicates=2", *where]
+            SPEC, where="test", overrides=[f"name={name}", "search.replicates=2", *storage]
         )
         opened.append(Ledger.open(spec, tmp_path / "studies" / name, BASELINE))
     drive(opened[0])
@@ -152,7 +147,7 @@ def test_a_backup_is_of_one_moment(ledger, tmp_path):
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("storage", ["postgresql"], indirect=True)
 def test_a_backup_holds_no_password(ledger, tmp_path):
     """The backup has the URL as the spec states it, unresolved."""
     drive(ledger)

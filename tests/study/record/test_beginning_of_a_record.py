@@ -7,7 +7,7 @@ import pytest
 from cut import CutError, counted
 from formula import BASELINE, SPEC
 
-from study.record import sqlite
+from study.record.backends import sqlite
 from study.record.ledger import Ledger
 from study.record.reader import Reader
 from study.spec import StudySpec

@@ -5,27 +5,23 @@ from contextlib import closing, contextmanager
 
 import pytest
 from formula import BASELINE, SPEC
+from postgres import VARIABLE
 from serving import done
 
 from study.record import deletion
+from study.record.backends.backend import MisnamedError
 from study.record.ledger import Ledger
-from study.record.location import MisnamedError, studies
+from study.record.location import studies
 from study.record.reader import Reader
 from study.service.cache import StudyCache
 from study.spec import SpecError, resolve
 from trainable.contract import StudyError
 
-VARIABLE = "STUDY_ERASING"
 
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def home(request, tmp_path, monkeypatch):
+@pytest.fixture
+def home(storage, tmp_path):
     """A folder of studies with one that is done, in each kind of database."""
-    where = []
-    if request.param == "postgresql":
-        monkeypatch.setenv(VARIABLE, request.getfixturevalue("postgres").database())
-        where = [f"storage.url=env:{VARIABLE}"]
-    done(tmp_path / "studies", "mine", *where)
+    done(tmp_path / "studies", "mine", *storage)
     return tmp_path / "studies"
 
 
@@ -69,7 +65,7 @@ def test_a_copied_folder_is_not_taken_for_the_study(home):
     assert trials(home / "mine") == 6
 
 
-@pytest.mark.parametrize("home", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("storage", ["postgresql"], indirect=True)
 def test_rows_in_a_database_go_with_the_folder_that_they_belong_to(home, tmp_path):
     """A copied folder does not delete the rows of the original; a moved one does."""
     copy = tmp_path / "copies/mine"

@@ -13,33 +13,35 @@ import pytest
 import sqlalchemy as sa
 from cut import CutError, counted
 from formula import BASELINE, SPEC, FormulaLane, measure
+from postgres import VARIABLE
 
 from study.cli.backup import delete
 from study.loop.budget import complete
 from study.loop.confirmation import begin
 from study.loop.referee import Referee
 from study.record import process
+from study.record.backends.backend import DatabaseAwayError
 from study.record.ledger import Ledger
 from study.record.location import holds_study, studies
 from study.record.rows import SILENT_RUN_S, Holder, Judgement, Plan, TrialSummary
-from study.record.sqlite import DatabaseAwayError
 from study.record.tables import STUDIES_TABLE, by_user, judgements, measurements, runs
 from study.spec import SpecError, StudySpec
 from study.spec.sections import Confirm
 from trainable.contract import Decision, StudyError, UserMetrics
 
-VARIABLE = "STUDY_TEST_DATABASE"
 PLACES = {"host": (socket, "gethostname"), "kernel": (process, "_kernel")}
 HOLDER = Holder(run=1, lane="1.0", incarnation=1)
 USER = UserMetrics("u7", 0.5, 0.3, 2.25, 4)
 
 
 class LedgerContract:
-    """`overrides` of the spec say where the record is."""
+    """`database` is the kind of database that has the record."""
+
+    database: str
 
     @pytest.fixture
-    def overrides(self):
-        raise NotImplementedError
+    def overrides(self, stored):
+        return stored(self.database)
 
     @pytest.fixture
     def open_(self, tmp_path, overrides):
@@ -356,6 +358,28 @@ class LedgerContract:
         assert not (tmp_path / "studies/erased").exists()
         assert open_("studies/erased", "name=erased").records() == []
 
+    def test_record_without_user_table_is_read_and_resumes(self, open_, tmp_path):
+        """New tables are added to old records."""
+        ledger = open_()
+        lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
+        by_user.drop(ledger._engine)
+        again = Ledger.read(tmp_path / "formula")
+        assert again.by_user() == []
+        again.record([replace(measure(lease.config, lease.trial, 0, 1), users=(USER,))])
+        assert len(again.by_user()) == 1
+        again.close()
+
+    def test_delete_leaves_nothing_in_the_database(self, open_, tmp_path, monkeypatch):
+        """The next run of this name begins anew."""
+        self.drive(open_())
+        open_().close()
+        (tmp_path / "studies").mkdir()
+        (tmp_path / "formula").rename(tmp_path / "studies" / "formula")
+        monkeypatch.chdir(tmp_path)
+        delete("formula", yes=True)
+        assert not (tmp_path / "studies" / "formula").exists()
+        assert open_().records() == []
+
 
 def cut(*_):
     raise CutError
@@ -368,39 +392,12 @@ def named(ledger):
 
 
 class TestSQLite(LedgerContract):
-    @pytest.fixture
-    def overrides(self):
-        return []
-
-    def test_record_without_user_table_is_read_and_resumes(self, open_, tmp_path):
-        """New tables are added to old records."""
-        ledger = open_()
-        lease = ledger.lease(*ledger.ask(), HOLDER, attempt=1)
-        by_user.drop(ledger._engine)
-        again = Ledger.read(tmp_path / "formula")
-        assert again.by_user() == []
-        again.record([replace(measure(lease.config, lease.trial, 0, 1), users=(USER,))])
-        assert len(again.by_user()) == 1
-        again.close()
+    database = "sqlite"
 
 
 @pytest.mark.postgres
 class TestPostgreSQL(LedgerContract):
-    @pytest.fixture
-    def overrides(self, postgres, monkeypatch):
-        monkeypatch.setenv(VARIABLE, postgres.database())
-        return [f"storage.url=env:{VARIABLE}"]
-
-    def test_delete_leaves_nothing_in_the_database(self, open_, tmp_path, monkeypatch):
-        """The next run of this name begins anew."""
-        self.drive(open_())
-        open_().close()
-        (tmp_path / "studies").mkdir()
-        (tmp_path / "formula").rename(tmp_path / "studies" / "formula")
-        monkeypatch.chdir(tmp_path)
-        delete("formula", yes=True)
-        assert not (tmp_path / "studies" / "formula").exists()
-        assert open_().records() == []
+    database = "postgresql"
 
     def test_a_server_that_was_away_is_found_again(self, open_, postgres):
         """The pool drops its broken connections."""

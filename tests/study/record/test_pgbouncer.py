@@ -10,8 +10,8 @@ from formula import BASELINE, SPEC, FormulaLane
 from pgbouncer import bouncing
 
 from study.loop.referee import Referee
+from study.record.backends.postgres import POSTGRES_OPTIONS, PostgreSQL
 from study.record.ledger import Ledger
-from study.record.postgres import POSTGRES_OPTIONS, postgres_engine
 from study.spec import StudySpec
 from study.status.snapshot import snapshot
 
@@ -63,11 +63,9 @@ def test_nothing_is_left_on_a_connection_that_others_have_next(bounced: str, tmp
 
 def test_a_transaction_waits_for_a_lock_no_longer_than_before(bounced: str):
     """The limit is set for each transaction, not for the session."""
-    engine = postgres_engine("env:STUDY_BOUNCED")
-    try:
+    with PostgreSQL("env:STUDY_BOUNCED").opening() as engine:
         for _ in range(2):
             with engine.connect() as connection:
                 assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "30s"
-    finally:
-        engine.dispose()
+    engine.dispose()
     assert POSTGRES_OPTIONS["connect_args"]["prepare_threshold"] is None

@@ -11,9 +11,9 @@ from formula import BASELINE, SPEC, FormulaLane, measure
 
 from study.loop.budget import complete
 from study.loop.referee import Referee
+from study.record.backends.backend import DatabaseAwayError
+from study.record.backends.postgres import PostgreSQL
 from study.record.ledger import Ledger
-from study.record.postgres import postgres_engine
-from study.record.sqlite import DatabaseAwayError
 from study.runtime.reconnect import DATABASE_AWAY_S, ReconnectingReferee
 from study.spec import StudySpec
 from trainable.contract import StudyError, Unreachable
@@ -66,12 +66,13 @@ def test_a_database_that_goes_away_and_comes_back(postgres, tmp_path, monkeypatc
 @pytest.mark.postgres
 def test_locked_table_counts_as_away(postgres, tmp_path, monkeypatch):
     """The referee, the heartbeat and a request to stop wait for a limited time."""
-    monkeypatch.setattr("study.record.postgres.LOCKED_S", 0.1)
+    monkeypatch.setattr("study.record.backends.postgres.LOCKED_S", 0.1)
     monkeypatch.setenv("STUDY_TEST_DATABASE", postgres.database())
     spec = StudySpec.from_text(SPEC, where="test", overrides=["storage.url=env:STUDY_TEST_DATABASE"])
     ledger = Ledger.open(spec, tmp_path / "formula", BASELINE)
     run, heard, locked = ledger.claim(), [], ExitStack()
-    other = postgres_engine("env:STUDY_TEST_DATABASE")
+    with PostgreSQL("env:STUDY_TEST_DATABASE").opening() as other:
+        pass
 
     def disturb(turn):
         if turn == 5:

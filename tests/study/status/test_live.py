@@ -6,8 +6,8 @@ import pytest
 from command import until
 from rich.console import Console
 
+from study.record.backends.backend import DatabaseAwayError
 from study.record.reader import Reader
-from study.record.sqlite import DatabaseAwayError
 from study.signals import Interrupt
 from study.status.live import watch
 

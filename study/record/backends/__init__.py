@@ -1,0 +1,1 @@
+"""The databases that a record may be in, a file for each."""
