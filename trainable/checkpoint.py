@@ -25,7 +25,7 @@ from trainable.models.two_task.parameters import layout
 from trainable.slots import Slot
 from trainable.typed import typed
 
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
 """Version of the format that `write` writes; any other is refused."""
 
 LARGEST_NUMBER = sys.float_info.max
@@ -153,10 +153,13 @@ def _check(slot: Slot) -> None:
         raise ValueError(f"trial {lease.trial}: a number is too small")
     if not (
         0 <= config.ranking_weight <= 1
+        and 0 <= config.average <= 1
         and 0 < config.learning_rate <= LARGEST_NUMBER
         and 0 <= config.weight_decay <= LARGEST_NUMBER
     ):
-        raise ValueError(f"trial {lease.trial}: its weight, learning rate or weight decay is out of range")
+        raise ValueError(
+            f"trial {lease.trial}: its weight, average, learning rate or weight decay is out of range"
+        )
     if not 0 <= slot.epoch <= config.epochs:
         raise ValueError(f"trial {lease.trial}: epoch {slot.epoch} is not from 0 to {config.epochs}")
 

@@ -11,11 +11,13 @@ from typing import Any, Literal, get_args
 
 Sharing = Literal["none", "users", "items", "both"]
 RankingLoss = Literal["one-minus-sigmoid", "bpr"]
+Negatives = Literal["all", "unseen"]
 Metric = Literal["mrr", "mrr_all", "mse"]
 Verdict = Literal["go", "complete", "stop", "fail", "drop"]
 
 SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 RANKING_LOSSES: tuple[RankingLoss, ...] = get_args(RankingLoss)
+NEGATIVES: tuple[Negatives, ...] = get_args(Negatives)
 METRICS: tuple[str, ...] = get_args(Metric)
 
 UNNAMED_WEIGHT = 0.5
@@ -40,7 +42,9 @@ class Config:
     """The configuration of a trial: all values that decide what it learns, except the seed.
 
     `weight` is λ_F, the weight of the ranking loss; λ_R = 1 − λ_F. It is None if nothing is shared and the
-    spec names no weight. `batch_size` is the number of ratings per step, or "full".
+    spec names no weight. `batch_size` is the number of ratings per step, or "full". `average` is the decay of
+    the moving average of the parameters; 0 is none. `negatives` are drawn from all items, or from those that
+    the user has not rated.
     """
 
     weight: float | None
@@ -53,6 +57,8 @@ class Config:
     hidden: int
     epochs: int
     evaluate_every: int = 1
+    average: float = 0.0
+    negatives: Negatives = "all"
 
     @property
     def ranking_weight(self) -> float:
@@ -69,6 +75,18 @@ class Config:
         """Both tasks read one item table."""
         return self.sharing in ("items", "both")
 
+    @property
+    def averages(self) -> bool:
+        """The averaged parameters are measured and exported."""
+        return self.average > 0
+
+    def kept(self, epoch: int) -> float:
+        """Share of the average that is kept at the end of `epoch` (1-based); the parameters are the rest.
+
+        At most 1 − 1/epoch, so the average of the first epochs is their plain mean.
+        """
+        return min(self.average, 1 - 1 / epoch)
+
     def measured_at(self, epoch: int) -> bool:
         """True if measured after `epoch` (1-based): every `evaluate_every` epochs, and at the end."""
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
@@ -79,8 +97,8 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """The inverse of `as_dict`."""
-        return cls(**{name: values[name] for name in _CONFIG_NAMES})
+        """The inverse of `as_dict`; other names are ignored. Names with a default may be missing."""
+        return cls(**{name: values[name] for name in _CONFIG_NAMES if name in values})
 
 
 _CONFIG_NAMES = tuple(f.name for f in fields(Config))

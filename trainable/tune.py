@@ -144,6 +144,8 @@ class TwoTask(tune.Trainable):
         "hidden": 64,
         "epochs": 20,
         "evaluate_every": 1,
+        "average": 0.0,
+        "negatives": "all",
     }
 
     @staticmethod

@@ -24,7 +24,16 @@ from study.record.rows import (
     TrialRecord,
     TrialSummary,
 )
-from trainable.contract import METRICS, RANKING_LOSSES, SHARINGS, Config, Decision, FaultKind, Verdict
+from trainable.contract import (
+    METRICS,
+    NEGATIVES,
+    RANKING_LOSSES,
+    SHARINGS,
+    Config,
+    Decision,
+    FaultKind,
+    Verdict,
+)
 
 Validator = Callable[[Any], bool]
 
@@ -99,6 +108,9 @@ _CONFIG_CHECKS: dict[str, Validator] = {
     "epochs": lambda value: whole(value) and value > 0,
     "evaluate_every": lambda value: whole(value) and value > 0,
 }
+_LATER_CHECKS: dict[str, Validator] = {"average": number, "negatives": one_of(NEGATIVES)}
+"""Values of a configuration that older records lack."""
+
 _LEASE: dict[str, Validator] = {"attempt": whole, "at": moment}
 _HELD: dict[str, Validator] = {"run": whole, "lane": text, "incarnation": whole}
 _OUTCOME: dict[str, Validator] = {
@@ -149,13 +161,19 @@ def fields(value: Any, checks: Mapping[str, Validator], what: str) -> dict[str, 
     return value
 
 
+def _config(value: Any, what: str) -> None:
+    """ValueError if a configuration has a wrong value, or lacks one without a default."""
+    known = fields(value, _CONFIG_CHECKS, what)
+    fields(known, {name: check for name, check in _LATER_CHECKS.items() if name in known}, what)
+
+
 def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, Any]:
     """The facts of a trial, checked; its number must be below `planned`, unless that is None."""
     what = f"trial {_shown(number)}"
     if not whole(number) or (planned is not None and number >= planned):
         raise ValueError(f"{what} cannot be")
     if "config" in noted:
-        fields(noted["config"], _CONFIG_CHECKS, f"{what}: config")
+        _config(noted["config"], f"{what}: config")
     if lease := fields(noted.get("lease", {}), {}, f"{what}: lease"):
         fields(lease, _LEASE | _HELD if "lane" in lease else _LEASE, f"{what}: lease")
     if "outcome" in noted:
@@ -209,7 +227,7 @@ def plan(value: Any) -> Plan:
     known = fields(value, {"opened": moment, "points": lambda v: type(v) is list}, "plan")
     for planned in known["points"]:
         fields(planned, _PLANNED | {"config": _table}, "plan.points")
-        fields(planned["config"], _CONFIG_CHECKS, "plan.points.config")
+        _config(planned["config"], "plan.points.config")
     return Plan.from_dict(known)
 
 

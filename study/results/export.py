@@ -25,7 +25,10 @@ from trainable.disk import write_atomically
 
 EXPORT_SCHEMA = 1
 SD_COLUMNS = tuple(f"{metric}_sd" for metric in METRICS)
-CONFIG = ("weight", "sharing", "learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden")
+CONFIG = (
+    *("weight", "sharing", "learning_rate", "weight_decay", "ranking_loss", "batch_size", "dim", "hidden"),
+    *("average", "negatives"),
+)
 TRIAL = (
     *("trial", "state", "reason", *CONFIG, "max_epochs", "epochs", "epoch"),
     *("started", "finished", "lane", "attempt"),

@@ -21,7 +21,7 @@ from trainable.data.interactions import Fold
 from trainable.data.registry import load
 from trainable.engines.engine import Member
 from trainable.job import Job
-from trainable.models.two_task.parameters import shapes
+from trainable.models.two_task.parameters import measured
 
 RETRAIN_TOLERANCE = 0.05
 """Relative tolerance of a recorded metric when its model is trained again.
@@ -119,10 +119,10 @@ def trained(card: Card, fold: Fold, *, engine: str = "auto", watch: Progress = i
             "nothing was saved; use the version of pareto-study and the runtime.engine that the study ran "
             "with"
         )
-    state, train = running.state(member), fold.train
+    train = fold.train
     return Model(
         replace(card, metrics=dict(metrics)),
-        {name: state[name] for name in shapes(card.config, train.n_users, train.n_items)},
+        measured(card.config, running.state(member)),
         users=train.user_ids,
         items=train.item_ids,
         seen=np.stack([train.users, train.items]),

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from study.record.rows import ShownState
 from study.spec.sections import SamplerName
 from study.status.stage import StageName, Unit
-from trainable.contract import RankingLoss, Sharing
+from trainable.contract import Negatives, RankingLoss, Sharing
 
 StudyState = Literal["running", "complete", "stopped", "failed", "died", "not begun", "unreadable", "unread"]
 JobState = Literal["waiting", "running", "ended", "failed", "stopped", "unknown"]
@@ -100,6 +100,8 @@ class ConfigOut(Schema):
     hidden: int
     epochs: int
     evaluate_every: int
+    average: float
+    negatives: Negatives
 
 
 class TestedOut(Schema):
@@ -232,6 +234,8 @@ class Trial(Schema):
     batch_size: str | None
     dim: int | None
     hidden: int | None
+    average: float | None
+    negatives: Negatives | None
     max_epochs: int | None
     epochs: int
     epoch: int | None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from trainable.contract import RankingLoss, Sharing
+from trainable.contract import Negatives, RankingLoss, Sharing
 
 T = TypeVar("T", bound=float)
 V = TypeVar("V")
@@ -167,6 +167,7 @@ SearchedBatchSize = Annotated[
 ]
 SearchedSharing = Annotated[Choice[Sharing] | Annotated[Sharing, Tag("value")], FORM]
 SearchedRankingLoss = Annotated[Choice[RankingLoss] | Annotated[RankingLoss, Tag("value")], FORM]
+SearchedNegatives = Annotated[Choice[Negatives] | Annotated[Negatives, Tag("value")], FORM]
 
 Form = Range | tuple[Any, ...] | float | str
 """The domain of one value: a range, a choice, or the value itself."""

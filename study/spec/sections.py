@@ -22,6 +22,7 @@ from study.spec.domains import (
     SearchedBatchSize,
     SearchedCount,
     SearchedLength,
+    SearchedNegatives,
     SearchedNonNegative,
     SearchedPositive,
     SearchedRankingLoss,
@@ -30,7 +31,7 @@ from study.spec.domains import (
     Seeds,
 )
 from study.spec.gpu_share import of_a_gpu
-from trainable.contract import SHARINGS, RankingLoss, Sharing
+from trainable.contract import SHARINGS, Negatives, RankingLoss, Sharing
 from trainable.data.registry import FILE_READERS, SOURCES, SPLITS
 from trainable.engines.registry import ENGINES
 
@@ -105,10 +106,14 @@ class Train(Part):
     """Hidden units of the network that predicts the rating."""
     ranking_loss: RankingLoss = "one-minus-sigmoid"
     """Loss of the ranking task."""
+    negatives: Negatives = "all"
+    """Items that the ranking loss compares with rated ones: any, or "unseen": not rated by the user."""
     learning_rate: Positive = 1e-3
     """Adam's learning rate."""
     weight_decay: NonNegative = 0.0
     """Decoupled weight decay (AdamW); 0 is Adam."""
+    average: Fraction = 0.0
+    """Decay of the moving average of the parameters, which is measured; 0 is none, 1 is their plain mean."""
     evaluate_every: Count = 1
     """Epochs between measurements; the last epoch is always measured."""
 
@@ -127,6 +132,8 @@ class Space(Part):
     """Adam's learning rate."""
     weight_decay: SearchedNonNegative | None = None
     """Decoupled weight decay (AdamW)."""
+    average: SearchedShare | None = None
+    """Decay of the moving average of the parameters; 0 is none."""
     epochs: SearchedCount | None = None
     """Passes over the training ratings."""
     batch_size: SearchedBatchSize | None = None
@@ -137,6 +144,8 @@ class Space(Part):
     """Hidden units of the network that predicts the rating."""
     ranking_loss: SearchedRankingLoss | None = None
     """Loss of the ranking task."""
+    negatives: SearchedNegatives | None = None
+    """Items that the ranking loss compares with rated ones."""
 
 
 class Initial(Part):
@@ -147,11 +156,13 @@ class Initial(Part):
     sharing: Sharing | None = None
     learning_rate: Positive | None = None
     weight_decay: NonNegative | None = None
+    average: Fraction | None = None
     epochs: Count | None = None
     batch_size: BatchSize | None = None
     dim: Length | None = None
     hidden: Length | None = None
     ranking_loss: RankingLoss | None = None
+    negatives: Negatives | None = None
 
 
 def _explore(search: Mapping[str, Any]) -> float:

@@ -40,6 +40,9 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 FINGERPRINTED = ("objectives", "data", "train", "space", "search", "stopping")
 """Sections that the fingerprint covers; the budget may grow, and the runtime may change."""
 
+LATER: tuple[tuple[str, Any], ...] = (("train.average", 0.0), ("train.negatives", "all"))
+"""Values that the fingerprint leaves out: keys that came later, at the value that earlier specs mean."""
+
 SEARCHABLE = tuple(Space.model_fields)
 MOST_OF_A_GRID = 100_000
 
@@ -210,7 +213,8 @@ class StudySpec(Part):
 
         A data file counts by its name: it may move, and its content is checked when it is read.
         """
-        canonical = json.dumps(dict(self._question()), sort_keys=True, separators=(",", ":"))
+        values = {key: value for key, value in self._question() if (key, value) not in LATER}
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return sha256(canonical.encode()).hexdigest()[:16]
 
     def differences(self, other: "StudySpec") -> list[str]:

@@ -27,6 +27,8 @@ COLUMN_NAMES = {
     "batch_size": "batch",
     "dim": "dim",
     "hidden": "hidden",
+    "average": "average",
+    "negatives": "negatives",
 }
 """Short names of the values that a front shows beside the weight and the sharing, if they are searched."""
 
@@ -36,7 +38,7 @@ BEATS_TRIVIAL_MARK = "*"
 UNBOUNDED = 10_000
 """A width in characters that exceeds every table."""
 
-TEXT_COLUMNS_SHOWN = ("sharing", "loss")
+TEXT_COLUMNS_SHOWN = ("sharing", "loss", "negatives")
 """Columns of words, which are aligned to the left."""
 
 

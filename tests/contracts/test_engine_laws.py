@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from itertools import permutations
+from itertools import permutations, product
 from math import isnan
 
 import numpy as np
@@ -38,10 +38,14 @@ def start(request):
 
 MIXED = [
     CONFIG,
-    replace(CONFIG, weight=0.99, sharing="both", batch_size="full", learning_rate=0.003),
+    replace(CONFIG, weight=0.99, sharing="both", batch_size="full", learning_rate=0.003, average=0.6),
     replace(CONFIG, weight=None, sharing="none", dim=3, hidden=7, weight_decay=0.0),
-    replace(CONFIG, sharing="items", ranking_loss="bpr", batch_size=7),
+    replace(CONFIG, sharing="items", ranking_loss="bpr", batch_size=7, negatives="unseen"),
+    replace(CONFIG, average=0.9, negatives="unseen"),
+    replace(CONFIG, weight=None, sharing="none", dim=3, hidden=7, average=1.0),
 ]
+WIDER = [*MIXED[4:], replace(CONFIG, sharing="both", dim=6, average=0.3, negatives="unseen")]
+"""Configurations that average; the last one is wider than those before it in a stack."""
 
 
 def exact_in_float32():
@@ -69,21 +73,22 @@ def test_members_train_beside_others_as_alone(name, dtype):
 
 def test_neighbours_may_join_and_leave(start):
     """Each member counts its own epochs, and members keep their slots when one leaves."""
-    early, steady, late = members_of(*MIXED[:3])
-    running = start()
-    running.join(early)
-    running.join(steady)
-    first = train(running, [steady], 2)
-    running.leave(early)
-    running.join(late)
-    found = [epoch[steady] for epoch in first + train(running, [steady, late], 2)]
-    assert_same(running, found, alone(start, steady, 4)[0])
-    assert_same(running, dict(running.state(late)), dict(alone(start, late, 2)[1]))
+    for early, steady, late in (members_of(*MIXED[:3]), members_of(*WIDER)):
+        running = start()
+        running.join(early)
+        running.join(steady)
+        first = train(running, [steady], 2)
+        running.leave(early)
+        running.join(late)
+        found = [epoch[steady] for epoch in first + train(running, [steady, late], 2)]
+        assert_same(running, found, alone(start, steady, 4)[0])
+        for member, epochs in ((steady, 4), (late, 2)):
+            assert_same(running, dict(running.state(member)), dict(alone(start, member, epochs)[1]))
 
 
 @pytest.mark.parametrize(("name", "dtype"), list(exact_in_float32()))
 def test_a_member_resumes_where_its_state_left_it(name, dtype):
-    """A state has the moments, the step of the bias correction, and the epoch of the streams."""
+    """A state has the moments, the averages, the step of the bias correction, and the epoch."""
     start = partial(new_engine, name)
     for member in members_of(*MIXED):
         expected, end = alone(start, member, 4, dtype=dtype)
@@ -96,7 +101,7 @@ def test_a_member_resumes_where_its_state_left_it(name, dtype):
 
 def test_a_state_is_a_snapshot(start):
     """Training changes neither a state that was taken nor the caller's arrays."""
-    (member,) = members_of(CONFIG)
+    (member,) = members_of(replace(CONFIG, average=0.9))
     running, other = start(), start()
     running.join(member)
     state = running.state(member)
@@ -109,14 +114,15 @@ def test_a_state_is_a_snapshot(start):
 
 def test_a_diverging_neighbour_changes_no_result(start):
     """NaN stays in its member, and the epoch of the other members completes."""
-    wild, sane = members_of(replace(CONFIG, learning_rate=1e300), CONFIG)
-    running = start()
-    running.join(wild)
-    running.join(sane)
-    found = [running.epoch([wild, sane]) for _ in range(2)]
-    assert_same(running, [numbers(epoch[sane]) for epoch in found], alone(start, sane, 2)[0])
-    last = found[-1][wild]
-    assert all(isnan(x) for x in (last.ranking_loss, last.rating_loss, *last.metrics.values()))
+    for config in (CONFIG, replace(CONFIG, average=0.9)):
+        wild, sane = members_of(replace(config, learning_rate=1e300), config)
+        running = start()
+        running.join(wild)
+        running.join(sane)
+        found = [running.epoch([wild, sane]) for _ in range(2)]
+        assert_same(running, [numbers(epoch[sane]) for epoch in found], alone(start, sane, 2)[0])
+        last = found[-1][wild]
+        assert all(isnan(x) for x in (last.ranking_loss, last.rating_loss, *last.metrics.values()))
 
 
 # Law 2: engines agree.
@@ -130,9 +136,9 @@ def test_engines_agree_with_the_reference_after_an_epoch(start, sharing, batch_s
     """
     fold = make_fold(150, 40, 700, 400)
     ranking_loss = "bpr" if sharing in ("none", "items") else "one-minus-sigmoid"
-    config = replace(
-        CONFIG, sharing=sharing, batch_size=batch_size, ranking_loss=ranking_loss, dim=5, hidden=9
-    )
+    negatives = "unseen" if sharing in ("users", "items") else "all"
+    kinds = {"sharing": sharing, "ranking_loss": ranking_loss, "negatives": negatives}
+    config = replace(CONFIG, **kinds, batch_size=batch_size, dim=5, hidden=9)
     (member,) = members_of(config)
     found, state = alone(start, member, 1, fold=fold)
     expected, reference = alone(partial(new_engine, "plain"), member, 1, fold=fold)
@@ -147,7 +153,7 @@ def test_engines_agree_with_the_reference_after_an_epoch(start, sharing, batch_s
 
 def test_the_order_of_joining_never_matters(start):
     """Initial values, batches and negatives have a key each; no generator is shared."""
-    members = members_of(*MIXED[:3])
+    members = members_of(*MIXED[:2], MIXED[4])
     expected = None
     for order in permutations(members):
         running = start()
@@ -160,10 +166,11 @@ def test_the_order_of_joining_never_matters(start):
 
 def test_a_result_is_independent_of_the_trial_number(start):
     """Paired trials (common random numbers). Catches keys with the trial, or without replicate or seed."""
-    here = alone(start, Member(0, 0, CONFIG), 2)[0]
-    assert alone(start, Member(5, 0, CONFIG), 2)[0] == here
-    assert alone(start, Member(0, 1, CONFIG), 2)[0] != here
-    assert alone(start, Member(0, 0, CONFIG), 2, seed=SEED + 1)[0] != here
+    for config in (CONFIG, MIXED[4]):
+        here = alone(start, Member(0, 0, config), 2)[0]
+        assert alone(start, Member(5, 0, config), 2)[0] == here
+        assert alone(start, Member(0, 1, config), 2)[0] != here
+        assert alone(start, Member(0, 0, config), 2, seed=SEED + 1)[0] != here
 
 
 def test_trials_of_a_replicate_start_alike(start):
@@ -222,14 +229,15 @@ def test_only_requested_members_are_measured(start):
 
 def test_states_have_the_same_names_in_every_engine(start):
     """Every engine can load the states of the others."""
-    for sharing in SHARINGS:
-        (member,) = members_of(replace(CONFIG, sharing=sharing))
+    for sharing, average in product(SHARINGS, (0.0, 0.9)):
+        (member,) = members_of(replace(CONFIG, sharing=sharing, average=average))
+        kinds = ("", "m.", "v.", "a.") if average else ("", "m.", "v.")
         running = start(dtype="float32")
         running.join(member)
         state = running.state(member)
         expected = shapes(member.config, USERS, ITEMS)
         assert {n: a.shape for n, a in state.items()} == {
-            **{f"{moment}{n}": shape for moment in ("", "m.", "v.") for n, shape in expected.items()},
+            **{f"{kind}{n}": shape for kind in kinds for n, shape in expected.items()},
             "step": (),
             "epoch": (),
         }

@@ -15,16 +15,17 @@ from members import (
     SEED,
     USERS,
     alone,
+    assert_same,
     members_of,
     new_engine,
     train,
 )
 
-from trainable.contract import RANKING_LOSSES, SHARINGS
-from trainable.engines.draws import draw
+from trainable.contract import NEGATIVES, RANKING_LOSSES, SHARINGS
+from trainable.engines.draws import DrawKey, Draws
 from trainable.engines.registry import ENGINES
 from trainable.metrics import Ranking, mean_squared_error
-from trainable.models.two_task.parameters import initial, shapes
+from trainable.models.two_task.parameters import initial, measured, shapes
 
 
 @pytest.fixture(params=ENGINES)
@@ -34,11 +35,15 @@ def start(request):
 
 
 @pytest.mark.parametrize("ranking_loss", RANKING_LOSSES)
-def test_losses_at_the_start_have_their_closed_form(start, ranking_loss):
-    """Losses have 1 − σ, not −log σ, with the right sign, over the right rows, before the update."""
-    (member,) = members_of(replace(CONFIG, batch_size="full", ranking_loss=ranking_loss))
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_losses_at_the_start_have_their_closed_form(start, ranking_loss, negatives):
+    """Losses have 1 − σ, not −log σ, with the right sign, over the right rows and negatives, before the
+    update.
+    """
+    kinds = {"ranking_loss": ranking_loss, "negatives": negatives}
+    (member,) = members_of(replace(CONFIG, batch_size="full", **kinds))
     p = initial(member.config, USERS, ITEMS, seed=SEED, replicate=0)
-    rows = draw(FOLD.train, seed=SEED, replicate=0, epoch=1)
+    rows = Draws(FOLD.train, seed=SEED).at(DrawKey(0, 1, negatives))
     u, positive, negative = (
         p["ranking.users"][rows.users],
         p["ranking.items"][rows.items],
@@ -141,16 +146,38 @@ def test_parameters_without_data_only_decay(start):
     assert end["step"] == steps
 
 
+@pytest.mark.parametrize("average", [0.6, 1.0])
+def test_averages_are_over_the_ends_of_epochs(start, average):
+    """The newest end has the weight max(1 − average, 1/epoch). Training is the same without an average."""
+    member, plain = members_of(replace(CONFIG, average=average), CONFIG)
+    names, running, ends = list(shapes(CONFIG, USERS, ITEMS)), start(), []
+    running.join(member)
+    for epoch in range(1, 6):
+        running.epoch([])
+        state = running.state(member)
+        ends.append({name: state[name] for name in names})
+        weights = [max(1 - average, 1 / e) for e in range(1, epoch + 1)]
+        shares = [w * np.prod([1 - after for after in weights[e:]]) for e, w in enumerate(weights, start=1)]
+        assert sum(shares) == pytest.approx(1)
+        for name in names:
+            expected = sum(share * end[name] for share, end in zip(shares, ends, strict=True))
+            np.testing.assert_allclose(state[f"a.{name}"], expected, rtol=1e-12, atol=1e-15)
+    _, expected = alone(start, plain, 5)
+    assert_same(running, {name: state[name] for name in expected}, dict(expected))
+
+
 def test_the_user_bias_cancels_exactly(start):
     """It has no gradient in p⁺ − p⁻; Adam would turn a rounding error into whole steps."""
     (member,) = members_of(CONFIG)
     assert (alone(start, member, 3, dtype="float32")[1]["user_bias"] == 0).all()
 
 
-def test_metrics_are_the_reference_metrics_of_the_state(start):
-    """Metrics are of held-out rows, after the update, with each task's own tables."""
-    (member,) = members_of(replace(CONFIG, sharing="none", ranking_loss="bpr"))
-    found, p = alone(start, member, 3)
+@pytest.mark.parametrize("average", [0.0, 0.7])
+def test_metrics_are_the_reference_metrics_of_the_state(start, average):
+    """Metrics are of held-out rows, after the update, with each task's own tables, averaged if they are."""
+    (member,) = members_of(replace(CONFIG, sharing="none", ranking_loss="bpr", average=average))
+    found, state = alone(start, member, 3)
+    p = measured(member.config, state)
     scores = p["ranking.users"] @ p["ranking.items"].T + p["item_bias"]
     u, q = p["rating.users"][FOLD.target.users], p["rating.items"][FOLD.target.items]
     h = np.maximum(np.hstack([u, q, u * q]) @ p["hidden.weight"].T + p["hidden.bias"], 0)
@@ -165,7 +192,8 @@ def test_metrics_by_user_are_those_of_the_result(start, dtype):
     """Beside a neighbour. Catches another member's users, users in the wrong order, and numbers from before
     the update.
     """
-    members = members_of(CONFIG, replace(CONFIG, sharing="none", ranking_loss="bpr"))
+    averaged = replace(CONFIG, average=0.7)
+    members = members_of(CONFIG, averaged, replace(averaged, sharing="none", ranking_loss="bpr"))
     running = start(dtype=dtype)
     for member in members:
         running.join(member)

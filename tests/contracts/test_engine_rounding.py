@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from members import CONFIG, alone, make_fold, new_engine, train
 
-from trainable.contract import RANKING_LOSSES, SHARINGS
+from trainable.contract import NEGATIVES, RANKING_LOSSES, SHARINGS
 from trainable.engines.engine import Member
 from trainable.engines.registry import ENGINES
 from trainable.models.two_task.parameters import fresh, initial
@@ -38,6 +38,8 @@ def drawn(count):
             batch_size=chance.choice([32, 100, 256, "full"]),
             dim=chance.choice([1, 4, 8, 13]),
             hidden=chance.choice([1, 8, 20]),
+            average=chance.choice([0.0, chance.random()]),
+            negatives=chance.choice(NEGATIVES),
         )
 
 
@@ -74,7 +76,8 @@ def test_in_float32_a_crowd_strays_as_one_ulp_would(name):
     """
     strayed, control = [], []
     for member, (_, state) in together(name, "float32").items():
-        start = vector(fresh(initial(member.config, 60, 40, seed=7, replicate=member.replicate)))
+        values = initial(member.config, 60, 40, seed=7, replicate=member.replicate)
+        start = vector(fresh(member.config, values))
         reference = vector(alone(partial(new_engine, "plain"), member, EPOCHS, fold=FOLD, dtype="float32")[1])
         way = np.linalg.norm(reference - start)
         strayed.append(np.linalg.norm(vector(state) - reference) / way)
@@ -97,6 +100,6 @@ def moved_by_an_ulp(member):
         for key, v in values.items()
     }
     running = new_engine("plain", fold=FOLD, dtype="float32")
-    running.join(member, fresh(away))
+    running.join(member, fresh(member.config, away))
     train(running, [member], EPOCHS)
     return running.state(member)

@@ -33,6 +33,8 @@ weight = { logit = [0.5, 0.999] }
 sharing = ["none", "users", "items", "both"]
 learning_rate = { log = [1e-3, 3e-2] }
 batch_size = [128, "full"]
+average = [0.0, 0.8]
+negatives = ["all", "unseen"]
 [search]
 sampler = "random"
 replicates = 2
@@ -174,7 +176,8 @@ def test_law_6_direction_is_stated_once(study, tmp_path):
 def test_law_7_the_weight_does_nothing_where_nothing_is_shared(tmp_path):
     """No gradient of one task reaches the other's tables when they are separate."""
     initial = 'search.initial=[{ weight = 0.5, sharing = "none" }, { weight = 0.99, sharing = "none" }]'
-    overrides = ("space.learning_rate=1e-3", "space.batch_size=128", "budget.trials=2", "search.replicates=1")
+    fixed = ("learning_rate=1e-3", "batch_size=128", "average=0.8", "negatives=unseen")
+    overrides = (*(f"space.{value}" for value in fixed), "budget.trials=2", "search.replicates=1")
     folder = run(spec("runtime.address=inline", initial, *overrides), tmp_path).folder
     found = recorded(Ledger.read(folder))
     for epoch, numbers in found[0, 0].items():

@@ -14,7 +14,8 @@ from trainable.contract import Answer, Lease
 from trainable.disk import seal
 from trainable.session import Session
 
-LEASES = (Lease(3, 1, CONFIG, (0, 1)), Lease(7, 2, replace(CONFIG, weight=None, sharing="none"), (0,)))
+OTHER = replace(CONFIG, weight=None, sharing="none", average=0.9, negatives="unseen")
+LEASES = (Lease(3, 1, CONFIG, (0, 1)), Lease(7, 2, OTHER, (0,)))
 
 
 def new_session(*leases: Lease, seed: int = 7, fold=FOLD, dtype: str = "float32") -> Session:

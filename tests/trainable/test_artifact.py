@@ -62,6 +62,13 @@ def everything(model: Model):
     return model.card, model.users, model.items, answers
 
 
+def test_a_card_of_an_earlier_version_is_read():
+    """Models of earlier versions load, with the defaults of later values."""
+    about = asdict(CARD_OF)
+    del about["config"]["average"], about["config"]["negatives"]
+    assert Card.from_dict(about) == CARD_OF
+
+
 # --- what it says ----------------------------------------------------------------------------------------
 
 

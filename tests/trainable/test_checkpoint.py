@@ -100,8 +100,8 @@ FOREIGN = {
     "deep": ({RECORD: b"[" * 100_000}, "slots.json: is torn, or not JSON"),
     "not text": ({RECORD: b"\xff\xfe\xff"}, "slots.json: is torn, or not JSON"),
     "an older one": ({RECORD: b'{"slots": [], "unsent": []}'}, "slots.json: has no format"),
-    "a later one": (sealed({"format": 3}, b""), "has format 3, and this version reads 2"),
-    "no seal": ({RECORD: b'{"format": 2, "tensors": 0}'}, "slots.json: does not name its tensors"),
+    "a later one": (sealed({"format": 4}, b""), "has format 4, and this version reads 3"),
+    "no seal": ({RECORD: b'{"format": 3, "tensors": 0}'}, "slots.json: does not name its tensors"),
     "elsewhere": (
         {
             RECORD: json.dumps(
@@ -163,6 +163,7 @@ ODD = (
     *({"learning_rate": value} for value in (-1e-9, 0.0, nan, inf, 10**400)),
     *({"weight_decay": value} for value in (-1e-9, nan, inf)),
     *({"weight": value} for value in (-0.1, 1.1, nan)),
+    *({"average": value} for value in (-0.1, 1.1, nan)),
 )
 """Values that no spec allows, and that PyTorch accepts or refuses with its own message."""
 
@@ -241,8 +242,9 @@ def test_a_checkpoint_too_large_for_memory_leaves_empty_slots(saved, tmp_path: P
     assert session.slots.count == 1
 
 
+@pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("sharing", SHARINGS)
-def test_the_layout_is_that_of_a_fresh_state(sharing: str):
-    config = replace(CONFIG, sharing=sharing)
-    state = fresh(initial(config, USERS, ITEMS, seed=0, replicate=0))
+def test_the_layout_is_that_of_a_fresh_state(sharing: str, average: float):
+    config = replace(CONFIG, sharing=sharing, average=average)
+    state = fresh(config, initial(config, USERS, ITEMS, seed=0, replicate=0))
     assert layout(config, USERS, ITEMS, "float64") == {k: (v.shape, v.dtype) for k, v in state.items()}

@@ -23,7 +23,8 @@ CONFIG = Config(
     epochs=4,
     evaluate_every=2,
 )
-LEASES = (Lease(3, 1, CONFIG, (0, 1)), Lease(7, 2, replace(CONFIG, weight=0.5, sharing="both"), (0, 1)))
+OTHER = replace(CONFIG, weight=0.5, sharing="both", average=0.8, negatives="unseen")
+LEASES = (Lease(3, 1, CONFIG, (0, 1)), Lease(7, 2, OTHER, (0, 1)))
 
 
 class Listener:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trainable.contract import Config, UserMetrics
 from trainable.data.interactions import Fold
-from trainable.engines.draws import EpochDraw, draw
+from trainable.engines.draws import DrawKey, Draws, EpochDraw
 from trainable.engines.engine import Member, MemberState, Result
 from trainable.metrics import NotFiniteError, Ranking, mean_squared_error
 from trainable.models.two_task.parameters import fresh, initial
@@ -35,12 +35,19 @@ class Training(ABC, Generic[R]):
         """Train one epoch; return the mean ranking and rating loss over its rows, before each update."""
 
     @abstractmethod
+    def average(self, kept: float) -> None:
+        """Keep this share of the averaged parameters, and add the parameters times the rest."""
+
+    @abstractmethod
     def finite(self) -> bool:
         """True if all parameters are finite."""
 
     @abstractmethod
     def found(self) -> Found:
-        """Ranks and predictions for the metrics; NotFiniteError, or NaN among them, if one is not finite."""
+        """Ranks and predictions for the metrics; NotFiniteError, or NaN among them, if one is not finite.
+
+        They are those of the averaged parameters, if there are any.
+        """
 
     @abstractmethod
     def state(self) -> MemberState:
@@ -60,6 +67,7 @@ class AloneEngine(ABC, Generic[R]):
         self.dtype = dtype
         self.seed = seed
         self.ranking = Ranking(fold)
+        self._draws = Draws(fold.train, seed=seed)
         self._members: dict[Member, Training[R]] = {}
 
     @abstractmethod
@@ -84,7 +92,8 @@ class AloneEngine(ABC, Generic[R]):
             raise ValueError(f"{member} has joined already")
         if state is None:
             size = self.fold.train.n_users, self.fold.train.n_items
-            state = fresh(initial(member.config, *size, seed=self.seed, replicate=member.replicate))
+            values = initial(member.config, *size, seed=self.seed, replicate=member.replicate)
+            state = fresh(member.config, values)
         self._members[member] = self.start(member.config, state)
 
     def leave(self, member: Member) -> None:
@@ -100,13 +109,14 @@ class AloneEngine(ABC, Generic[R]):
 
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
         """Train every member for one epoch, then measure those in `evaluate` on the fold's target."""
-        together: dict[tuple[int, int], list[Member]] = {}
+        together: dict[DrawKey, list[Member]] = {}
         for member, training in self._members.items():
-            together.setdefault((member.replicate, training.epoch + 1), []).append(member)
+            key = DrawKey(member.replicate, training.epoch + 1, member.config.negatives)
+            together.setdefault(key, []).append(member)
         results: dict[Member, Result] = {}
         with self.arithmetic():
-            for (replicate, epoch), members in together.items():
-                rows = self.rows(draw(self.fold.train, seed=self.seed, replicate=replicate, epoch=epoch))
+            for key, members in together.items():
+                rows = self.rows(self._draws.at(key))
                 advance = partial(self._advance, rows, evaluate)
                 results.update(zip(members, self.each(advance, members), strict=True))
         return results
@@ -121,6 +131,8 @@ class AloneEngine(ABC, Generic[R]):
         training, evaluated, metrics = self._members[member], member in evaluate, None
         ranking, rating = training.train(rows)
         training.epoch += 1
+        if member.config.averages:
+            training.average(member.config.kept(training.epoch))
         finite = isfinite(ranking + rating) and training.finite()
         if finite and evaluated:
             try:

@@ -1,8 +1,8 @@
-"""Members of one batch size, their stack, and its training step: on a GPU, a recorded CUDA graph."""
+"""Members that train in one stack, and its training step: on a GPU, a recorded CUDA graph."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,18 @@ class DrawTensors(NamedTuple):
     ratings: Tensor
 
 
+class StackKind(NamedTuple):
+    """The values of a configuration that are the same for all members of a stack."""
+
+    batch_size: int | Literal["full"]
+    averages: bool
+
+    @classmethod
+    def of(cls, member: Member) -> "StackKind":
+        """The kind of a member's stack."""
+        return cls(member.config.batch_size, member.config.averages)
+
+
 @dataclass(slots=True)
 class PoolSlot:
     """The place of a member in the stack, and its number of epochs."""
@@ -38,11 +50,12 @@ class PoolSlot:
 
 
 class Group:
-    """Members in one stack, which is rebuilt when a wider member joins."""
+    """Members of one `kind` in one stack, which is rebuilt when a wider member joins."""
 
-    def __init__(self, n_users: int, n_items: int, like: Tensor) -> None:
+    def __init__(self, kind: StackKind, n_users: int, n_items: int, like: Tensor) -> None:
         self.seats: dict[Member, PoolSlot] = {}
-        self.stack = Stack(n_users, n_items, 0, 0, like)
+        self.kind = kind
+        self.stack = Stack(n_users, n_items, 0, 0, like, averages=kind.averages)
         self._like = like
         self._step: Step | None = None
 
@@ -52,7 +65,8 @@ class Group:
         dim, hidden = max(config.dim, stack.dim), max(config.hidden, stack.hidden)
         if (dim, hidden) != (stack.dim, stack.hidden):
             states = {other: self.state(other) for other in self.seats}
-            self.stack = Stack(stack.n_users, stack.n_items, dim, hidden, self._like)
+            size = stack.n_users, stack.n_items, dim, hidden
+            self.stack = Stack(*size, self._like, averages=stack.averages)
             for other, kept in states.items():
                 self._seat(other, kept)
         self._seat(member, state)
@@ -65,6 +79,14 @@ class Group:
         """The complete state of a member."""
         seat = self.seats[member]
         return {**self.stack.state(seat.place, member.config), "epoch": np.array(seat.epoch)}
+
+    def end_epoch(self) -> None:
+        """Count an epoch for every member, and update the averages."""
+        for seat in self.seats.values():
+            seat.epoch += 1
+        if self.kind.averages:
+            kept = {seat.place: m.config.kept(seat.epoch) for m, seat in self.seats.items()}
+            self.stack.average(kept)
 
     def step(self, batch: int) -> "Step":
         """The step for batches of up to `batch` rows on the present stack."""

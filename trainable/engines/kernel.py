@@ -209,6 +209,19 @@ def adam(p: Reals, m: Reals, v: Reals, g: Reals, rate: float, decay: float, step
 
 
 @compiled
+def average(a: Reals, p: Reals, kept: float) -> None:
+    """Keep this share of the averaged parameters a, and add p times the rest. Subnormal results become 0.
+
+    Polyak & Juditsky 1992, doi 10.1137/0330046; at the end of epochs: Izmailov et al. 2018, arXiv 1803.05407.
+    """
+    real = p.dtype.type
+    zero, tiny, keep = real(0), np.finfo(p.dtype).tiny, real(kept)
+    for k in range(p.size):
+        value = p[k] + keep * (a[k] - p[k])
+        a[k] = zero if abs(value) < tiny else value
+
+
+@compiled
 def train(
     p: Reals,
     m: Reals,

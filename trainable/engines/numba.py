@@ -14,11 +14,11 @@ from threadpoolctl import ThreadpoolController
 from trainable.contract import Config, StudyError
 from trainable.data.interactions import Fold, Interactions, as_ids
 from trainable.engines.alone import AloneEngine, Found, Training
-from trainable.engines.draws import EpochDraw, draw
+from trainable.engines.draws import DrawKey, Draws, EpochDraw
 from trainable.engines.engine import Member, MemberState, Result
-from trainable.engines.kernel import EpochRows, MemberNet, Reals, apart, predict, ranks, train, work
+from trainable.engines.kernel import EpochRows, MemberNet, Reals, apart, average, predict, ranks, train, work
 from trainable.metrics import Ranking
-from trainable.models.two_task.parameters import fresh, initial, shapes
+from trainable.models.two_task.parameters import fresh, initial, prefixes, shapes
 
 BLAS = ThreadpoolController()
 """Controls the threads of the loaded libraries for matrix products."""
@@ -33,8 +33,9 @@ LEAST = Config(
     dim=1,
     hidden=1,
     epochs=1,
+    average=0.5,
 )
-"""The smallest configuration."""
+"""The smallest configuration that runs the whole kernel."""
 
 Named = dict[str, Reals]
 
@@ -74,7 +75,7 @@ class NumbaEngine(AloneEngine[EpochRows]):
 
 
 class NumbaTraining(Training[EpochRows]):
-    """Parameters, gradient and moments: one flat vector each, in the order of `shapes`."""
+    """Parameters, gradient, moments and averages: one flat vector each, in the order of `shapes`."""
 
     def __init__(
         self, config: Config, state: MemberState, fold: Fold, ranking: Ranking, dtype: np.dtype
@@ -85,11 +86,14 @@ class NumbaTraining(Training[EpochRows]):
         self._shapes = shapes(config, fold.train.n_users, fold.train.n_items)
         size = sum(prod(shape) for shape in self._shapes.values())
         self._p, self._m, self._v, self._g = apart(size, np.dtype(dtype))
-        for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v)):
+        self._a = np.empty_like(self._p) if config.averages else self._p
+        self._stored = dict(zip(prefixes(config), (self._p, self._m, self._v, self._a), strict=False))
+        for prefix, flat in self._stored.items():
             np.concatenate(
-                [np.ravel(state[kind + name]) for name in self._shapes], out=flat, casting="same_kind"
+                [np.ravel(state[prefix + name]) for name in self._shapes], out=flat, casting="same_kind"
             )
         self._net, self._gradient = _net(self._named(self._p)), _net(self._named(self._g))
+        self._measured = _net(self._named(self._a))
         self._work = work(self._net)
 
     def train(self, rows: EpochRows) -> tuple[float, float]:
@@ -113,6 +117,10 @@ class NumbaTraining(Training[EpochRows]):
         )
         return ranking, rating
 
+    def average(self, kept: float) -> None:
+        """Keep this share of the averaged parameters, and add the parameters times the rest."""
+        average(self._a, self._p, kept)
+
     def finite(self) -> bool:
         """True if all parameters are finite."""
         return bool(np.isfinite(self._p).all())
@@ -120,14 +128,14 @@ class NumbaTraining(Training[EpochRows]):
     def found(self) -> Found:
         """Ranks and predictions for the metrics; a rank is NaN if a score is not finite."""
         r = self._ranking
-        predicted = predict(self._net, self._work, self._users, self._items)
-        return ranks(self._net, r.users, r.starts, r.items, r.masked_starts, r.masked), predicted
+        predicted = predict(self._measured, self._work, self._users, self._items)
+        return ranks(self._measured, r.users, r.starts, r.items, r.masked_starts, r.masked), predicted
 
     def state(self) -> MemberState:
         """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
         found: dict[str, NDArray[np.generic]] = {
-            kind + name: view.copy()
-            for kind, flat in (("", self._p), ("m.", self._m), ("v.", self._v))
+            prefix + name: view.copy()
+            for prefix, flat in self._stored.items()
             for name, view in self._named(flat).items()
         }
         return {**found, "step": np.array(self._step), "epoch": np.array(self.epoch)}
@@ -168,11 +176,11 @@ def _compile(dtype: np.dtype) -> None:
     one, names = np.zeros(1, np.int32), as_ids(["0"])
     row = Interactions(one, one, one.astype(np.float32), None, names, names)
     fold = Fold("nothing", row, row)
-    drawn = draw(row, seed=0, replicate=0, epoch=1)
-    training = NumbaTraining(
-        LEAST, fresh(initial(LEAST, 1, 1, seed=0, replicate=0)), fold, Ranking(fold), dtype
-    )
+    drawn = Draws(row, seed=0).at(DrawKey(0, 1))
+    state = fresh(LEAST, initial(LEAST, 1, 1, seed=0, replicate=0))
+    training = NumbaTraining(LEAST, state, fold, Ranking(fold), dtype)
     training.train(_rows(drawn, dtype))
+    training.average(0.0)
     training.found()
 
 

@@ -16,6 +16,7 @@ from trainable.engines.engine import MemberState
 from trainable.metrics import Ranking
 from trainable.models.two_task.losses import RANKING_LOSS_FUNCTIONS, squared_error
 from trainable.models.two_task.net import TwoTaskNet
+from trainable.models.two_task.parameters import AVERAGED
 
 RowTensors = tuple[Tensor, ...]
 """Users, items, negatives, ratings, all (n,)."""
@@ -46,7 +47,7 @@ class PlainEngine(AloneEngine[RowTensors]):
 
 
 class PlainTraining(Training[RowTensors]):
-    """A net and its AdamW, with the dtype and device of `like`."""
+    """A net, its AdamW and its averaged net, with the dtype and device of `like`."""
 
     def __init__(
         self, config: Config, state: MemberState, fold: Fold, ranking: Ranking, like: Tensor
@@ -55,6 +56,9 @@ class PlainTraining(Training[RowTensors]):
         self._config, self._target, self._ranking, self._like = config, fold.target, ranking, like
         names = [name for name in state if f"m.{name}" in state]
         self.net = TwoTaskNet({name: _reals(state[name], like) for name in names})
+        self._measured = self.net
+        if config.averages:
+            self._measured = TwoTaskNet({name: _reals(state[AVERAGED + name], like) for name in names})
         self._adam = torch.optim.AdamW(
             self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
@@ -82,6 +86,12 @@ class PlainTraining(Training[RowTensors]):
         ranking_mean, rating_mean = (total / n).tolist()
         return ranking_mean, rating_mean
 
+    @torch.no_grad()
+    def average(self, kept: float) -> None:
+        """Keep this share of the averaged parameters, and add the parameters times the rest."""
+        for mean, parameter in zip(self._measured.parameters(), self.net.parameters(), strict=True):
+            mean.lerp_(parameter, 1 - kept)
+
     def finite(self) -> bool:
         """True if all parameters are finite."""
         return all(bool(parameter.isfinite().all()) for parameter in self.net.parameters())
@@ -91,10 +101,10 @@ class PlainTraining(Training[RowTensors]):
         """Ranks and predictions for the metrics; NotFiniteError if a score is not finite."""
 
         def scores(users: NDArray[np.int64]) -> NDArray[np.floating]:
-            return _array(self.net.rank_all(ids(users, self._like)))
+            return _array(self._measured.rank_all(ids(users, self._like)))
 
         pairs = ids(self._target.users, self._like), ids(self._target.items, self._like)
-        return self._ranking.ranks(scores), _array(self.net.rate(*pairs))
+        return self._ranking.ranks(scores), _array(self._measured.rate(*pairs))
 
     def state(self) -> MemberState:
         """Copy the complete state: see `trainable.models.two_task.parameters.fresh`."""
@@ -104,6 +114,9 @@ class PlainTraining(Training[RowTensors]):
             found["step"] = np.array(int(kept["step"]))
             found[name] = _array(parameter)
             found[f"m.{name}"], found[f"v.{name}"] = _array(kept["exp_avg"]), _array(kept["exp_avg_sq"])
+        if self._config.averages:
+            averaged = self._measured.named_parameters()
+            found |= {AVERAGED + name: _array(parameter) for name, parameter in averaged}
         return found
 
 

@@ -8,6 +8,7 @@ A user's bias has no gradient, because it cancels between an item and a negative
 and is not stored.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +19,10 @@ from torch.nn.functional import pad, softplus
 
 from trainable.contract import Config
 from trainable.engines.engine import MemberState
-from trainable.models.two_task.parameters import shapes
+from trainable.models.two_task.parameters import prefixes, shapes
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 """Adam's usual constants. Kingma & Ba 2015, arXiv 1412.6980."""
-
-STATE_PREFIXES = ("", "m.", "v.")
-"""Prefixes of a parameter's name in a state: value, first and second moment."""
 
 
 class StackedRows(NamedTuple):
@@ -50,11 +48,13 @@ class StackedNet(NamedTuple):
 class Pool:
     """Entries (capacity, width) that Adam trains, each with its own rate, decay and step.
 
-    Entry 0 and free entries are all zeros with rate 0, so they stay zero.
+    Entry 0 and free entries are all zeros with rate 0, so they stay zero. With `averages`, each entry has an
+    average, `mean`, which is measured; else `mean` is not used.
     """
 
-    def __init__(self, width: int, like: Tensor) -> None:
+    def __init__(self, width: int, like: Tensor, *, averages: bool) -> None:
         self.value, self.first, self.second, self.gradient = (like.new_zeros(1, width) for _ in range(4))
+        self.averages, self.mean = averages, like.new_zeros(1, width if averages else 0)
         self.rate, self.decay, self.step = (like.new_zeros(1, 1, dtype=torch.float64) for _ in range(3))
         self._free: list[int] = []
 
@@ -63,19 +63,31 @@ class Pool:
         """Number of entries, including entry 0 and free ones."""
         return len(self.value)
 
+    @property
+    def stored(self) -> tuple[Tensor, ...]:
+        """Value, first and second moment, and the average if there is one, in the order of `prefixes`."""
+        kept = self.value, self.first, self.second
+        return (*kept, self.mean) if self.averages else kept
+
+    @property
+    def measured(self) -> Tensor:
+        """The averages if there are any, else the values."""
+        return self.mean if self.averages else self.value
+
     def take(self) -> int:
         """Reserve an entry. A full pool grows by a quarter, into new tensors."""
         if not self._free:
             room = self.capacity
             more = max(room // 4, 1)
-            for name in ("value", "first", "second", "gradient", "rate", "decay", "step"):
+            grown = ("value", "first", "second", "gradient", "rate", "decay", "step")
+            for name in (*grown, "mean") if self.averages else grown:
                 setattr(self, name, pad(getattr(self, name), (0, 0, 0, more)))
             self._free = list(range(room + more - 1, room - 1, -1))
         return self._free.pop()
 
     def give(self, entry: int) -> None:
         """Free an entry."""
-        for tensor in (self.value, self.first, self.second, self.rate, self.decay, self.step):
+        for tensor in (*self.stored, self.rate, self.decay, self.step):
             tensor[entry] = 0
         self._free.append(entry)
 
@@ -94,6 +106,10 @@ class Pool:
         self.value.mul_(keep).sub_(change)
         self.gradient.zero_()
 
+    def average(self, kept: Tensor) -> None:
+        """Keep these shares (capacity, 1) of the averages, and add the values times the rest."""
+        torch.lerp(self.value, self.mean, kept, out=self.mean)
+
 
 class Position(NamedTuple):
     """The entries of a member: its slot, which is its entry in the third pool, and those of its tables."""
@@ -106,12 +122,20 @@ class Position(NamedTuple):
 
 
 class Stack:
-    """Slots for members of at most `dim` and `hidden`, with the dtype and device of `like`."""
+    """Slots for members of at most `dim` and `hidden`, with the dtype and device of `like`.
 
-    def __init__(self, n_users: int, n_items: int, dim: int, hidden: int, like: Tensor) -> None:
+    All members average their parameters, or none does.
+    """
+
+    def __init__(
+        self, n_users: int, n_items: int, dim: int, hidden: int, like: Tensor, *, averages: bool
+    ) -> None:
         self.n_users, self.n_items, self.dim, self.hidden = n_users, n_items, dim, hidden
-        self.users, self.items = Pool(n_users * dim, like), Pool(n_items * dim, like)
-        self.rest = Pool(n_items + hidden * (3 * dim + 2) + 1, like)
+        self.averages = averages
+        self.users, self.items, self.rest = (
+            Pool(width, like, averages=averages)
+            for width in (n_users * dim, n_items * dim, n_items + hidden * (3 * dim + 2) + 1)
+        )
         self.entries = torch.zeros(4, 1, dtype=torch.int64, device=like.device)
         self.weight = like.new_zeros(1)
         self.bpr = torch.zeros(1, dtype=torch.bool, device=like.device)
@@ -152,21 +176,21 @@ class Stack:
             pool.rate[entry], pool.decay[entry] = config.learning_rate, config.weight_decay
             pool.step[entry] = float(state["step"])
         for name, views in self._views(place, config).items():
-            for kind, view in zip(STATE_PREFIXES, views, strict=True):
-                view.copy_(torch.as_tensor(np.asarray(state[kind + name])).reshape(view.shape))
+            for prefix, view in zip(prefixes(config), views, strict=True):
+                view.copy_(torch.as_tensor(np.asarray(state[prefix + name])).reshape(view.shape))
         return place
 
     def state(self, place: Position, config: Config) -> dict[str, NDArray[np.generic]]:
-        """Copy a member's parameters and moments, by name, and its number of steps."""
+        """Copy a member's parameters, moments and averages, by name, and its number of steps."""
         found: dict[str, NDArray[np.generic]] = {
             "step": np.array(int(self.rest.step[place.slot])),
         }
         wanted = shapes(config, self.n_users, self.n_items)
         for name, views in self._views(place, config).items():
-            for kind, view in zip(STATE_PREFIXES, views, strict=True):
-                found[kind + name] = view.reshape(wanted[name]).numpy(force=True).copy()
+            for prefix, view in zip(prefixes(config), views, strict=True):
+                found[prefix + name] = view.reshape(wanted[name]).numpy(force=True).copy()
         untrained = np.zeros(self.n_users, dtype=found["item_bias"].dtype)
-        return found | {f"{kind}user_bias": untrained for kind in STATE_PREFIXES}
+        return found | {f"{prefix}user_bias": untrained for prefix in prefixes(config)}
 
     def clear(self, place: Position) -> None:
         """Free the place of a member."""
@@ -188,6 +212,15 @@ class Stack:
         """Apply Adam's step to all pools."""
         for pool in (self.users, self.items, self.rest):
             pool.update()
+
+    def average(self, kept: Mapping[Position, float]) -> None:
+        """Keep these shares of the averages of members, and add their parameters times the rest."""
+        shares = {pool: np.zeros((pool.capacity, 1)) for pool in (self.users, self.items, self.rest)}
+        for place, share in kept.items():
+            for pool, entry in self._entries(place):
+                shares[pool][entry] = share
+        for pool, share_of in shares.items():
+            pool.average(torch.as_tensor(share_of).to(pool.value))
 
     def _add_ranking(self, rows: StackedRows, net: StackedNet, grad: StackedNet) -> None:
         """Ranking. With x = p⁺ − p⁻ and s = σ(−x), 1 − σ(x) has slope −s(1 − s); BPR's −log σ(x) has −s."""
@@ -232,15 +265,15 @@ class Stack:
 
     def scores(self, slots: Tensor, users: Tensor) -> Tensor:
         """Ranking scores (s, b, n_items) of every item for users (b,), by the members in `slots` (s,)."""
-        u = self._rows(self.users.value)[self.entries[0, slots, None] * self.n_users + users]
-        q = self.items.value.view(-1, self.n_items, self.dim)[self.entries[2, slots]]
-        return torch.baddbmm(self._net(self.rest.value).item_bias[slots, None], u, q.mT)
+        u = self._rows(self.users.measured)[self.entries[0, slots, None] * self.n_users + users]
+        q = self.items.measured.view(-1, self.n_items, self.dim)[self.entries[2, slots]]
+        return torch.baddbmm(self._net(self.rest.measured).item_bias[slots, None], u, q.mT)
 
     def ratings(self, slots: Tensor, users: Tensor, items: Tensor) -> Tensor:
         """Predicted ratings (s, n) of pairs (n,), by the members in `slots` (s,)."""
-        net = StackedNet(*(part[slots] for part in self._net(self.rest.value)))
-        u = self._rows(self.users.value)[self.entries[1, slots, None] * self.n_users + users]
-        q = self._rows(self.items.value)[self.entries[3, slots, None] * self.n_items + items]
+        net = StackedNet(*(part[slots] for part in self._net(self.rest.measured)))
+        u = self._rows(self.users.measured)[self.entries[1, slots, None] * self.n_users + users]
+        q = self._rows(self.items.measured)[self.entries[3, slots, None] * self.n_items + items]
         hidden = torch.baddbmm(net.hidden_bias[:, None], torch.cat([u, q, u * q], -1), net.hidden_weight.mT)
         return (hidden.relu_() @ net.output_weight[..., None])[..., 0] + net.output_bias
 
@@ -278,12 +311,12 @@ class Stack:
         ]
 
     def _views(self, place: Position, config: Config) -> dict[str, list[Tensor]]:
-        """Views of a member's value, first and second moment by the names of `two_task.parameters`."""
+        """Views of a member's parts of `Pool.stored` by the names of `two_task.parameters`."""
         d, h = config.dim, config.hidden
         found: dict[str, list[Tensor]] = {}
 
         def table(name: str, pool: Pool, entry: int) -> None:
-            found[name] = [t[entry].view(-1, self.dim)[:, :d] for t in (pool.value, pool.first, pool.second)]
+            found[name] = [t[entry].view(-1, self.dim)[:, :d] for t in pool.stored]
 
         table("ranking.users", self.users, place.ranking_users)
         table("ranking.items", self.items, place.ranking_items)
@@ -291,7 +324,7 @@ class Stack:
             table("rating.users", self.users, place.rating_users)
         if not config.shares_items:
             table("rating.items", self.items, place.rating_items)
-        nets = [self._net(t) for t in (self.rest.value, self.rest.first, self.rest.second)]
+        nets = [self._net(t) for t in self.rest.stored]
         slot = place.slot
         found["item_bias"] = [net.item_bias[slot] for net in nets]
         found["hidden.weight"] = [net.hidden_weight[slot].view(-1, 3, self.dim)[:h, :, :d] for net in nets]

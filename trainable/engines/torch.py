@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,9 +18,9 @@ from torch import Tensor
 from trainable.contract import UserMetrics
 from trainable.data.interactions import Fold
 from trainable.engines.device import arithmetic, free_bytes, ids, like
-from trainable.engines.draws import draw
+from trainable.engines.draws import DrawKey, Draws
 from trainable.engines.engine import Member, MemberState, Result
-from trainable.engines.group import DrawTensors, Group
+from trainable.engines.group import DrawTensors, Group, StackKind
 from trainable.engines.stack import Stack
 from trainable.metrics import NotFiniteError, Ranking, parts
 from trainable.models.two_task.parameters import fresh, initial
@@ -37,7 +36,7 @@ SCORES = 1 << 25
 
 
 class TorchEngine:
-    """Trains members of one batch size in one stack.
+    """Trains members of one `StackKind` in one stack.
 
     Neighbours change the order of some sums, so numbers are equal up to rounding.
     """
@@ -52,30 +51,32 @@ class TorchEngine:
         self._seed, self._threads = seed, threads
         self._like = like(device, dtype)
         self._ranking = Ranking(fold)
-        self._groups: dict[int | Literal["full"], Group] = {}
-        self._draws: OrderedDict[tuple[int, int], DrawTensors] = OrderedDict()
+        self._groups: dict[StackKind, Group] = {}
+        self._draws = Draws(fold.train, seed=seed)
+        self._drawn: OrderedDict[DrawKey, DrawTensors] = OrderedDict()
 
     def join(self, member: Member, state: MemberState | None = None) -> None:
         """Add a member, at its keyed initial values or at `state`; ValueError if it has joined already."""
-        config, size = member.config, (self.fold.train.n_users, self.fold.train.n_items)
-        group = self._groups.setdefault(config.batch_size, Group(*size, self._like))
+        kind, size = StackKind.of(member), (self.fold.train.n_users, self.fold.train.n_items)
+        group = self._groups.setdefault(kind, Group(kind, *size, self._like))
         if member in group.seats:
             raise ValueError(f"{member} has joined already")
         if state is None:
-            state = fresh(initial(config, *size, seed=self._seed, replicate=member.replicate))
+            values = initial(member.config, *size, seed=self._seed, replicate=member.replicate)
+            state = fresh(member.config, values)
         with _memory():
             group.join(member, state)
 
     def leave(self, member: Member) -> None:
         """Remove a member; KeyError if it has not joined."""
-        group = self._groups[member.config.batch_size]
+        group = self._group(member)
         group.leave(member)
         if not group.seats:
-            del self._groups[member.config.batch_size]
+            del self._groups[group.kind]
 
     def state(self, member: Member) -> MemberState:
         """The complete state of a member."""
-        return self._groups[member.config.batch_size].state(member)
+        return self._group(member).state(member)
 
     def room(self) -> int | None:
         """Number of further members that fit. A growing stack holds its old and new tensors together."""
@@ -87,14 +88,16 @@ class TorchEngine:
     def epoch(self, evaluate: Collection[Member]) -> dict[Member, Result]:
         """Train every member for one epoch, then measure those in `evaluate` on the fold's target."""
         with arithmetic(self._threads), torch.no_grad(), _memory():
-            parts = [self._epoch(size, group, evaluate) for size, group in self._groups.items()]
+            parts = [self._epoch(group, evaluate) for group in self._groups.values()]
         return {member: result for part in parts for member, result in part.items()}
 
-    def _epoch(
-        self, batch_size: int | Literal["full"], group: Group, evaluate: Collection[Member]
-    ) -> dict[Member, Result]:
+    def _group(self, member: Member) -> Group:
+        """The group of a member that has joined; KeyError if there is none."""
+        return self._groups[StackKind.of(member)]
+
+    def _epoch(self, group: Group, evaluate: Collection[Member]) -> dict[Member, Result]:
         began = perf_counter()
-        losses = self._train(batch_size, group)
+        losses = self._train(group)
         whole = group.stack.finite().tolist()
         fine = {m for m, seat in group.seats.items() if whole[seat.place.slot] and isfinite(sum(losses[m]))}
         found = self._measure(group, [m for m in group.seats if m in fine and m in evaluate])
@@ -109,10 +112,10 @@ class TorchEngine:
 
     # --- training --------------------------------------------------------------------------------------
 
-    def _train(self, batch_size: int | Literal["full"], group: Group) -> dict[Member, tuple[float, float]]:
+    def _train(self, group: Group) -> dict[Member, tuple[float, float]]:
         """Train a group for one epoch; return each member's mean losses over the rows, before each update."""
-        n = len(self.fold.train)
-        size = n if batch_size == "full" else min(batch_size, n)
+        n, batch = len(self.fold.train), group.kind.batch_size
+        size = n if batch == "full" else min(batch, n)
         step, columns = group.step(size), self._columns(group)
         group.stack.sums.zero_()
         for first in range(0, n, size):
@@ -122,34 +125,32 @@ class TorchEngine:
                 step.add()
             step.update()
         ranking, rating = (group.stack.sums / n).tolist()
-        for seat in group.seats.values():
-            seat.epoch += 1
+        group.end_epoch()
         return {m: (ranking[s.place.slot], rating[s.place.slot]) for m, s in group.seats.items()}
 
     def _columns(self, group: Group) -> DrawTensors:
         """Rows of the epoch for every slot, each column (K, n); free slots repeat those of a member."""
-        keys = {m: (m.replicate, seat.epoch + 1) for m, seat in group.seats.items()}
+        keys = {m: DrawKey(m.replicate, s.epoch + 1, m.config.negatives) for m, s in group.seats.items()}
         distinct = list(dict.fromkeys(keys.values()))
         which = torch.zeros(group.stack.sizes[-1], dtype=torch.int64)
         for member, seat in group.seats.items():
             which[seat.place.slot] = distinct.index(keys[member])
         which = which.to(self._like.device)
-        drawn = [self._draw(*key) for key in distinct]
+        drawn = [self._draw(key) for key in distinct]
         return DrawTensors(*(torch.stack(column)[which] for column in zip(*drawn, strict=True)))
 
-    def _draw(self, replicate: int, epoch: int) -> DrawTensors:
+    def _draw(self, key: DrawKey) -> DrawTensors:
         """An epoch's draw on the device, each column (n,); the last `CACHED_DRAWS` stay there."""
-        key = replicate, epoch
-        if key not in self._draws:
-            d = draw(self.fold.train, seed=self._seed, replicate=replicate, epoch=epoch)
+        if key not in self._drawn:
+            d = self._draws.at(key)
             ratings = torch.as_tensor(d.ratings).to(self._like)
-            self._draws[key] = DrawTensors(
+            self._drawn[key] = DrawTensors(
                 self._ids(d.users), self._ids(d.items), self._ids(d.negatives), ratings
             )
-        self._draws.move_to_end(key)
-        while len(self._draws) > CACHED_DRAWS:
-            self._draws.popitem(last=False)
-        return self._draws[key]
+        self._drawn.move_to_end(key)
+        while len(self._drawn) > CACHED_DRAWS:
+            self._drawn.popitem(last=False)
+        return self._drawn[key]
 
     # --- measuring -------------------------------------------------------------------------------------
 
@@ -173,7 +174,7 @@ class TorchEngine:
 
     def by_user(self, member: Member) -> tuple[UserMetrics, ...]:
         """Metrics of a member on the fold's target, by user; NotFiniteError if it has none."""
-        group, target = self._groups[member.config.batch_size], self.fold.target
+        group, target = self._group(member), self.fold.target
         with arithmetic(self._threads), torch.no_grad(), _memory():
             slots = self._ids(np.array([group.seats[member].place.slot]))
             ranks = self._ranks(group.stack, slots)

@@ -26,6 +26,8 @@ epochs = 5
 dim = 4
 hidden = 8
 learning_rate = 0.02
+average = 0.7
+negatives = "unseen"
 [search]
 sampler = "random"
 replicates = 2

@@ -53,11 +53,13 @@ FORMS = {
     "sharing": ("['users', 'items']", "'users'"),
     "learning_rate": POSITIVE,
     "weight_decay": (*POSITIVE, "{ uniform = [0.0, 0.5] }", "0"),
+    "average": ("{ uniform = [0.0, 0.95] }", "{ logit = [0.5, 0.99] }", "[0.0, 0.9]", "0.9"),
     "epochs": COUNT,
     "batch_size": (*COUNT, "[64, 'full']", "'full'"),
     "dim": COUNT,
     "hidden": COUNT,
     "ranking_loss": ("['bpr', 'one-minus-sigmoid']", "'bpr'"),
+    "negatives": ("['unseen', 'all']", "'unseen'"),
 }
 
 
@@ -115,6 +117,8 @@ def test_what_is_not_searched_comes_from_the_space_then_from_train() -> None:
         "hidden": 16,
         "epochs": 20,
         "evaluate_every": 5,
+        "average": 0.0,
+        "negatives": "all",
     }
 
 

@@ -28,7 +28,7 @@ def refusal(text: str, *overrides: str) -> str:
             7,
             "[train]\nepoch = 3",
             "train.epoch: unknown key; use epochs, candidates, batch_size, dim, hidden, "
-            "ranking_loss, learning_rate, weight_decay, evaluate_every",
+            "ranking_loss, negatives, learning_rate, weight_decay, average, evaluate_every",
         ),
         (
             6,
@@ -45,7 +45,7 @@ def refusal(text: str, *overrides: str) -> str:
             7,
             "[space]\nevaluate_every = 9",
             "space.evaluate_every: unknown key; use weight, sharing, learning_rate, weight_decay, "
-            "epochs, batch_size, dim, hidden, ranking_loss",
+            "average, epochs, batch_size, dim, hidden, ranking_loss, negatives",
         ),
         (7, "[confirm]\npoint = 9", "confirm.point: unknown key; use points, replicates"),
         (6, "plateau = { trial = 9 }", "budget.plateau.trial: unknown key; use trials, gain"),
@@ -54,7 +54,7 @@ def refusal(text: str, *overrides: str) -> str:
             7,
             "[search]\ninitial = [{ lambda = 9 }]",
             "search.initial[0].lambda: unknown key; use weight, sharing, learning_rate, weight_decay, "
-            "epochs, batch_size, dim, hidden, ranking_loss",
+            "average, epochs, batch_size, dim, hidden, ranking_loss, negatives",
         ),
         # unknown names
         (7, "[space]\nsharing = 'soft'", "space.sharing: 'soft' is not known; use none, users, items, both"),
@@ -110,6 +110,8 @@ def refusal(text: str, *overrides: str) -> str:
             "[train]\nranking_loss = 'warp'",
             "train.ranking_loss: 'warp' is not known; use one-minus-sigmoid, bpr",
         ),
+        (7, "[train]\nnegatives = 'popular'", "train.negatives: 'popular' is not known; use all, unseen"),
+        (7, "[train]\naverage = 1.5", "train.average: 1.5 is not possible; use a number of at most 1.0"),
         (7, "[train]\ncandidates = 'best'", "train.candidates: 'best' is not known; use every, last"),
         (
             7,

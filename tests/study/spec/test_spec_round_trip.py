@@ -14,7 +14,7 @@ from analysis.objective import OBJECTIVES
 from study.search.samplers.registry import SAMPLERS
 from study.spec import SpecError, StudySpec, gpu_share, presets, resolve, sections
 from study.spec.study import Part
-from trainable.contract import METRICS, RANKING_LOSSES, SHARINGS
+from trainable.contract import METRICS, NEGATIVES, RANKING_LOSSES, SHARINGS
 from trainable.data.registry import SOURCES, SPLITS
 
 BASE = """
@@ -65,6 +65,8 @@ specs = st.fixed_dictionaries(
             learning_rate=positives,
             weight_decay=st.floats(0, 10) | st.just(-0.0),
             candidates=st.sampled_from(["every", "last"]),
+            average=shares,
+            negatives=st.sampled_from(NEGATIVES),
         ),
         "space": tables(
             weight=ranges("logit", inner_shares) | ranges("uniform", shares) | choices(shares) | shares,
@@ -73,6 +75,8 @@ specs = st.fixed_dictionaries(
             epochs=ranges("int", counts) | choices(counts) | counts,
             batch_size=ranges("int", counts) | choices(batch_sizes) | batch_sizes,
             ranking_loss=choices(st.sampled_from(RANKING_LOSSES)),
+            average=ranges("uniform", shares) | choices(shares) | shares,
+            negatives=choices(st.sampled_from(NEGATIVES)),
         ),
         "search": tables(
             sampler=st.sampled_from(sorted({*SAMPLERS} - {*sections.EVEN})),
@@ -144,8 +148,10 @@ CHANGED: dict[str, dict[str, str]] = {
         "dim": "16",
         "hidden": "65",
         "ranking_loss": "bpr",
+        "negatives": "unseen",
         "learning_rate": "0.5",
         "weight_decay": "0.1",
+        "average": "0.9",
         "evaluate_every": "2",
     },
     "space": {
@@ -158,6 +164,8 @@ CHANGED: dict[str, dict[str, str]] = {
         "dim": "[32, 64]",
         "hidden": "64",
         "ranking_loss": "['bpr']",
+        "average": "0.0",
+        "negatives": "['all', 'unseen']",
     },
     "search": {
         "sampler": "random",
@@ -204,6 +212,15 @@ def test_fingerprint_changes_exactly_with_the_question(key: str, value: str) -> 
     assert (changed.fingerprint != base.fingerprint) == (key.partition(".")[0] in QUESTION)
     assert [line.partition(":")[0] for line in differences] == ([key] if differences else [])
     assert bool(differences) == (changed.fingerprint != base.fingerprint)
+
+
+def test_a_spec_keeps_the_fingerprint_that_it_had_without_later_keys() -> None:
+    """Studies of earlier versions can be resumed."""
+    overrides = ("train.epochs=81", "search.initial=[{ weight = 0.9 }]")
+    spec = StudySpec.from_text(BASE, where="base", overrides=overrides)
+    assert spec.fingerprint == "129d76add8c7ee3e"
+    again = StudySpec.from_text(spec.as_toml(), where="written")
+    assert ("average = 0" in spec.as_toml(), again.fingerprint) == (True, spec.fingerprint)
 
 
 def test_every_key_is_known_to_the_test_above() -> None:

@@ -75,9 +75,10 @@ def test_tables_replicates_and_seeds_start_apart():
 
 
 def test_a_fresh_state_has_made_no_step():
-    state = fresh(start())
+    state = fresh(replace(CONFIG, average=0.9), start())
     assert (state["step"], state["epoch"]) == (0, 0)
     assert not any(state[f"{moment}.{name}"].any() for moment in "mv" for name in start())
+    assert all((state[f"a.{name}"] == value).all() for name, value in start().items())
 
 
 @pytest.mark.parametrize(

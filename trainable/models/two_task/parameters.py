@@ -14,6 +14,9 @@ from trainable.streams import stream
 
 Parameters = Mapping[str, NDArray[np.floating]]
 
+AVERAGED = "a."
+"""Prefix of the name of an averaged parameter in a state."""
+
 
 def shapes(config: Config, n_users: int, n_items: int) -> dict[str, tuple[int, ...]]:
     """Shape of each parameter by name.
@@ -64,14 +67,29 @@ def initial(
     return start
 
 
-def fresh(values: Parameters) -> dict[str, NDArray[np.generic]]:
+def prefixes(config: Config) -> tuple[str, ...]:
+    """Prefixes of a parameter's name in a state: its value, both moments, and the average if there is one."""
+    return ("", "m.", "v.", AVERAGED) if config.averages else ("", "m.", "v.")
+
+
+def fresh(config: Config, values: Parameters) -> dict[str, NDArray[np.generic]]:
     """The state of a member that starts at `values` (see `trainable.engines.engine.MemberState`).
 
-    Each parameter NAME comes with its Adam moments `m.NAME` and `v.NAME`, all zero. The counts `step`
-    (updates) and `epoch` are 0.
+    Each parameter NAME comes with its Adam moments `m.NAME` and `v.NAME`, all zero. If the configuration
+    averages, `a.NAME` is its average over the ends of epochs. The counts `step` (updates) and `epoch` are 0.
     """
-    moments = {f"{moment}.{name}": np.zeros_like(value) for moment in "mv" for name, value in values.items()}
-    return {**values, **moments, "step": np.zeros((), np.int64), "epoch": np.zeros((), np.int64)}
+    state: dict[str, NDArray[np.generic]] = {
+        f"{prefix}{name}": np.zeros_like(value) if prefix in ("m.", "v.") else value
+        for prefix in prefixes(config)
+        for name, value in values.items()
+    }
+    return {**state, "step": np.zeros((), np.int64), "epoch": np.zeros((), np.int64)}
+
+
+def measured(config: Config, state: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """The parameters by name that are measured and exported: the averages if there are any."""
+    prefix = AVERAGED if config.averages else ""
+    return {name: state[f"{prefix}{name}"] for name in state if f"m.{name}" in state}
 
 
 def layout(
@@ -81,7 +99,7 @@ def layout(
     parts = {
         f"{kind}{name}": (shape, np.dtype(dtype))
         for name, shape in shapes(config, n_users, n_items).items()
-        for kind in ("", "m.", "v.")
+        for kind in prefixes(config)
     }
     return parts | dict.fromkeys(("step", "epoch"), ((), np.dtype(np.int64)))
 
