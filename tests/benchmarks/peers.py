@@ -3,7 +3,8 @@
 `Plain` is the textbook: a module whose forward gives both predictions, as in the multi-task exercise of
 Stanford CS330 that this model comes from; autograd; `torch.optim.Adam` with its defaults; and ranks user by
 user with `scipy.stats.rankdata`, as in Spotlight's `mrr_score`. `Lean` is the same code after profiling. Both
-support only Adam without weight decay and the loss one-minus-sigmoid.
+average parameters with `torch.optim.swa_utils`, redraw negatives that the user has rated, and support only
+Adam without weight decay.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
-from torch.nn.functional import linear, mse_loss, relu
+from torch.nn.functional import linear, logsigmoid, mse_loss, relu, softplus
+from torch.optim.swa_utils import AveragedModel
 
 from trainable.contract import Config
 from trainable.data.interactions import Fold, Interactions
@@ -72,15 +74,18 @@ class Peer(ABC):
     """A net, its optimiser, and the ratings as tensors on the device."""
 
     def __init__(self, fold: Fold, config: Config, *, device: str = "cpu", dtype: str = "float32") -> None:
-        if config.weight_decay or config.ranking_loss != "one-minus-sigmoid":
-            raise ValueError(f"{config}: the peers support only Adam and the loss one-minus-sigmoid")
+        if config.weight_decay:
+            raise ValueError(f"{config}: the peers support only Adam without weight decay")
         self.config, self.device, self.dtype = config, device, getattr(torch, dtype)
         self.n_users, self.n_items = fold.train.n_users, fold.train.n_items
         self.batch = len(fold.train) if config.batch_size == "full" else config.batch_size
         self.users, self.items, self.ratings = self._columns(fold.train)
         self.target_users, self.target_items, self.target_ratings = self._columns(fold.target)
         self.net = Net(self.n_users, self.n_items, config).to(device, self.dtype)
+        self.averaged = AveragedModel(self.net, avg_fn=self.mean) if config.averages else None
         self.adam = self.optimiser()
+        self.seen = torch.zeros(self.n_users, self.n_items, dtype=torch.bool, device=device)
+        self.seen[self.users, self.items] = True
         self.prepare(fold)
 
     def start_at(self, values: Mapping[str, NDArray[np.generic]]) -> None:
@@ -93,9 +98,32 @@ class Peer(ABC):
 
     def epoch(self) -> tuple[float, float]:
         """Train on every row once, in random order, against random negatives; return the mean losses."""
-        n = len(self.users)
-        order = torch.randperm(n, device=self.device)
-        return self.train(order, torch.randint(self.n_items, (n,), device=self.device))
+        order = torch.randperm(len(self.users), device=self.device)
+        losses = self.train(order, self.negatives(self.users[order]))
+        self.end_epoch()
+        return losses
+
+    def negatives(self, users: Tensor) -> Tensor:
+        """A random item for each of the users (n,), drawn again while the user has rated it."""
+        drawn = torch.randint(self.n_items, users.shape, device=self.device)
+        if self.config.negatives == "unseen":
+            while len(again := self.seen[users, drawn].nonzero()[:, 0]):
+                drawn[again] = torch.randint(self.n_items, again.shape, device=self.device)
+        return drawn
+
+    def end_epoch(self) -> None:
+        """Update the averaged net, if there is one."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.net)
+
+    def mean(self, averaged: Tensor, current: Tensor, epochs: int | Tensor) -> Tensor:
+        """The average after a further epoch."""
+        return averaged.lerp(current, max(1 - self.config.average, 1 / (int(epochs) + 1)))
+
+    @property
+    def measured(self) -> Net:
+        """The averaged net if there is one, else the trained one."""
+        return self.net if self.averaged is None else self.averaged.module
 
     @abstractmethod
     def optimiser(self) -> torch.optim.Optimizer:
@@ -137,12 +165,14 @@ class Plain(Peer):
     def train(self, order: Tensor, negatives: Tensor) -> tuple[float, float]:
         """Run the textbook's training loop."""
         weight, ranking_sum, rating_sum = self.config.ranking_weight, 0.0, 0.0
+        bpr = self.config.ranking_loss == "bpr"
         self.net.train()
         for rows, negative in zip(order.split(self.batch), negatives.split(self.batch), strict=True):
             users, items, ratings = self.users[rows], self.items[rows], self.ratings[rows]
             positive_score, predicted = self.net(users, items)
             negative_score, _ = self.net(users, negative)
-            ranking_loss = (1 - torch.sigmoid(positive_score - negative_score)).mean()
+            apart = positive_score - negative_score
+            ranking_loss = -logsigmoid(apart).mean() if bpr else (1 - torch.sigmoid(apart)).mean()
             rating_loss = mse_loss(predicted, ratings)
             loss = weight * ranking_loss + (1 - weight) * rating_loss
             self.adam.zero_grad()
@@ -155,15 +185,15 @@ class Plain(Peer):
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Measure user by user, by sorting."""
-        self.net.eval()
+        net = self.measured.eval()
         first, mean = [], []
         for user, known, wanted in self.wanted:
-            scores = self.net.score_all(torch.tensor([user], device=self.device))[0].cpu().numpy()
+            scores = net.score_all(torch.tensor([user], device=self.device))[0].cpu().numpy()
             scores[known] = -np.inf
             reciprocal = 1 / rankdata(-scores)[wanted]
             first.append(reciprocal.max())
             mean.append(reciprocal.mean())
-        _, predicted = self.net(self.target_users, self.target_items)
+        _, predicted = net(self.target_users, self.target_items)
         mse = mse_loss(predicted, self.target_ratings).item()
         return {"mrr": float(np.mean(first)), "mrr_all": float(np.mean(mean)), "mse": mse}
 
@@ -187,7 +217,7 @@ class FastRanks(Peer):
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Measure by one matrix product per block of users, and counting in narrow integers."""
-        net, ranks = self.net, []
+        net, ranks = self.measured, []
         for users, masked, (rows, items) in self.blocks:
             scores = torch.addmm(
                 net.item_bias.weight.view(-1), net.ranking_users.weight[users], net.ranking_items.weight.T
@@ -222,7 +252,7 @@ class Lean(FastRanks):
 
     def train(self, order: Tensor, negatives: Tensor) -> tuple[float, float]:
         """Run the training loop without unused operations; `index_select` has the fastest backward."""
-        net, weight = self.net, self.config.ranking_weight
+        net, weight, bpr = self.net, self.config.ranking_weight, self.config.ranking_loss == "bpr"
         table_u, table_q = net.ranking_users.weight, net.ranking_items.weight
         bias, hidden, output = net.item_bias.weight.view(-1), net.mlp[0], net.mlp[2]
         sums = torch.zeros(2, device=self.device, dtype=self.dtype)
@@ -233,7 +263,7 @@ class Lean(FastRanks):
                 u, q = table_u.index_select(0, users), table_q.index_select(0, items)
                 apart = (u * (q - table_q.index_select(0, negative))).sum(1)
                 apart = apart + bias.index_select(0, items) - bias.index_select(0, negative)
-                ranking_loss = torch.sigmoid(-apart).mean()
+                ranking_loss = (softplus(-apart) if bpr else torch.sigmoid(-apart)).mean()
                 if not self.config.shares_users:
                     u = net.rating_users.weight.index_select(0, users)
                 if not self.config.shares_items:

@@ -32,6 +32,8 @@ FIXED: dict[str, Any] = {
     "batch_size": 256,
     "dim": 32,
     "hidden": 64,
+    "average": 0.0,
+    "negatives": "all",
 }
 
 

@@ -13,6 +13,7 @@ from members import CONFIG, FOLD, SEED, new_engine
 from peers import Lean, Plain, PlainWithFastRanks
 
 from trainable.contract import SHARINGS
+from trainable.engines.draws import DrawKey, Draws
 from trainable.engines.engine import Member
 from trainable.models.two_task.parameters import shapes
 from trainable.streams import stream
@@ -25,7 +26,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("batch_size", [16, "full"])
 def test_a_peer_learns_and_measures_what_an_engine_does(peer, sharing, batch_size):
     """With the same initial values and draws. Catches a different loss, gradient, tie or mask."""
-    config = replace(CONFIG, sharing=sharing, batch_size=batch_size, weight_decay=0.0)
+    averaged = sharing in ("items", "both")
+    kinds = {"average": 0.7, "ranking_loss": "bpr", "negatives": "unseen"} if averaged else {}
+    config = replace(CONFIG, sharing=sharing, batch_size=batch_size, weight_decay=0.0, **kinds)
     member, running = Member(0, 0, config), new_engine("numba")
     running.join(member)
     other = peer(FOLD, config, dtype="float64")
@@ -34,18 +37,29 @@ def test_a_peer_learns_and_measures_what_an_engine_does(peer, sharing, batch_siz
     )
     for epoch in (1, 2, 3):
         expected = running.epoch([member])[member]
-        assert other.train(*draws(epoch)) == pytest.approx(
+        assert other.train(*draws(epoch, config.negatives)) == pytest.approx(
             (expected.ranking_loss, expected.rating_loss), rel=1e-10
         )
+        other.end_epoch()
         assert other.evaluate() == pytest.approx(dict(expected.metrics), rel=1e-10)
 
 
-def draws(epoch):
+def draws(epoch, negatives):
     """The order and the negatives that the engines train on."""
-    n = len(FOLD.train)
-    order = stream(SEED, use="batches", epoch=epoch).permutation(n)
-    negatives = stream(SEED, use="negatives", epoch=epoch).integers(FOLD.train.n_items, size=n)
-    return torch.as_tensor(order), torch.as_tensor(negatives)
+    order = stream(SEED, use="batches", epoch=epoch).permutation(len(FOLD.train))
+    drawn = Draws(FOLD.train, seed=SEED).at(DrawKey(0, epoch, negatives))
+    return torch.as_tensor(order), torch.as_tensor(drawn.negatives)
+
+
+def test_a_peer_draws_unseen_negatives():
+    """A peer does the work that an engine does."""
+    other = Lean(FOLD, replace(CONFIG, weight_decay=0.0, negatives="unseen"))
+    users = other.users.repeat(50)
+    drawn = other.negatives(users)
+    assert not other.seen[users, drawn].any()
+    assert (
+        len(set(zip(users.tolist(), drawn.tolist(), strict=True))) > (~other.seen[users.unique()]).sum() / 2
+    )
 
 
 NO_STUDY = """
