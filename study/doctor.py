@@ -2,9 +2,12 @@
 
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
 from importlib.metadata import version
 
 from study import limits
@@ -13,6 +16,10 @@ from study.spec import StudySpec
 from trainable.data.registry import known
 
 NEEDED = ("torch", "numba", "ray", "optuna", "moocore")
+
+GPU_NAMES = (
+    "import torch; print(*map(torch.cuda.get_device_name, range(torch.cuda.device_count())), sep='\\n')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +32,14 @@ class Check:
 
 
 def findings() -> Iterator[Check]:
-    """Check Python, libraries, limits, cores, GPUs and cached data; each library is imported."""
+    """Check Python, libraries, limits, cores, GPUs and cached data.
+
+    Each library is imported in a process of its own, which a library may end if memory is short.
+    """
     yield Check("pareto-study", version("pareto-study"), fine=True)
     yield Check("python", platform.python_version(), fine=True)
-    for name in NEEDED:
-        yield _library(name)
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(_library, NEEDED)
     faults = list(limits.faults(ray=True))
     for fault in faults:
         yield Check("limits", fault, fine=False)
@@ -57,10 +67,7 @@ def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
 
         with ray_start.connected(spec):
             return ray_start.nodes()
-    try:
-        gpus = len(_gpu_names())
-    except ImportError:  # the findings report it
-        gpus = 0
+    gpus = len(_gpu_names() or ())
     return [Node("", "this machine", float(os.cpu_count() or 1), float(gpus))]
 
 
@@ -77,21 +84,28 @@ def gets(spec: StudySpec, nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def _library(name: str) -> Check:
-    try:
-        module = import_module(name)
-    except ImportError as error:
-        return Check(name, str(error), fine=False)
-    return Check(name, str(getattr(module, "__version__", "imported")), fine=True)
+    found = _python(f"import {name}; print(getattr({name}, '__version__', 'imported'))")
+    lines = (found.stdout if found.returncode == 0 else found.stderr).strip().splitlines()
+    last = lines[-1] if lines else f"its import ends with code {found.returncode}"
+    return Check(name, last, fine=found.returncode == 0)
 
 
 def _gpus() -> Check:
-    try:
-        names = _gpu_names()
-    except ImportError:
+    names = _gpu_names()
+    if names is None:
         return Check("GPUs", "unknown without torch", fine=False)
     return Check("GPUs", ", ".join(names) or "none: studies train on the CPU", fine=True)
 
 
-def _gpu_names() -> list[str]:
-    cuda = import_module("torch").cuda
-    return [cuda.get_device_name(i) for i in range(cuda.device_count())]
+@cache
+def _gpu_names() -> list[str] | None:
+    """Names of the GPUs here; None if torch cannot be imported."""
+    found = _python(GPU_NAMES)
+    return [*filter(None, found.stdout.splitlines())] if found.returncode == 0 else None
+
+
+def _python(code: str) -> "subprocess.CompletedProcess[str]":
+    """Run code in another process of this Python."""
+    return subprocess.run(  # noqa: S603 - the code is this module's
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )

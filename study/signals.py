@@ -1,8 +1,10 @@
 """INT and TERM: the first signal asks the study to stop, the second ends the run at once."""
 
 import os
+import select
 import signal
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from threading import Thread, current_thread, main_thread
@@ -64,6 +66,14 @@ class Interrupt:
         with suppress(OSError):  # no signal, or the socket is closed
             return any(number in SIGNALS for number in self._heard.recv(4096, socket.MSG_PEEK))
         return False
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a signal, for at most this time."""
+        if self._heard is not None:
+            with suppress(OSError, ValueError):  # the socket is closed
+                select.select([self._heard], [], [], seconds)
+                return
+        time.sleep(seconds)
 
     def ask(self) -> None:
         """Ask the study to stop, as the first signal does."""

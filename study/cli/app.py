@@ -82,16 +82,24 @@ def main() -> None:
     atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
     try:
-        app()
-    except (StudyError, AnalysisError) as error:
-        _refuse(f"{type(error).__name__}: {error}")
+        _translate()
     except ImportError as error:
         _refuse(f"{type(error).__name__}: {error}; `study doctor` shows what is missing here")
     except MemoryError as error:
         _refuse(f"MemoryError: {error or 'not enough memory'}; free some, or raise `ulimit -v`")
+
+
+def _translate() -> None:
+    """Run the command and print its usage errors. To name them may itself need an import."""
+    try:
+        app()
+    except (StudyError, AnalysisError) as error:
+        _refuse(f"{type(error).__name__}: {error}")
     except OSError as error:
         where = error.filename or f"{local.STUDIES_FOLDER} or {os.environ.get('TMPDIR', '/tmp')}"  # noqa: S108
         _refuse(f"{type(error).__name__}: {where}: {error.strerror or error}")
+    except (ImportError, MemoryError):
+        raise
     except Exception as error:  # not SystemExit, which ends every command
         from study.record.optuna_storage import STORAGE_ERRORS  # the import takes a second
 

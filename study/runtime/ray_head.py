@@ -20,8 +20,11 @@ from study.signals import INTERRUPTED, RESUMES, Interrupt
 HEAD_LOOK_S = 1.0
 """Interval between checks of the head."""
 
-HASTE_S = 0.02
-"""The same after a signal, which may have ended the head as well."""
+IDLE_S = 0.02
+"""Longest wait for a signal, which may have ended the head as well."""
+
+HASTE_S = 0.001
+"""Interval between checks of the head after a signal: Ray ends the driver moments after its own end."""
 
 GONE_S = 5.0
 """Absence of the head that ends a run without a signal. Within it Ray can report its own errors."""
@@ -77,7 +80,8 @@ def watch_heads(
 def _lost(places: Sequence[str], over: Event, interrupt: Interrupt, gone_s: float) -> bool:
     """Wait until one of `places` has been gone for long enough; return False once this is `over`."""
     there = looked = time.monotonic()
-    while not over.wait(HASTE_S):
+    while not over.wait(HASTE_S if interrupt.asked else 0.0):
+        interrupt.wait(IDLE_S)
         asked, now = interrupt.asked, time.monotonic()
         if not asked and now - looked < HEAD_LOOK_S:
             continue

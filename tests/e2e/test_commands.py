@@ -203,3 +203,13 @@ def test_doctor_finds_what_a_study_needs(here: Path):
     assert "missing" not in ended.out
     for name in ("torch", "numba", "ray", "optuna", "moocore", "CPU cores", "GPUs", "data synthetic"):
         assert name in ended.out
+
+
+def test_doctor_reports_a_library_that_ends_its_process(here: Path, monkeypatch: pytest.MonkeyPatch):
+    (here / "lib" / "numba").mkdir(parents=True)
+    (here / "lib" / "numba" / "__init__.py").write_text("import os; os.abort()\n")
+    monkeypatch.setenv("PYTHONPATH", str(here / "lib"))
+    ended = study("doctor", cwd=here)
+    assert ended.code == 0
+    [row] = [line for line in ended.out.splitlines() if "numba" in line]
+    assert "its import ends with code -6" in row and "missing" in row
