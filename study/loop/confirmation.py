@@ -1,63 +1,111 @@
-"""Plan a confirmation: the best points of the front, and points within its noise, trained with fresh seeds.
+"""Plan the stages after a search: its front is trained again with fresh seeds, on validation, then on test.
 
-A front is chosen among noisy measurements, so its own values are biased. The chosen points are trained again
-with seeds that no search has used, on training and validation data, for exactly their epochs, and measured
-once, at the end, on the test set.
+A front is chosen among noisy measurements, so its own values are biased. In the fresh-seed stage, its points
+are trained again on training data, with seeds that no search has used, and measured on validation data. Their
+means choose the points of the confirmation. It trains them with other fresh seeds on training and validation
+data, for exactly their epochs, and measures them once, at the end, on the test set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from analysis.front import box, near, subset
 from analysis.objective import Floats
-from study.record.front import candidates, front, losses, reference
+from study.loop import choice
+from study.record.front import Front, candidates, front, reference
 from study.record.ledger import Ledger
-from study.record.rows import Plan, Planned, Point
-from study.spec import StudySpec
+from study.record.rows import Plan, Planned, Point, Stage
 from study.spec.sections import Budget, Confirm, Stopping
 from trainable.contract import Config, StudyError
 from trainable.streams import derive
 
 
+def begin_fresh(ledger: Ledger, confirm: Confirm) -> Ledger | None:
+    """Open the record of a search's fresh-seed stage, or plan and create it; None if the study has none.
+
+    It has none with `confirm.fresh` = 0, without validation data, and if its confirmation began without one.
+    The stage is planned once. StudyError if the search has no point yet.
+    """
+    begun = ledger.fresh()
+    if begun is None:
+        has_validation = ledger.baseline.data["has_validation"]
+        if not confirm.fresh or not has_validation or ledger.confirmation() is not None:
+            return None
+        begun = _planned(ledger, "fresh", choice.trained_again(_searched(ledger), confirm), confirm.fresh)
+    return _here(begun, ledger)
+
+
 def begin(ledger: Ledger, confirm: Confirm) -> Ledger:
     """Open the record of a search's confirmation, or plan and create it, which opens the test set.
 
-    A confirmation is planned once; later changes of the front do not change it. Its runtime is that of the
-    search's present spec. StudyError if the search has no point yet.
+    A confirmation is planned once, after the fresh-seed stage if there is one; later changes of the front do
+    not change it. StudyError if there is no point to confirm.
     """
-    begun = ledger.confirmation() or ledger.confirm(*_planned(ledger, confirm))
+    begun = ledger.confirmation()
+    if begun is None:
+        searched, fresh = _searched(ledger), ledger.fresh()
+        if fresh is None:
+            points = choice.direct(searched, confirm)
+        else:
+            points = choice.confirmed(searched, *_again(fresh, searched.best), confirm)
+        begun = _planned(ledger, "confirm", points, confirm.replicates)
+    return _here(begun, ledger)
+
+
+def _here(begun: Ledger, ledger: Ledger) -> Ledger:
+    """A later stage, to be run where the search's present spec says."""
     begun.spec = begun.spec.model_copy(update={"runtime": ledger.spec.runtime})
     return begun
 
 
-def _planned(ledger: Ledger, confirm: Confirm) -> tuple[StudySpec, Plan]:
-    """The spec of the confirmation, and its plan, with the longest training first to balance the lanes."""
+def _searched(ledger: Ledger) -> choice.Searched:
+    """The points of a search. StudyError if there are none."""
     spec, corner = ledger.spec, reference(ledger.baseline, ledger.spec)
-    records = {r.trial: r for r in ledger.records()}
-    chosen = candidates(ledger.points(), records, spec)
+    chosen = candidates(ledger.points(), ledger.trial_summaries(), spec)
     if not chosen:
         raise StudyError(f"{spec.name}: has no point to confirm yet; `study run {spec.name}` trains some")
-    best = front(chosen, spec, corner).points
-    members = _members(best, spec, corner, confirm.points)
-    rivals = _rivals(chosen, members, noise(ledger), spec, corner)[: confirm.points // 2]
-    points = [(p, "on the front") for p in members]
-    points += [(p, "within the noise of the front") for p in rivals]
+    return choice.Searched(spec, corner, chosen, front(chosen, spec, corner), noise(ledger))
+
+
+def _again(fresh: Ledger, best: Front) -> tuple[list[Point], int]:
+    """Means over fresh seeds of the points of the search's front `best` and of the plan, named as in the
+    search, and the member-epochs of the plan. StudyError if no point has a mean.
+    """
+    name, plan = fresh.spec.name, fresh.plan
+    if plan is None:
+        raise RuntimeError(f"{name}: the fresh-seed stage has no plan")
+    measured = candidates(fresh.points(), fresh.trial_summaries(), fresh.spec)
+    named = [p._replace(trial=plan.points[p.trial].trial) for p in measured]
+    keys = {(p.trial, p.epoch) for p in best.points} | {(p.trial, p.epoch) for p in plan.points}
+    again = [p for p in named if (p.trial, p.epoch) in keys]
+    if not again:
+        raise StudyError(
+            f"{name}: all {len(plan.points)} configurations of its front failed with fresh seeds, so there "
+            f"is no point to confirm; `study logs {name}` shows the reasons"
+        )
+    return again, sum(p.epoch for p in plan.points) * fresh.spec.search.replicates
+
+
+def _planned(ledger: Ledger, stage: Stage, points: choice.ChosenPoints, replicates: int) -> Ledger:
+    """Create the record of a later stage that trains `points`, the longest first to balance the lanes."""
+    spec = ledger.spec
+    configs = {r.trial: r.config for r in ledger.records({p.trial for p in points})}
     planned = [
-        Planned(p.trial, p.epoch, reason, _exactly(config, p.epoch))
-        for p, reason in sorted(points, key=lambda entry: -entry[0].epoch)
-        if (config := records[p.trial].config) is not None
+        Planned(p.trial, p.epoch, reason, _until(config, p.epoch, stage))
+        for p, reason in sorted(points.items(), key=lambda entry: -entry[0].epoch)
+        if (config := configs[p.trial]) is not None
     ]
+    once: Mapping[str, str] = {"candidates": "last"} if stage == "confirm" else {}
     again = spec.model_copy(
         update={
-            "train": spec.train.model_copy(update={"candidates": "last"}),
+            "train": spec.train.model_copy(update=once),
             "search": spec.search.model_copy(
                 update={
                     "sampler": "random",
-                    "replicates": confirm.replicates,
-                    "seed": derive(spec.search.seed, use="confirm", number=0),
+                    "replicates": replicates,
+                    "seed": derive(spec.search.seed, use=stage, number=0),
                     "initial": (),
                 }
             ),
@@ -66,37 +114,14 @@ def _planned(ledger: Ledger, confirm: Confirm) -> tuple[StudySpec, Plan]:
             "confirm": None,
         }
     )
-    return again, Plan(datetime.now(UTC).isoformat(timespec="seconds"), tuple(planned))
+    plan = Plan(datetime.now(UTC).isoformat(timespec="seconds"), tuple(planned))
+    return ledger.add_stage(stage, again, plan)
 
 
-def _members(best: Sequence[Point], spec: StudySpec, corner: Floats, count: int) -> list[Point]:
-    """The `count` points of a front with the largest hypervolume; if none has any, the nearest to it."""
-    array = losses(best, spec)
-    some = subset(array, corner, count)
-    return [best[i] for i in (some if len(some) else np.argsort(-box(array, corner), kind="stable")[:count])]
-
-
-def _exactly(config: Config, epochs: int) -> Config:
-    """The configuration with these epochs, measured only after the last one."""
-    return replace(config, epochs=epochs, evaluate_every=epochs)
-
-
-def _rivals(
-    chosen: Sequence[Point], members: Sequence[Point], noise_: Floats, spec: StudySpec, corner: Floats
-) -> list[Point]:
-    """The best point of each other trial that is within the noise of `members`.
-
-    Sorted by single-point hypervolume, the largest first.
-    """
-    array = losses(chosen, spec)
-    within = near(array, losses(members, spec), noise_)
-    boxes = box(array, corner)
-    taken, rivals = {p.trial for p in members}, []
-    for i in np.argsort(-boxes, kind="stable").tolist():
-        if within[i] and chosen[i].trial not in taken:
-            taken.add(chosen[i].trial)
-            rivals.append(chosen[i])
-    return rivals
+def _until(config: Config, epochs: int, stage: Stage) -> Config:
+    """The configuration with these epochs; in a confirmation it is measured only after the last one."""
+    every = epochs if stage == "confirm" else config.evaluate_every
+    return replace(config, epochs=epochs, evaluate_every=every)
 
 
 def noise(ledger: Ledger) -> Floats:

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import sqlalchemy as sa
 
@@ -24,7 +25,8 @@ from study.record.decoded import FAULTS, text
 from study.record.location import RECORD_FILE, conditions, located, put_spec
 from study.record.optuna_storage import empty, let_go
 from study.record.reader import Reader
-from study.record.tables import CONFIRM_SUFFIX, RECORD_SCHEMA, belonging
+from study.record.rows import Stage
+from study.record.tables import RECORD_SCHEMA, belonging, stage_name
 from study.spec import SpecError, StudySpec
 from study.spec.sections import Storage
 from study.spec.study import study_name
@@ -96,14 +98,15 @@ def restore(file: Path, home: Path, *, name: str | None = None) -> Path:
 
 
 def _copy_rows(name: str, copy: Path, reading: sa.Connection) -> None:
-    """Copy the rows of the study and its confirmation, with their numbers, into the new file `copy`."""
+    """Copy the rows of all stages of the study, with their numbers, into the new file `copy`."""
     target = empty(SQLite(copy, journal="DELETE"))
     theirs, ours = sa.MetaData(), sa.MetaData()
     ours.reflect(target.engine)
     with target.engine.begin() as writing:
         theirs.reflect(reading, only=list(ours.tables))
         studies = theirs.tables["studies"].c
-        named = sa.select(studies.study_id).where(studies.study_name.in_([name, name + CONFIRM_SUFFIX]))
+        names = [stage_name(name, stage) for stage in get_args(Stage)]
+        named = sa.select(studies.study_id).where(studies.study_name.in_(names))
         wanted = reading.execute(named).scalars().all()
         for table in theirs.sorted_tables:
             if (which := belonging(table, theirs.tables["trials"], wanted)) is not None:
@@ -131,7 +134,7 @@ def _seal(copy: Path, spec: str) -> None:
 def _read_back(folder: Path) -> StudySpec:
     """Read the whole record in `folder`; return its spec. DamagedError where a part cannot be read."""
     with closing(Reader.read(folder)) as search:
-        for record in filter(None, (search, search.confirmation())):
+        for record in filter(None, (search, search.fresh(), search.confirmation())):
             if record.fixed:
                 _ = record.baseline
             record.records(), record.points(), record.judgements(), record.runs(), record.places()
@@ -191,8 +194,8 @@ def _begin_again(record: Path, known: str, spec: StudySpec) -> None:
     changed = spec.model_dump(mode="json", include={"name", "storage"})
     with closing(sqlite3.connect(record)) as writing, writing:
         writing.execute("DROP TABLE backup")
-        for stage in ("", CONFIRM_SUFFIX):
-            names = (spec.name + stage, known + stage)
+        for stage in get_args(Stage):
+            names = (stage_name(spec.name, stage), stage_name(known, stage))
             writing.execute("UPDATE studies SET study_name = ? WHERE study_name = ?", names)
         specs = "SELECT study_user_attribute_id, value_json FROM study_user_attributes WHERE key = 'spec'"
         for attribute, was in writing.execute(specs).fetchall():

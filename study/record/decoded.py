@@ -223,7 +223,7 @@ def baseline(value: Any) -> Baseline:
 
 
 def plan(value: Any) -> Plan:
-    """Decode the plan of a confirmation."""
+    """Decode the plan of a later stage."""
     known = fields(value, {"opened": moment, "points": lambda v: type(v) is list}, "plan")
     for planned in known["points"]:
         fields(planned, _PLANNED | {"config": _table}, "plan.points")

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
 import optuna
@@ -26,15 +26,15 @@ from study.record.location import SPEC_FILE, Home, put_spec
 from study.record.optuna_storage import create, erase, opened
 from study.record.process import Owner
 from study.record.reader import CLOCK, Reader
-from study.record.rows import SILENT_RUN_S, Baseline, Holder, Judgement, Place, Plan, Point, Run
+from study.record.rows import SILENT_RUN_S, Baseline, Holder, Judgement, Place, Plan, Point, Run, Stage
 from study.record.tables import (
     ATTRIBUTES_TABLE,
-    CONFIRM_SUFFIX,
     MEASUREMENT_COLUMNS,
     by_user,
     judgements,
     measurements,
     runs,
+    stage_name,
     study_id,
 )
 from study.search.samplers.keyed import KeyedSampler
@@ -57,18 +57,26 @@ _DRIVEN: "WeakKeyDictionary[Ledger, tuple[int, float]]" = WeakKeyDictionary()
 
 
 class Ledger(Reader):
-    """The record of one study, for writing; `open` opens it to drive the study, `read` an existing one."""
+    """The record of one stage, for writing; `open` opens it to drive the study, `read` an existing one."""
 
     def __init__(
-        self, backend: Backend, storage: RDBStorage, name: str, *, search: int | None = None
+        self,
+        backend: Backend,
+        storage: RDBStorage,
+        name: str,
+        *,
+        stage: Stage = "search",
+        search: int | None = None,
     ) -> None:
-        super().__init__(backend, storage.engine, name, search=search)
+        super().__init__(backend, storage.engine, name, stage=stage, search=search)
         self._storage = storage
         self._skew = time.time() - time.monotonic()
         self._space = SearchSpace(self.spec)
         sampler = KeyedSampler(self.spec, self._space) if self.plan is None else RandomSampler()
         with self._intact():
-            self._optuna = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+            self._optuna = optuna.load_study(
+                study_name=stage_name(name, stage), storage=storage, sampler=sampler
+            )
 
     # --- opening ---------------------------------------------------------------------------------------
 
@@ -94,8 +102,8 @@ class Ledger(Reader):
     def _in(cls, folder: Path) -> "Ledger":
         return cls(*opened(folder))
 
-    def _sibling(self, name: str) -> "Ledger":
-        return Ledger(self._backend, self._storage, name, search=self._search)
+    def _sibling(self, stage: Stage) -> "Ledger":
+        return Ledger(self._backend, self._storage, self._name, stage=stage, search=self._search)
 
     def check(self, spec: StudySpec, baseline: Baseline | None = None) -> None:
         """SpecError if `spec` has another fingerprint than the record; StudyError if the data differ."""
@@ -118,15 +126,17 @@ class Ledger(Reader):
         self._set(spec=self.spec.model_dump(mode="json"), home=asdict(Home.of(folder)))
         put_spec(self.spec, folder)
 
-    def confirm(self, spec: StudySpec, plan: Plan) -> "Ledger":
-        """Create the record of a confirmation with `spec` and `plan`, which opens the test set."""
-        name = self._name + CONFIRM_SUFFIX
+    def add_stage(self, stage: Stage, spec: StudySpec, plan: Plan) -> "Ledger":
+        """Create the record of a later stage with `spec` and `plan`; a confirmation opens the test set."""
         optuna_study = optuna.create_study(
-            storage=self._storage, study_name=name, directions=self._optuna.directions, load_if_exists=True
+            storage=self._storage,
+            study_name=stage_name(self._name, stage),
+            directions=self._optuna.directions,
+            load_if_exists=True,
         )
         optuna_study.set_user_attr("spec", spec.model_dump(mode="json"))
-        optuna_study.set_user_attr("plan", plan.as_dict())  # last: without it the confirmation has not begun
-        return self._sibling(name)
+        optuna_study.set_user_attr("plan", plan.as_dict())  # last: without it the stage has not begun
+        return self._sibling(stage)
 
     def fix(self, baseline: Baseline) -> None:
         """Record the baseline."""
@@ -290,8 +300,8 @@ class Ledger(Reader):
             return connection.execute(query).rowcount > 0
 
     def erase(self) -> None:
-        """Delete the study and its confirmation from the database, completely or not at all."""
-        found = (study_id(self._engine, name) for name in (self._name, self._name + CONFIRM_SUFFIX))
+        """Delete all stages of the study from the database, completely or not at all."""
+        found = (study_id(self._engine, stage_name(self._name, stage)) for stage in get_args(Stage))
         erase(self._storage, [study for study in found if study is not None])
 
     # --- inside ----------------------------------------------------------------------------------------

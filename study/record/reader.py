@@ -28,13 +28,13 @@ from study.record.rows import (
 )
 from study.record.tables import (
     ATTRIBUTES_TABLE,
-    CONFIRM_SUFFIX,
     MEASUREMENT_COLUMNS,
     RECORD_SCHEMA,
     by_user,
     judgements,
     measurements,
     runs,
+    stage_name,
     study_id,
 )
 from study.spec import StudySpec
@@ -60,17 +60,26 @@ _NAMED = 1000
 
 
 class Reader:
-    """The record of one study, of its search or of its confirmation, for reading."""
+    """The record of one stage of a study, for reading; `search` is the number of its search, if known."""
 
-    def __init__(self, backend: Backend, engine: sa.Engine, name: str, *, search: int | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        engine: sa.Engine,
+        name: str,
+        *,
+        stage: Stage = "search",
+        search: int | None = None,
+    ) -> None:
         self._backend = backend
         self._engine = engine
         self._name = name
-        if (found := study_id(engine, name)) is None:
+        self.stage = stage
+        if (found := study_id(engine, stage_name(name, stage))) is None:
             raise StudyError(f"{name}: is no longer in its database")
         self._id = found
         self._search = found if search is None else search
-        """The number of the search, which a run drives even while its confirmation trains."""
+        """The number of the search, which a run drives even while a later stage trains."""
         facts = self._facts()
         if search is None and (schema := facts.get("schema")) != RECORD_SCHEMA:
             raise StudyError(
@@ -80,20 +89,20 @@ class Reader:
         with self._intact():
             self.spec = StudySpec.model_validate(facts["spec"])
             self.plan: Plan | None = decoded.plan(facts["plan"]) if "plan" in facts else None
-            """The plan of a confirmation; None in a search."""
-            if self.spec.name != name.removesuffix(CONFIRM_SUFFIX):
+            """The plan of a later stage; None in a search."""
+            if self.spec.name != name:
                 raise ValueError(f"its spec is that of {self.spec.name!r}")
 
     @classmethod
     def read(cls, folder: Path, *, stage: Stage = "search") -> Self:
-        """Open the record in `folder`, of the search or of its confirmation. StudyError if there is none."""
+        """Open the record of a stage of the study in `folder`. StudyError if there is none."""
         reader = cls._in(folder)
         if stage == "search":
             return reader
-        if (confirmation := reader.confirmation()) is None:
+        if (later := reader.later(stage)) is None:
             name = reader.spec.name
-            raise StudyError(f"{name}: has no confirmation; `study confirm {name}` makes one")
-        return confirmation
+            raise StudyError(f"{name}: its front was not trained again; `study confirm {name}` does it")
+        return later
 
     @classmethod
     def _in(cls, folder: Path) -> Self:
@@ -105,12 +114,7 @@ class Reader:
         try:
             yield
         except decoded.FAULTS as error:
-            raise damaged(self._name.removesuffix(CONFIRM_SUFFIX), error) from error
-
-    @property
-    def stage(self) -> Stage:
-        """The stage of this record."""
-        return "search" if self.plan is None else "confirm"
+            raise damaged(self._name, error) from error
 
     @property
     def baseline(self) -> Baseline:
@@ -127,18 +131,25 @@ class Reader:
 
     @property
     def fixed(self) -> bool:
-        """True if the baseline is on record. A confirmation gets it after its plan; a kill may intervene."""
+        """True if the baseline is on record. A later stage gets it after its plan; a kill may intervene."""
         return "baseline" in self._facts()
 
     def confirmation(self) -> Self | None:
         """The record of this search's confirmation; None if the test set was not opened."""
-        name = self._name + CONFIRM_SUFFIX
-        found = study_id(self._engine, name)
-        return None if found is None or "plan" not in self._facts(found) else self._sibling(name)
+        return self.later("confirm")
 
-    def _sibling(self, name: str) -> Self:
-        """Open another record of the same study in the same database."""
-        return type(self)(self._backend, self._engine, name, search=self._search)
+    def fresh(self) -> Self | None:
+        """The record of this search's fresh-seed stage; None if it has not begun."""
+        return self.later("fresh")
+
+    def later(self, stage: Stage) -> Self | None:
+        """The record of a stage after this search; None if it was not planned."""
+        found = study_id(self._engine, stage_name(self._name, stage)) if self.stage == "search" else None
+        return None if found is None or "plan" not in self._facts(found) else self._sibling(stage)
+
+    def _sibling(self, stage: Stage) -> Self:
+        """Open the record of another stage in the same database."""
+        return type(self)(self._backend, self._engine, self._name, stage=stage, search=self._search)
 
     def _facts(self, study: int | None = None) -> dict[str, Any]:
         """The facts of this study, or of the one numbered `study`, and of its lanes, by key."""

@@ -10,7 +10,8 @@ from trainable.contract import METRICS, Config, Decision, FaultKind
 SILENT_RUN_S = 60.0
 """Time without renewal after which a run counts as dead, if its process is not visible from here."""
 
-Stage = Literal["search", "confirm"]
+Stage = Literal["search", "fresh", "confirm"]
+"""A stage of a study; each has a record of its own."""
 
 TrialState = Literal["completed", "stopped", "failed", "running"]
 
@@ -148,7 +149,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A point of the search to confirm: its trial and epoch, the reason of its choice, its configuration."""
+    """A point of the search to train again: its trial and epoch, the reason, and its configuration."""
 
     trial: int
     epoch: int
@@ -158,7 +159,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Points that a confirmation trains, in order, and the time when it opened the test set (ISO, UTC)."""
+    """Points that a later stage trains, in order, and the time when it was planned (ISO, UTC).
+
+    In a confirmation that is the time when it opened the test set. In the fresh-seed stage, earlier points of
+    a trial are measured, too.
+    """
 
     opened: str
     points: tuple[Planned, ...]

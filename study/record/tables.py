@@ -67,13 +67,15 @@ sa.event.listen(
 RECORD_SCHEMA = 3
 """Version of the record; a database with another one is refused."""
 
-CONFIRM_SUFFIX = "/confirm"
-"""Suffix of a confirmation's name after that of its search; no study's own name has a slash."""
-
 STUDIES_TABLE = sa.table("studies", *map(sa.column, ("study_id", "study_name")))
 
 ATTRIBUTES_TABLE = sa.table("study_user_attributes", *map(sa.column, ("study_id", "key", "value_json")))
 """Optuna's tables of studies and of their facts."""
+
+
+def stage_name(name: str, stage: str) -> str:
+    """The name of the record of a study's stage in its database; no study's own name has a slash."""
+    return name if stage == "search" else f"{name}/{stage}"
 
 
 def study_id(engine: sa.Engine, name: str) -> int | None:

@@ -34,6 +34,9 @@ TRIAL = (
     *("started", "finished", "lane", "attempt"),
 )
 MEASUREMENT_KEY = ("trial", "replicate", "epoch")
+LATER_TABLES = ("fresh", "confirmed", "users")
+"""Tables of the stages after the search: their files exist once the stage has begun."""
+
 NOTED_PACKAGES = ("torch", "numba", "numpy", "ray", "optuna", "moocore")
 
 
@@ -81,12 +84,17 @@ def export(ledger: Reader, folder: Path) -> None:
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name in ("measurements", "points", "trials"):
         write_atomically(folder / "tables" / f"{name}.parquet", getattr(made, name).to_parquet(index=False))
+    later = dict[str, pd.DataFrame]()
+    if (fresh := ledger.fresh()) is not None:
+        later["fresh"] = _fresh(fresh, made.same)
     if (confirmation := confirmed(ledger, made.same)) is not None and confirmation.fixed:
-        for name, rows in (("confirmed", _confirmed(confirmation)), ("users", _users(confirmation))):
-            write_atomically(folder / "tables" / f"{name}.parquet", rows.to_parquet(index=False))
-    else:  # an earlier record was restored
-        for name in ("confirmed", "users"):
-            (folder / "tables" / f"{name}.parquet").unlink(missing_ok=True)
+        later |= {"confirmed": _confirmed(confirmation), "users": _users(confirmation)}
+    for name in LATER_TABLES:
+        path = folder / "tables" / f"{name}.parquet"
+        if name in later:
+            write_atomically(path, later[name].to_parquet(index=False))
+        else:  # an earlier record was restored
+            path.unlink(missing_ok=True)
     write_atomically(folder / "front.csv", _front(made, ledger).to_csv(index=False).encode())
     facts = manifest(ledger, made.records.values(), made.hypervolume, made.same)
     text = json.dumps(facts, indent=2, ensure_ascii=False)
@@ -113,7 +121,7 @@ def manifest(
 ) -> dict[str, Any]:
     """The content of `manifest.json`: what the tables lack, such as the question, the data and the runs."""
     spec, baseline, runs, seen = ledger.spec, ledger.baseline, ledger.runs(), snapshot(ledger)
-    confirmation = confirmed(ledger, same)
+    fresh, confirmation = ledger.fresh(), confirmed(ledger, same)
     return {
         "schema": EXPORT_SCHEMA,
         "name": spec.name,
@@ -131,7 +139,7 @@ def manifest(
         "counts": dict(seen.counts),
         "member_epochs": sum(r.epochs for r in records) * spec.search.replicates,
         "wall_s": sum(run.wall_s for run in runs),
-        "stages": _stages(ledger, confirmation, records),
+        "stages": _stages(ledger, (fresh, confirmation), records),
         "started": _iso(runs[0].started) if runs else None,
         "finished": _iso(runs[-1].ended) if runs and runs[-1].ended else None,
         "complete": seen.stage is None,
@@ -139,8 +147,9 @@ def manifest(
         "reason": seen.stage.words if seen.state == "running" and seen.stage is not None else seen.reason,
         "hypervolume": hypervolume,
         "test_opened": confirmation.plan.opened if confirmation and confirmation.plan else None,
+        "fresh": None if seen.fresh is None else asdict(seen.fresh),
         "confirmation": _confirmation(confirmation, seen),
-        "lanes": _lanes(ledger, confirmation),
+        "lanes": _lanes(ledger, fresh, confirmation),
         "environment": _environment(),
     }
 
@@ -161,21 +170,23 @@ def _environment() -> dict[str, Any]:
 
 
 def _stages(
-    ledger: Reader, confirmation: Reader | None, records: Iterable[TrialRecord]
+    ledger: Reader, later: Iterable[Reader | None], records: Iterable[TrialRecord]
 ) -> list[dict[str, Any]]:
-    """The work and the time of the search and, once the test set was opened, of the confirmation."""
+    """The work and the time of the search and of each stage after it that was planned."""
     runs = ledger.runs()
-    if confirmation is None or confirmation.plan is None:
-        return [_stage(ledger, sum(run.wall_s for run in runs))]
     ends = [datetime.fromisoformat(r.finished).timestamp() for r in records if r.finished]
-    opened = datetime.fromisoformat(confirmation.plan.opened).timestamp()
-    confirm_s = sum(_confirming(run, opened, ends) for run in runs)
-    search_s = sum(run.wall_s for run in runs) - confirm_s
-    return [_stage(ledger, search_s), _stage(confirmation, confirm_s)]
+    stages, since = [ledger], [sum(run.wall_s for run in runs)]
+    for stage in later:
+        if stage is not None and stage.plan is not None:
+            planned = datetime.fromisoformat(stage.plan.opened).timestamp()
+            stages.append(stage)
+            since.append(sum(_confirming(run, planned, ends) for run in runs))
+    spent = [began - next_ for began, next_ in zip(since, [*since[1:], 0.0], strict=True)]
+    return [_stage(stage, wall_s) for stage, wall_s in zip(stages, spent, strict=True)]
 
 
 def _confirming(run: Run, opened: float, ends: Iterable[float]) -> float:
-    """Seconds of a run after the test set was opened and after the last of the search's `ends` in it."""
+    """Seconds of a run after a stage was planned and after the last of the search's `ends` in it."""
     if run.began is None:
         return 0.0
     began, ended = run.began, run.ended or run.renewed
@@ -183,8 +194,8 @@ def _confirming(run: Run, opened: float, ends: Iterable[float]) -> float:
 
 
 def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
-    """The work of a search or a confirmation; measured epochs of running trials count. `wall_s` is the time
-    of its runs, `trained_s` the lanes' time for epochs and measurements, summed over lanes.
+    """The work of a stage; measured epochs of running trials count. `wall_s` is the time of its runs,
+    `trained_s` the lanes' time for epochs and measurements, summed over lanes.
     """
     trial_summaries, trained = record.trial_summaries(), record.trained()
     epochs = sum(max(s.epochs, trained.get(n, (0, 0.0))[0]) for n, s in trial_summaries.items())
@@ -195,6 +206,18 @@ def _stage(record: Reader, wall_s: float) -> dict[str, Any]:
         "wall_s": wall_s,
         "trained_s": sum(seconds for _, seconds in trained.values()),
     }
+
+
+def _fresh(fresh: Reader, same: Mapping[PointKey, PointKey]) -> pd.DataFrame:
+    """A row for each measurement of the fresh-seed stage; trial and epoch as in the search's tables."""
+    points = () if fresh.plan is None else fresh.plan.points
+    rows = []
+    for m in fresh.measurements():
+        key = points[m.trial].trial, m.epoch
+        trial, epoch = same.get(key, key)
+        rows.append((trial, m.replicate, "validation", epoch, *(getattr(m, name) for name in METRICS)))
+    table = pd.DataFrame(rows, columns=["trial", "replicate", "split", "epoch", *METRICS])
+    return table.drop_duplicates(["trial", "epoch", "replicate"], ignore_index=True)
 
 
 def _confirmed(confirmation: Reader) -> pd.DataFrame:

@@ -83,7 +83,7 @@ def fold_of(record: Reader) -> Fold:
             f"data.source: the ratings of {data.source!r} are not those that {record.spec.name} began with; "
             "restore them to train its model again"
         )
-    return split.search if record.stage == "search" else split.final
+    return split.final if record.stage == "confirm" else split.search
 
 
 def exported(

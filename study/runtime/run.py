@@ -8,7 +8,7 @@ from pathlib import Path
 
 from study import limits
 from study.loop.budget import complete, done
-from study.loop.confirmation import begin
+from study.loop.confirmation import begin, begin_fresh
 from study.record.ledger import Ledger
 from study.record.location import holds_study
 from study.record.rows import Baseline
@@ -96,7 +96,7 @@ def run(
 
 
 def confirm(folder: Path, *, watch: Display = unwatched, finish: Finish = NO_OUTPUT) -> Outcome:
-    """Confirm the present front of the study in `folder`; resume a confirmation that has begun."""
+    """Confirm the present front of the study in `folder`; resume a stage that has begun."""
     with closing(Ledger.read(folder)) as ledger:
         limits.check(ray=ledger.spec.runtime.address == "local")
         asked, split = ledger.spec.confirm or Confirm(), _split(ledger.spec)
@@ -118,10 +118,10 @@ def _drive(
     finish: Finish,
     search: bool,
 ) -> Outcome:
-    """Drive the rest of the search, and of the confirmation if asked for, as the study's one driver."""
+    """Drive the rest of the search, and of the later stages if asked for, as the study's one driver."""
     if (enough := _done(ledger, asked, search=search)) is not None:
         return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
-    if asked is None and ledger.confirmation() is not None:
+    if asked is None and _confirming(ledger):
         asked = Confirm()  # planned already: it resumes
     interrupt = Interrupt()
     with (
@@ -165,23 +165,35 @@ def _claimed(ledger: Ledger, folder: Path) -> Iterator[int]:
 def _trained(
     ledger: Ledger, split: Split, asked: Confirm | None, train: Callable[[Ledger, Job], str], *, search: bool
 ) -> str:
-    """Train the rest of the search and of the confirmation asked for; return the reason of the last end."""
+    """Train the rest of the search and of the stages asked for; return the reason of the last end."""
     reason = "nothing was left to train"
     if search and complete(ledger) is None:
         reason = train(ledger, job(ledger.spec, split.search))
-    if asked is not None and (not search or complete(ledger) is not None):
-        confirmation = begin(ledger, asked)
-        confirmation.fix(baseline(confirmation.spec, split, split.final))
-        if complete(confirmation) is None:
-            again = replace(job(confirmation.spec, split.final), by_user=True)
-            reason = train(confirmation, again)
+    if asked is None or (search and complete(ledger) is None):
+        return reason
+    if (fresh := begin_fresh(ledger, asked)) is not None:
+        fresh.fix(ledger.baseline)
+        if complete(fresh) is None:
+            reason = train(fresh, job(fresh.spec, split.search))
+        if complete(fresh) is None:
+            return reason
+    confirmation = begin(ledger, asked)
+    confirmation.fix(baseline(confirmation.spec, split, split.final))
+    if complete(confirmation) is None:
+        again = replace(job(confirmation.spec, split.final), by_user=True)
+        reason = train(confirmation, again)
     return reason
+
+
+def _confirming(ledger: Ledger) -> bool:
+    """True if a stage after the search has begun."""
+    return ledger.fresh() is not None or ledger.confirmation() is not None
 
 
 def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
     """The reason that a study is complete, or None; without `search` only its confirmation counts."""
     enough = complete(ledger) if search else "the front"
-    return done(enough, ledger.confirmation(), asked=asked is not None)
+    return done(enough, ledger.confirmation(), asked=asked is not None or _confirming(ledger))
 
 
 def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
@@ -203,7 +215,7 @@ def job(spec: StudySpec, fold: Fold) -> Job:
 def _driver(
     ledger: Ledger, number: int, interrupt: Interrupt, echo: Echo, preload: Callable[[], object]
 ) -> Iterator[Drive]:
-    """The function that drives a record: in this process, or on one Ray for the search and its confirmation.
+    """The function that drives a record: in this process, or on one Ray for all stages.
 
     While Ray starts, threads compile the kernel for lanes on this machine's CPUs and call `preload`.
     """

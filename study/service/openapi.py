@@ -60,6 +60,7 @@ _STUDY = schemas.Study(
     ],
     growth=[schemas.Growth(trial=0, at_s=9.5, hypervolume=0.00364)],
     lanes=[schemas.LaneOut(lane="1.0", trials=[schemas.HeldOut(trial=1, epoch=7, of=20)])],
+    fresh=None,
     confirmation=None,
     job=None,
     cursor="1_1.7",

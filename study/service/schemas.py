@@ -161,6 +161,17 @@ class LaneOut(Schema):
     trials: list[HeldOut]
 
 
+class FreshOut(Schema):
+    """Progress of the fresh-seed stage: `ended` of `planned` configurations of the front."""
+
+    begun: str
+    """Time at which it was planned: ISO 8601, UTC."""
+    planned: int
+    ended: int
+    replicates: int
+    """Fresh seeds of each configuration."""
+
+
 class ConfirmationOut(Schema):
     """Progress of the confirmation: `ended` of `planned` points."""
 
@@ -194,6 +205,7 @@ class Study(Schema):
     growth: list[Growth]
     """At most 400 of the ended trials, in order of their end, including the last."""
     lanes: list[LaneOut]
+    fresh: FreshOut | None
     confirmation: ConfirmationOut | None
     job: JobOut | None
     cursor: str

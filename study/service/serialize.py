@@ -62,6 +62,7 @@ def study_of(
         front=[] if seen is None else [schemas.FrontPoint.model_validate(p) for p in front_as_dicts(seen)],
         growth=[] if seen is None else growth(seen, records),
         lanes=[] if seen is None else _lanes(seen),
+        fresh=None if seen is None else seen.fresh,
         confirmation=None if seen is None else seen.confirmation,
         job=None,
         cursor=str(cursor),

@@ -225,12 +225,19 @@ class Budget(Part):
 
 
 class Confirm(Part):
-    """Confirmation: train points of the front with fresh seeds, and measure them once on the test set."""
+    """Confirmation: train points of the front with fresh seeds, and measure them once on the test set.
+
+    With `fresh` above 0, configurations of the front are first trained again on training data and measured on
+    validation data. Their means choose the points. Together both stages train as much as a confirmation of
+    `points` points and half as many rivals would.
+    """
 
     points: Count = 10
-    """Points of the front, chosen for the largest hypervolume together."""
+    """Most points to measure on the test set: knee and ends of the front, then the largest hypervolume."""
     replicates: Annotated[Seeds, Field(ge=2)] = 5
     """Fresh seeds for each point; intervals need at least two."""
+    fresh: Annotated[int, Field(ge=0, le=1_000)] = 3
+    """Fresh seeds for each configuration that is measured on validation data before; 0: no such stage."""
 
 
 class Storage(Part):

@@ -4,7 +4,7 @@ Work is counted in member-epochs and costed in lane-seconds. The start of Ray an
 training, so no estimate contains it.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -14,7 +14,7 @@ KNOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The training of a search or of a confirmation, in member-epochs; `planned` is infinite while unknown.
+    """The training of a stage, in member-epochs; `planned` is infinite while unknown.
 
     `cost_s` is the cost of one member-epoch in lane-seconds; None while it is unknown.
     """
@@ -57,30 +57,31 @@ def pace(ends: Iterable[tuple[float, float]]) -> float | None:
     return sum(epochs for _, epochs in ordered[1:]) / seconds if seconds > 0 else None
 
 
-def share(search: Work, confirmation: Work) -> float:
+def share(*stages: Work) -> float:
     """The part of all planned training that is done, 0 to 1; 0 if nothing is planned.
 
     >>> share(Work(300, 300), Work(100, 500))
     0.5
     """
-    planned = search.planned + confirmation.planned
-    return min(1.0, (search.done + confirmation.done) / planned) if planned else 0.0
+    planned = sum(work.planned for work in stages)
+    return min(1.0, sum(work.done for work in stages) / planned) if planned else 0.0
 
 
 def left_s(
-    search: Work, confirmation: Work, *, lanes: int, points: int, limit_s: float | None = None
+    search: Work, later: Sequence[tuple[Work, int]], *, lanes: int, limit_s: float | None = None
 ) -> float | None:
     """Seconds until all is trained on `lanes` lanes; None if no lane trains, or a cost is unknown.
 
-    The search ends after `limit_s` at the latest. The confirmation has `points` left to train, each on one
-    lane.
+    The search ends after `limit_s` at the latest. Each later stage has a number of points left to train, each
+    on one lane.
 
-    >>> left_s(Work(60, 100, 0.5), Work(0, 40, 0.5), lanes=2, points=1)
+    >>> left_s(Work(60, 100, 0.5), [(Work(0, 40, 0.5), 1)], lanes=2)
     30.0
     """
-    searching_s, confirming_s = search.rest_s, confirmation.rest_s
-    if not lanes or confirming_s is None:
+    searching_s, rests = search.rest_s, [(work.rest_s, points) for work, points in later]
+    known = [rest_s / max(1, min(lanes, points)) for rest_s, points in rests if rest_s is not None]
+    if not lanes or len(known) < len(rests):
         return None
     ends = [] if searching_s is None else [searching_s / lanes]
     ends += [] if limit_s is None else [max(0.0, limit_s)]
-    return min(ends) + confirming_s / max(1, min(lanes, points)) if ends else None
+    return min(ends) + sum(known) if ends else None

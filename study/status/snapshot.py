@@ -11,10 +11,10 @@ from study.record.reader import Reader
 from study.record.rows import Point, ShownState, TrialSummary, held, shown_state
 from study.record.tested import Tested, tested
 from study.spec import StudySpec
-from study.status.confirmation import ConfirmationProgress, Confirming, expected
-from study.status.estimate import Work, cost_s, left_s, share
+from study.status.confirmation import ConfirmationProgress, FreshProgress, Later
+from study.status.estimate import cost_s, left_s, share
 from study.status.searching import Searching
-from study.status.stage import StageProgress, confirming, searching, starting
+from study.status.stage import StageProgress, searching, starting
 from trainable.contract import Config
 
 Stand = Literal["running", "complete", "stopped", "failed", "died", "not begun"]
@@ -52,7 +52,7 @@ class FrontSnapshot:
 
 @dataclass(frozen=True)
 class Snapshot(FrontSnapshot):
-    """A study at one moment. `share` is the fraction of its training that is done, confirmation included;
+    """A study at one moment. `share` is the fraction of its training that is done, all stages included;
     `left_s` estimates the seconds until it is complete (None: unknown).
 
     `reason` explains the state; `stage` is the stage that a run is in or would enter next, None if the study
@@ -68,6 +68,7 @@ class Snapshot(FrontSnapshot):
     share: float
     wall_s: float
     left_s: float | None
+    fresh: FreshProgress | None
 
     @property
     def lanes(self) -> int:
@@ -78,19 +79,19 @@ class Snapshot(FrontSnapshot):
 def front_snapshot(reader: Reader) -> FrontSnapshot:
     """The front as the record has it now, without the state and the progress of the study."""
     search = Searching.of(reader)
-    return _front(search, Confirming.of(reader, search.same))
+    return _front(search, Later.of(reader, search.same))
 
 
 def snapshot(reader: Reader) -> Snapshot:
     """The study as the record has it now."""
     search = Searching.of(reader)
-    planned = Confirming.of(reader, search.same)
+    later = Later.of(reader, search.same)
     counts = Counter(shown_state(t.state, driven=search.run is not None) for t in search.trials.values())
-    state, reason, stage = _state(search, planned)
-    occupants = _occupants(search, planned)
-    part, rest_s = _estimate(search, planned, lanes=len({o.lane for o in occupants}))
+    state, reason, stage = _state(search, later)
+    occupants = _occupants(search, later)
+    part, rest_s = _estimate(search, later, lanes=len({o.lane for o in occupants}))
     return Snapshot(
-        **vars(_front(search, planned)),
+        **vars(_front(search, later)),
         state=state,
         reason=reason,
         stage=stage,
@@ -100,30 +101,31 @@ def snapshot(reader: Reader) -> Snapshot:
         share=1.0 if state == "complete" else part,
         wall_s=search.wall_s,
         left_s=rest_s,
+        fresh=later.fresh_progress(),
     )
 
 
-def _front(search: Searching, planned: Confirming | None) -> FrontSnapshot:
-    """The front of a search and of its confirmation, if one is `planned`."""
+def _front(search: Searching, later: Later) -> FrontSnapshot:
+    """The front of a search, with its confirmation if one is planned."""
     best, records = search.front, search.records
     return FrontSnapshot(
         spec=search.spec,
         trials=search.trials,
         front=best,
         configs={n: r.config for n, r in records.items() if r.config is not None},
-        confirmation=None if planned is None else planned.progress(records[p.trial] for p in best.points),
+        confirmation=later.confirmation_progress(records[p.trial] for p in best.points),
         points=[p for p in search.points if (p.trial, p.epoch) not in search.same],
-        tested={} if planned is None else tested(planned.reader),
+        tested={} if later.confirmation is None else tested(later.confirmation.reader),
         reference=search.reader.baseline.reference,
     )
 
 
-def _state(search: Searching, planned: Confirming | None) -> tuple[Stand, str, StageProgress | None]:
+def _state(search: Searching, later: Later) -> tuple[Stand, str, StageProgress | None]:
     """The state, its reason, and the stage that a run is in or would enter next."""
-    whole = done(
-        search.enough, None if planned is None else planned.reader, asked=search.spec.confirm is not None
-    )
-    stage = None if whole is not None else _stage(search, planned)
+    asked = search.spec.confirm is not None or later.fresh is not None
+    confirmation = None if later.confirmation is None else later.confirmation.reader
+    whole = done(search.enough, confirmation, asked=asked)
+    stage = None if whole is not None else _stage(search, later)
     if search.run is not None:
         owner = search.run.owner
         if stage is not None and search.run.began is None:
@@ -134,27 +136,17 @@ def _state(search: Searching, planned: Confirming | None) -> tuple[Stand, str, S
     if not search.runs:
         return "not begun", "no run yet", stage
     last, owner = search.runs[-1].reason, search.runs[-1].owner
-    lacks = "" if search.enough is None else f"; search complete, {_unconfirmed(planned)}"
+    lacks = "" if search.enough is None else f"; search complete, {later.progress}"
     if last is None or last == "died":
         return "died", f"process {owner.pid} on {owner.host} ended without giving a reason{lacks}", stage
     return "failed" if last.startswith("failed") else "stopped", f"{last}{lacks}", stage
 
 
-def _unconfirmed(planned: Confirming | None) -> str:
-    if planned is None:
-        return "its front not confirmed"
-    return f"{planned.ended} of {len(planned.plan.points)} points confirmed"
+def _stage(search: Searching, later: Later) -> StageProgress:
+    return searching(search.limits(), search.ended) if search.enough is None else later.stage
 
 
-def _stage(search: Searching, planned: Confirming | None) -> StageProgress:
-    if search.enough is None:
-        return searching(search.limits(), search.ended)
-    if planned is None:
-        return confirming(0, None)
-    return confirming(planned.ended, len(planned.plan.points))
-
-
-def _occupants(search: Searching, planned: Confirming | None) -> list[Occupant]:
+def _occupants(search: Searching, later: Later) -> list[Occupant]:
     """The trials and points that the lanes of the present run train now."""
     if search.run is None:
         return []
@@ -163,25 +155,18 @@ def _occupants(search: Searching, planned: Confirming | None) -> list[Occupant]:
         for holder, record in held(search.begun.values(), search.run.run)
         if record.config is not None
     ]
-    if planned is not None:
-        for holder, record in held(planned.records, search.run.run):
-            point = planned.plan.points[record.trial]
-            found.append(Occupant(holder.lane, point.trial, 0, point.epoch))
-    return found
+    again = later.held(search.run)
+    return [*found, *(Occupant(holder.lane, p.trial, epoch, p.epoch) for holder, p, epoch in again)]
 
 
-def _estimate(search: Searching, planned: Confirming | None, *, lanes: int) -> tuple[float, float | None]:
+def _estimate(search: Searching, later: Later, *, lanes: int) -> tuple[float, float | None]:
     """The share of the training that is done, and the seconds left on the `lanes` of the present run."""
     spec, spent, run = search.spec, search.limits(), search.run
     trained = () if run is None else search.reader.trained().values()
     cost = cost_s(trained, replicates=spec.search.replicates)
-    points, confirmation = 0, Work()
-    if planned is not None:
-        points, confirmation = len(planned.plan.points) - planned.ended, planned.work(run, cost)
-    elif spec.confirm is not None:
-        points, confirmation = expected(spec.confirm, search.front.points, cost)
-    if confirmation.planned:
-        part = share(search.work(spent, cost), confirmation)
+    works = later.work(spec.confirm, search.front.points, run, cost)
+    if any(work.planned for work, _ in works):
+        part = share(search.work(spent, cost), *(work for work, _ in works))
     else:
         part = 1.0 if search.enough else min(1.0, max((limit.share for limit in spent), default=0.0))
     if run is None:
@@ -193,7 +178,7 @@ def _estimate(search: Searching, planned: Confirming | None, *, lanes: int) -> t
     limit_s = None if spec.budget.wall_time_s is None else spec.budget.wall_time_s - search.wall_s
     if counted and rest.rest_s is None:  # the wall time alone says too little
         limit_s = None
-    return part, left_s(rest, confirmation, lanes=lanes, points=points, limit_s=limit_s)
+    return part, left_s(rest, works, lanes=lanes, limit_s=limit_s)
 
 
 def as_dict(seen: Snapshot) -> dict[str, Any]:
@@ -210,6 +195,7 @@ def as_dict(seen: Snapshot) -> dict[str, Any]:
         "wall_s": seen.wall_s,
         "left_s": seen.left_s,
         "hypervolume": seen.front.hypervolume,
+        "fresh": None if seen.fresh is None else asdict(seen.fresh),
         "confirmation": None if seen.confirmation is None else asdict(seen.confirmation),
         "front": front_as_dicts(seen),
     }

@@ -1,4 +1,4 @@
-"""The stage of a study, its start, search or confirmation, and the progress in it."""
+"""The stage of a run, from its start to the confirmation, and the progress in it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from study.spec.sections import Budget
 
-StageName = Literal["starting", "searching", "confirming"]
-Unit = Literal["trials", "member-epochs", "seconds", "points"]
+StageName = Literal["starting", "searching", "validating", "confirming"]
+Unit = Literal["trials", "member-epochs", "seconds", "configurations", "points"]
 
 STARTING = {"local": "starting Ray", "auto": "waiting for lanes", "inline": "starting"}
 """Words for a run before its first lane reports, by the address of its Ray."""
@@ -72,6 +72,12 @@ def searching(spent: Collection[BudgetLimit], ended: int) -> StageProgress:
     nearest = max(spent, key=lambda limit: limit.share)
     words = f"searching {nearest.done} of {nearest.planned} {nearest.unit}"
     return StageProgress("searching", nearest.done, nearest.planned, nearest.unit, words)
+
+
+def validating(ended: int, planned: int) -> StageProgress:
+    """A fresh-seed stage: configurations of the front are trained again and measured on validation data."""
+    words = f"validating {ended} of {planned} configurations with fresh seeds"
+    return StageProgress("validating", ended, planned, "configurations", words)
 
 
 def confirming(ended: int, planned: int | None) -> StageProgress:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from analysis.objective import written
 from study.record.front import Front
-from study.status.confirmation import ConfirmationProgress
+from study.status.confirmation import ConfirmationProgress, FreshProgress
 from study.status.front_table import FrontTable
 from study.status.snapshot import FrontSnapshot, Snapshot
 
@@ -33,6 +33,7 @@ def lines(seen: Snapshot) -> tuple[str, ...]:
         f"{seen.spec.name}: {_stage(seen)}{seen.share:.0%} in {duration(seen.wall_s)}{left(seen.left_s)}; "
         f"trials: {counts or 'none yet'}",
         f"{seen.member_epochs} member-epochs; front: {_extent(seen.front)}",
+        *_validated(seen.fresh),
         *_confirmed(seen.confirmation),
         *found_later(seen),
     )
@@ -75,6 +76,14 @@ def live_view(output: str) -> Group | None:
     if (match := PROGRESS.match(output)) is None:
         return None
     return Group(_bar(int(match["percent"]) / 100), *map(Text, output.split("; ")))
+
+
+def _validated(seen: FreshProgress | None) -> Iterator[str]:
+    if seen is not None:
+        yield (
+            f"validated: {seen.ended} of {seen.planned} configurations of the front with {seen.replicates} "
+            "fresh seeds"
+        )
 
 
 def _confirmed(seen: ConfirmationProgress | None) -> Iterator[str]:

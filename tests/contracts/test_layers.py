@@ -72,7 +72,8 @@ ORDER = {
     """,
     "analysis.report.sections": """
         confirmed ← verdict ← together
-        choice, claims, cost, curves, front, importance, reproduce, search, sharing, trivial, weight
+        choice, claims, cost, curves, front, importance, reproduce, search, sharing, trivial
+        weight
         registry
     """,
     "study": """
@@ -116,7 +117,7 @@ ORDER = {
         rules ← judge
         events, lanes ← retries
         budget, judge, retries ← referee
-        confirmation
+        choice ← confirmation
     """,
     "study.loop.rules": """
         rule ← median, never, pareto_asha, registry
@@ -131,8 +132,7 @@ ORDER = {
         background, claim, heartbeat, inline, ray_head, tune ← run
     """,
     "study.status": """
-        estimate ← confirmation
-        estimate, stage ← searching
+        estimate, stage ← confirmation, searching
         confirmation, searching ← snapshot ← front_table ← text
         notebook, text ← live
         logs

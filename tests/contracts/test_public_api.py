@@ -93,7 +93,7 @@ def test_the_columns_of_the_tables_are_those_of_their_page() -> None:
     """`test_front.py` compares that page with what is exported."""
     listed = rows("Files")
     assert listed == {name: first_column(section("docs/tables.md", f"`{name}`")) for name in listed}
-    assert set(listed) == {"trials", "points", "measurements", "confirmed", "users", "front.csv"}
+    assert set(listed) == {"trials", "points", "measurements", "fresh", "confirmed", "users", "front.csv"}
 
 
 def test_the_routes_are_listed_and_described(tmp_path: Path) -> None:

@@ -228,10 +228,32 @@ def test_law_8_confirmation_reports_from_the_test_set(runtime, tmp_path):
     assert len(confirmation.by_user()) == len(found) * len({row["user"] for row in confirmation.by_user()})
     assert Ledger.read(outcome.folder).by_user() == []
     before = recorded(Ledger.read(outcome.folder))
+    fresh = Ledger.read(outcome.folder, stage="fresh")
+    seeds = {record.spec.search.seed for record in (Ledger.read(outcome.folder), fresh, confirmation)}
+    assert len(seeds) == 3
     assert not run(asked, tmp_path).trained
     assert not confirm(outcome.folder).trained
     assert recorded(confirmation) == found
     assert recorded(Ledger.read(outcome.folder)) == before
+
+
+def test_law_8_fresh_seeds_are_measured_on_validation(runtime, tmp_path):
+    """Each configuration with fresh seeds, trained on train, measured on validation after each epoch.
+
+    Catches: a fresh-seed stage with the seeds of the search, and one that trains or measures on other data.
+    """
+    asked = spec(f"runtime.address={runtime}", "budget.trials=4", "confirm.points=3", "confirm.fresh=2")
+    outcome = run(asked, tmp_path)
+    fresh = Ledger.read(outcome.folder, stage="fresh")
+    found, planned = recorded(fresh), fresh.plan.points
+    assert set(found) == {(number, replicate) for number in range(len(planned)) for replicate in range(2)}
+    for (number, replicate), numbers in found.items():
+        assert set(numbers) == set(range(1, planned[number].epoch + 1))
+        assert numbers == trained_alone(fresh, number, replicate)
+    assert fresh.by_user() == []
+    assert fresh.baseline == Ledger.read(outcome.folder).baseline
+    opened = Ledger.read(outcome.folder, stage="confirm").plan.opened
+    assert all(record.finished[:19] <= opened[:19] for record in fresh.records())
 
 
 def test_a_confirmation_of_other_data_is_refused(tmp_path):

@@ -38,7 +38,7 @@ NOT_RUN = [*blocks("docs/cluster.md", "sh"), *blocks("CONTRIBUTING.md", "sh")]
 targets that run these tests.
 """
 (SPEC,) = (block.text for block in blocks("docs/spec.md", "toml"))
-TABLES = ("trials", "points", "measurements", "confirmed", "users")
+TABLES = ("trials", "points", "measurements", "fresh", "confirmed", "users")
 
 
 @pytest.fixture(scope="module")

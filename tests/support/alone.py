@@ -13,7 +13,7 @@ def trained_alone(ledger: Ledger, trial: int, replicate: int) -> dict[int, dict[
     """Epoch → losses and metrics of one replicate of a recorded trial, trained alone."""
     spec = ledger.spec
     split = load(spec.data.source, split=spec.data.split, split_seed=spec.data.split_seed)
-    fold = split.search if ledger.stage == "search" else split.final
+    fold = split.final if ledger.stage == "confirm" else split.search
     config = ledger.records()[trial].config
     lone = engine(spec.runtime.engine, fold, seed=spec.search.seed, device="cpu", threads=1)
     member = Member(0, replicate, config)

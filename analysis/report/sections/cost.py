@@ -13,7 +13,7 @@ from analysis.tables import Tables
 MOST_UNFINISHED_ROWS = 50
 """Most rows of a table."""
 
-STAGES = {"search": "the search", "confirm": "the confirmation"}
+STAGES = {"search": "the search", "fresh": "the fresh-seed stage", "confirm": "the confirmation"}
 """The stages of a study: name in the manifest → words in the report."""
 
 
@@ -51,10 +51,11 @@ def _spent(tables: Tables) -> str:
     manifest = tables.manifest
     stages = manifest.get("stages", ())
     if stages:
-        work = " and ".join(
+        *rest, last = (
             f"{text.count(stage['member_epochs'], 'member-epoch')} of {STAGES[stage['stage']]}"
             for stage in stages
         )
+        work = f"{', '.join(rest)} and {last}" if rest else last
     else:  # an export of an earlier version, without stages
         work = f"{text.count(int(manifest['member_epochs']), 'member-epoch')} of the search"
         work += ", including the time of the confirmation" if manifest["test_opened"] else ""

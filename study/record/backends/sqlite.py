@@ -24,7 +24,7 @@ from study.record.backends.backend import (
     held,
     named,
 )
-from study.record.tables import CONFIRM_SUFFIX, STUDIES_TABLE, tables
+from study.record.tables import STUDIES_TABLE, tables
 from trainable.contract import StudyError
 
 _NETWORK = re.compile("nfs|cifs|smb|9p|afs|ceph|lustre|gluster|beegfs|sshfs|gpfs")
@@ -112,7 +112,7 @@ class SQLite:
     def holds(self, engine: sa.Engine, name: str) -> bool:
         """True, or a StudyError; adds tables that an earlier version did not have."""
         search = sa.select(STUDIES_TABLE.c.study_name)
-        search = search.where(~STUDIES_TABLE.c.study_name.endswith(CONFIRM_SUFFIX))
+        search = search.where(~STUDIES_TABLE.c.study_name.contains("/"))
         names: list[str] = []
         try:
             with engine.connect() as connection:

@@ -7,6 +7,7 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from formula import BASELINE, SPEC, FormulaLane, measure
@@ -130,7 +131,7 @@ def test_it_is_planned_once_and_goes_on_where_it_was(searched, tmp_path):
 
 def test_a_kill_between_the_two_writes_opens_nothing(searched, monkeypatch):
     """The record of a confirmation without its plan is none. Catches: a plan that is not written last."""
-    write = Ledger.confirm.__globals__["optuna"].Study.set_user_attr
+    write = optuna.Study.set_user_attr
 
     def dies(study, key, value):
         if key == "plan":

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from formula import BASELINE, SPEC, FormulaLane
 
 from study.loop.budget import complete
-from study.loop.confirmation import begin
+from study.loop.confirmation import begin, begin_fresh
 from study.loop.referee import Referee
 from study.record import backup as module
 from study.record.backup import LEFT, backup, restore
@@ -64,10 +64,12 @@ def drive(ledger, turns=500):
 
 def everything(ledger):
     """The study's record, without its runs."""
-    confirmation = ledger.confirmation()
+    later = [
+        None if stage is None else everything(stage) for stage in (ledger.fresh(), ledger.confirmation())
+    ]
     return (
         *(ledger.records(), list(ledger.measurements()), ledger.judgements(), ledger.baseline, ledger.plan),
-        None if confirmation is None else everything(confirmation),
+        *later,
     )
 
 
@@ -79,9 +81,10 @@ def test_a_restored_study_is_the_one_that_was_backed_up(ledger, tmp_path):
     """All tables of this study are restored, no rows of others, and no database is named."""
     drive(ledger)
     ledger.judge(Judgement(1, Decision(0, "go", "rung 1 epoch: rank 1 of 1, places 1")))
-    confirmation = begin(ledger, Confirm(points=2, replicates=2))
-    confirmation.fix(BASELINE)
-    drive(confirmation)
+    for plan in (begin_fresh, begin):
+        stage = plan(ledger, Confirm(points=2, replicates=2))
+        stage.fix(BASELINE)
+        drive(stage)
     backup(folder(ledger, tmp_path), tmp_path / "one.backup")
     assert [path.name for path in tmp_path.glob("*.backup*")] == ["one.backup"]
     for name, expected in ((None, "formula"), ("again", "again")):
@@ -90,7 +93,7 @@ def test_a_restored_study_is_the_one_that_was_backed_up(ledger, tmp_path):
         read = Ledger.read(made)
         assert everything(read) == everything(ledger)
         assert read.spec == ledger.spec.model_copy(update={"name": expected, "storage": Storage()})
-        assert read.confirmation().spec.name == expected
+        assert (read.fresh().spec.name, read.confirmation().spec.name) == (expected, expected)
         assert StudySpec.load(made / "study.toml") == read.spec
         assert [replace(r, silent_s=0) for r in read.runs()] == [
             replace(r, silent_s=0) for r in ledger.runs()

@@ -81,7 +81,7 @@ def test_tables_of_a_later_record_do_not_stay(tmp_path):
     confirm(folder)
     later = exported(folder)
     shutil.copy(tmp_path / "earlier.db", folder / "ledger.db")
-    assert later - exported(folder) == {"confirmed.parquet", "users.parquet"}
+    assert later - exported(folder) == {"fresh.parquet", "confirmed.parquet", "users.parquet"}
 
 
 def exported(folder):

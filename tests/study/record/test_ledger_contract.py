@@ -17,7 +17,7 @@ from postgres import VARIABLE
 
 from study.cli.backup import delete
 from study.loop.budget import complete
-from study.loop.confirmation import begin
+from study.loop.confirmation import begin, begin_fresh
 from study.loop.referee import Referee
 from study.record import process
 from study.record.backends.backend import DatabaseAwayError
@@ -264,21 +264,30 @@ class LedgerContract:
         assert 0 <= driven.ended - driven.started < 60
 
     def test_a_study_is_driven_to_its_end_and_confirmed(self, open_, tmp_path):
-        """The confirmation is not mixed into its search and does not end it."""
+        """A later stage is not mixed into its search and does not end it."""
         ledger = open_("formula", "stopping.rule=pareto-asha", "stopping.min_epochs=1", "search.sampler=tpe")
         self.drive(ledger, turns=5)
         assert complete(ledger) is None
         again = open_("formula", "stopping.rule=pareto-asha", "stopping.min_epochs=1", "search.sampler=tpe")
         self.drive(again)
         assert complete(again) == "trials: 6 of 6"
-        confirmation = begin(again, Confirm(points=2, replicates=2))
-        confirmation.fix(BASELINE)
-        self.drive(confirmation)
-        read = Ledger.read(tmp_path / "formula", stage="confirm")
-        assert complete(read) is not None
-        assert read.plan == confirmation.plan
-        assert complete(again) == "trials: 6 of 6"
-        read.close()
+        asked = Confirm(points=2, replicates=2)
+        for name, plan in (("fresh", begin_fresh), ("confirm", begin)):
+            assert again.later(name) is None
+            stage = plan(again, asked)
+            stage.fix(BASELINE)
+            self.drive(stage, turns=1)
+            assert complete(plan(again, asked)) is None
+            self.drive(plan(again, asked))
+            read = Ledger.read(tmp_path / "formula", stage=name)
+            assert complete(read) is not None
+            assert (read.stage, read.plan) == (name, stage.plan)
+            assert (read.fresh(), read.confirmation()) == (None, None)
+            assert complete(again) == "trials: 6 of 6"
+            read.close()
+        fresh = again.fresh()
+        assert len(list(fresh.measurements())) == 3 * sum(p.epoch for p in fresh.plan.points)
+        assert len(list(again.measurements())) == 2 * sum(r.epochs for r in again.records())
 
     def test_studies_beside_one_another_are_not_mixed(self, open_, tmp_path):
         """Each query selects its study, and a run stops only its own study."""
@@ -318,6 +327,9 @@ class LedgerContract:
         kept, erased = open_("kept"), open_("erased")
         for ledger in (kept, erased):
             self.drive(ledger)
+        fresh = begin_fresh(erased, Confirm(points=2, replicates=2))
+        fresh.fix(BASELINE)
+        self.drive(fresh)
         begin(erased, Confirm(points=2, replicates=2)).record(
             [replace(measure(erased.records()[0].config, 0, 0, 4), users=(USER,))]
         )

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from study.loop.confirmation import begin
+from study.loop.confirmation import begin, begin_fresh
 from study.loop.referee import Referee
 from study.record import deletion
 from study.record.backup import backup, restore
@@ -41,7 +41,7 @@ heavily = settings(max_examples=150 if LONG else 10)
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two studies and a backup; the second has a confirmation, replicates, lanes' places and judgements."""
+    """Two studies and a backup; the second has all stages, replicates, lanes' places and judgements."""
     home = tmp_path_factory.mktemp("rotten") / "studies"
     for name in ("sound", "rotten"):
         spec = StudySpec.from_text(SPEC, where="test", overrides=[f"name={name}", "search.replicates=2"])
@@ -49,9 +49,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             drive(ledger)
             ledger.judge(Judgement(1, Decision(0, "go", "rung 1 epoch: rank 1 of 1")))
             ledger.note_place(Place("1.0", 1, "node", "127.0.0.1", ["0"]))
-            confirmation = begin(ledger, Confirm(points=2, replicates=2))
-            confirmation.fix(BASELINE)
-            drive(confirmation)
+            for plan in (begin_fresh, begin):
+                stage = plan(ledger, Confirm(points=2, replicates=2))
+                stage.fix(BASELINE)
+                drive(stage)
     backup(home / "rotten", home.parent / "rotten.backup")
     shutil.copy(home / "rotten/ledger.db", home.parent / "whole.db")
     return home

@@ -348,7 +348,7 @@ def test_a_confirmation_of_repeats_has_each_point_once(old, tmp_path):
     again = old.spec.model_copy(
         update={"search": old.spec.search.model_copy(update={"replicates": 2}), "budget": Budget(trials=4)}
     )
-    confirmation = old.confirm(again, Plan("2026-01-01T00:00:00+00:00", points))
+    confirmation = old.add_stage("confirm", again, Plan("2026-01-01T00:00:00+00:00", points))
     confirmation.fix(replace(BASELINE, data=DATA))
     drive(Referee(confirmation, old.claim()), [FormulaLane("a", 4)])
     export(old, tmp_path)

@@ -47,7 +47,7 @@ def refusal(text: str, *overrides: str) -> str:
             "space.evaluate_every: unknown key; use weight, sharing, learning_rate, weight_decay, "
             "average, epochs, batch_size, dim, hidden, ranking_loss, negatives",
         ),
-        (7, "[confirm]\npoint = 9", "confirm.point: unknown key; use points, replicates"),
+        (7, "[confirm]\npoint = 9", "confirm.point: unknown key; use points, replicates, fresh"),
         (6, "plateau = { trial = 9 }", "budget.plateau.trial: unknown key; use trials, gain"),
         (7, "[runtime]\nslots = { tpu = 9 }", "runtime.slots.tpu: unknown key; use cpu, gpu"),
         (

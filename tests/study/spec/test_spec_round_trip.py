@@ -181,7 +181,7 @@ CHANGED: dict[str, dict[str, str]] = {
         "wall_time_s": "60",
         "plateau": "{ trials = 10, gain = 0.01 }",
     },
-    "confirm": {"points": "3", "replicates": "4"},
+    "confirm": {"points": "3", "replicates": "4", "fresh": "2"},
     "storage": {"url": "env:STUDY_DATABASE"},
     "runtime": {
         "address": "inline",
