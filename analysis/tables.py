@@ -57,6 +57,7 @@ MANIFEST_KEYS = (
 )
 TEXT_COLUMNS = {
     "trials": ("state", "reason", "sharing", "lane"),
+    "fresh": ("split",),
     "confirmed": ("split",),
     "users": ("user",),
 }
@@ -65,6 +66,7 @@ NUMBER_COLUMNS = {
     "trials": ("trial", "weight", "max_epochs", "epochs", "epoch", *METRICS, *SPREADS, "wall_s", "attempt"),
     "points": ("trial", "epoch", *METRICS, *SPREADS, "replicates"),
     "measurements": ("trial", "replicate", "epoch", *LOSSES, *METRICS, "wall_s"),
+    "fresh": ("trial", "replicate", "epoch", *METRICS),
     "confirmed": ("trial", "replicate", "epoch", *METRICS),
     "users": (
         "trial",
@@ -77,7 +79,7 @@ NUMBER_COLUMNS = {
     ),
 }
 TIME_COLUMNS = {"trials": ("started", "finished")}
-OPTIONAL_TABLES = ("confirmed", "users")
+OPTIONAL_TABLES = ("fresh", "confirmed", "users")
 """Tables without a file before that stage of a study; they are empty then."""
 
 
@@ -86,8 +88,9 @@ class Tables:
     """A study's manifest and tables, checked.
 
     `trials` has a row per trial, `points` per trial and epoch (means over replicates), `measurements` per
-    trial, replicate and epoch. `confirmed` has a row per confirmed point (trial and epoch) and fresh seed,
-    with the metrics on the test set; it is empty before a confirmation. `users` has the same for each user
+    trial, replicate and epoch. `fresh` has a row per measurement of the fresh-seed stage, on validation; it
+    is empty without one. `confirmed` has a row per confirmed point (trial and epoch) and fresh seed, with the
+    metrics on the test set; it is empty before a confirmation. `users` has the same for each user
     with test items: reciprocal rank of the first hit, mean reciprocal rank of all hits, squared error summed
     over the ratings, and their number.
     """
@@ -96,6 +99,7 @@ class Tables:
     trials: pd.DataFrame
     points: pd.DataFrame
     measurements: pd.DataFrame
+    fresh: pd.DataFrame
     confirmed: pd.DataFrame
     users: pd.DataFrame
 
@@ -112,8 +116,10 @@ class Tables:
             raise AnalysisError(
                 f"tables/points.parquet: trial {orphans[0]:g} is not in tables/trials.parquet"
             )
+        for name, split in (("fresh", "validation"), ("confirmed", "test")):
+            if len(tables[name]):
+                _check_again(name, split, tables[name], tables["points"])
         if len(tables["confirmed"]):
-            _check_confirmed(tables["confirmed"], tables["points"])
             _check_confirmation(folder / "manifest.json", manifest)
         return cls(manifest=manifest, **tables)
 
@@ -221,17 +227,17 @@ def _has(manifest: Mapping[str, Any], key: str) -> bool:
     return outer in manifest and (not inner or inner in manifest[outer])
 
 
-def _check_confirmed(confirmed: pd.DataFrame, points: pd.DataFrame) -> None:
-    """Raise AnalysisError if a confirmed row has no point, is repeated, or is not of the test set."""
-    path, keys = "tables/confirmed.parquet", ["trial", "epoch"]
-    strange = confirmed.loc[confirmed["split"] != "test", "split"]
+def _check_again(name: str, split: str, again: pd.DataFrame, points: pd.DataFrame) -> None:
+    """Raise AnalysisError if a row of a later stage has no point, is repeated, or is not of `split`."""
+    path, keys = f"tables/{name}.parquet", ["trial", "epoch"]
+    strange = again.loc[again["split"] != split, "split"]
     if len(strange):
-        raise AnalysisError(f"{path}: split {strange.iloc[0]!r}; points are confirmed on test")
-    known = confirmed[keys].merge(points[keys], how="left", indicator=True)["_merge"] == "both"
-    twice = confirmed.duplicated([*keys, "replicate"])
+        raise AnalysisError(f"{path}: split {strange.iloc[0]!r}; its points are measured on {split}")
+    known = again[keys].merge(points[keys], how="left", indicator=True)["_merge"] == "both"
+    twice = again.duplicated([*keys, "replicate"])
     faults = {"is not in tables/points.parquet": ~known.to_numpy(), "has a replicate twice": twice.to_numpy()}
     for fault, rows in faults.items():
-        for trial, epoch in confirmed.loc[rows, keys].head(1).to_numpy():
+        for trial, epoch in again.loc[rows, keys].head(1).to_numpy():
             raise AnalysisError(
                 f"{path}: trial {trial:g} after {epoch:g} epochs {fault}; export the study again"
             )

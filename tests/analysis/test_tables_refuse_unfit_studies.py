@@ -130,7 +130,7 @@ AGAIN = {"trial": 0, "epoch": 3, "replicate": 0, "mrr": 0.3, "mse": 0.9}
         ({"trial": 12}, r"trial 12 after 3 epochs is not in tables/points\.parquet"),
         ({"epoch": 4}, r"trial 0 after 4 epochs is not in tables/points\.parquet"),
         ({"replicate": 0}, "trial 0 after 3 epochs has a replicate twice"),
-        ({"split": "validation"}, "split 'validation'; points are confirmed on test"),
+        ({"split": "validation"}, "split 'validation'; its points are measured on test"),
     ],
 )
 def test_a_confirmed_row_is_a_fresh_seed_of_a_point_on_test(study, changes, match):
@@ -139,6 +139,18 @@ def test_a_confirmed_row_is_a_fresh_seed_of_a_point_on_test(study, changes, matc
     assert len(Tables.load(study(*searched, [AGAIN, second])).confirmed) == 2
     with pytest.raises(AnalysisError, match=match):
         Tables.load(study(*searched, [AGAIN, second | changes]))
+
+
+def test_a_fresh_row_is_a_fresh_seed_of_a_point_on_validation(study):
+    """Catches: a table of fresh seeds that is not checked as that of the confirmed points is."""
+    searched = [{"trial": 0}], [AGAIN]
+    assert len(Tables.load(study(*searched, fresh=[AGAIN])).fresh) == 1
+    for changes, match in (
+        ({"epoch": 4}, r"fresh\.parquet: trial 0 after 4 epochs is not in tables/points\.parquet"),
+        ({"split": "test"}, "split 'test'; its points are measured on validation"),
+    ):
+        with pytest.raises(AnalysisError, match=match):
+            Tables.load(study(*searched, fresh=[AGAIN | changes]))
 
 
 @pytest.mark.parametrize(

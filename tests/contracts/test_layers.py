@@ -53,7 +53,7 @@ ORDER = {
     """,
     "analysis.questions": """
         claim_cells ← claims, published
-        confirmation, pick_commands, sharing, weight
+        confirmation, optimism, pick_commands, sharing, weight
         importance_basis ← importance
         hypervolume_history ← comparison
     """,
@@ -72,7 +72,7 @@ ORDER = {
     """,
     "analysis.report.sections": """
         confirmed ← verdict ← together
-        choice, claims, cost, curves, front, importance, reproduce, search, sharing, trivial
+        choice, claims, cost, curves, front, importance, optimism, reproduce, search, sharing, trivial
         weight
         registry
     """,

@@ -13,6 +13,7 @@ SECTIONS = {
     "weight": "analysis.report.sections.weight:weight",
     "claims": "analysis.report.sections.claims:claims",
     "choice": "analysis.report.sections.choice:choice",
+    "optimism": "analysis.report.sections.optimism:flattered",
     "confirmed": "analysis.report.sections.confirmed:confirmed",
     "search": "analysis.report.sections.search:search",
     "importance": "analysis.report.sections.importance:matters",
