@@ -142,7 +142,7 @@ def test_a_confirmed_row_is_a_fresh_seed_of_a_point_on_test(study, changes, matc
 
 
 def test_a_fresh_row_is_a_fresh_seed_of_a_point_on_validation(study):
-    """Catches: a table of fresh seeds that is not checked as that of the confirmed points is."""
+    """The table of fresh seeds is checked as that of the confirmed points is."""
     searched = [{"trial": 0}], [AGAIN]
     assert len(Tables.load(study(*searched, fresh=[AGAIN])).fresh) == 1
     for changes, match in (

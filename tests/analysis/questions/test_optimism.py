@@ -48,7 +48,7 @@ def text_of(tables):
 
 
 def test_shifts_are_those_of_the_front_with_students_interval(again):
-    """Catches: points that are not of the front, and an interval that takes points for replicates."""
+    """Only points of the front count, and seeds are the replicates, not points."""
     found = optimism(again())
     assert found.points["trial"].tolist() == [2, 1, 0]
     assert found.front == 3
@@ -59,27 +59,27 @@ def test_shifts_are_those_of_the_front_with_students_interval(again):
 
 
 def test_the_section_says_how_much_the_search_flatters_itself(again):
-    said = text_of(again())
-    assert "The search's values are too good in MRR (first hit) and MSE." in said
+    text = text_of(again())
+    assert "The search's values are too good in MRR (first hit) and MSE." in text
     assert (
-        "With 3 fresh seeds on the same data, 3 of 3 points of the front moved on average by −0.0100" in said
+        "With 3 fresh seeds on the same data, 3 of 3 points of the front moved on average by −0.0100" in text
     )
     before, fresh = optimism(again()).volumes
     assert before / fresh > 1
-    assert f"make it look {before / fresh:.2f} times as large" in said
-    assert "3 of 3 points stay non-dominated" in said
+    assert f"make it look {before / fresh:.2f} times as large" in text
+    assert "3 of 3 points stay non-dominated" in text
 
 
 def test_a_point_that_fresh_seeds_dominate_does_not_stay(again):
-    """Catches: the staying points by the search's values."""
+    """Fresh means decide, not the values of the search."""
     tables = again(extra={1: -0.09})
     assert optimism(tables).staying.tolist() == [True, False, True]
     assert "2 of 3 points stay non-dominated" in text_of(tables)
 
 
 def test_better_values_with_fresh_seeds_are_no_optimism(again):
-    said = text_of(again(extra=dict.fromkeys(SEARCH, 0.05)))
-    assert "too good in MSE." in said
+    text = text_of(again(extra=dict.fromkeys(SEARCH, 0.05)))
+    assert "too good in MSE." in text
 
 
 def test_points_without_every_seed_are_left_out(again):

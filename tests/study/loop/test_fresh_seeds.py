@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from dataclasses import replace
-from itertools import combinations
 
 import formula
 import numpy as np
@@ -93,7 +92,7 @@ def test_each_configuration_of_the_front_is_trained_once_for_all_its_points(sear
 
 
 def test_its_seeds_are_fresh_and_every_epoch_is_measured(searched):
-    """Catches: the search's seeds, those of the confirmation, and points without a fresh value."""
+    """The three stages have different seeds, and each point of a configuration gets a fresh value."""
     fresh = fresh_of(searched)
     drive(fresh)
     planned = len(fresh.plan.points)
@@ -182,7 +181,7 @@ def noisy_search(seed, *, trials=60, epochs=81):
 
 @pytest.mark.parametrize("asked", [Confirm(), Confirm(points=6)])
 def test_both_stages_train_at_most_as_much_as_one_did(asked):
-    """Catches: a stage that is added to the training of the other."""
+    """The fresh-seed stage takes its training from that of the confirmation."""
     for seed in range(20):
         search = noisy_search(seed)
         whole = sum(p.epoch for p in direct(search, asked)) * asked.replicates
@@ -200,7 +199,7 @@ def test_both_stages_train_at_most_as_much_as_one_did(asked):
 
 
 def test_the_landmarks_come_in_whatever_they_cost():
-    """Catches: a knee or an end that the share of the training leaves out."""
+    """No limit of the training leaves out the knee, an end or the picked point."""
     asked = Confirm(points=4, replicates=2, fresh=9)
     for seed in range(20):
         search = noisy_search(seed)
@@ -212,7 +211,7 @@ def test_the_landmarks_come_in_whatever_they_cost():
 
 
 def test_the_other_points_add_the_most_hypervolume():
-    """One point beside the landmarks, by comparing all. Catches: the next by single-point hypervolume."""
+    """The one point beside the landmarks is the best of all by joint hypervolume, not by its own."""
     for seed in range(20):
         search = noisy_search(seed)
         needed = [*landmarks(search.best, search.spec, CORNER), *picked(search.best, search.spec)]
@@ -245,7 +244,7 @@ def test_a_front_outside_the_reference_is_measured_all_the_same():
 
 
 def test_it_is_planned_once_and_resumes(searched, tmp_path):
-    """Catches: a plan that changes with the spec, and a confirmation from half of the fresh values."""
+    """A changed question does not change the plan, and no measurement is made twice."""
     fresh = fresh_of(searched)
     drive(fresh, turns=2)
     assert complete(fresh) is None
@@ -260,7 +259,7 @@ def test_it_is_planned_once_and_resumes(searched, tmp_path):
 
 
 def test_a_kill_before_its_plan_leaves_none(searched, monkeypatch):
-    """Catches: a plan that is not written last."""
+    """The record of a stage without its plan is none, so the plan is written last."""
     write = optuna.Study.set_user_attr
 
     def dies(study, key, value):
@@ -278,7 +277,7 @@ def test_a_kill_before_its_plan_leaves_none(searched, monkeypatch):
 
 
 def test_a_confirmation_that_began_without_it_stays_without_it(searched):
-    """As in records of before. Catches: a fresh-seed stage after the test set was opened."""
+    """As in records of before: there is no fresh-seed stage after the test set was opened."""
     begun = begin(searched, ASKED)
     assert {p.reason for p in begun.plan.points} <= {"on the front", "within the noise of the front"}
     assert begin_fresh(searched, ASKED) is None
@@ -305,7 +304,7 @@ def test_nothing_measured_is_nothing_to_train_again(open_ledger):
 
 
 def test_every_view_shows_the_stage(open_ledger, tmp_path):
-    """Catches: "confirming" before the test set is opened, and a stage that no estimate contains."""
+    """State, stage, lanes, share and time left include the stage, and none says that it confirms."""
     ledger = open_ledger(*OVERRIDES, "confirm={ points = 4, replicates = 5 }")
     drive(ledger)
     before = snapshot(ledger)
@@ -391,7 +390,7 @@ def test_an_interrupted_stage_resumes_and_the_confirmation_follows(tmp_path):
 
 
 def test_a_run_that_stops_in_the_stage_opens_nothing(tmp_path, monkeypatch):
-    """Catches: a confirmation that is planned by the fresh values of a part of the configurations."""
+    """The test set stays closed until all fresh seeds are measured."""
     train = inline.drive
 
     def stopping(record, *work):
@@ -406,11 +405,3 @@ def test_a_run_that_stops_in_the_stage_opens_nothing(tmp_path, monkeypatch):
         assert ledger.confirmation() is None
         assert snapshot(ledger).stage.name == "validating"
     assert run(spec, tmp_path).complete
-
-
-def test_points_differ_by_their_reasons_only_where_they_are_the_same():
-    """Catches: a point that is planned twice because two reasons name it."""
-    for seed in range(5):
-        search = noisy_search(seed)
-        points = confirmed(search, search.best.points, 0, Confirm())
-        assert all(a != b for a, b in combinations([(p.trial, p.epoch) for p in points], 2))
