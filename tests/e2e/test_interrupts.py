@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -136,8 +137,7 @@ def test_a_run_stopped_before_its_first_measurement_ends_normally(here: Path):
 @pytest.mark.long
 def test_a_confirmation_resumes_and_opens_the_test_set_once(here: Path):
     """The plan stays, and each fresh seed is trained exactly once."""
-    long = ("train.epochs=200", "train.evaluate_every=10", "train.candidates=last", "runtime.slots=1")
-    overrides = (*long, "budget.trials=8", "confirm.replicates=15")
+    overrides = (*AGAIN, "confirm.replicates=15", "confirm.fresh=0")
     command = ("run", "tiny.toml", *(word for override in overrides for word in ("--set", override)))
     opened = set()
     for point, number in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
@@ -149,13 +149,54 @@ def test_a_confirmation_resumes_and_opens_the_test_set_once(here: Path):
     assert confirmed(here).ended < confirmed(here).planned
     assert study(*command, cwd=here).code == 0
     assert opened == {confirmed(here).opened}
+    assert {"confirmed", "users"} <= as_undisturbed(here, overrides)
+
+
+@pytest.mark.long
+def test_a_fresh_seed_stage_resumes_and_keeps_the_test_set_closed(here: Path):
+    """The plan stays, each seed is trained once, and the test set stays closed until all are measured."""
+    overrides = (*AGAIN, "confirm.replicates=2", "confirm.fresh=15")
+    command = ("run", "tiny.toml", *(word for override in overrides for word in ("--set", override)))
+    begun = set()
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        seen = trained_afresh(here)
+        with started(*command, cwd=here) as run:
+            until(lambda seen=seen: trained_afresh(here) > seen or not run.running, "a fresh seed")
+            run.send(number)
+            assert run.wait().code != 0
+        with closing(Reader.read(here / "studies/tiny")) as reader:
+            assert reader.confirmation() is None
+            begun.add(snapshot(reader).fresh.begun)
+    assert len(begun) == 1
+    assert study(*command, cwd=here).code == 0
+    assert {"fresh", "confirmed", "users"} <= as_undisturbed(here, overrides)
+
+
+AGAIN = (
+    *("train.epochs=200", "train.evaluate_every=10", "train.candidates=last", "runtime.slots=1"),
+    "budget.trials=8",
+)
+"""Overrides for a search whose front takes seconds to train again."""
+
+
+def trained_afresh(here: Path) -> int:
+    """Measurements of the fresh-seed stage; 0 before it is planned."""
+    if not holds_study(here / "studies/tiny"):
+        return 0
+    with closing(Reader.read(here / "studies/tiny")) as reader:
+        return 0 if (fresh := reader.fresh()) is None else len(list(fresh.measurements()))
+
+
+def as_undisturbed(here: Path, overrides: Sequence[str]) -> set[str]:
+    """The names of the tables, which are equal to those of the same study without an interruption."""
     undisturbed = run_study(StudySpec.load(here / "tiny.toml", overrides), here / "undisturbed").folder
     with closing(Ledger.read(here / "studies/tiny")) as found, closing(Ledger.read(undisturbed)) as expected:
         want = tables(expected, here / "expected")
         have = tables(found, here / "found")
-    assert {"confirmed", "users"} <= have.keys() == want.keys()
+    assert have.keys() == want.keys()
     for name, table in have.items():
         assert_frame_equal(table, want[name], check_exact=True)
+    return set(have)
 
 
 def confirmed(here: Path) -> ConfirmationProgress:
