@@ -72,7 +72,7 @@ def confirm(
     from study.status import live
 
     with local.record(name) as record:
-        early = complete(record) is None and record.confirmation() is None
+        early = complete(record) is None and not record.confirming
     if early and not unfinished:
         raise StudyError(
             f"{name}: its search is not complete, and the test set is opened only once; "

@@ -142,6 +142,11 @@ class Reader:
         """The record of this search's fresh-seed stage; None if it has not begun."""
         return self.later("fresh")
 
+    @property
+    def confirming(self) -> bool:
+        """True if a stage after this search has begun."""
+        return self.fresh() is not None or self.confirmation() is not None
+
     def later(self, stage: Stage) -> Self | None:
         """The record of a stage after this search; None if it was not planned."""
         found = study_id(self._engine, stage_name(self._name, stage)) if self.stage == "search" else None

@@ -121,7 +121,7 @@ def _drive(
     """Drive the rest of the search, and of the later stages if asked for, as the study's one driver."""
     if (enough := _done(ledger, asked, search=search)) is not None:
         return Outcome(folder, enough, complete=True, trained=False, report=finish.write(folder))
-    if asked is None and _confirming(ledger):
+    if asked is None and ledger.confirming:
         asked = Confirm()  # planned already: it resumes
     interrupt = Interrupt()
     with (
@@ -185,15 +185,10 @@ def _trained(
     return reason
 
 
-def _confirming(ledger: Ledger) -> bool:
-    """True if a stage after the search has begun."""
-    return ledger.fresh() is not None or ledger.confirmation() is not None
-
-
 def _done(ledger: Ledger, asked: Confirm | None, *, search: bool) -> str | None:
     """The reason that a study is complete, or None; without `search` only its confirmation counts."""
     enough = complete(ledger) if search else "the front"
-    return done(enough, ledger.confirmation(), asked=asked is not None or _confirming(ledger))
+    return done(enough, ledger.confirmation(), asked=asked is not None or ledger.confirming)
 
 
 def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:

@@ -68,7 +68,7 @@ def left(folder: Path, spec: StudySpec) -> bool:
     """True if a run of `spec` would have anything to do in the study on record."""
     with closing(Ledger.read(folder)) as ledger:
         ledger.spec = spec
-        asked = spec.confirm is not None or ledger.fresh() is not None
+        asked = spec.confirm is not None or ledger.confirming
         return done(complete(ledger), ledger.confirmation(), asked=asked) is None
 
 

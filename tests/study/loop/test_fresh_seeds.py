@@ -9,8 +9,11 @@ import optuna
 import pandas as pd
 import pytest
 from formula import BASELINE, SPEC, FormulaLane
+from typer.testing import CliRunner
 
 from analysis.front import hypervolume, knee
+from study.cli import local
+from study.cli.app import app
 from study.loop.budget import complete, done
 from study.loop.choice import FRESH_SHARE, Searched, confirmed, direct, landmarks, picked, trained_again
 from study.loop.confirmation import begin, begin_fresh
@@ -387,6 +390,18 @@ def test_an_interrupted_stage_resumes_and_the_confirmation_follows(tmp_path):
         assert all("fresh-seed front" in reason or "study pick" in reason for reason in reasons)
     assert not run(spec, tmp_path).trained
     assert not confirm(folder).trained
+
+
+def test_the_command_resumes_a_stage_of_an_unfinished_search(open_ledger, tmp_path, monkeypatch):
+    """`study confirm` needs --unfinished only to begin; here it goes on until it finds other ratings."""
+    ledger = open_ledger(*OVERRIDES)
+    drive(ledger, turns=20)
+    monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
+    refused = CliRunner().invoke(app, ["confirm", "formula"])
+    assert "--unfinished confirms the present front" in str(refused.exception)
+    begin_fresh(ledger, ASKED)
+    resumed = CliRunner().invoke(app, ["confirm", "formula"])
+    assert "are not those that 'formula' began with" in str(resumed.exception)
 
 
 def test_a_run_that_stops_in_the_stage_opens_nothing(tmp_path, monkeypatch):
