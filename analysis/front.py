@@ -196,23 +196,38 @@ def near(losses: ArrayLike, chosen: ArrayLike, noise: ArrayLike) -> NDArray[np.b
     return within
 
 
-def knee(losses: ArrayLike) -> int | None:
+def inside(losses: ArrayLike, reference: ArrayLike) -> NDArray[np.bool_]:
+    """Mask (n,) of the rows of losses (n, m) below reference (m,) in every loss; all True if there are none.
+
+    AnalysisError on NaN or infinity.
+
+    >>> inside([[1, 2], [9, 0]], [3, 3]), inside([[9, 0]], [3, 3])
+    (array([ True, False]), array([ True]))
+    """
+    points = finite(losses)
+    within = np.asarray((points < fitting(points, reference)).all(axis=1), dtype=np.bool_)
+    return within if within.any() else np.ones_like(within)
+
+
+def knee(losses: ArrayLike, reference: ArrayLike) -> int | None:
     """Row of losses (n, 2) at the knee of the front, where it bulges most; None without a knee.
 
-    That is the non-dominated row farthest below the straight line between the front's two ends, each loss
-    measured as a share of its range over the front; the first of equals. A front of one distinct point has
-    its knee there; two points, a straight front and one that bends the other way have none.
+    Only the part of the front inside the reference (2,) counts, or all of it if none is inside. The knee is
+    the row farthest below the straight line between the two ends of that part, each loss measured as a share
+    of its range over it; the first of equals. One distinct point is its own knee; two points, a straight
+    front and one that bends the other way have none.
     AnalysisError on NaN or infinity, or without exactly two losses. Das 1999, doi 10.1007/BF01195985.
 
-    >>> knee([[0, 4], [1, 1], [3, 0.5], [4, 0]])
+    >>> knee([[0, 4], [1, 1], [3, 0.5], [4, 0]], [5, 5])
     1
-    >>> print(knee([[0, 4], [3, 3], [4, 0]]))
+    >>> print(knee([[0, 4], [3, 3], [4, 0]], [5, 5]))
     None
     """
     points = finite(losses)
     if points.shape[1] != 2:
         raise AnalysisError(f"a knee needs two losses; not {points.shape[1]}")
     rows = np.flatnonzero(non_dominated(points))
+    rows = rows[inside(points[rows], reference)] if len(rows) else rows
     front = points[rows]
     if not len(rows):
         return None

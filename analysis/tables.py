@@ -158,6 +158,12 @@ class Tables:
         rows = self.evaluated[self.evaluated["front"]]
         return rows.iloc[np.lexsort(self.losses(rows).T[::-1])]
 
+    @cached_property
+    def useful(self) -> pd.DataFrame:
+        """The rows of `front` that beat the reference, or all if none does: choices are made from these."""
+        beats = self.beats_reference(self.front)
+        return self.front[beats] if beats.any() else self.front
+
     @property
     def names(self) -> list[str]:
         """The names of `goals`."""

@@ -61,8 +61,9 @@ def kneed(tables: Tables) -> "pd.Series[Any] | None":
     """The point that `study pick NAME --knee` takes; None if the front has no knee."""
     goals = objectives(tables.manifest["objectives"])
     losses = to_losses(tables.front[[goal.name for goal in goals]].to_numpy(dtype=np.float64), goals)
+    corner = to_losses([tables.manifest["reference"][goal.name] for goal in goals], goals)
     order = np.lexsort(losses.T[::-1])
-    row = knee(losses[order])
+    row = knee(losses[order], corner)
     return None if row is None else tables.front.iloc[order[row]]
 
 

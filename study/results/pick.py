@@ -7,9 +7,11 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
+import numpy as np
+
 from analysis import front as fronts
-from analysis.objective import OBJECTIVES, written
-from study.record.front import losses
+from analysis.objective import OBJECTIVES, Floats, written
+from study.record.front import losses, reference
 from study.record.location import MODELS_FOLDER
 from study.record.reader import Reader
 from study.record.rows import Point
@@ -52,7 +54,8 @@ def pick(
 ) -> Picked:
     """Choose a point of the study in `folder` as `choose` does; save its model in `folder`/models."""
     spec = ledger.spec
-    point = choose(Searching.of(ledger).front.points, spec, knee=knee, max_mse=max_mse, min_mrr=min_mrr)
+    best, corner = Searching.of(ledger).front, reference(ledger.baseline, spec)
+    point = choose(best.points, spec, corner, knee=knee, max_mse=max_mse, min_mrr=min_mrr)
     record, number = retrain.source(ledger, point)
     card = retrain.card_of(record, number, point.epoch)
     place = folder / MODELS_FOLDER / f"{point.trial}-{point.epoch}"
@@ -68,6 +71,7 @@ def pick(
 def choose(
     points: Sequence[Point],
     spec: StudySpec,
+    corner: Floats,
     *,
     knee: bool = False,
     max_mse: float | None = None,
@@ -75,6 +79,8 @@ def choose(
 ) -> Point:
     """The knee of a front, or the best point within a bound by the other objective; the first of equals.
 
+    The knee is that of the part inside the reference point `corner` (2,), if any point is; see
+    `analysis.front.knee`. A bound may select any point of the front.
     `max_mse` bounds MSE from above. `min_mrr` bounds the study's ranking objective from below: `mrr`, or
     `mrr_all` if the study has no other. StudyError unless exactly one of the three is given and fits the
     study, or if no point qualifies.
@@ -88,11 +94,14 @@ def choose(
     if min_mrr is not None:
         name = next(name for name in RANKING_METRICS if name in spec.objectives)
         return _within(points, spec, "--min-mrr", name, min_mrr)
-    row = fronts.knee(losses(points, spec))
+    array = losses(points, spec)
+    row = fronts.knee(array, corner)
     if row is None:
+        beats = " that beat the trivial models" if (array < corner).all(axis=1).any() else ""
+        count = int(np.count_nonzero(fronts.inside(array, corner)))
         raise StudyError(
-            f"--knee: the front of {spec.name} has no knee: none of its {len(points)} points lies below the "
-            "line between its two ends; use --max-mse X or --min-mrr X"
+            f"--knee: the front of {spec.name} has no knee: none of its {count} points{beats} lies below the "
+            "line between the two ends of these; use --max-mse X or --min-mrr X"
         )
     return points[row]
 

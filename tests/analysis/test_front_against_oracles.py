@@ -14,6 +14,7 @@ from analysis.front import (
     box,
     contributions,
     hypervolume,
+    inside,
     knee,
     near,
     non_dominated,
@@ -225,6 +226,10 @@ def test_near_refuses_bad_noise(noise, match):
 # --- the knee --------------------------------------------------------------------------------------------
 
 
+NONE_INSIDE = (-1e6, -1e6)
+"""A reference that no row is below, so the whole front counts."""
+
+
 def distance_below(point, start, end) -> float:
     """Distance of a point below the line that falls from start to end, by the cross product."""
     along, to = end - start, point - start
@@ -234,7 +239,7 @@ def distance_below(point, start, end) -> float:
 @given(grids(2) | clouds(2))
 def test_the_knee_is_the_point_of_the_front_farthest_below_the_line_between_its_ends(losses):
     """Scales are those of the front; dominated points and a front that bends the other way have no knee."""
-    found = knee(losses)
+    found = knee(losses, NONE_INSIDE)
     front = np.unique(losses[non_dominated(losses)], axis=0)
     if len(front) == 1:
         assert found is not None
@@ -254,7 +259,7 @@ def test_the_knee_is_the_point_of_the_front_farthest_below_the_line_between_its_
 @given(grids(2), st.sampled_from([0.5, 2.0, 4.0]), st.integers(-9, 9))
 def test_the_knee_knows_no_unit_no_zero_and_no_dominated_point(losses, unit, zero):
     worse = np.concatenate([losses, losses.max(axis=0, keepdims=True) + 3])
-    assert knee(worse * [unit, 1] + [0, zero]) == knee(losses)
+    assert knee(worse * [unit, 1] + [0, zero], NONE_INSIDE) == knee(losses, NONE_INSIDE)
 
 
 @pytest.mark.parametrize(
@@ -272,12 +277,12 @@ def test_the_knee_knows_no_unit_no_zero_and_no_dominated_point(losses, unit, zer
     ids=["none", "one", "one twice", "two", "two and one again", "straight", "knee twice", "two as far"],
 )
 def test_the_knee_where_there_is_little_to_bend(losses, found):
-    assert knee(losses) == found
+    assert knee(losses, NONE_INSIDE) == knee(losses, [99, 99]) == found
 
 
 def test_a_knee_is_that_of_two_losses():
     with pytest.raises(AnalysisError, match="a knee needs two losses; not 3"):
-        knee([[1, 2, 3]])
+        knee([[1, 2, 3]], [9, 9, 9])
 
 
 @given(points, st.integers(2, 6), st.data())
@@ -309,3 +314,23 @@ def test_a_spread_has_the_ends_and_leaves_no_gap_wider_than_those_it_keeps(losse
 def test_a_spread_of_one_is_refused():
     with pytest.raises(AnalysisError, match="count of 2 or more"):
         spread([[1, 2]], 1)
+
+
+@given(grids(2), st.tuples(st.integers(0, 9), st.integers(0, 9)))
+def test_the_knee_is_that_of_the_part_inside_the_reference(losses, reference):
+    """Catches a scale that an end outside the reference sets, and a knee outside it."""
+    rows = np.flatnonzero([a < reference[0] and b < reference[1] for a, b in losses])
+    found = knee(losses, reference)
+    if len(rows):
+        alone = knee(losses[rows], NONE_INSIDE)
+        assert found == (None if alone is None else rows[alone])
+        assert inside(losses, reference).sum() == len(rows)
+    else:
+        assert found == knee(losses, NONE_INSIDE)
+
+
+def test_an_end_that_loses_to_the_reference_does_not_scale_the_knee():
+    """Beside the far end the first objective hardly counts, and the row before it would be the knee."""
+    losses = [[0.0, 1.0], [0.1, 0.5], [0.5, 0.2], [0.9, 0.1], [9.0, 0.0]]
+    assert knee(losses, NONE_INSIDE) == 3
+    assert knee(losses, [1.0, 2.0]) == 1

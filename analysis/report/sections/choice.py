@@ -50,9 +50,10 @@ def _answer(tables: Tables, knee: "pd.Series[Any] | None") -> str:
     if len(tables.front.drop_duplicates(tables.names)) == 1:
         return "The front is one point: there is nothing to choose."
     if knee is None:
+        beat = " that beat both trivial models" if tables.beats_reference(tables.useful).all() else ""
         return (
-            "No clear knee: no point of the front lies below the straight line between its two ends. "
-            "Choose by the value that you need in one objective."
+            f"No clear knee: none of the {text.count(len(tables.useful), 'point')}{beat} lies below the "
+            "straight line between the two ends of these. Choose by the value that you need in one objective."
         )
     values = text.values(tables.goals, knee[tables.names], " at ")
     epochs = text.count(int(knee["epoch"]), "epoch")
@@ -69,7 +70,7 @@ def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Chosen]:
         yield "the knee", knee, f"study pick {name} --knee"
     commands = pick_commands.commands(tables)
     for goal, row in zip(tables.goals, (0, -1), strict=True):
-        end = tables.front.iloc[row]
+        end = tables.useful.iloc[row]
         yield f"the best {goal.label}", end, commands[end["trial"], end["epoch"]]
     for goal in pick_commands.boundable(tables):
         (other,) = (g for g in tables.goals if g is not goal)
@@ -84,9 +85,7 @@ def _choices(tables: Tables, knee: "pd.Series[Any] | None") -> Iterator[Chosen]:
 
 def _levels(tables: Tables, goal: Objective) -> list[Decimal]:
     """Round bounds on a goal within the part of the front that beats the trivial models, if there is one."""
-    front = tables.front
-    useful = front[tables.beats_reference(front)]
-    values = (useful if len(useful) else front)[goal.name]
+    values = tables.useful[goal.name]
     locator = MaxNLocator(nbins=LEVELS, steps=[1, 2, 2.5, 5, 10])
     ticks = map(float, locator.tick_values(values.min(), values.max()))
     within = [tick for tick in ticks if values.min() <= tick <= values.max()]

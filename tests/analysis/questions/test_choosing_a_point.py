@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from analysis.objective import objectives, to_losses
 from analysis.questions import pick_commands
 from analysis.report.sections.choice import choice
 from analysis.tables import Tables
@@ -19,14 +20,14 @@ from study.spec.sections import Budget, Data
 ZEROS = {"mrr": 0.0, "mrr_all": 0.0, "mse": 0.0}
 
 
-def fronted(study, values, goals=("mrr", "mse")):
+def fronted(study, values, goals=("mrr", "mse"), reference=(0.5, 0.5)):
     """A study whose trials have these values of the goals after 5 epochs."""
     trials = [{"trial": i} for i in range(len(values))]
     rows = [
         {"trial": i, "replicate": 0, "epoch": 5} | ZEROS | dict(zip(goals, pair, strict=True))
         for i, pair in enumerate(values)
     ]
-    folder = study(trials, rows, objectives=list(goals), reference=dict.fromkeys(goals, 0.5))
+    folder = study(trials, rows, objectives=list(goals), reference=dict(zip(goals, reference, strict=True)))
     return Tables.load(folder)
 
 
@@ -53,7 +54,9 @@ def taken(tables, command):
     if tables.manifest["objectives"] != tables.names:
         losses = losses[:, ::-1]
     points = [points[i] for i in np.lexsort(losses.T[::-1])]
-    return choose(points, spec, **{name: read(words[-1])})
+    goals = objectives(spec.objectives)
+    corner = to_losses([tables.manifest["reference"][goal.name] for goal in goals], goals)
+    return choose(points, spec, corner, **{name: read(words[-1])})
 
 
 FRONTS = {
@@ -104,6 +107,22 @@ def test_a_front_without_a_knee_says_so(study):
     assert advice("straight").startswith("No clear knee")
     assert advice("one").startswith("The front is one point")
     assert advice("bulging").startswith("The knee, where the front bulges most, is trial 1 after 5 epochs")
+
+
+def test_choices_are_points_that_beat_the_trivial_models_if_any_does(study):
+    """The best MRR and the best MSE each lose to one trivial model; the knee is not scaled by them."""
+    values = [(0.25, 0.70), (0.30, 0.80), (0.34, 0.81), (0.36, 0.85), (0.40, 1.20)]
+    tables = fronted(study, values, reference=(0.26, 0.9))
+    grid = next(block for block in choice(tables).blocks if block.form == "grid")
+    rules = {row[0]: dict(zip(grid.columns, row, strict=True)) for row in grid.rows}
+    assert rules["the knee"]["trial"].raw == 2
+    assert rules["the best MRR (first hit)"]["trial"].raw == 3
+    assert rules["the best MSE"]["trial"].raw == 1
+    for shown in rules.values():
+        assert shown["trial"].raw in (1, 2, 3)
+        assert taken(tables, shown["command"].strip("`")).trial == shown["trial"].raw
+    everything = fronted(study, values, reference=(0.9, 0.1))
+    assert len(everything.useful) == len(everything.front) == 5
 
 
 @given(low=st.floats(1e-6, 20) | st.floats(1e12, 1e38), gap=st.floats(1e-12, 1e6), decimals=st.integers(2, 5))

@@ -16,6 +16,10 @@ VALUES = [(0.2, 0.04, 0.80), (0.3, 0.06, 0.82), (0.4, 0.02, 0.95), (0.1, 0.09, 0
 """(mrr, mrr_all, mse) of points that are on the front of some two of these, and dominated in others."""
 
 
+OUTSIDE = np.full(2, -1e9)
+"""A reference point that no point beats."""
+
+
 def spec(*objectives: str) -> StudySpec:
     return StudySpec.from_text(SPEC, where="test", overrides=[f"objectives={list(objectives)}"])
 
@@ -28,7 +32,7 @@ def front_of(values, spec) -> tuple[Point, ...]:
 
 def chosen(values, objectives, **asked) -> Point:
     asks = spec(*objectives)
-    return choose(front_of(values, asks), asks, **asked)
+    return choose(front_of(values, asks), asks, OUTSIDE, **asked)
 
 
 tenths = st.integers(1, 9).map(lambda n: n / 10)
@@ -94,6 +98,17 @@ def test_of_equal_points_the_first_is_picked():
 def test_impossible_picks_are_refused(objectives, asked, message):
     with pytest.raises(StudyError, match=message):
         chosen(VALUES, objectives, **asked)
+
+
+def test_the_knee_is_inside_the_reference_and_a_bound_may_leave_it():
+    values = [(0.25, 0, 0.70), (0.30, 0, 0.80), (0.34, 0, 0.81), (0.36, 0, 0.85), (0.40, 0, 1.20)]
+    asks, corner = spec("mrr", "mse"), np.array([-0.26, 0.9])
+    front = front_of(values, asks)
+    assert choose(front, asks, corner, knee=True).trial == 2
+    assert choose(front, asks, OUTSIDE, knee=True).trial == 3
+    assert choose(front, asks, corner, min_mrr=0.38).trial == 4
+    with pytest.raises(StudyError, match="none of its 2 points that beat the trivial models lies below"):
+        choose(front_of([values[0], values[1], values[3]], asks), asks, corner, knee=True)
 
 
 def test_empty_front_and_front_without_a_knee_are_refused():
