@@ -66,6 +66,30 @@ def paired(first: ArrayLike, second: ArrayLike, *, sentence: str, scope: str) ->
     return Finding(sentence, effect, effect - half, effect + half, p, len(differences), scope)
 
 
+def separate(first: ArrayLike, second: ArrayLike, *, sentence: str, scope: str) -> Finding:
+    """Mean of first (n,) minus mean of second (m,), values of different runs, with Student's interval and p.
+
+    Both have one variance, estimated from both samples. So a single value in one of them has the noise that
+    the other shows: for m = 1 this is the prediction interval of `t_half_width`, around the other mean. With
+    n + m < 3 the interval is infinite and p is 1. `n` of the finding counts the first.
+    AnalysisError if a sample is empty, not a list, or not finite.
+    """
+    samples = [np.asarray(values, dtype=np.float64) for values in (first, second)]
+    if any(sample.ndim != 1 or not len(sample) for sample in samples):
+        raise AnalysisError(f"means need two lists, not empty; got {[sample.shape for sample in samples]}")
+    if not all(np.isfinite(sample).all() for sample in samples):
+        raise AnalysisError("values of two means must be finite numbers")
+    one, two = samples
+    effect, freedom = float(one.mean() - two.mean()), len(one) + len(two) - 2
+    if not freedom:
+        return Finding(sentence, effect, -inf, inf, 1.0, len(one), scope)
+    squares = sum(float(((sample - sample.mean()) ** 2).sum()) for sample in samples)
+    error = sqrt(squares / freedom * (1 / len(one) + 1 / len(two)))
+    half = float(stdtrit(freedom, 0.975)) * error
+    p = 2 * float(stdtr(freedom, -abs(effect) / error)) if error else float(effect == 0)
+    return Finding(sentence, effect, effect - half, effect + half, p, len(one), scope)
+
+
 def t_half_width(values: Floats, *, confidence: float = 0.95, predict: bool = False) -> float:
     """Half the width of Student's interval for the mean of values (n,); infinite for n = 1.
 

@@ -19,9 +19,9 @@ MARGIN_SHARE = 0.12
 """Room around what is drawn, as a share of its span."""
 
 READING = (
-    "Where the bars of two points overlap, the seeds may not show which is better. Thin lines that are all "
-    "alike mean that the test set is easier or harder than the data of the search; a line that differs from "
-    "the others means that chance made its point look better or worse."
+    "Where the bars of two points overlap, the seeds may not show which is better. Thin lines join "
+    "two different measurements, so their common direction says nothing of the points; a line that differs "
+    "from the others shows the noise of the seeds."
 )
 
 

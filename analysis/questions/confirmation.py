@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from analysis import text
 from analysis.front import non_dominated
 from analysis.objective import Floats, Objective, to_losses
-from analysis.stats import SIGNIFICANCE, Finding, above, bootstrap, paired, t_half_width
+from analysis.stats import SIGNIFICANCE, Finding, above, bootstrap, separate, t_half_width
 from analysis.tables import Tables
 
 USERS_FROM = 200
@@ -35,19 +35,32 @@ Beats = Literal["yes", "unsure", "no"]
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """Values (n, seeds, 2) of the goals of the same points on `split`, before the test set was opened.
+
+    NaN where a seed is missing. `selected` is True if these values selected the points.
+    """
+
+    values: Floats
+    split: str
+    selected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmedFront:
     """Points of the search on the test set, sorted by the mean in the first goal, best first.
 
     `points` has a row for each: trial and epoch, configuration, the search's values, and `seeds`, the number
     of seeds. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,) those
-    of the trivial models. `shifts` has for each goal the difference of the means from the search's values,
-    over the points with every seed; it is empty if there are none.
+    of the trivial models. `shifts` has for each goal the mean on test minus that of `earlier`, over the
+    points with every seed; it is empty if there are none.
     """
 
     goals: tuple[Objective, Objective]
     points: pd.DataFrame
     values: Floats
     reference: Floats
+    earlier: Earlier
     shifts: tuple[Finding, ...]
 
     @property
@@ -105,13 +118,24 @@ def confirmation(tables: Tables) -> ConfirmedFront | None:
     points = index.to_frame(index=False).merge(tables.points, on=keys).merge(configured, on="trial")
     points["seeds"] = np.isfinite(values).all(axis=2).sum(axis=1)
     reference = tables.manifest["confirmation"]["reference"]
+    before = earlier(tables, index)
     return ConfirmedFront(
         goals=tables.goals,
         points=points,
         values=values,
         reference=np.array([reference[name] for name in tables.names], dtype=np.float64),
-        shifts=_shifts(tables, points, values),
+        earlier=before,
+        shifts=_shifts(tables.goals, values, before),
     )
+
+
+def earlier(tables: Tables, index: pd.MultiIndex) -> Earlier:
+    """The values of points, by trial and epoch, in the search: a value for each of its replicates."""
+    rows = tables.measurements
+    rows = rows[rows["trial"].isin(index.get_level_values("trial"))]
+    wide = rows.pivot(index=["trial", "epoch"], columns="replicate", values=tables.names).reindex(index)
+    values = [wide[name].to_numpy(dtype=np.float64) for name in tables.names]
+    return Earlier(np.stack(values, axis=2), tables.split, selected=True)
 
 
 def outcomes(losses: Floats) -> list[PointOutcome]:
@@ -135,22 +159,23 @@ def outcomes(losses: Floats) -> list[PointOutcome]:
     ]
 
 
-def _shifts(tables: Tables, points: pd.DataFrame, values: Floats) -> tuple[Finding, ...]:
-    """The differences between test and search for each goal: means over points, seed by seed."""
-    whole = np.isfinite(values).all(axis=(1, 2))
+def _shifts(goals: tuple[Objective, Objective], values: Floats, before: Earlier) -> tuple[Finding, ...]:
+    """The mean on test minus that before, for each goal: means over points, a value for each seed."""
+    whole = np.isfinite(values).all(axis=(1, 2)) & np.isfinite(before.values).all(axis=(1, 2))
     if not whole.any():
         return ()
-    scope = f"{text.count(int(whole.sum()), 'point')}, {tables.split} to test"
-    again, before = values[whole].mean(axis=0), points[tables.names].to_numpy()[whole].mean(axis=0)
+    scope = f"{text.count(int(whole.sum()), 'point')}, {before.split} to test"
+    again, first = values[whole].mean(axis=0), before.values[whole].mean(axis=0)
+    where = "in the search" if before.selected else f"on {before.split}"
     return tuple(
-        paired(
+        separate(
             again[:, i],
-            np.full(len(again), before[i]),
+            first[:, i],
             sentence=f"{goal.label}: {text.fixed(float(again[:, i].mean()), goal.decimals)} on test against "
-            f"{text.fixed(float(before[i]), goal.decimals)} in the search",
+            f"{text.fixed(float(first[:, i].mean()), goal.decimals)} {where}",
             scope=scope,
         )
-        for i, goal in enumerate(tables.goals)
+        for i, goal in enumerate(goals)
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis import text
 from analysis.figures import confirmation as confirmed_figure
-from analysis.objective import Floats, Objective
+from analysis.objective import Objective
 from analysis.questions.confirmation import ConfirmedFront, confirmation, intervals
 from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
 from analysis.report.common import POINT, point, spreads
@@ -49,7 +49,7 @@ def confirmed(tables: Tables) -> Section:
     blocks += [confirmed_figure.confirmed(tables, found), _points(found), Text(CONFIRMED_METHOD)]
     blocks += [_before(tables, found), *_over_users(tables, found)]
     if found.shifts:
-        blocks += [Text(_moved(tables, found), "answer"), Text(_beyond(tables, found)), _shifts(found)]
+        blocks += [Text(_moved(found), "answer"), Text(_differs(found)), _shifts(found)]
     return Section("confirmed", TITLE, blocks)
 
 
@@ -171,39 +171,32 @@ def _from_to(low: float, high: float, goal: Objective) -> text.Number | str:
     return text.Number(shown, {"low": low, "high": high})
 
 
-def _moved(tables: Tables, found: ConfirmedFront) -> str:
-    """The mean shift of the chosen points, as better or worse with its interval, in a sentence."""
-    seen = "the search" if tables.split == "test" else tables.split
+def _moved(found: ConfirmedFront) -> str:
+    """The mean difference between the two measurements of the points, with its interval, in a sentence."""
+    seen = "in the search" if found.earlier.split == "test" else f"on {found.earlier.split}"
     moves = []
     for finding, goal in zip(found.shifts, found.goals, strict=True):
-        verdict = "moved by"
-        if finding.direction:
-            verdict = "got worse by" if finding.direction == goal.sign else "got better by"
         interval = "" if finding.n < 2 else f" {text.interval(finding.low, finding.high, goal.decimals)}"
-        moves.append(f"{goal.label} {verdict} {text.signed(finding.effect, goal.decimals)}{interval}")
+        moves.append(f"{goal.label} {text.signed(finding.effect, goal.decimals)}{interval}")
     points = found.shifts[0].scope.partition(",")[0]
-    return f"From {seen} to test {' and '.join(moves)}, on average over {points}."
+    return f"Values on test minus values {seen}: {', '.join(moves)}, on average over {points}."
 
 
-def _beyond(tables: Tables, found: ConfirmedFront) -> str:
-    """The part of the shift that is due to selection, in a sentence."""
-    if tables.split == "test":
-        return "That is the optimism of selecting points by the same values."
-    trivial = found.reference - tables.reference
-    beyond = np.array([finding.effect for finding in found.shifts]) - trivial
-    return (
-        f"The trivial models moved by {_by(trivial, found.goals)} between the same parts. Beyond that, the "
-        f"points moved by {_by(beyond, found.goals)}: the optimism of selecting on validation and the gain "
-        "from training on more ratings, together."
-    )
-
-
-def _by(differences: Floats, goals: tuple[Objective, Objective]) -> str:
-    """Differences (2,) in the goals."""
-    return " and ".join(
-        f"{text.signed(float(difference), goal.decimals)} in {goal.label}"
-        for difference, goal in zip(differences, goals, strict=True)
-    )
+def _differs(found: ConfirmedFront) -> str:
+    """The differences between the two measurements, and the range of the interval."""
+    seeds = "in the seeds"
+    if found.earlier.selected:
+        seeds += ", of which the earlier ones selected the points"
+    if found.earlier.split == "test":
+        said = f"The two measurements differ only {seeds}."
+    else:
+        said = (
+            "The two measurements differ in the ratings that are predicted; in the training data, which for "
+            "the test includes the validation ratings; in the items left out of a user's ranking, which for "
+            f"the test include the validation items; and {seeds}. The difference cannot be assigned to one "
+            "of these."
+        )
+    return f"{said} The interval covers the seeds of both measurements, not other users."
 
 
 def _shifts(found: ConfirmedFront) -> Findings:

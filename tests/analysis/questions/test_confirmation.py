@@ -4,6 +4,7 @@ import json
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from scipy import stats
@@ -119,12 +120,31 @@ def test_points_without_a_common_seed_are_undecided():
     assert outcomes(apart) == ["undecided"] * 2
 
 
-def test_shifts_are_means_over_points_seed_by_seed(confirmed):
+def test_shifts_are_between_means_over_points_and_the_one_search_seed_has_noise_too(confirmed):
     moved = {t: (mrr + 0.02, mse + 0.01) for t, (mrr, mse) in SEARCH.items()}
     mrr, mse = confirmation(Tables.load(confirmed(moved))).shifts
     assert (mrr.effect, mse.effect) == (pytest.approx(0.02), pytest.approx(0.01))
-    assert mrr.high - mrr.effect == pytest.approx(stats.t.ppf(0.975, 4) * NOISE.std(ddof=1) / np.sqrt(5))
+    noise = NOISE.std(ddof=1) * np.sqrt(1 / 5 + 1)
+    assert mrr.high - mrr.effect == pytest.approx(stats.t.ppf(0.975, 4) * noise)
     assert (mrr.n, mrr.scope) == (5, "4 points, validation to test")
+
+
+def test_a_search_with_several_seeds_has_its_own_noise(confirmed):
+    """As Student's two-sample test of the means over points, for seeds of both."""
+    folder = confirmed(SEARCH)
+    path = folder / "tables" / "measurements.parquet"
+    rows = pd.read_parquet(path)
+    noises = (0.004, -0.001, 0.003)
+    again = [rows.assign(replicate=r, mrr=rows["mrr"] + noise) for r, noise in enumerate(noises)]
+    pd.concat(again).to_parquet(path, index=False)
+    found = confirmation(Tables.load(folder))
+    assert found.earlier.values.shape == (4, 3, 2)
+    after, before = found.values.mean(axis=0)[:, 0], found.earlier.values.mean(axis=0)[:, 0]
+    np.testing.assert_allclose(before - before.mean(), noises - np.mean(noises))
+    expected = stats.ttest_ind(after, before)
+    assert found.shifts[0].p == pytest.approx(expected.pvalue)
+    low, high = expected.confidence_interval()
+    assert (found.shifts[0].low, found.shifts[0].high) == (pytest.approx(low), pytest.approx(high))
 
 
 def test_page_has_outcomes_shifts_and_trivial_models(confirmed):
@@ -133,9 +153,10 @@ def test_page_has_outcomes_shifts_and_trivial_models(confirmed):
     assert "Trained again with 5 fresh seeds, 3 of 4 points are non-dominated on test by the means." in words
     assert "noise of the seeds: 3 non-dominated, 1 dominated, 0 undecided" in words
     assert "The test set was opened 2025-02-03T04:05:06+00:00, once." in words
-    assert "MRR (first hit) got better by +0.020 [+0.018, +0.022] and MSE got worse by +0.010" in words
-    assert "The trivial models moved by +0.016 in MRR (first hit) and +0.019 in MSE" in words
-    assert "the points moved by +0.004 in MRR (first hit) and −0.009 in MSE" in words
+    assert "on test minus values on validation: MRR (first hit) +0.020 [+0.015, +0.025], MSE +0.010" in words
+    assert "differ in the ratings that are predicted; in the training data" in words
+    assert "in the items left out of a user's ranking" in words
+    assert "cannot be assigned to one of these" in words
     assert "0.420 [0.418, 0.422]" in words
     assert "exploratory: fewer than 6 seeds" in words
 
@@ -151,8 +172,8 @@ def test_a_split_without_validation_says_so(confirmed):
             "validation": 0, "test": 1, "has_validation": False, "warnings": []}  # fmt: skip
     words = words_of(confirmed(SEARCH, data=data, split="test"))
     assert "no validation part: the points were selected on the test set" in words
-    assert "From the search to test" in words
-    assert "trivial models moved" not in words
+    assert "Values on test minus values in the search" in words
+    assert "differ only in the seeds, of which the earlier ones selected the points" in words
 
 
 def test_one_seed_has_no_interval(confirmed):
