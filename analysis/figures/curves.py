@@ -19,8 +19,8 @@ PANEL_REACH_SHARE = 0.8
 """Room of a panel beyond front and reference to the worse side, as a share of their span."""
 
 READING = (
-    "Marks before the end of a line show that stopping there was worthwhile. If the two objectives are best "
-    "at different epochs, the length of training is part of the trade-off."
+    "One epoch of many is the best by chance alone, so a mark before the end of a line does not show that "
+    "stopping there helps. A line that gets worse over many epochs in a row shows more than one mark does."
 )
 
 

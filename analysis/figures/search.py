@@ -18,7 +18,7 @@ MOST_TRIALS = 400
 
 READING = (
     "A curve that is level beyond the dotted line means that the second half of the search found little "
-    "more. A curve that still rises at the end means that a longer search would find more."
+    "more. A curve never falls, even if only noise raises it, so a rise at the end promises nothing."
 )
 
 

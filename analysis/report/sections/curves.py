@@ -37,16 +37,23 @@ def curves(tables: Tables) -> Section:
 
 
 def _answer(tables: Tables) -> str:
-    """The number of the front's points that lie before their trial's last epoch, in a sentence."""
+    """The epochs of the front's points, in a sentence."""
     if tables.manifest["spec"].get("train", {}).get("candidates") == "last":
         return "Only the last epoch of a trial is a point here; the curves show the epochs before it."
-    trained = tables.trials.set_index("trial")["epochs"]
-    early = int((tables.front["epoch"] < tables.front["trial"].map(trained)).sum())
+    epochs = tables.front["epoch"]
+    first, last = text.whole(epochs.min()), text.whole(epochs.max())
+    lie = f"epoch {first}" if first == last else f"epochs {first} to {last}"
     return (
-        f"{early:,} of {text.count(len(tables.front), 'point')} of the front lie before the last epoch of "
-        "their trial: "
-        + ("when to stop is part of the trade-off." if early else "longer training may improve them.")
+        f"The points of the front lie at {lie}, and its trials have {_trained(tables)}. The front takes the "
+        "best of many noisy epochs, so a point before the last epoch does not show that stopping there helps."
     )
+
+
+def _trained(tables: Tables) -> str:
+    """The epochs that the front's trials were trained for, as text."""
+    trained = tables.trials.loc[tables.trials["trial"].isin(tables.front["trial"]), "epochs"]
+    low, high = text.whole(trained.min()), text.whole(trained.max())
+    return f"{low} epochs" if low == high else f"{low} to {high} epochs"
 
 
 def _data(tables: Tables, lines: pd.DataFrame) -> TableBlock:

@@ -12,26 +12,21 @@ from analysis.tables import Tables
 
 TITLE = "Is the search reliable?"
 
-ENOUGH = 8
-"""Trials that a statement on the end of the curve needs."""
-
-LEVEL_SHARE = 0.99
-"""A search has levelled off if three quarters of its work reached this share of the final hypervolume."""
-
 MOST_HISTORY_ROWS = 100
 """Most rows of the table."""
 
 NO_HYPERVOLUME = "The hypervolume stays 0: no point beats both trivial models."
 
 ONE_RUN = (
-    "This is one search. It does not show how far another of the same length would come: run it with other "
-    "seeds (`--set search.seed=1 --set name=…`) and `study report` them together. The same values selected "
-    "the front, so the hypervolume is larger than fresh seeds would give."
+    "The hypervolume of the best of many noisy values never falls, so its rise does not show that a longer "
+    "search would find more. The same values selected the front: fresh seeds would give less. This is one "
+    "search. To see how far another of the same length comes, run it with other seeds (`--set search.seed=1 "
+    "--set name=…`) and `study report` them together."
 )
 
 
 def search(tables: Tables) -> Section:
-    """A sentence on the end of the curve (rising or level), the figure and its data."""
+    """The shares of the hypervolume that parts of the work reached, the figure and its data."""
     grown = growth(tables)
     if not len(grown):
         return Section("search", TITLE, [Text("No trial has ended, so there is no progress to show.")])
@@ -42,12 +37,8 @@ def search(tables: Tables) -> Section:
     half, late = (at_epochs(grown, np.array([0.5, 0.75]) * spent) / last).tolist()
     answer = (
         f"The first half of the member-epochs reached {text.percent(half)} of the final hypervolume, "
-        f"{text.volume(last)}; the last quarter added {text.percent(1 - late)}"
+        f"{text.volume(last)}; the last quarter added {text.percent(1 - late)}."
     )
-    if len(grown) < ENOUGH:
-        answer += f", but {text.count(len(grown), 'trial')} are too few for a trend."
-    else:
-        answer += ": it was still rising." if late < LEVEL_SHARE else ": it had levelled off."
     blocks: list[Block] = [Text(answer, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
     numbers = {"hypervolume": last, "at_half": half, "at_three_quarters": late}
     return Section("search", TITLE, blocks, numbers)
