@@ -68,7 +68,7 @@ def _panel(axes: Axes, found: Importance, rows: int) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     plain_axes(axes, 7.8)
     axes.tick_params(axis="y", length=0)
-    fit = f"fit {text.percent(found.r2)}" if found.readable else "poor fit"
+    fit = f"fit {text.percent(found.chosen.r2)}" if found.readable else "poor fit"
     draw_title(axes, f"{found.objective.label} ({fit})")
 
 

@@ -2,21 +2,31 @@
 
 A polynomial of the searched values is fitted to the configurations by least squares, in columns that are
 orthonormal over the range. So its variance is a sum of shares, of each value alone and of each pair
-(Sobol' indices, here those of Sudret 2008, doi 10.1016/j.ress.2007.04.002). The unexplained variance, which
-includes the noise of the seed, is a share of its own. The number of terms depends on the number and places
-of the configurations; never on their results, which would bias the intervals.
+(Sobol' indices, here those of Sudret 2008, doi 10.1016/j.ress.2007.04.002), and a value's mean effect over
+the range of the others (its partial dependence, Friedman 2001, doi 10.1214/aos/1013203451) is a sum of its
+own columns. The unexplained variance, which includes the noise of the seed, is a share of its own.
+Leave-one-out chooses the size of the polynomial, for each objective and in each sample of the bootstrap.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from math import nan
 
 import numpy as np
 import pandas as pd
 
 from analysis.objective import AnalysisError, Floats, Objective
-from analysis.questions.importance_basis import Factor, Varied, varied
+from analysis.questions.importance_basis import Factor, varied
+from analysis.questions.importance_fit import (
+    Fit,
+    Polynomial,
+    Sample,
+    Shape,
+    TermNames,
+    best_of,
+    polynomials,
+    resampled,
+)
 from analysis.stats import BOOTSTRAP_FROM, BOOTSTRAP_SAMPLES
 from analysis.tables import Tables
 
@@ -27,36 +37,8 @@ configurations, whose intervals are narrow, 200 samples are enough."""
 READABLE = 0.5
 """Share of the variance of left-out configurations that a fit must predict to be interpreted."""
 
-NOISE = 1 / 3
-"""Largest share of the residuals' variance that may appear as variance over the range, as false signal.
-
-With 1/2, 60 configurations could support curves that 1/3 denies them. But 80 configurations with as much
-noise as signal would get 21 terms instead of 13, predict 25 % of left-out configurations instead of 36 %, and
-estimate the unexplained share as 0.62 instead of 0.55 (the truth is 0.53).
-"""
-
-HELD = 0.95
-"""Largest leverage of a configuration on its own fitted value; near 1 the residual has no information."""
-
-TermNames = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The size of a polynomial: degrees of single values and of pairs; all pairs, or only λ × sharing."""
-
-    alone: int
-    pairs: int
-    all_pairs: bool
-
-
-SHAPES = (
-    Shape(3, 3, all_pairs=True),
-    Shape(2, 2, all_pairs=True),
-    Shape(2, 2, all_pairs=False),
-    Shape(1, 2, all_pairs=False),
-)
-"""The largest first; every one has the pair of λ and sharing. A choice has degree 1."""
+ENDS = (0.025, 0.975)
+"""Quantiles of the bootstrap that bound an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +52,52 @@ class VarianceShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Importance:
-    """The shares of an objective's variance, the largest first, and the quality of the fit.
+class Effect:
+    """The mean of an objective at the levels (l,) of a value, minus its mean over the range, all else evenly
+    over its range; λ only where something is shared. `low` and `high` (l,) bound 95 % intervals, each level
+    for itself. `scale` is that of the range in the specification, or None for a choice.
+    """
 
-    `r2` is the share that it predicts for configurations left out one by one; `unexplained` is the share of
+    name: str
+    levels: tuple[object, ...]
+    scale: str | None
+    effect: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A polynomial that was fitted: its shape and terms, and `r2`, the share of the variance that it predicts
+    for configurations left out one by one.
+    """
+
+    shape: Shape
+    terms: int
+    r2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """The shares of an objective's variance, the largest first, the effects, and the quality of the fit.
+
+    `chosen` is the one of `tried` that predicts left-out configurations best; `unexplained` is the share of
     the fitted configurations that it does not explain. `totals` has each value with all its pairs.
     """
 
     objective: Objective
     shares: tuple[VarianceShare, ...]
     totals: tuple[VarianceShare, ...]
+    effects: tuple[Effect, ...]
     unexplained: float
-    r2: float
     trials: int
-    terms: int
+    chosen: Tried
+    tried: tuple[Tried, ...]
 
     @property
     def readable(self) -> bool:
         """True if the fit is good enough to be interpreted."""
-        return self.r2 >= READABLE
+        return self.chosen.r2 >= READABLE
 
 
 def responses(tables: Tables) -> tuple[int, pd.DataFrame]:
@@ -127,91 +136,82 @@ def importance(tables: Tables) -> tuple[Importance, ...]:
         raise AnalysisError(
             f"it needs {BOOTSTRAP_FROM} configurations or more within the searched range, not {len(values)}"
         )
-    terms = _terms(found)
-    if terms is None:
+    fitted = polynomials(found)
+    if not fitted:
         raise AnalysisError(f"{len(values)} configurations are too few, or too alike, for what was searched")
-    return tuple(_importance(goal, values[goal.name].to_numpy(np.float64), terms) for goal in tables.goals)
+    return tuple(
+        _importance(goal, values[goal.name].to_numpy(np.float64), fitted, found.factors)
+        for goal in tables.goals
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """A polynomial over n configurations: columns (n, k) and part of the range for each value or pair."""
+def _importance(
+    goal: Objective, values: Floats, fitted: Sequence[Polynomial], factors: Sequence[Factor]
+) -> Importance:
+    """Shares and effects for values (n,), from the polynomial that leave-one-out chooses.
 
-    groups: Mapping[TermNames, tuple[Floats, float]]
+    A squared coefficient is too large by its variance, which is subtracted.
+    """
+    n = len(values)
+    if np.ptp(values) == 0:
+        raise AnalysisError(f"{goal.label} is the same for all configurations")
+    fits = [Fit.of(polynomial, values) for polynomial in fitted]
+    fit = fits[best_of(fits)]
+    size = int(np.clip(BOOTSTRAP_RESIDUALS // n, FEWEST_SAMPLES, BOOTSTRAP_SAMPLES))
+    samples = resampled(fits, size)
+    variances = fit.polynomial.variances(fit.coefficients**2 - fit.noise)
+    total = float(sum(variances.values())) + fit.unexplained
+    draws = _draws(samples, list(variances))
 
-    @property
-    def design(self) -> Floats:
-        """All columns (n, p), the constant first."""
-        columns = [columns for columns, _ in self.groups.values()]
-        return np.column_stack([np.ones((len(columns[0]), 1)), *columns])
+    def share(names: TermNames, keys: Sequence[TermNames]) -> VarianceShare:
+        of_all = float(sum(variances[key] for key in keys)) / total
+        low, high = np.quantile(sum(draws[key] for key in keys), ENDS).clip(0.0, 1.0)
+        return VarianceShare(names, max(of_all, 0.0), float(low), float(high))
 
-    def variances(self, squares: Floats) -> dict[TermNames, Floats]:
-        """The variance over the range of each group, from squared coefficients (…, p)."""
-        return {key: part * squares[..., own].sum(axis=-1) for key, part, own in self._own()}
-
-    def less(self, coefficients: Floats, noise: Floats) -> Floats:
-        """Coefficients (p,), scaled down by group so that their sum of squares loses that of the noise."""
-        smaller = coefficients.copy()
-        for _, _, own in self._own():
-            squares = float((coefficients[own] ** 2).sum())
-            if squares > 0:
-                smaller[own] *= max(0.0, 1 - float(noise[own].sum()) / squares) ** 0.5
-        return smaller
-
-    def _own(self) -> Iterator[tuple[TermNames, float, slice]]:
-        """Each group, its part of the range, and the slice of its coefficients."""
-        start = 1
-        for key, (columns, part) in self.groups.items():
-            yield key, part, slice(start, start + columns.shape[1])
-            start += columns.shape[1]
-
-
-def _terms(found: Varied) -> Terms | None:
-    """The largest polynomial that the configurations determine; None if they determine none."""
-    for shape in SHAPES:
-        terms = Terms(_groups(found, shape))
-        design = terms.design
-        if np.linalg.matrix_rank(design) == design.shape[1] and _leverage(design).max() <= HELD:
-            spread = np.diag(np.linalg.inv(design.T @ design))
-            if sum(terms.variances(spread).values()) <= NOISE:
-                return terms
-    return None
-
-
-def _groups(found: Varied, shape: Shape) -> dict[TermNames, tuple[Floats, float]]:
-    """The columns of every value alone, and of the pairs, up to their degrees."""
-    groups: dict[TermNames, tuple[Floats, float]] = {
-        (f.name,): (np.hstack(f.columns[: shape.alone]), f.part) for f in found.factors
+    shares, whole = _shares(list(variances), share)
+    spread = float((((values - values.mean()) * n / (n - 1)) ** 2).sum())
+    tried = {
+        id(f): Tried(f.polynomial.shape, f.polynomial.terms, float(1 - f.left_out @ f.left_out / spread))
+        for f in fits
     }
-    for one, two in combinations(found.factors, 2):
-        names = {one.name, two.name}
-        if names == {"weight", "sharing"}:
-            weight, ways = (one if one.name == "weight" else two), Factor("sharing", (found.ways,))
-            columns, part = _products(weight, ways, shape.pairs), weight.part
-        elif shape.all_pairs:
-            columns, part = _products(one, two, shape.pairs), min(one.part, two.part)
-        else:
-            continue
-        if columns.size:
-            groups[one.name, two.name] = columns, part
-    return groups
+    return Importance(
+        objective=goal,
+        shares=shares,
+        totals=whole,
+        effects=tuple(_effect(factor, fit, samples) for factor in factors),
+        unexplained=fit.unexplained / total if total > 0 else nan,
+        trials=n,
+        chosen=tried[id(fit)],
+        tried=tuple(tried.values()),
+    )
 
 
-def _products(one: Factor, two: Factor, degree: int) -> Floats:
-    """Products (n, k) of the columns of two factors, of degrees that come to `degree` at most."""
-    made = [
-        (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
-        for i, a in enumerate(one.columns, start=1)
-        for j, b in enumerate(two.columns, start=1)
-        if i + j <= degree
-    ]
-    return np.hstack(made)
+def _draws(samples: Sequence[Sample], keys: Sequence[TermNames]) -> Mapping[TermNames, Floats]:
+    """The share (b,) of each of these groups in every sample; 0 where the chosen polynomial lacks it."""
+    parts: dict[TermNames, list[Floats]] = {key: [] for key in keys}
+    for sample in samples:
+        variances = sample.fit.polynomial.variances(sample.coefficients**2 - sample.fit.noise)
+        totals, nothing = sum(variances.values()) + sample.scatter, np.zeros(len(sample.scatter))
+        for key in keys:
+            parts[key].append(variances.get(key, nothing) / totals)
+    return {key: np.concatenate(part) for key, part in parts.items()}
 
 
-def _leverage(design: Floats) -> Floats:
-    """Leverage (n,) of each row of the design (n, p) on its own fitted value."""
-    leverage: Floats = (np.linalg.qr(design)[0] ** 2).sum(axis=1)
-    return leverage
+def _effect(factor: Factor, fit: Fit, samples: Sequence[Sample]) -> Effect:
+    """The effect of a factor, with intervals from the errors of the samples around their own truth."""
+
+    def along(polynomial: Polynomial, coefficients: Floats) -> Floats:
+        """The effect (…, l) at the levels."""
+        columns = np.hstack(factor.levels.columns[: polynomial.shape.alone])
+        (own,) = (own for key, _, own in polynomial.slices() if key == (factor.name,))
+        return np.asarray(coefficients[..., own] @ columns.T, dtype=np.float64)
+
+    effect = along(fit.polynomial, fit.coefficients)
+    truth = along(fit.polynomial, fit.polynomial.less(fit.coefficients, fit.noise))
+    errors = np.vstack([along(s.fit.polynomial, s.coefficients) for s in samples]) - truth
+    low, high = np.quantile(errors, ENDS, axis=0)
+    shown = (tuple(side.tolist()) for side in (effect, effect - high, effect - low))
+    return Effect(factor.name, factor.levels.values, factor.levels.scale, *shown)
 
 
 def _shares(
@@ -225,46 +225,4 @@ def _shares(
     return (
         tuple(sorted(shares, key=lambda found: -found.share)),
         tuple(sorted(whole, key=lambda found: -found.share)),
-    )
-
-
-def _importance(goal: Objective, values: Floats, terms: Terms) -> Importance:
-    """Shares of the variance of values (n,), with intervals from a wild bootstrap of the residuals.
-
-    A squared coefficient is too large by its variance, which is subtracted (White 1980, in the form HC3). The
-    bootstrap scatters coefficients around shrunk ones: around the fitted ones, whose noise would count twice,
-    intervals cover 97 to 98 %. Sources: Wu 1986 (doi 10.1214/aos/1176350142), Davidson & Flachaire 2008 (doi
-    10.1016/j.jeconom.2008.08.003).
-    """
-    design, (n, p) = terms.design, terms.design.shape
-    if np.ptp(values) == 0:
-        raise AnalysisError(f"{goal.label} is the same for all configurations")
-    inverse, leverage = np.linalg.pinv(design), _leverage(design)
-    fitted = inverse @ values
-    residuals = values - design @ fitted
-    left_out = residuals / (1 - leverage)
-    noise = (inverse**2 * left_out**2).sum(axis=1)
-    unexplained = float(residuals @ residuals / (n - p))
-    rng = np.random.default_rng(0)
-    size = int(np.clip(BOOTSTRAP_RESIDUALS // n, FEWEST_SAMPLES, BOOTSTRAP_SAMPLES)), n
-    drawn = terms.less(fitted, noise) + (rng.choice([-1.0, 1.0], size=size) * left_out) @ inverse.T
-    scatter = (residuals[rng.integers(0, n, size=size)] ** 2).sum(axis=1) / (n - p)
-    variances, draws = terms.variances(fitted**2 - noise), terms.variances(drawn**2 - noise)
-    total, totals = float(sum(variances.values())) + unexplained, sum(draws.values()) + scatter
-
-    def share(names: TermNames, keys: Sequence[TermNames]) -> VarianceShare:
-        of_all = float(sum(variances[key] for key in keys)) / total
-        low, high = np.quantile(sum(draws[key] for key in keys) / totals, (0.025, 0.975)).clip(0.0, 1.0)
-        return VarianceShare(names, max(of_all, 0.0), float(low), float(high))
-
-    shares, whole = _shares(list(variances), share)
-    spread = ((values - values.mean()) * n / (n - 1)) ** 2
-    return Importance(
-        objective=goal,
-        shares=shares,
-        totals=whole,
-        unexplained=unexplained / total if total > 0 else nan,
-        r2=float(1 - (left_out**2).sum() / spread.sum()),
-        trials=n,
-        terms=p,
     )

@@ -29,8 +29,31 @@ SCALES: Mapping[str, Callable[[Floats], Floats]] = {
 }
 """Scale of a range in the specification → transformation that makes it even."""
 
+UNSCALED: Mapping[str, Callable[[Floats], Floats]] = {
+    "uniform": lambda values: values,
+    "int": lambda values: values,
+    "log": np.exp,
+    "logit": lambda values: 1 / (1 + np.exp(-values)),
+}
+"""The inverse of each scale."""
+
+LEVELS = 33
+"""Values of a range, even on its scale, at which its effect is shown."""
+
 UNSEEN = ("epochs",)
 """Searched values without effect, since configurations are compared at equal epochs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Values (l,) at which the effect of a searched value is shown, and its columns there, by degree.
+
+    `scale` is that of the range in the specification, or None for a choice.
+    """
+
+    values: tuple[Any, ...]
+    columns: tuple[Floats, ...]
+    scale: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +66,7 @@ class Factor:
 
     name: str
     columns: tuple[Floats, ...]
+    levels: Levels
     part: float = 1.0
 
 
@@ -84,7 +108,7 @@ def varied(tables: Tables, trials: pd.DataFrame) -> Varied:
         if columns and any(column.size for column in columns):
             ways = set(kept["sharing"])
             part = len(ways - {"none"}) / len(ways) if name == "weight" else 1.0
-            factors.append(Factor(name, columns, part))
+            factors.append(Factor(name, columns, _levels(kept[name], domain, needed), part))
     return Varied(rows, tuple(factors), _choice(kept["sharing"], shared))
 
 
@@ -102,26 +126,47 @@ def _columns(values: "pd.Series[Any]", domain: object, needed: NDArray[np.bool_]
     if isinstance(domain, Mapping):
         ((scale, (low, high)),) = domain.items()
         along = np.where(needed, 2 * _share(values, scale, low, high) - 1, 0.0)
-        return tuple(
-            (np.sqrt(2 * k + 1) * Legendre.basis(k)(along) * needed)[:, None] for k in range(1, DEGREES + 1)
-        )
+        return tuple(column * needed[:, None] for column in _legendre(along))
     return (_choice(values, needed),) if isinstance(domain, Sequence) else ()
 
 
-def _choice(values: "pd.Series[Any]", needed: NDArray[np.bool_]) -> Floats:
-    """Contrasts (n, L − 1) of the L values that occur where `needed`; 0 elsewhere.
+def _levels(values: "pd.Series[Any]", domain: object, needed: NDArray[np.bool_]) -> Levels:
+    """Even values of a range, or those of a choice that occur where `needed`, with their columns."""
+    if isinstance(domain, Mapping):
+        ((scale, ends),) = domain.items()
+        low, high = SCALES[scale](np.asarray(ends, dtype=np.float64))
+        along = np.linspace(-1, 1, LEVELS)
+        shown = UNSCALED[scale](low + (high - low) * (along + 1) / 2)
+        return Levels(tuple(shown.tolist()), _legendre(along), scale)
+    taken = _taken(values, needed)
+    return Levels(tuple(taken), (_contrasts(len(taken)),), None)
 
-    Helmert's contrasts: the scaled columns of an orthogonal matrix, without the constant one.
-    """
-    taken = list(dict.fromkeys(values[needed]))
-    levels = sorted(taken, key=lambda v: (SHARINGS.index(v) if v in SHARINGS else 0, str(v)))
-    size = len(levels)
-    if size < 2:
+
+def _legendre(along: Floats) -> tuple[Floats, ...]:
+    """Columns (n, 1) by degree of positions (n,) from −1 to 1: Legendre polynomials with mean square 1."""
+    return tuple((np.sqrt(2 * k + 1) * Legendre.basis(k)(along))[:, None] for k in range(1, DEGREES + 1))
+
+
+def _choice(values: "pd.Series[Any]", needed: NDArray[np.bool_]) -> Floats:
+    """Contrasts (n, L − 1) of the L values that occur where `needed`; 0 elsewhere."""
+    levels = _taken(values, needed)
+    if len(levels) < 2:
         return np.zeros((len(values), 0))
-    contrasts = np.zeros((size, size - 1))
+    place = {level: row for row, level in enumerate(levels)}
+    at = np.array([place.get(value, 0) for value in values], dtype=np.intp)
+    return np.where(needed[:, None], _contrasts(len(levels))[at], 0.0)
+
+
+def _taken(values: "pd.Series[Any]", needed: NDArray[np.bool_]) -> list[Any]:
+    """The different values of a choice that occur where `needed`, in a fixed order."""
+    taken = dict.fromkeys(values[needed])
+    return sorted(taken, key=lambda v: (SHARINGS.index(v) if v in SHARINGS else 0, str(v)))
+
+
+def _contrasts(size: int) -> Floats:
+    """Helmert's contrasts (size, size − 1): scaled columns of an orthogonal matrix, without the constant."""
+    contrasts = np.zeros((size, max(size - 1, 0)))
     for j in range(1, size):
         contrasts[:j, j - 1], contrasts[j, j - 1] = -1.0, j
         contrasts[:, j - 1] *= np.sqrt(size / (j * (j + 1)))
-    place = {level: row for row, level in enumerate(levels)}
-    at = np.array([place.get(value, 0) for value in values], dtype=np.intp)
-    return np.where(needed[:, None], contrasts[at], 0.0)
+    return contrasts

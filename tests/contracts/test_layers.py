@@ -54,7 +54,7 @@ ORDER = {
     "analysis.questions": """
         claim_cells ← claims, published
         confirmation, optimism, pick_commands, sharing, weight
-        importance_basis ← importance
+        importance_basis ← importance_fit ← importance
         hypervolume_history ← comparison
     """,
     "analysis.figures": """
@@ -62,7 +62,7 @@ ORDER = {
         labels, style ← axes
         axes, tooltips ← confirmation, front
         axes ← comparison
-        style ← claims, curves, importance, search, weight
+        style ← claims, curves, effects, importance, search, weight
         front ← sharing
     """,
     "analysis.report": """
