@@ -56,7 +56,7 @@ MANIFEST_KEYS = (
     "data.warnings",
 )
 TEXT_COLUMNS = {
-    "trials": ("state", "reason", "sharing", "lane"),
+    "trials": ("state", "reason", "origin", "sharing", "lane"),
     "fresh": ("split",),
     "confirmed": ("split",),
     "users": ("user",),

@@ -20,8 +20,9 @@ MOST_OF_A_FRONT = 150
 """Most points drawn of each front."""
 
 READING = (
-    "A staircase that lies beyond another reaches values that the other does not. A way of sharing that was "
-    "tried more often reaches further by chance alone: the table in the report compares equal numbers."
+    "A staircase that lies beyond another reaches values that the other does not. A way of sharing that "
+    "the sampler tried more often, or tuned more, reaches further by that alone: the report compares the "
+    "configurations that it did not tune."
 )
 
 

@@ -1,6 +1,6 @@
 """The figure of λ: each goal against logit λ, for each way of sharing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER, Drawing
 from analysis.figures.style import DASHES, SHARING_STYLES, TICKS, draw_title, logit, plain_axes, spaced
 from analysis.objective import Floats, Objective
-from analysis.questions.weight import medians, representative_points
+from analysis.questions.weight import EqualEpochs, Trend, medians
 from analysis.tables import SHARINGS, Tables
 
 MARKED = (0.5, 0.99)
@@ -25,15 +25,19 @@ MOST_OF_A_SHARING = 300
 """Most configurations drawn of each way of sharing."""
 
 READING = (
-    "Where one objective improves with λ and the other gets worse, there is a trade-off; where both stay "
-    "level, λ does not matter. The spread of the marks around a line is the effect of everything else."
+    "Where one objective improves with λ and the other gets worse, there is a trade-off; without a line no "
+    "trend is clear. The spread of the marks around a line is the effect of everything else."
 )
 
 
-def trade(tables: Tables) -> Drawing:
-    """The figure `weight`: a panel for each goal, with a dot for each configuration."""
-    points = representative_points(tables)
+def trade(tables: Tables, equal: EqualEpochs, found: Sequence[Trend]) -> Drawing:
+    """The figure `weight`: a panel for each goal, with a dot for each configuration at equal epochs.
+
+    Only the clear ones of the trends have a line.
+    """
+    points = equal.points
     shared = points[points["sharing"] != "none"]
+    clear = {(trend.sharing, trend.goal) for trend in found if trend.clear}
     figure = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
     panels = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.82, bottom=0.13, wspace=0.24)
@@ -42,12 +46,9 @@ def trade(tables: Tables) -> Drawing:
         limits = _limits(points[goal.name], points[f"{goal.name}_sd"], float(level))
         beyond += int(((points[goal.name] < limits[0]) | (points[goal.name] > limits[1])).sum())
         _panel(axes, points, goal, float(level))
+        _lines(axes, shared[[(way, goal.name) in clear for way in shared["sharing"]]], goal)
         _dress(axes, goal, limits, shared["weight"].to_numpy(np.float64))
-    joined = any(
-        len(medians(rows["weight"].to_numpy(np.float64), rows[tables.names[0]].to_numpy(np.float64)))
-        for _, rows in shared.groupby("sharing")
-    )
-    _legend(figure, points, joined=joined)
+    _legend(figure, points, {way for way, _ in clear})
     noted = [f"Outside the frames: {text.count(beyond, 'value')}." if beyond else ""]
     if points["sharing"].value_counts().max() > MOST_OF_A_SHARING:
         noted.append(
@@ -59,8 +60,8 @@ def trade(tables: Tables) -> Drawing:
         name="weight",
         title=f"{up.label} and {right.label} against λ, {tables.split}",
         caption=(
-            f"Each dot is the best point of a configuration, on {tables.split}"
-            f"{'; lines join the medians of groups of rising λ' if joined else ''}. "
+            f"Each dot is a configuration after {text.count(equal.epochs, 'epoch')}, on {tables.split}"
+            f"{'; lines join the medians of groups of rising λ, where a trend is clear' if clear else ''}. "
             "λ is the weight of ranking, on a logit scale; 0.5 and 0.99 are marked. "
             "Where nothing is shared, λ has no effect: a band shows median and quartiles. "
             f"{' '.join(filter(None, noted))}"
@@ -104,8 +105,13 @@ def _panel(axes: Axes, points: pd.DataFrame, goal: Objective, level: float) -> N
             )
         size, alpha = (15, 0.45) if len(points) >= DENSE_FROM else (30, 0.8)
         axes.scatter(x, y, s=size, marker=marker, color=color, alpha=alpha, linewidths=0, zorder=2)
-        line = medians(rows["weight"].to_numpy(np.float64), values)
-        axes.plot(logit(line[:, 0]), line[:, 1], color=color, linewidth=1.6, zorder=3)
+
+
+def _lines(axes: Axes, points: pd.DataFrame, goal: Objective) -> None:
+    """Join the medians of groups of rising λ, for each way of sharing."""
+    for way, rows in points.groupby("sharing"):
+        line = medians(rows["weight"].to_numpy(np.float64), rows[goal.name].to_numpy(np.float64))
+        axes.plot(logit(line[:, 0]), line[:, 1], color=SHARING_STYLES[str(way)][1], linewidth=1.6, zorder=3)
 
 
 def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Floats) -> None:
@@ -122,8 +128,8 @@ def _dress(axes: Axes, goal: Objective, limits: tuple[float, float], weights: Fl
     plain_axes(axes, 7.8)
 
 
-def _legend(figure: Figure, points: pd.DataFrame, *, joined: bool) -> None:
-    """Add the legend: each way of sharing, with a line if its dots are joined, and the trivial model."""
+def _legend(figure: Figure, points: pd.DataFrame, joined: Collection[str]) -> None:
+    """Add the legend: each way of sharing, with a line if it is among `joined`, and the trivial model."""
     handles: Sequence[Line2D] = [
         Line2D(
             [],
@@ -131,7 +137,7 @@ def _legend(figure: Figure, points: pd.DataFrame, *, joined: bool) -> None:
             color=color,
             marker="none" if way == "none" else marker,
             markersize=5.5,
-            linewidth=1.6 if joined or way == "none" else 0.0,
+            linewidth=1.6 if way in joined or way == "none" else 0.0,
             label=name,
         )
         for way, (marker, color, name) in SHARING_STYLES.items()

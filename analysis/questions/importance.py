@@ -37,7 +37,7 @@ configurations, whose intervals are narrow, 200 samples are enough."""
 READABLE = 0.5
 """Share of the variance of left-out configurations that a fit must predict to be interpreted."""
 
-ENDS = (0.025, 0.975)
+INTERVAL = (0.025, 0.975)
 """Quantiles of the bootstrap that bound an interval."""
 
 
@@ -67,7 +67,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedFit:
     """A polynomial that was fitted: its shape and terms, and `r2`, the share of the variance that it predicts
     for configurations left out one by one.
     """
@@ -91,8 +91,8 @@ class Importance:
     effects: tuple[Effect, ...]
     unexplained: float
     trials: int
-    chosen: Tried
-    tried: tuple[Tried, ...]
+    chosen: TriedFit
+    tried: tuple[TriedFit, ...]
 
     @property
     def readable(self) -> bool:
@@ -165,13 +165,13 @@ def _importance(
 
     def share(names: TermNames, keys: Sequence[TermNames]) -> VarianceShare:
         of_all = float(sum(variances[key] for key in keys)) / total
-        low, high = np.quantile(sum(draws[key] for key in keys), ENDS).clip(0.0, 1.0)
+        low, high = np.quantile(sum(draws[key] for key in keys), INTERVAL).clip(0.0, 1.0)
         return VarianceShare(names, max(of_all, 0.0), float(low), float(high))
 
     shares, whole = _shares(list(variances), share)
     spread = float((((values - values.mean()) * n / (n - 1)) ** 2).sum())
     tried = {
-        id(f): Tried(f.polynomial.shape, f.polynomial.terms, float(1 - f.left_out @ f.left_out / spread))
+        id(f): TriedFit(f.polynomial.shape, f.polynomial.terms, float(1 - f.left_out @ f.left_out / spread))
         for f in fits
     }
     return Importance(
@@ -209,7 +209,7 @@ def _effect(factor: Factor, fit: Fit, samples: Sequence[Sample]) -> Effect:
     effect = along(fit.polynomial, fit.coefficients)
     truth = along(fit.polynomial, fit.polynomial.less(fit.coefficients, fit.noise))
     errors = np.vstack([along(s.fit.polynomial, s.coefficients) for s in samples]) - truth
-    low, high = np.quantile(errors, ENDS, axis=0)
+    low, high = np.quantile(errors, INTERVAL, axis=0)
     shown = (tuple(side.tolist()) for side in (effect, effect - high, effect - low))
     return Effect(factor.name, factor.levels.values, factor.levels.scale, *shown)
 

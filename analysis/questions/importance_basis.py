@@ -37,7 +37,7 @@ UNSCALED: Mapping[str, Callable[[Floats], Floats]] = {
 }
 """The inverse of each scale."""
 
-LEVELS = 33
+LEVELS_SHOWN = 33
 """Values of a range, even on its scale, at which its effect is shown."""
 
 UNSEEN = ("epochs",)
@@ -135,7 +135,7 @@ def _levels(values: "pd.Series[Any]", domain: object, needed: NDArray[np.bool_])
     if isinstance(domain, Mapping):
         ((scale, ends),) = domain.items()
         low, high = SCALES[scale](np.asarray(ends, dtype=np.float64))
-        along = np.linspace(-1, 1, LEVELS)
+        along = np.linspace(-1, 1, LEVELS_SHOWN)
         shown = UNSCALED[scale](low + (high - low) * (along + 1) / 2)
         return Levels(tuple(shown.tolist()), _legendre(along), scale)
     taken = _taken(values, needed)

@@ -19,7 +19,7 @@ from analysis.questions.importance_basis import Varied
 HELD = 0.95
 """Largest leverage of a configuration on its own fitted value; near 1 the residual has no information."""
 
-CHUNK_ROWS = 1_000_000
+BOOTSTRAP_CHUNK = 1_000_000
 """Approximate number of values of a bootstrap that are in memory at a time."""
 
 TermNames = tuple[str, ...]
@@ -173,7 +173,7 @@ def resampled(fits: Sequence[Fit], samples: int) -> list[Sample]:
     base, rng = fits[best_of(fits)], np.random.default_rng(0)
     signal = base.polynomial.design @ base.polynomial.less(base.coefficients, base.noise)
     chosen: list[list[Floats]] = [[] for _ in fits]
-    chunk = max(1, CHUNK_ROWS // len(signal))
+    chunk = max(1, BOOTSTRAP_CHUNK // len(signal))
     for start in range(0, samples, chunk):
         size = min(chunk, samples - start), len(signal)
         values = signal + rng.choice([-1.0, 1.0], size=size) * base.left_out
@@ -192,7 +192,7 @@ def _scatter(fit: Fit, samples: int, rng: np.random.Generator) -> Floats:
     """Residual variances (b,) of resampled residuals."""
     n = len(fit.residuals)
     freedom, squares = n - fit.polynomial.terms, fit.residuals**2
-    chunk = max(1, CHUNK_ROWS // n)
+    chunk = max(1, BOOTSTRAP_CHUNK // n)
     drawn = [
         squares[rng.integers(0, n, size=(min(chunk, samples - start), n))].sum(axis=1)
         for start in range(0, samples, chunk)

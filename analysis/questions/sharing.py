@@ -6,15 +6,22 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis import text
 from analysis.front import hypervolume, non_dominated
 from analysis.objective import Floats, to_losses
-from analysis.stats import Finding, paired
+from analysis.stats import MOST_ROWS, Finding, paired
 from analysis.tables import SHARINGS, Tables
 
 SUBSETS = 100
 """Random samples of configurations of each way of sharing, of equal size."""
+
+UNTUNED = ("explore", "random", "qmc", "grid")
+"""Origins of configurations that no earlier result has influenced."""
+
+PERMUTATIONS, FEWEST_PERMUTATIONS = 999, 99
+"""Random permutations of the ways of sharing over configurations, and the fewest if there are very many."""
 
 NAMED = {"none": "nothing", "users": "users", "items": "items", "both": "users and items"}
 """The shared tables in words."""
@@ -96,9 +103,8 @@ class Attained:
     high: float
 
 
-def attained(tables: Tables) -> list[Attained]:
-    """The front of each way of sharing among the candidates; it describes this search only."""
-    points = tables.evaluated
+def attained(tables: Tables, points: pd.DataFrame) -> list[Attained]:
+    """The front of each way of sharing among points, rows of `evaluated`; it describes this search only."""
     ways = [way for way in SHARINGS if (points["sharing"] == way).any()]
     tries = min((points.loc[points["sharing"] == way, "trial"].nunique() for way in ways), default=0)
     return [_attained(tables, points[points["sharing"] == way], way, tries) for way in ways]
@@ -128,6 +134,59 @@ def _attained(tables: Tables, points: pd.DataFrame, way: str, tries: int) -> Att
         low=float(low),
         high=float(high),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Untuned:
+    """The front of each way of sharing among configurations that no earlier result has influenced.
+
+    `p` is the share of permutations of the ways over these configurations in which their hypervolumes differ
+    at least as much: a test of the hypothesis that sharing has no effect.
+    """
+
+    ways: tuple[Attained, ...]
+    p: float
+
+
+def untuned(tables: Tables) -> Untuned | None:
+    """The comparison of ways of sharing that a sampler did not tune; None if fewer than two have any.
+
+    A sampler tunes the ways that it prefers, so its own proposals do not compare them. Ways are exchangeable
+    over random configurations if sharing has no effect (Fisher's randomisation test). The statistic is the
+    variance of the ways' hypervolumes, weighted by their numbers of configurations.
+    """
+    origin = tables.trials.set_index("trial")["origin"]
+    points = tables.evaluated
+    points = points[points["trial"].map(origin).isin(UNTUNED)]
+    ways = tuple(attained(tables, points))
+    if len(ways) < 2:
+        return None
+    _, first, owner = np.unique(points["trial"].to_numpy(), return_index=True, return_inverse=True)
+    losses, reference = tables.losses(points), to_losses(tables.reference, tables.goals)
+    inside = (losses < reference).all(axis=1)
+    labels = points["sharing"].to_numpy()[first]
+    return Untuned(ways, _permutation_p(labels, owner[inside], losses[inside], reference))
+
+
+def _permutation_p(
+    labels: NDArray[np.object_], owner: NDArray[np.intp], losses: Floats, reference: Floats
+) -> float:
+    """Share of permutations of labels (k,) over trials after which the hypervolumes differ at least as much.
+
+    `owner` (n,) has the trial of each of the losses (n, 2). The same permutations are drawn every time.
+    """
+    ways = sorted(set(labels))
+
+    def variance(labels: NDArray[np.object_]) -> float:
+        parts = [labels == way for way in ways]
+        volumes = [hypervolume(losses[part[owner]], reference) for part in parts]
+        counts = [int(part.sum()) for part in parts]
+        return float(np.cov(volumes, fweights=counts, ddof=0))
+
+    times = int(np.clip(MOST_ROWS // max(len(losses), 1), FEWEST_PERMUTATIONS, PERMUTATIONS))
+    rng, least = np.random.default_rng(0), variance(labels) * (1 - 1e-9)
+    more = sum(variance(rng.permutation(labels)) >= least for _ in range(times))
+    return (1 + more) / (1 + times)
 
 
 def fronts(tables: Tables) -> dict[str, pd.DataFrame]:

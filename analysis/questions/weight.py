@@ -1,4 +1,8 @@
-"""The trade-off of the goals by λ, over the points that represent configurations."""
+"""The trade-off of the goals by λ, over configurations that were trained for equally many epochs.
+
+The points that represent configurations would not do: a stopping rule ends trials at epochs that depend on
+their values, and each objective is best after another number of epochs.
+"""
 
 from dataclasses import dataclass
 
@@ -10,13 +14,10 @@ from analysis.stats import BOOTSTRAP_FROM, bootstrap
 from analysis.tables import SHARINGS, Tables
 
 BINS = 8
-"""Most groups of rising λ, of equal size, whose medians are shown; fewer if they would be small."""
+"""Groups of rising λ, of equal size, whose medians are shown; a trend needs as many values of λ."""
 
 CLOSED_FORM_FROM = 2000
 """From this number of configurations the interval has a closed form: a bootstrap would take minutes."""
-
-IN_A_BIN = 5
-"""Configurations that a group needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,50 @@ class Trend:
     low: float
     high: float
 
+    @property
+    def clear(self) -> bool:
+        """True if the interval lies above or below 0."""
+        return self.low > 0 or self.high < 0
 
-def representative_points(tables: Tables) -> pd.DataFrame:
-    """The points that represent configurations; those that share something need a λ."""
-    points = tables.evaluated[tables.evaluated["stands"]]
-    return points[(points["sharing"] == "none") | points["weight"].notna()]
 
+@dataclass(frozen=True, slots=True)
+class EqualEpochs:
+    """Points (n rows) of ended trials after the same `epochs`, with their trial's λ and sharing.
 
-def trends(tables: Tables) -> list[Trend]:
-    """The trend of each goal under each way of sharing something with 30 configurations or more.
-
-    The interval is a bootstrap interval over configurations, or for very many the closed form (`_many`). It
-    describes the configurations of this search.
+    `lacking` counts the ended trials without a point there.
     """
-    points, found = representative_points(tables), []
+
+    epochs: int
+    points: pd.DataFrame
+    lacking: int
+
+
+def equal_epochs(tables: Tables) -> EqualEpochs:
+    """The points of completed and stopped trials after the most epochs that all were trained for.
+
+    Trials may be measured at different epochs; then it is the epoch, of those that all reached, at which the
+    most were, and of equal ones the last. Points that are not finite are left out, and trials that share
+    something without a λ. No points and 0 epochs if no trial has ended.
+    """
+    ended = tables.trials.loc[tables.trials["state"].isin(("completed", "stopped"))]
+    points = tables.points[tables.points["trial"].isin(ended["trial"])]
+    reached = points.groupby("trial")["epoch"].max()
+    common = points[points["epoch"] <= reached.min()]
+    measured = common.groupby("epoch")["trial"].nunique()
+    epoch = measured.index[measured == measured.max()].max() if len(measured) else 0
+    rows = common[common["epoch"] == epoch].merge(ended[["trial", "weight", "sharing"]], on="trial")
+    finite = np.isfinite(rows[tables.names].to_numpy(dtype=np.float64)).all(axis=1)
+    kept = rows[finite & ((rows["sharing"] == "none") | rows["weight"].notna()).to_numpy(dtype=np.bool_)]
+    return EqualEpochs(int(epoch), kept.reset_index(drop=True), len(reached) - len(rows))
+
+
+def trends(tables: Tables, points: pd.DataFrame) -> list[Trend]:
+    """The trend of each goal over points at equal epochs, under each way of sharing something.
+
+    That needs 30 configurations and eight values of λ. The interval is a bootstrap interval over
+    configurations, or for very many the closed form (`_many`). It describes those of this search.
+    """
+    found = []
     for way in SHARINGS[1:]:
         rows = points[points["sharing"] == way]
         if len(rows) < BOOTSTRAP_FROM or rows["weight"].nunique() < BINS:
@@ -90,11 +121,8 @@ def _ranks(values: Floats) -> Floats:
 
 
 def medians(weights: Floats, values: Floats) -> Floats:
-    """Medians (k, 2) of λ and of values over groups (n,) of rising λ; none below ten configurations."""
-    groups = min(BINS, len(weights) // IN_A_BIN)
-    if groups < 2:
-        return np.empty((0, 2))
+    """Medians (8, 2) of λ and of values (n,) over groups of rising λ."""
     order = np.argsort(weights, kind="stable")
     return np.array(
-        [[np.median(weights[rows]), np.median(values[rows])] for rows in np.array_split(order, groups)]
+        [[np.median(weights[rows]), np.median(values[rows])] for rows in np.array_split(order, BINS)]
     )

@@ -24,6 +24,7 @@ from study.record.rows import (
     TrialRecord,
     TrialSummary,
 )
+from study.search.origin import ORIGINS
 from trainable.contract import (
     METRICS,
     NEGATIVES,
@@ -140,6 +141,7 @@ _RUN: Sequence[Validator] = (
     *(seconds, number),
 )
 _VERDICT = one_of(get_args(Verdict))
+_ORIGIN = one_of(ORIGINS)
 _NAMES: dict[str, Validator] = dict.fromkeys(get_args(FaultKind), whole)
 
 
@@ -183,6 +185,8 @@ def entry(number: Any, noted: dict[str, Any], planned: int | None) -> dict[str, 
         raise ValueError(f"{what}: faults is {_shown(faults)}")
     if not texts(retries):
         raise ValueError(f"{what}: retries is {_shown(retries)}")
+    if not _ORIGIN(noted.get("origin", "unknown")):
+        raise ValueError(f"{what}: origin is {_shown(noted['origin'])}")
     return noted
 
 
@@ -203,6 +207,7 @@ def trial_record(number: int, facts: Mapping[str, Any]) -> TrialRecord:
         finished=outcome.get("at"),
         faults=facts.get("faults", {}),
         retries=tuple(facts.get("retries", ())),
+        origin=facts.get("origin", "unknown"),
     )
 
 

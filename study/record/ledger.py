@@ -37,6 +37,7 @@ from study.record.tables import (
     stage_name,
     study_id,
 )
+from study.search.origin import origin
 from study.search.samplers.keyed import KeyedSampler
 from study.search.space import SearchSpace
 from study.spec import SpecError, StudySpec
@@ -154,9 +155,11 @@ class Ledger(Reader):
         return self._settle(optuna.trial.Trial(self._optuna, self._trial_id(number)))
 
     def _settle(self, trial: optuna.Trial) -> Config:
-        plan = self.plan
-        config = self._space.suggest(trial) if plan is None else plan.points[trial.number].config
-        self._write(trial.number, config=config.as_dict())
+        number, plan = trial.number, self.plan
+        config = self._space.suggest(trial) if plan is None else plan.points[number].config
+        if plan is None:
+            self._write(number, origin=origin(self.spec.search, number))
+        self._write(number, config=config.as_dict())
         return config
 
     def lease(self, number: int, config: Config, holder: Holder, *, attempt: int) -> Lease:

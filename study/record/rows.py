@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from study.record.process import Owner
+from study.search.origin import ConfigOrigin
 from trainable.contract import METRICS, Config, Decision, FaultKind
 
 SILENT_RUN_S = 60.0
@@ -62,7 +63,8 @@ class Place:
 class TrialRecord:
     """One trial on record. `epochs` were trained; `epoch` is that of the point that stands for it.
 
-    `faults` counts its faults by kind; `retries` has each in words.
+    `faults` counts its faults by kind; `retries` has each in words. `origin` says where its configuration is
+    from; in a confirmation it is "unknown".
     """
 
     trial: int
@@ -77,6 +79,7 @@ class TrialRecord:
     finished: str | None
     faults: Mapping[FaultKind, int]
     retries: tuple[str, ...] = ()
+    origin: ConfigOrigin = "unknown"
 
 
 def held(records: Iterable[TrialRecord], run: int) -> Iterator[tuple[Holder, TrialRecord]]:

@@ -30,7 +30,7 @@ CONFIG = (
     *("average", "negatives"),
 )
 TRIAL = (
-    *("trial", "state", "reason", *CONFIG, "max_epochs", "epochs", "epoch"),
+    *("trial", "state", "reason", "origin", *CONFIG, "max_epochs", "epochs", "epoch"),
     *("started", "finished", "lane", "attempt"),
 )
 MEASUREMENT_KEY = ("trial", "replicate", "epoch")

@@ -68,11 +68,11 @@ _STUDY = schemas.Study(
 )
 
 _TRIAL = schemas.Trial(
-    trial=0, state="completed", reason="trained its 20 epochs", weight=0.985, sharing="both",
-    learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid", batch_size="256", dim=32,
-    hidden=64, average=0.0, negatives="all", max_epochs=20, epochs=20, epoch=20, started=_BEGAN,
-    finished=_ENDED, lane="1.0", attempt=0,
-    mrr_sd=None, mrr_all_sd=None, mse_sd=None, front=True, wall_s=9.5, **_POINT_EXAMPLE,
+    trial=0, state="completed", reason="trained its 20 epochs", origin="tpe", weight=0.985,
+    sharing="both", learning_rate=1e-3, weight_decay=0.0, ranking_loss="one-minus-sigmoid",
+    batch_size="256", dim=32, hidden=64, average=0.0, negatives="all", max_epochs=20, epochs=20, epoch=20,
+    started=_BEGAN, finished=_ENDED, lane="1.0", attempt=0, mrr_sd=None, mrr_all_sd=None, mse_sd=None,
+    front=True, wall_s=9.5, **_POINT_EXAMPLE,
 )  # fmt: skip
 
 _MEASURED = schemas.Measured(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from study.record.rows import ShownState
+from study.search.origin import ConfigOrigin
 from study.spec.sections import SamplerName
 from study.status.stage import StageName, Unit
 from trainable.contract import Negatives, RankingLoss, Sharing
@@ -238,6 +239,7 @@ class Trial(Schema):
     trial: int
     state: ShownState
     reason: str | None
+    origin: ConfigOrigin
     weight: float | None
     sharing: Sharing | None
     learning_rate: float | None

@@ -16,9 +16,9 @@ SHARINGS = ["none", "users", "items", "both"]
 METRICS = ["mrr", "mrr_all", "mse"]
 LOSSES = ["ranking_loss", "rating_loss", "joint_loss"]
 TRIAL: dict[str, Any] = {
-    "state": "completed", "reason": "trained to its end", "weight": 0.9, "sharing": "both",
-    "learning_rate": 1e-3, "weight_decay": 0.0, "ranking_loss": "one-minus-sigmoid", "batch_size": "256",
-    "dim": 32, "hidden": 64, "max_epochs": None, "started": "2025-01-01T00:00:00+00:00",
+    "state": "completed", "reason": "trained to its end", "origin": "explore", "weight": 0.9,
+    "sharing": "both", "learning_rate": 1e-3, "weight_decay": 0.0, "ranking_loss": "one-minus-sigmoid",
+    "batch_size": "256", "dim": 32, "hidden": 64, "max_epochs": None, "started": "2025-01-01T00:00:00+00:00",
     "finished": "2025-01-01T00:01:00+00:00", "wall_s": 6.0, "lane": "lane-0", "attempt": 1,
 }  # fmt: skip
 MEASUREMENT = {"ranking_loss": 0.3, "rating_loss": 0.8, "joint_loss": 0.5, "mrr_all": 0.05, "wall_s": 0.1}

@@ -94,6 +94,7 @@ ORDER = {
     """,
     "study.search": """
         distinct ← space ← samplers
+        origin ← samplers
     """,
     "study.search.samplers": """
         registry ← grid, keyed, qmc, random, tpe

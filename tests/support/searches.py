@@ -56,6 +56,7 @@ def search(rng: Generator, count: int, noise: float, *, errors: Any = None, lear
     trials = pd.DataFrame(
         {
             "trial": np.arange(count, dtype=float), "state": "completed", "reason": "", "lane": "",
+            "origin": "tpe" if learned else "random",
             "sharing": sharing, "weight": np.where(sharing == "none", np.nan, 1 / (1 + np.exp(-logit))),
             "learning_rate": 5e-4 * 12 ** ((v + 1) / 2), "weight_decay": 1e-2 * 100 ** ((w + 1) / 2),
             "epochs": 5.0, "epoch": 5.0,

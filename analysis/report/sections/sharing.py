@@ -1,36 +1,57 @@
 """The section `sharing`: differences between matched configurations, and the front of each way of sharing."""
 
+from collections.abc import Sequence
+
 from analysis import text
 from analysis.figures import sharing as sharing_figure
-from analysis.questions.sharing import NAMED, Attained, attained, matched
-from analysis.report.blocks import Block, Section, TableBlock, Text
+from analysis.questions.sharing import NAMED, Attained, Untuned, attained, matched, untuned
+from analysis.report.blocks import Block, Section, TableBlock, Text, Value
 from analysis.report.common import tested
-from analysis.stats import Finding
+from analysis.stats import SIGNIFICANCE, Finding
 from analysis.tables import Tables
 
 TITLE = "Does sharing help?"
 
 UNMATCHED = (
     "No two configurations that differ only in sharing were trained with two or more seeds, so there are no "
-    "paired differences. The following only describes this search, which tried some ways of sharing more "
-    "often, and with better values, than others. "
-    'Paired differences need a grid (sampler = "grid"), best with six or more replicates.'
+    'paired differences. These need a grid (sampler = "grid"), best with six or more replicates.'
+)
+
+TUNED = (
+    "Over all configurations the ways of sharing are not comparable: the sampler tries some more often than "
+    "others, and tunes their other values. The figure and the second table describe this search only."
+)
+
+NOT_UNTUNED = (
+    "Fewer than two ways of sharing have configurations that are on record as drawn without regard to "
+    "earlier results (search.explore, or a sampler that does not learn), so the ways are not compared."
 )
 
 
 def sharing(tables: Tables) -> Section:
     """Matched differences between ways of sharing or the reason for none, then the front of each."""
-    ways = attained(tables)
+    ways = attained(tables, tables.evaluated)
     if len(ways) < 2:
         why = f"every point shares {NAMED[ways[0].sharing]}" if ways else "there is no point"
         return Section("sharing", TITLE, [Text(f"Sharing is not compared: {why}.")])
-    findings = matched(tables)
-    blocks: list[Block] = _paired(findings) if findings else [Text(UNMATCHED)]
-    figure = sharing_figure.sharing(tables)
-    blocks += [Text(_description(ways), "answer" if not findings else "plain"), figure, _grid(tables, ways)]
-    numbers = {
+    findings, drawn = matched(tables), untuned(tables)
+    blocks: list[Block] = _paired(findings) if findings else []
+    if drawn is None:
+        blocks.append(Text(NOT_UNTUNED))
+    else:
+        blocks.append(Text(_untuned(drawn), "plain" if findings else "answer"))
+        blocks.append(_grid(tables, drawn.ways, "configurations that the sampler did not tune"))
+    blocks += [] if findings else [Text(UNMATCHED)]
+    blocks += [
+        Text(TUNED),
+        sharing_figure.sharing(tables),
+        _grid(tables, ways, "all configurations", folded=True),
+    ]
+    numbers: dict[str, Value] = {
         f"{way.sharing} {name}": getattr(way, name) for way in ways for name in ("hypervolume", "equal")
     }
+    if drawn is not None:
+        numbers |= {f"{way.sharing} untuned": way.equal for way in drawn.ways} | {"untuned p": drawn.p}
     return Section("sharing", TITLE, blocks, numbers)
 
 
@@ -45,17 +66,24 @@ def _paired(findings: list[Finding]) -> list[Block]:
     return tested(findings, summary, seeds, caption, folded=len(findings) > 24)
 
 
-def _description(ways: list[Attained]) -> str:
-    """The ways of sharing by their hypervolume at equal numbers of configurations, the best first."""
-    ranked = sorted(ways, key=lambda way: -way.equal)
-    if ranked[0].equal == 0:
-        return "Descriptive: no way of sharing beats the reference."
+def _untuned(drawn: Untuned) -> str:
+    """The ways of sharing by the hypervolume of their untuned configurations, the best first, and p."""
+    ranked = sorted(drawn.ways, key=lambda way: -way.equal)
+    count = sum(way.configurations for way in ranked)
+    if not any(way.hypervolume for way in ranked):
+        return f"No way of sharing beats the reference in {count} configurations that were not tuned."
     tries = text.count(ranked[0].tries, "configuration")
     volumes = "; ".join(f"{NAMED[way.sharing]} {text.volume(way.equal)}" for way in ranked)
-    return f"Descriptive: mean hypervolume with {tries} of each, by shared tables: {volumes}."
+    differ = "differ" if drawn.p <= SIGNIFICANCE else "do not differ clearly"
+    p = text.p_value(drawn.p)
+    return (
+        f"Among configurations that the sampler did not tune, the ways of sharing {differ} (permutation "
+        f"test, p {p if p.startswith('<') else f'= {p}'}). Mean hypervolume with {tries} of each, by shared "
+        f"tables: {volumes}."
+    )
 
 
-def _grid(tables: Tables, ways: list[Attained]) -> TableBlock:
+def _grid(tables: Tables, ways: Sequence[Attained], which: str, *, folded: bool = False) -> TableBlock:
     """Table of the front of each way of sharing."""
     columns = (
         *("shared", "configurations", "points on the front", "hypervolume"),
@@ -79,7 +107,7 @@ def _grid(tables: Tables, ways: list[Attained]) -> TableBlock:
         for way in ways
     ]
     caption = (
-        f"The front of each way of sharing on {tables.split}: with all its configurations, and with random "
+        f"The front of each way of sharing on {tables.split}, {which}: with all of them, and with random "
         f"samples of {ways[0].tries}, the number of the least tried"
     )
-    return TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]))
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns[1:]), folded=folded)

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from math import floor
 from random import Random
 from typing import Any
 
@@ -13,6 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from study.search.distinct import Untried
+from study.search.origin import explored
 from study.search.samplers.registry import Draw, sampler
 from study.search.space import SearchSpace
 from study.spec import StudySpec
@@ -81,7 +81,7 @@ class KeyedSampler(BaseSampler):
         search, number = self._spec.search, ask.trial.number
         if (named := self._space.initial(number)) is not None and (opened := self._opened(ask, named)):
             return opened
-        turn = self._exploration(number - len(search.initial))
+        turn = explored(search, number)
         if named is not None:
             drawn = self._new("random", ask, {})
         elif turn is not None:
@@ -136,14 +136,6 @@ class KeyedSampler(BaseSampler):
             f"{optuna_study.study_name}, trial {trial.number}: {param_name!r} over {param_distribution} "
             f"is not in the space of this study, {', '.join(self._space.distributions)}"
         )
-
-    def _exploration(self, ask: int) -> int | None:
-        """Number of explorations before ask `ask` if it is one itself, else None; asks count from 0 after the
-        initial ones.
-        """
-        explore = self._spec.search.explore
-        before, after = floor(ask * explore), floor((ask + 1) * explore)
-        return before if after > before else None
 
     def _turn(self, turn: int, ask: Pending) -> dict[str, Any]:
         """The next sharing, in turn, among those with untried configurations; empty if it is fixed."""

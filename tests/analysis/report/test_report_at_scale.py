@@ -31,6 +31,7 @@ def large(study, trials, *, epochs=3, equal=False):
             "learning_rate": 10 ** rng.uniform(-4, -2, trials),
             "lane": "lane-0",
             "attempt": 1,
+            "origin": "tpe",
             "max_epochs": epochs,
             "epochs": epochs,
             "epoch": epochs,

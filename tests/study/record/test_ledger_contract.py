@@ -103,6 +103,30 @@ class LedgerContract:
         assert ledger.records({number, 0}) == [records[0], records[number]]
         assert ledger.records(set()) == []
 
+    def test_the_origin_of_each_configuration_is_on_record(self, open_, tmp_path):
+        """Catches: an origin that a kill during an ask loses, or that a confirmation makes up."""
+        ledger = open_("formula", "search.explore=0.5", "search.initial=[{ sharing='both' }]")
+        for _ in range(4):
+            ledger.ask()
+        number = ledger._optuna.ask().number  # a kill came before its values
+        ledger.settle(number)
+        wanted = ["initial", "random", "explore", "random", "explore"]
+        other = Ledger.read(tmp_path / "formula")
+        assert [r.origin for r in other.records()] == wanted
+        other.close()
+        self.drive(ledger)
+        confirmation = begin(ledger, Confirm(points=1, replicates=2))
+        confirmation.ask()
+        assert [r.origin for r in confirmation.records()] == ["unknown"]
+
+    def test_a_record_without_origins_is_read(self, open_):
+        """Records of earlier versions: the origin is unknown, and nothing is guessed."""
+        ledger = open_()
+        ledger.ask()
+        with ledger._engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM trial_user_attributes WHERE key = 'origin'"))
+        assert [r.origin for r in ledger.records()] == ["unknown"]
+
     @pytest.mark.parametrize("replicates", [1, 2])
     def test_a_point_has_all_its_replicates(self, open_, replicates):
         """A point needs all its seeds; its mean has no other trial or epoch."""

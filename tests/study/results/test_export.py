@@ -32,3 +32,15 @@ def test_columns_do_not_depend_on_measurements(tmp_path: Path):
         export(ledger, folder)
     assert not pd.read_parquet(folder / "tables" / "points.parquet").empty
     assert columns(folder) == early
+
+
+def test_each_trial_has_the_origin_of_its_configuration(tmp_path: Path):
+    spec = StudySpec.from_text(
+        SPEC, where="test", overrides=["search.explore=0.5", "search.initial=[{ sharing='both' }]"]
+    )
+    with closing(Ledger.open(spec, tmp_path / "formula", BASELINE)) as ledger:
+        for _ in range(5):
+            ledger.ask()
+        export(ledger, tmp_path / "formula")
+    trials = pd.read_parquet(tmp_path / "formula" / "tables" / "trials.parquet")
+    assert trials["origin"].tolist() == ["initial", "random", "explore", "random", "explore"]

@@ -8,6 +8,7 @@ import pytest
 from asking import LISTS, go_on, losses, new_study, reopened, run, spec_with
 
 from study.search.distinct import space_size
+from study.search.origin import origin
 from study.search.samplers import keyed
 from study.search.samplers.registry import SAMPLERS
 from study.spec import StudySpec
@@ -178,10 +179,13 @@ def test_share_of_asks_explores_evenly_over_sharings(
 
     monkeypatch.setattr(keyed, "sampler", note)
     named = ", ".join(["{ sharing = 'both' }"] * initial)
-    optuna_study, space = new_study(spec_with(f"search.explore={explore}", f"search.initial=[{named}]"))
+    spec = spec_with(f"search.explore={explore}", f"search.initial=[{named}]")
+    optuna_study, space = new_study(spec)
     explored: Counter[str] = Counter()
     for ask in range(-initial, 100):
         config = space.suggest(optuna_study.ask())
+        came_from = {"random": "explore", "tpe": "tpe"}[asked[-1]] if ask >= 0 else "initial"
+        assert origin(spec.search, ask + initial) == came_from
         if ask >= 0:
             explored[config.sharing] += asked[-1] == "random"
             assert abs(explored.total() - (ask + 1) * explore) < 1 + 1e-9
