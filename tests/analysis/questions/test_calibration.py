@@ -3,8 +3,8 @@
 The short form sees gross faults; the long form is what the report's "95 %" and "5 %" rest on. Errors are as
 between seeds: few, paired, and not all normal.
 
-The importance of a value speaks of the polynomial that the configurations can carry: where they are too few
-for a curve, its share stays with what is not explained.
+The importance of a value speaks of the polynomial that leave-one-out chooses: where the configurations are
+too few for a curve, its share stays with what is not explained.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.random import Generator
-from searches import known, search
+from searches import CURVE, LEVELS, SLOPES, SPACE, known, search
 
-from analysis.questions import weight
+from analysis.questions import sharing, weight
 from analysis.questions.claim_cells import CELLS, Cells
 from analysis.questions.claims import judge
 from analysis.questions.confirmation import STATISTICS as OF_USERS
 from analysis.questions.confirmation import USERS_FROM, outcomes
 from analysis.questions.importance import importance
-from analysis.stats import bootstrap, holm, paired, sign_flip_p, t_half_width
-from analysis.tables import LOSSES, METRICS
+from analysis.stats import bootstrap, holm, paired, separate, sign_flip_p, t_half_width
+from analysis.tables import LOSSES, METRICS, Tables
 
 FORMS = [
     pytest.param(1, id="short"),
@@ -163,6 +163,100 @@ def test_importance_intervals_cover_the_shares_and_no_effect_has_none(errors, va
                     reject.append(one.low > 0)
     assert covers(cover)
     assert not errs(reject)
+
+
+@pytest.mark.parametrize("times", FORMS)
+@pytest.mark.parametrize("learned", [False, True])
+def test_bands_of_effects_cover_the_effects(learned, times, monkeypatch):
+    """Each search chooses its polynomials anew; with `learned` a sampler has preferred part of the range."""
+    monkeypatch.setattr("analysis.questions.importance.BOOTSTRAP_SAMPLES", 400)
+    slope, level = np.mean([SLOPES[way] for way in SPACE["sharing"][1:]]), np.mean(list(LEVELS.values()))
+    said = []
+    for rng in studies(15 * times, 8):
+        for found, ranks in zip(importance(search(rng, 120, 1.0, learned=learned)), (1, 0), strict=True):
+            for effect in found.effects:
+                along = np.linspace(-1, 1, len(effect.levels))
+                truth = {
+                    "sharing": np.array([LEVELS.get(way, 0.0) - level for way in effect.levels]),
+                    "weight": ranks * slope * along,
+                    "learning_rate": ranks * CURVE * (along**2 - 1 / 3),
+                    "weight_decay": 0 * along,
+                }[effect.name]
+                inside = (np.array(effect.low) <= truth) & (truth <= np.array(effect.high))
+                said.append(bool(inside[rng.integers(len(inside))]))
+    assert covers(said)
+
+
+@pytest.mark.parametrize("times", FORMS)
+def test_trends_at_equal_epochs_cover_the_trend_where_a_rule_stops_trials(times, monkeypatch):
+    """A quarter of the trials, the best after nine epochs, goes on to 81, where all of them are better."""
+    monkeypatch.setattr("analysis.stats.BOOTSTRAP_SAMPLES", 400)
+    said = []
+    for rng in studies(40 * times, 9):
+        pairs = normal_pairs(rng, 80, 0.4)
+        trials = pd.DataFrame({"trial": np.arange(80.0), "weight": pairs[:, 0], "sharing": "both"})
+        go_on = pairs[:, 1] >= np.quantile(pairs[:, 1], 0.75)
+        trials["state"] = np.where(go_on, "completed", "stopped")
+        early = trials[["trial"]].assign(epoch=9.0, mrr=pairs[:, 1], mse=-pairs[:, 1])
+        points = pd.concat([early, early[go_on].assign(epoch=81.0, mrr=5 + rng.normal(size=go_on.sum()))])
+        tables, nothing = search(rng, 5, 0.0), pd.DataFrame()
+        study = Tables(tables.manifest, trials, points, nothing, nothing, nothing)
+        equal = weight.equal_epochs(study)
+        trend = weight.trends(study, equal.points)[0]
+        said.append(equal.epochs == 9 and trend.low <= spearman_of(0.4) <= trend.high)
+    assert covers(said)
+
+
+def measured_twice(rng: Generator, points: int, seeds: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The values of the best points of forty by one search's seed, on test and before with fresh seeds.
+
+    A seed has noise that is common to all points, and noise of each point; test values are 0.1 higher.
+    """
+    truth = rng.normal(size=40)
+    noise = [rng.normal(size=(1, n)) + rng.normal(size=(40, n)) for n in (*seeds, 1)]
+    best = np.argsort(truth + noise[2][:, 0])[-points:]
+    return (truth[best, None] + noise[0][best] + 0.1), truth[best, None] + noise[1][best]
+
+
+@pytest.mark.parametrize("times", FORMS)
+@pytest.mark.parametrize("seeds", [(5, 4), (5, 2), (3, 5)])
+def test_shifts_from_fresh_seeds_to_test_cover_the_shift_of_selected_points(seeds, times):
+    """The search's own seed selects the points, and is not among those compared."""
+    said = []
+    for rng in studies(1000 * times, sum(seeds)):
+        after, before = measured_twice(rng, 8, seeds)
+        found = separate(after.mean(axis=0), before.mean(axis=0), sentence="", scope="")
+        said.append(found.low <= 0.1 <= found.high)
+    assert covers(said)
+
+
+@pytest.mark.parametrize("times", FORMS)
+@pytest.mark.parametrize("errors", ERRORS)
+@pytest.mark.parametrize("seeds", [(5, 1), (8, 1), (4, 3)])
+def test_shifts_cover_the_shift_if_one_side_has_one_seed(seeds, errors, times):
+    """As a constant, that one value would leave the shift out in most studies."""
+    said, constant = [], []
+    for rng in studies(1000 * times, seeds[0]):
+        after, before = (0.1 + ERRORS[errors](rng, (seeds[0],))), ERRORS[errors](rng, (seeds[1],))
+        found = separate(after, before, sentence="", scope="")
+        said.append(found.low <= 0.1 <= found.high)
+        constant.append(abs(after.mean() - before.mean() - 0.1) <= t_half_width(after))
+    assert covers(said)
+    assert seeds[1] > 1 or np.mean(constant) < 0.75
+
+
+@pytest.mark.parametrize("times", FORMS)
+def test_ways_of_sharing_that_do_not_differ_are_seldom_called_different(times, monkeypatch):
+    """Twenty random configurations of which each keeps the best of its epochs, and each way its front."""
+    monkeypatch.setattr("analysis.questions.sharing.PERMUTATIONS", 199)
+    said = []
+    for rng in studies(60 * times, 10):
+        owner, labels = np.repeat(np.arange(20), 10), np.array(["none", "users", "items", "both"] * 5)
+        losses = rng.normal(size=(20, 2))[owner] + 0.5 * rng.normal(size=(200, 2))
+        inside = (losses < 0.5).all(axis=1)
+        p = sharing._permutation_p(labels, owner[inside], losses[inside], np.array([0.5, 0.5]))
+        said.append(p <= 0.05)
+    assert not errs(said)
 
 
 @pytest.mark.parametrize("times", FORMS)
