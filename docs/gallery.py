@@ -18,7 +18,8 @@ The figures of `study report` for the three presets, in the report's order, with
 each. `make gallery` draws them; it runs the presets that have not run here. The report itself has more: an
 answer to each question in a sentence, the numbers behind the figures as tables, and details of each mark
 under the pointer or the arrow keys. It follows the reader's light or dark theme. `--markdown` prints the
-report for a pull request, `--json` for programs."""
+report for a pull request, `--json` for programs. [What the statements rest on](statements.md) has the test or
+estimate behind each kind of sentence, its assumption, and the simulation that calibrates it."""
 
 
 def gallery(reports: list[Report], docs: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from documents import DOCS, ROOT, page
 
+from analysis.report.sections.registry import SECTIONS
+
 PAGES = ("CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md")))
 TEST = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 FILE = re.compile(r"`((?:study|trainable|analysis|tests|docs|docker)/[\w./-]+|\.ci/run)`")
@@ -44,6 +46,22 @@ def test_the_laws_are_those_that_mutations_break() -> None:
     assert {f"law {number}" for number in laws()} == {p for p in promises if p.startswith("law ")}
     table = page("docs/laws.md").partition("## Promises of the study loop")[2]
     assert set(re.findall(r"^\| ([^|]+?) \|", table, re.MULTILINE)) - {"promise"} <= promises
+
+
+def test_each_section_has_its_statements_and_each_simulation_exists() -> None:
+    """An estimate needs a simulation; a statement that only repeats the record needs none."""
+    rows = [
+        line.split("|")[1:-1] for line in page("docs/statements.md").splitlines() if line.startswith("| `")
+    ]
+    assert {row[0].strip(" `") for row in rows} == set(SECTIONS)
+    for _, statement, estimate, assumption, simulation in rows:
+        assert statement.strip()
+        assert assumption.strip()
+        estimates = not re.search("values on record|exact values|rules on the search", estimate)
+        assert estimates == bool(TEST.findall(simulation))
+        for file, function in TEST.findall(simulation):
+            paths = (ROOT / "tests").rglob(file)
+            assert any(function in functions(path) for path in paths), f"{file}::{function}"
 
 
 @pytest.mark.parametrize("name", PAGES)
