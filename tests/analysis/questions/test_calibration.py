@@ -231,10 +231,12 @@ def test_shifts_from_fresh_seeds_to_test_cover_the_shift_of_selected_points(seed
 
 
 @pytest.mark.parametrize("times", FORMS)
-@pytest.mark.parametrize("errors", ERRORS)
+@pytest.mark.parametrize("errors", ["normal", "heavy-tailed"])
 @pytest.mark.parametrize("seeds", [(5, 1), (8, 1), (4, 3)])
 def test_shifts_cover_the_shift_if_one_side_has_one_seed(seeds, errors, times):
-    """As a constant, that one value would leave the shift out in most studies."""
+    """As a constant, that one value would leave the shift out in many studies. The single value is not a mean,
+    so bounded errors are covered more often than 97 %.
+    """
     said, constant = [], []
     for rng in studies(1000 * times, seeds[0]):
         after, before = (0.1 + ERRORS[errors](rng, (seeds[0],))), ERRORS[errors](rng, (seeds[1],))
