@@ -188,15 +188,15 @@ def _differs(found: ConfirmedFront) -> str:
     if found.earlier.selected:
         seeds += ", of which the earlier ones selected the points"
     if found.earlier.split == "test":
-        said = f"The two measurements differ only {seeds}."
+        words = f"The two measurements differ only {seeds}."
     else:
-        said = (
+        words = (
             "The two measurements differ in the ratings that are predicted; in the training data, which for "
             "the test includes the validation ratings; in the items left out of a user's ranking, which for "
             f"the test include the validation items; and {seeds}. The difference cannot be assigned to one "
             "of these."
         )
-    return f"{said} The interval covers the seeds of both measurements, not other users."
+    return f"{words} The interval covers the seeds of both measurements, not other users."
 
 
 def _shifts(found: ConfirmedFront) -> Findings:

@@ -234,8 +234,9 @@ def test_shifts_from_fresh_seeds_to_test_cover_the_shift_of_selected_points(seed
 @pytest.mark.parametrize("errors", ["normal", "heavy-tailed"])
 @pytest.mark.parametrize("seeds", [(5, 1), (8, 1), (4, 3)])
 def test_shifts_cover_the_shift_if_one_side_has_one_seed(seeds, errors, times):
-    """As a constant, that one value would leave the shift out in many studies. The single value is not a mean,
-    so bounded errors are covered more often than 97 %.
+    """As a constant, that one value would leave the shift out in many studies.
+
+    A single value is not a mean, so bounded errors are covered more often than in 97 % of studies.
     """
     said, constant = [], []
     for rng in studies(1000 * times, seeds[0]):
