@@ -7,7 +7,7 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from analysis.objective import AnalysisError, Floats
 
@@ -161,6 +161,25 @@ def bootstrap(rows: ArrayLike, statistic: Callable[[Floats], float]) -> tuple[fl
         raise AnalysisError("a bootstrap needs a statistic that is finite for all drawn rows")
     low, high = np.quantile(statistics, (0.025, 0.975))
     return float(low), float(high)
+
+
+def corrected(draws: Floats, estimates: Floats) -> Floats:
+    """Low end, median and high end (3, k) of 95 % intervals, from draws (b, k) around estimates (k,).
+
+    The bias-corrected percentiles: if a statistic is the best of several noisy values, draws around its
+    estimate lie beyond it, as the estimate lies beyond the truth. Infinite draws are allowed.
+    Source: Efron 1981 (doi 10.2307/3314608).
+
+    >>> corrected(np.arange(1000.0)[:, None], np.array([499.5]))[:, 0]
+    array([ 25., 500., 974.])
+    """
+    count = len(draws)
+    below = (draws < estimates).mean(axis=0) + (draws == estimates).mean(axis=0) / 2
+    shift = ndtri(below.clip(0.5 / count, 1 - 0.5 / count))
+    levels = ndtr(2 * shift + ndtri(np.array([0.025, 0.5, 0.975]))[:, None])
+    rows = (levels * count).astype(np.intp).clip(0, count - 1)
+    ends: Floats = np.take_along_axis(np.sort(draws, axis=0), rows, axis=0)
+    return ends
 
 
 def holm(p_values: ArrayLike) -> Floats:

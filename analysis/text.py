@@ -91,6 +91,17 @@ def estimate(mean: float, half: float, decimals: int = 3) -> Number:
     return Number(f"{fixed(mean, decimals)} {ends}", raw)
 
 
+def ranged(middle: float, low: float, high: float, decimals: int = 3) -> Number:
+    """A value and its interval, which need not be symmetric; an infinite end is "none".
+
+    >>> ranged(0.3127, 0.3, 0.3141), ranged(0.3127, 0.3, float("inf"))
+    ('0.313 [0.300, 0.314]', '0.313 [0.300, none]')
+    """
+    ends = ["none" if isinf(end) else fixed(end, decimals) for end in (low, high)]
+    shown = f"{fixed(middle, decimals)} [{', '.join(ends)}]"
+    return Number(shown, {"mean": middle, "low": low, "high": high})
+
+
 def interval(low: float, high: float, decimals: int = 3) -> Number:
     """An interval with signed ends.
 

@@ -115,13 +115,20 @@ def draw_legend(
 
 
 def label_points(
-    axes: Axes, points: pd.DataFrame, at: Floats, *, marked: Floats, dots: Floats, bars: Sequence[Floats] = ()
+    axes: Axes,
+    points: pd.DataFrame,
+    at: Floats,
+    *,
+    marked: Floats,
+    dots: Floats,
+    bars: Sequence[Floats] = (),
+    boxes: Sequence[Bbox] = (),
 ) -> None:
     """Label points at (n, 2) with λ and epochs, in their order, as many as fit.
 
-    Labels keep off the markers at `marked` (n, 2), the reference point, the `bars` and every line, are
-    nearest to their own marker, and cover few of the `dots` (n, 2). Bars are paths (2, 2) parallel to the
-    axes.
+    Labels keep off the markers at `marked` (n, 2), the reference point, the `bars`, the `boxes` and every
+    line, are nearest to their own marker, and cover few of the `dots` (n, 2). Bars are paths (2, 2) parallel
+    to the axes, and boxes are in pixels.
     """
     labels = [
         Label(x, y, f"λ {text.weight(weight)} · {epoch:g} ep." if np.isfinite(weight) else f"{epoch:g} ep.")
@@ -130,11 +137,19 @@ def label_points(
     to_pixels = axes.transData.transform
     step = axes.figure.dpi / 72
     paths = [line.get_transform().transform(line.get_xydata()) for line in axes.lines]
-    marks = np.vstack([to_pixels(marked), *(path for path in paths if len(path) == 1)])
-    clear = [Bbox.from_extents(*(spot - 4 * step), *(spot + 4 * step)) for spot in marks]
+    lone = [
+        (path, line.get_markersize()) for path, line in zip(paths, axes.lines, strict=True) if len(path) == 1
+    ]
+    marks = np.vstack([to_pixels(marked), *(path for path, _ in lone)])
+    # pt; the square of a round mark is smaller than the mark, as labels lie beside or at its corners
+    radii = [4.0] * len(marked) + [max(4.0, 0.375 * size) for _, size in lone]
+    clear = [
+        Bbox.from_extents(*(spot - radius * step), *(spot + radius * step))
+        for spot, radius in zip(marks, radii, strict=True)
+    ]
     for path in (*paths, *map(to_pixels, bars)):
         clear += segments(path, width=2 * step)
-    clear += [note.get_window_extent() for note in axes.texts]
+    clear += [*boxes, *(note.get_window_extent() for note in axes.texts)]
     place(axes, labels, marks=marks, clear=clear, dots=to_pixels(dots), size=7.5, color=INK)
 
 

@@ -56,7 +56,7 @@ class Drawing:
     """A figure, its name (the files' stem), title, and a description for screen readers.
 
     The caption describes the content, and `reading` explains in two sentences how to read it. `spots` have
-    tooltips, which repeat what the report also has elsewhere.
+    tooltips, which repeat what the report also has elsewhere. A page can magnify a figure that `zooms`.
     """
 
     form: ClassVar[str] = "drawing"
@@ -67,6 +67,7 @@ class Drawing:
     reading: str
     description: str
     spots: Sequence[Spot] = ()
+    zooms: bool = False
 
     def save(self, folder: Path, put: Put) -> None:
         """Write NAME.svg, NAME.pdf and NAME.png (200 dpi) into `folder`."""

@@ -1,5 +1,7 @@
 """The Pareto figure: the evaluated points, the front, and the trivial models."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -8,20 +10,25 @@ from matplotlib.axes import Axes
 from analysis import text
 from analysis.figures.axes import draw_legends, framed, label_points
 from analysis.figures.drawing import Drawing
+from analysis.figures.inset import inset
 from analysis.figures.style import (
     Drawn,
     Shades,
     area_key,
     dot_key,
     draw_area,
+    draw_knee,
     draw_points,
     draw_staircase,
     front_keys,
+    inside,
+    knee_key,
     spaced,
     xy,
 )
 from analysis.figures.tooltips import spots
 from analysis.objective import Floats, from_losses, to_losses
+from analysis.questions import pick_commands
 from analysis.tables import Tables
 
 LABELLED = 12
@@ -32,6 +39,9 @@ TRIED = 60
 
 FEW = 6
 """Most trials with which all are inside the frame if none beats the reference."""
+
+AROUND_INSET_PX = 24.0
+"""Pixels around an inset that labels of its axes may need."""
 
 FRAME_REACH_SHARES = (0.35, 0.6)
 """Room of the frame around its core, as shares of the core's span: to the better and to the worse side."""
@@ -51,22 +61,25 @@ def pareto(tables: Tables) -> Drawing:
     limits = frame(tables)
     figure, axes = framed(tables.goals, tables.split, limits, tables.manifest["trivial"], tables.reference)
     shades = Shades.over(points["weight"].to_numpy(dtype=np.float64))
+    drawn, knee = Drawn.of(tables), pick_commands.kneed(tables)
     if len(front):
-        losses = tables.losses(front)
-        draw_area(axes, losses, to_losses(tables.reference, tables.goals), tables.goals)
-        draw_staircase(axes, losses, tables.goals)
-    drawn = Drawn.of(tables)
-    draw_points(axes, tables, drawn, shades)
-    _labels(axes, tables, drawn)
-    draw_legends(figure, set(points["sharing"]), shades, _keys(tables))
+        corner = to_losses(tables.reference, tables.goals)
+        draw_area(axes, tables.losses(front), corner, tables.goals)
+    _draw(axes, tables, drawn, shades, knee)
+    within = inset(axes, xy(tables, drawn.front), xy(tables, pd.concat([drawn.standing, drawn.further])))
+    if within is not None:
+        _draw(within, tables, drawn.inside(tables, within), shades, knee)
+    _labels(axes, within, tables, drawn)
+    draw_legends(figure, set(points["sharing"]), shades, _keys(tables, knee))
     return Drawing(
         figure=figure,
         name="front",
         title=f"{up.label} against {right.label}, {tables.split}",
-        caption=_caption(tables, limits, drawn),
+        caption=_caption(tables, limits, drawn, within),
         reading=READING,
         description=_description(tables),
         spots=spots(tables, axes, drawn.front, xy(tables, drawn.front), on=tables.split),
+        zooms=True,
     )
 
 
@@ -94,17 +107,34 @@ def frame(tables: Tables) -> Floats:
     return np.sort(from_losses(np.vstack([low - margin, high + margin]), tables.goals), axis=0)
 
 
-def _labels(axes: Axes, tables: Tables, drawn: Drawn) -> None:
-    """Label the front's points, its ends first, or all trials if they are few, with λ and epochs."""
+def _draw(axes: Axes, tables: Tables, drawn: Drawn, shades: Shades, knee: "pd.Series[Any] | None") -> None:
+    """Draw the staircase of the front, the points, and a ring around the knee."""
+    if len(tables.front):
+        draw_staircase(axes, tables.losses(tables.front), tables.goals)
+    draw_points(axes, tables, drawn, shades)
+    if knee is not None:
+        draw_knee(axes, np.array([knee[name] for name in tables.names[::-1]], dtype=np.float64))
+
+
+def _labels(axes: Axes, within: Axes | None, tables: Tables, drawn: Drawn) -> None:
+    """Label the front's points, its ends first, or all trials if they are few, with λ and epochs.
+
+    Points in the inset `within` are labelled there.
+    """
     marked = pd.concat([drawn.front, drawn.standing])
     rows = marked if len(marked) <= LABELLED else spaced(drawn.front, TRIED)
     ends = (0, min(len(drawn.front), len(rows)) - 1)
     rows = rows.iloc[sorted(range(len(rows)), key=lambda i: i not in ends)]
-    dots = pd.concat([marked, drawn.further])
-    label_points(axes, rows, xy(tables, rows), marked=xy(tables, marked), dots=xy(tables, dots))
+    dots = xy(tables, pd.concat([marked, drawn.further]))
+    boxes = []
+    if within is not None:
+        there = inside(within, xy(tables, rows))
+        label_points(within, rows[there], xy(tables, rows[there]), marked=xy(tables, marked), dots=dots)
+        rows, boxes = rows[~there], [within.get_window_extent().padded(AROUND_INSET_PX)]
+    label_points(axes, rows, xy(tables, rows), marked=xy(tables, marked), dots=dots, boxes=boxes)
 
 
-def _keys(tables: Tables) -> list[Artist]:
+def _keys(tables: Tables, knee: "pd.Series[Any] | None") -> list[Artist]:
     """Keys for the points and lines that are drawn."""
     points = tables.evaluated
     non_dominated, *lines = front_keys()
@@ -113,11 +143,13 @@ def _keys(tables: Tables) -> list[Artist]:
         keys.append(dot_key("dominated", size=4.5, alpha=0.7))
     if (~points["stands"] & ~points["front"]).any():
         keys.append(dot_key("dominated, other epochs", size=1.6, alpha=0.6))
+    if knee is not None:
+        keys.append(knee_key())
     return [*keys, *lines, *([area_key()] if tables.hypervolume > 0 else [])]
 
 
-def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
-    """The caption: the front, and the points outside the frame or not drawn."""
+def _caption(tables: Tables, limits: Floats, drawn: Drawn, within: Axes | None) -> str:
+    """The caption: the front, the inset, and the points outside the frame or not drawn."""
     up, right = tables.goals
     points = tables.evaluated
     sentences = [
@@ -127,6 +159,8 @@ def _caption(tables: Tables, limits: Floats, drawn: Drawn) -> str:
     ]
     if points[[f"{name}_sd" for name in tables.names]].notna().all(axis=1).any():
         sentences.append("Bars: ± one standard deviation over replicates.")
+    if within is not None:
+        sentences.append("The inset magnifies the framed part, where marks overlap.")
     values = points[tables.names].to_numpy()
     outside = ~((limits[0] <= values) & (values <= limits[1])).all(axis=1)
     if outside.any():

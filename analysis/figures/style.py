@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from analysis import text
 from analysis.figures.drawing import INK, MUTED, PAPER
@@ -34,6 +35,15 @@ REFERENCE: dict[str, Any] = {
     "color": INK,
     "markeredgecolor": PAPER,
     "markeredgewidth": 0.8,
+    "linestyle": "none",
+}
+
+KNEE: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 12,
+    "markerfacecolor": "none",
+    "markeredgecolor": INK,
+    "markeredgewidth": 1.2,
     "linestyle": "none",
 }
 
@@ -128,6 +138,20 @@ class Drawn:
         omitted = f"All points are counted, not all are drawn: {', '.join(left)}." if left else ""
         return cls(**kept, omitted=omitted)
 
+    def inside(self, tables: Tables, axes: Axes) -> "Drawn":
+        """The same points without those beyond the limits of the axes."""
+        front, standing, further = (
+            rows[inside(axes, xy(tables, rows))] for rows in (self.front, self.standing, self.further)
+        )
+        return Drawn(front, standing, further, self.omitted)
+
+
+def inside(axes: Axes, at: Floats) -> NDArray[np.bool_]:
+    """Mask (n,) of the places (n, 2) within the limits of the axes."""
+    low, high = np.sort(np.array([axes.get_xlim(), axes.get_ylim()]), axis=1).T
+    within: NDArray[np.bool_] = ((low <= at) & (at <= high)).all(axis=1)
+    return within
+
 
 def spaced(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """At most `most` of the rows, evenly spaced, with the first and the last."""
@@ -212,6 +236,16 @@ def front_keys() -> list[Artist]:
         Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="trivial model"),
         Line2D([], [], **REFERENCE, label="reference point"),
     ]
+
+
+def draw_knee(axes: Axes, at: Floats) -> None:
+    """Draw a ring around the knee at (2,)."""
+    axes.plot(*at[:, None], **KNEE, zorder=5.5)
+
+
+def knee_key() -> Artist:
+    """A key for the knee."""
+    return Line2D([], [], **(KNEE | {"markersize": 9}), label="knee")
 
 
 def dot_key(label: str, *, size: float, alpha: float) -> Artist:

@@ -1,12 +1,10 @@
 """The confirmed points on the test set: values, non-dominated points, and shifts from the search.
 
-The fresh seeds are common to all points, so points are compared by their differences within a seed. The seed
-is the unit of replication: intervals are over seeds, only those of `intervals` are over users.
+Intervals here are over seeds; `resampling` adds the users, and `decision` compares the points.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,21 +13,8 @@ from numpy.typing import NDArray
 from analysis import text
 from analysis.front import non_dominated
 from analysis.objective import Floats, Objective, to_losses
-from analysis.stats import SIGNIFICANCE, Finding, above, bootstrap, separate, t_half_width
+from analysis.stats import Finding, separate, t_half_width
 from analysis.tables import Tables
-
-USERS_FROM = 200
-"""Users that an interval needs. With 100 users of very different numbers of ratings, an interval for the MSE
-covers the truth in less than 93 % of cases (measured as in tests/analysis/questions/test_calibration.py)."""
-
-STATISTICS: Mapping[str, tuple[tuple[str, ...], Callable[[Floats], float]]] = {
-    "mrr": (("reciprocal_rank",), lambda rows: float(rows[:, 0].mean())),
-    "mrr_all": (("reciprocal_rank_all",), lambda rows: float(rows[:, 0].mean())),
-    "mse": (("squared_error", "ratings"), lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum())),
-}
-"""Metric → the columns of `users` that it needs, and its value from those rows."""
-
-PointOutcome = Literal["stays", "undecided", "dominated"]
 
 Beats = Literal["yes", "unsure", "no"]
 
@@ -51,17 +36,30 @@ class ConfirmedFront:
     """Points of the search on the test set, sorted by the mean in the first goal, best first.
 
     `points` has a row for each: trial and epoch, configuration, the search's values, and `seeds`, the number
-    of seeds. `values` (n, seeds, 2) holds the goals, NaN where a seed is missing, and `reference` (2,) those
-    of the trivial models. `shifts` has for each goal the mean on test minus that of `earlier`, over the
-    points with every seed; it is empty if there are none.
+    of seeds. `values` (n, seeds, 2) holds the goals of the seeds `replicates`, NaN where one is missing, and
+    `reference` (2,) those of the trivial models. `shifts` has for each goal the mean on test minus that of
+    `earlier`, over the points with every seed; it is empty if there are none.
     """
 
     goals: tuple[Objective, Objective]
     points: pd.DataFrame
     values: Floats
+    replicates: NDArray[np.int64]
     reference: Floats
     earlier: Earlier
     shifts: tuple[Finding, ...]
+
+    @property
+    def before(self) -> Floats:
+        """Means (n, 2) of the goals in `earlier`."""
+        return np.asarray(np.nanmean(self.earlier.values, axis=1))
+
+    def place(self, point: "pd.Series[Any] | None") -> int | None:
+        """Row of a point of the search among the confirmed points; None if it is not one of them."""
+        if point is None:
+            return None
+        same = (self.points["trial"] == point["trial"]) & (self.points["epoch"] == point["epoch"])
+        return int(same.to_numpy().argmax()) if same.any() else None
 
     @property
     def means(self) -> Floats:
@@ -77,21 +75,6 @@ class ConfirmedFront:
     def non_dominated(self) -> NDArray[np.bool_]:
         """Mask (n,) of the points whose means are non-dominated."""
         return non_dominated(to_losses(self.means, self.goals))
-
-    @property
-    def times(self) -> NDArray[np.int64]:
-        """The number (n,) of seeds in which each point is non-dominated among the points with that seed."""
-        times = np.zeros(len(self.points), dtype=np.int64)
-        for values in self.values.swapaxes(0, 1):
-            there = np.flatnonzero(np.isfinite(values).all(axis=1))
-            times[there] += non_dominated(to_losses(values[there], self.goals))
-        return times
-
-    @property
-    def outcomes(self) -> list[PointOutcome]:
-        """The outcome of each point (n,) over all seeds; see the function `outcomes`."""
-        losses = to_losses(self.values.reshape(-1, len(self.goals)), self.goals)
-        return outcomes(losses.reshape(self.values.shape))
 
     @property
     def beats_trivial(self) -> list[Beats]:
@@ -123,6 +106,7 @@ def confirmation(tables: Tables) -> ConfirmedFront | None:
         goals=tables.goals,
         points=points,
         values=values,
+        replicates=np.array(seeds, dtype=np.int64),
         reference=np.array([reference[name] for name in tables.names], dtype=np.float64),
         earlier=before,
         shifts=_shifts(tables.goals, values, before),
@@ -136,27 +120,6 @@ def earlier(tables: Tables, index: pd.MultiIndex) -> Earlier:
     wide = rows.pivot(index=["trial", "epoch"], columns="replicate", values=tables.names).reindex(index)
     values = [wide[name].to_numpy(dtype=np.float64) for name in tables.names]
     return Earlier(np.stack(values, axis=2), tables.split, selected=True)
-
-
-def outcomes(losses: Floats) -> list[PointOutcome]:
-    """Outcome of each point (n,) of losses (n, r, m), NaN where a replicate is missing.
-
-    "stays": it is better than every other point in some objective; "dominated": some other point is better in
-    every objective; else "undecided". A point is not compared with points that equal it in every replicate.
-    "stays" and "dominated" are each wrong in at most 5 % of cases. The tests are one-sided t tests of
-    differences by replicate. Where all tests must reject, p is the largest (Berger 1982, intersection-union);
-    where one is enough, p is the smallest times the number of tests (Bonferroni).
-    """
-    n, _, m = losses.shape
-    differences = losses[:, None] - losses[None]
-    worse, better = above(differences), above(-differences)
-    others = (differences != 0).any(axis=(2, 3)) & ~np.eye(n, dtype=np.bool_)
-    p_dominated = np.where(others, worse.max(axis=2), 1.0).min(axis=1, initial=1.0) * (n - 1)
-    p_stays = np.where(others, better.min(axis=2) * m, 0.0).max(axis=1, initial=0.0)
-    return [
-        "stays" if stay <= SIGNIFICANCE else "dominated" if lost <= SIGNIFICANCE else "undecided"
-        for stay, lost in zip(p_stays, p_dominated, strict=True)
-    ]
 
 
 def _shifts(goals: tuple[Objective, Objective], values: Floats, before: Earlier) -> tuple[Finding, ...]:
@@ -177,23 +140,3 @@ def _shifts(goals: tuple[Objective, Objective], values: Floats, before: Earlier)
         )
         for i, goal in enumerate(goals)
     )
-
-
-def intervals(tables: Tables, points: pd.DataFrame) -> dict[str, Floats]:
-    """For each goal, the ends (n, 2) of the points' 95 % intervals over users.
-
-    Each user counts with the mean over the point's seeds, so the interval does not cover other seeds. NaN
-    where a point has fewer than 200 users.
-    """
-    columns = sorted({column for name in tables.names for column in STATISTICS[name][0]})
-    by_user = tables.users.groupby(["trial", "epoch", "user"])[columns].mean()
-    rows = dict(iter(by_user.groupby(level=["trial", "epoch"])))
-    ends: dict[str, Floats] = {}
-    for name in tables.names:
-        parts, statistic = STATISTICS[name]
-        ends[name] = np.full((len(points), 2), np.nan)
-        for place, key in enumerate(zip(points["trial"], points["epoch"], strict=True)):
-            users = rows[key][list(parts)].dropna().to_numpy(np.float64) if key in rows else np.empty((0, 1))
-            if len(users) >= USERS_FROM:
-                ends[name][place] = bootstrap(users, statistic)
-    return ends

@@ -1,5 +1,7 @@
 """The hypervolume history of a search: hypervolume, epochs and time, trial by trial."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -7,14 +9,20 @@ from analysis.front import growing
 from analysis.objective import Floats, to_losses
 from analysis.tables import Tables
 
+RANDOM = ("explore", "random")
+"""The origins of trials whose configurations were drawn at random."""
 
-def growth(tables: Tables) -> pd.DataFrame:
+
+def growth(tables: Tables, origins: Collection[str] | None = None) -> pd.DataFrame:
     """A row per ended trial, in the order of their ends: trial, trials, epochs, wall_s, hypervolume.
 
     `trials` and `epochs` (over all replicates) are sums up to and including the trial, `wall_s` is the time
-    since the first trial began, and `hypervolume` that of all candidates so far against the reference.
+    since the first trial began, and `hypervolume` that of all candidates so far against the reference. With
+    `origins`, only trials of these origins count.
     """
     done = tables.trials[tables.trials["state"].isin(("completed", "stopped", "failed"))]
+    if origins is not None:
+        done = done[done["origin"].isin(origins)]
     done = done.sort_values(["finished", "trial"], kind="stable")
     replicates = tables.points["replicates"].max() if len(tables.points) else 1
     began = tables.trials["started"].min()
@@ -32,6 +40,14 @@ def growth(tables: Tables) -> pd.DataFrame:
             ),
         }
     )
+
+
+def drawn_at_random(tables: Tables) -> pd.DataFrame | None:
+    """The `growth` of the trials that were drawn at random; None if none ended, or if all trials are such."""
+    if "origin" not in tables.trials:
+        return None
+    grown = growth(tables, RANDOM)
+    return grown if 0 < len(grown) < len(growth(tables)) else None
 
 
 def at_epochs(grown: pd.DataFrame, epochs: Floats) -> Floats:

@@ -7,6 +7,8 @@ import pandas as pd
 
 from analysis import text
 from analysis.objective import Objective
+from analysis.questions.confirmation import ConfirmedFront
+from analysis.questions.resampling import Draws
 from analysis.report.blocks import Block, Findings, Text
 from analysis.stats import EXPLORATORY_BELOW, SIGNIFICANCE, Finding, holm
 
@@ -33,6 +35,17 @@ def point(row: Row) -> list[str]:
 def spreads(row: Row, goals: Sequence[Objective]) -> list[str]:
     """The cells of a point's goals: mean ± standard deviation over replicates."""
     return [text.spread(row[g.name], row[f"{g.name}_sd"], g.decimals) for g in goals]
+
+
+def estimates(found: ConfirmedFront, drawn: Draws | None) -> list[list[text.Number]]:
+    """The cells of each confirmed point's goals on test: mean and 95 % interval, over users if they vary."""
+    halves = found.halves
+    if drawn is not None:
+        halves[drawn.rows] = drawn.halves
+    return [
+        [text.estimate(m, h, g.decimals) for m, h, g in zip(*both, found.goals, strict=True)]
+        for both in zip(found.means, halves, strict=True)
+    ]
 
 
 def first(shown: int, rows: int, table: str) -> str:

@@ -56,7 +56,7 @@ def trained_again(searched: Searched, confirm: Confirm) -> dict[Point, str]:
     last: dict[int, Point] = {}
     for p in best.points:
         last[p.trial] = max(last.get(p.trial, p), p, key=lambda some: some.epoch)
-    needed = dict.fromkeys(p.trial for p in (*landmarks(best, spec, corner), *picked(best, spec)))
+    needed = dict.fromkeys(p.trial for p in (*landmarks(best, spec, corner), *picked(best, spec, corner)))
     order = np.argsort(-box(losses(best.points, spec), corner), kind="stable").tolist()
     trials = needed | dict.fromkeys(best.points[i].trial for i in order)
     points = dict.fromkeys((last[n] for n in trials), "on the front")
@@ -81,7 +81,7 @@ def confirmed(searched: Searched, again: Sequence[Point], trained: int, confirm:
     best = front(again, spec, corner)
     points = {p: f"{name} of the fresh-seed front" for p, name in landmarks(best, spec, corner).items()}
     known = {(p.trial, p.epoch): p for p in again}
-    for p in picked(searched.best, spec):
+    for p in picked(searched.best, spec, corner):
         if (taken := known.get((p.trial, p.epoch))) is not None:
             points.setdefault(taken, "`study pick --knee` takes it")
     points = dict([*points.items()][: confirm.points])
@@ -107,16 +107,16 @@ def landmarks(best: Front, spec: StudySpec, corner: Floats) -> dict[Point, str]:
     if not inside:
         inside = list(best.points)
         found[inside[int(box(losses(inside, spec), corner).argmax())]] = "the point nearest to the reference"
-    elif (row := knee(losses(inside, spec))) is not None:
+    elif (row := knee(losses(inside, spec), corner)) is not None:
         found[inside[row]] = "the knee"
     for p, name in zip((inside[0], inside[-1]), spec.objectives, strict=True):
         found.setdefault(p, f"the best {name}")
     return found
 
 
-def picked(best: Front, spec: StudySpec) -> list[Point]:
+def picked(best: Front, spec: StudySpec, corner: Floats) -> list[Point]:
     """The point that `study pick --knee` takes from the front; empty without a knee."""
-    row = knee(losses(best.points, spec))
+    row = knee(losses(best.points, spec), corner)
     return [] if row is None else [best.points[row]]
 
 

@@ -53,13 +53,15 @@ ORDER = {
     """,
     "analysis.questions": """
         claim_cells ← claims, published
-        confirmation, optimism, pick_commands, sharing, weight
+        confirmation ← resampling ← decision
+        optimism, pick_commands, sharing, weight
         importance_basis ← importance_fit ← importance
         hypervolume_history ← comparison
     """,
     "analysis.figures": """
         canvas ← drawing ← style ← tooltips
         labels, style ← axes
+        style ← inset ← front
         axes, tooltips ← confirmation, front
         axes ← comparison
         style ← claims, curves, effects, importance, search, weight
@@ -71,7 +73,7 @@ ORDER = {
         as_json, html, markdown, sections ← build ← __init__
     """,
     "analysis.report.sections": """
-        confirmed ← verdict ← together
+        confirmed, decision ← verdict ← together
         choice, claims, cost, curves, front, importance, optimism, reproduce, search, sharing, trivial
         weight
         registry

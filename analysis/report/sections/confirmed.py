@@ -7,28 +7,36 @@ import numpy as np
 
 from analysis import text
 from analysis.figures import confirmation as confirmed_figure
-from analysis.objective import Objective
-from analysis.questions.confirmation import ConfirmedFront, confirmation, intervals
+from analysis.questions import pick_commands
+from analysis.questions.confirmation import ConfirmedFront, confirmation
+from analysis.questions.decision import probabilities
+from analysis.questions.resampling import Draws, draws
 from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
-from analysis.report.common import POINT, point, spreads
+from analysis.report.common import POINT, estimates, point, spreads
 from analysis.stats import EXPLORATORY_BELOW
 from analysis.tables import Tables
 
 TITLE = "Can I trust the front?"
+
+SURE = 0.95
+"""Probability from which the answer counts a point as non-dominated."""
 
 CHOSEN_ON_TEST = (
     "This split has no validation part: the points were selected on the test set that they are measured on "
     "again. Fresh seeds remove the luck of the seed, not that of the selection."
 )
 
-CONFIRMED_METHOD = (
-    "Intervals are Student's, over fresh seeds; they do not cover other users or another split. The column "
-    "“non-dominated” compares means, and counts the seeds in which the point is non-dominated. Beyond noise, "
-    "a point stays if the seeds show that it is better than each other point in at least one objective. It "
-    "is dominated if they show a point that is better in both, and otherwise undecided. The tests are "
-    "one-sided t tests of differences between runs with the same seed; a statement on a point is wrong in at "
-    "most 5 % of cases."
+PROBABILITIES = (
+    "P(non-dominated) and P(knee) are shares of {draws:,} draws of the means that other {over} might have "
+    "given. {spread} Each draw has all points, so points are compared by their differences. The share of "
+    "non-dominated draws is cautious: noise makes points look dominated. The bars of the figure, and the "
+    "column “beats trivial”, cover the seeds only."
 )
+
+SPREADS_OVER = {
+    "users and seeds": "The seeds vary as Student's t, the users by their own part of the variance.",
+    "seeds": "The seeds vary as Student's t; other users are not covered.",
+}
 
 
 def confirmed(tables: Tables) -> Section:
@@ -39,32 +47,41 @@ def confirmed(tables: Tables) -> Section:
         if opened := tables.manifest["test_opened"]:
             progress = f"The test set was opened {opened}; no point has been measured on it yet."
         return Section("confirmed", TITLE, [Text(progress)])
-    blocks: list[Block] = [Text(answer(tables, found), "answer")]
+    drawn, knee = draws(tables, found), found.place(pick_commands.kneed(tables))
+    blocks: list[Block] = [Text(answer(tables, found, drawn), "answer")]
     if tables.manifest["data"]["has_validation"]:
         training = "Every point was trained on train and validation data for exactly its epochs."
         blocks.append(Text(f"The test set was opened {tables.manifest['test_opened']}, once. {training}"))
     else:
         blocks.append(Text(CHOSEN_ON_TEST, "warning"))
     blocks += [Text(warning, "warning") for warning in _lacking(tables, found)]
-    blocks += [confirmed_figure.confirmed(tables, found), _points(found), Text(CONFIRMED_METHOD)]
-    blocks += [_before(tables, found), *_over_users(tables, found)]
+    blocks += [confirmed_figure.confirmed(tables, found, drawn, knee), _points(found, drawn)]
+    if drawn is not None:
+        spread = SPREADS_OVER[drawn.over]
+        blocks.append(Text(PROBABILITIES.format(draws=len(drawn.losses), over=drawn.over, spread=spread)))
+    blocks.append(_before(tables, found))
     if found.shifts:
         blocks += [Text(_moved(found), "answer"), Text(_differs(found)), _shifts(found)]
     return Section("confirmed", TITLE, blocks)
 
 
-def answer(tables: Tables, found: ConfirmedFront) -> str:
-    """The number of confirmed points, the number that stay non-dominated on test, and the uncertainty."""
-    staying, outcomes = int(found.non_dominated.sum()), Counter(found.outcomes)
+def answer(tables: Tables, found: ConfirmedFront, drawn: Draws | None) -> str:
+    """The number of confirmed points, and the number that stay non-dominated on test."""
+    staying = int(found.non_dominated.sum())
     planned, there = len(tables.manifest["confirmation"]["points"]), len(found.points)
     so_far = (
         "" if there == planned else f"{there} of {text.count(planned, 'planned point')} have test values. "
     )
-    return (
+    by_means = (
         f"{so_far}Trained again with {_seeds(found)}, {staying} of {text.count(len(found.points), 'point')} "
-        f"{'is' if staying == 1 else 'are'} non-dominated on test by the means. Beyond the noise of the "
-        f"seeds: {outcomes['stays']} non-dominated, {outcomes['dominated']} dominated, "
-        f"{outcomes['undecided']} undecided ({_seeds(found)} cannot separate them from a neighbour)."
+        f"{'is' if staying == 1 else 'are'} non-dominated on test by the means"
+    )
+    if drawn is None:
+        return f"{by_means}."
+    sure = int((probabilities(drawn)[0] >= SURE).sum())
+    return (
+        f"{by_means}. Over other {drawn.over}, {text.count(sure, 'point')} {'is' if sure == 1 else 'are'} "
+        f"non-dominated with a probability of {SURE} or more."
     )
 
 
@@ -87,36 +104,27 @@ def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:
     if found.points["seeds"].min() < confirmation["replicates"]:
         notes.append(f"Not every point has all {confirmation['replicates']} seeds; the table has the counts.")
     if found.points["seeds"].max() < 2:
-        notes.append("One seed gives no interval, so no point is decided.")
+        notes.append("One seed gives no interval and no probability.")
     return notes
 
 
-def _points(found: ConfirmedFront) -> TableBlock:
-    """Table of the points with their values and outcomes on test."""
-    goals = found.goals
-    words = ("non-dominated", "beyond noise", "beats trivial")
-    columns = [*POINT, *(goal.label for goal in goals), *words]
+def _points(found: ConfirmedFront, drawn: Draws | None) -> TableBlock:
+    """Table of the points with their values and probabilities on test."""
+    goals, count = found.goals, len(found.points)
+    shares = np.full((count, 2), np.nan)
+    if drawn is not None:
+        shares[drawn.rows] = np.column_stack(probabilities(drawn))
+    columns = [*POINT, *(goal.label for goal in goals), "P(non-dominated)", "P(knee)", "beats trivial"]
+    each = zip(
+        found.points.to_dict("records"), estimates(found, drawn), shares, found.beats_trivial, strict=True
+    )
     rows = [
-        [
-            *point(row),
-            *(text.estimate(m, h, goal.decimals) for m, h, goal in zip(mean, half, goals, strict=True)),
-            f"{'yes' if best else 'no'}, {times} of {row['seeds']}",
-            outcome,
-            beats,
-        ]
-        for (_, row), mean, half, best, times, outcome, beats in zip(
-            found.points.iterrows(),
-            found.means,
-            found.halves,
-            found.non_dominated,
-            found.times,
-            found.outcomes,
-            found.beats_trivial,
-            strict=True,
-        )
+        [*point(row), *values, *(text.fixed(share, 2) for share in both), beats]
+        for row, values, both, beats in each
     ]
-    caption = f"The confirmed points: mean and 95 % interval on test over {_seeds(found)}"
-    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", *words})
+    over = "seeds" if drawn is None else drawn.over
+    caption = f"The confirmed points: mean and 95 % interval over {over} on test, with {_seeds(found)}"
+    return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "beats trivial"})
 
 
 def _before(tables: Tables, found: ConfirmedFront) -> TableBlock:
@@ -135,40 +143,6 @@ def _before(tables: Tables, found: ConfirmedFront) -> TableBlock:
     ]
     caption = f"The same points as measured in the search, {tables.split}"
     return TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing", "chosen"}, folded=True)
-
-
-def _over_users(tables: Tables, found: ConfirmedFront) -> list[Block]:
-    """Each point's intervals over users and over seeds, if values of users are exported."""
-    if not len(tables.users):
-        return []
-    ends = intervals(tables, found.points)
-    columns = list(POINT)
-    for goal in found.goals:
-        columns += [f"{goal.label}, 95 % over seeds", f"{goal.label}, 95 % over users"]
-    rows = []
-    each = zip(found.points.iterrows(), found.means, found.halves, *ends.values(), strict=True)
-    for (_, row), means, halves, *users in each:
-        cells = point(row)
-        for goal, mean, half, (low, high) in zip(found.goals, means, halves, users, strict=True):
-            cells += [_from_to(mean - half, mean + half, goal), _from_to(low, high, goal)]
-        rows.append(cells)
-    caption = (
-        "The same points with other users: bootstrap intervals over users beside the intervals over seeds"
-    )
-    method = (
-        "Each user counts with the mean over the seeds. The interval over users is for the mean of other "
-        "users like these, for each point separately. Points share their users, so their differences are "
-        "more certain than two such intervals suggest."
-    )
-    return [TableBlock(caption, columns, rows, numeric=frozenset(columns) - {"sharing"}), Text(method)]
-
-
-def _from_to(low: float, high: float, goal: Objective) -> text.Number | str:
-    """An interval of values, or a dash if it is not finite."""
-    if not np.isfinite([low, high]).all():
-        return text.NO_NUMBER
-    shown = f"{text.fixed(low, goal.decimals)} to {text.fixed(high, goal.decimals)}"
-    return text.Number(shown, {"low": low, "high": high})
 
 
 def _moved(found: ConfirmedFront) -> str:

@@ -15,6 +15,7 @@ SECTIONS = {
     "choice": "analysis.report.sections.choice:choice",
     "optimism": "analysis.report.sections.optimism:flattered",
     "confirmed": "analysis.report.sections.confirmed:confirmed",
+    "decision": "analysis.report.sections.decision:decision",
     "search": "analysis.report.sections.search:search",
     "importance": "analysis.report.sections.importance:matters",
     "curves": "analysis.report.sections.curves:curves",

@@ -6,7 +6,7 @@ import pandas as pd
 from analysis import text
 from analysis.figures.search import search as draw
 from analysis.figures.style import spaced
-from analysis.questions.hypervolume_history import at_epochs, growth
+from analysis.questions.hypervolume_history import at_epochs, drawn_at_random, growth
 from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables
 
@@ -39,7 +39,8 @@ def search(tables: Tables) -> Section:
         f"The first half of the member-epochs reached {text.percent(half)} of the final hypervolume, "
         f"{text.volume(last)}; the last quarter added {text.percent(1 - late)}."
     )
-    blocks: list[Block] = [Text(answer, "answer"), draw(grown), _data(grown), Text(ONE_RUN)]
+    blocks: list[Block] = [Text(answer, "answer"), draw(grown, drawn_at_random(tables)), _data(grown)]
+    blocks.append(Text(ONE_RUN))
     numbers = {"hypervolume": last, "at_half": half, "at_three_quarters": late}
     return Section("search", TITLE, blocks, numbers)
 

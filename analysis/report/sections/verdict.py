@@ -1,9 +1,11 @@
-"""The section `verdict`: the front in a sentence, the state of the study, and warnings."""
+"""The section `verdict`: the answer of the study in a sentence, its counts and state, and warnings."""
 
 from analysis import text
 from analysis.questions.confirmation import confirmation
+from analysis.questions.resampling import draws
 from analysis.report.blocks import Section, Text
 from analysis.report.sections import confirmed
+from analysis.report.sections.decision import headline
 from analysis.tables import Tables
 
 ONE_SEED = "One seed per configuration: another seed would change each of these numbers."
@@ -26,11 +28,13 @@ NO_VALIDATION = (
 
 
 def verdict(tables: Tables) -> Section:
-    """The front in a sentence, the state of the study, and warnings."""
-    blocks = [Text(_answer(tables), "answer"), Text(_state(tables))]
+    """The answer on test, or of a study without a confirmation the front; counts, state, and warnings."""
     points, data, again = tables.evaluated, tables.manifest["data"], confirmation(tables)
+    blocks = [Text(_answer(tables), "answer"), Text(_state(tables))]
     if again is not None:
-        blocks.insert(1, Text(confirmed.answer(tables, again), "answer"))
+        drawn = draws(tables, again)
+        lead, count = headline(tables, again, drawn), confirmed.answer(tables, again, drawn)
+        blocks = [Text(lead, "answer"), Text(count), Text(_answer(tables)), Text(_state(tables))]
     if not data["has_validation"]:
         blocks.append(Text(NO_VALIDATION, "warning"))
     if again is None and len(points) and points["replicates"].min() <= 1:

@@ -10,14 +10,16 @@ from matplotlib.collections import LineCollection
 from scipy import stats
 
 from analysis.figures.confirmation import confirmed as draw
-from analysis.questions.confirmation import confirmation, outcomes
+from analysis.questions import decision
+from analysis.questions.confirmation import confirmation
+from analysis.questions.resampling import draws
 from analysis.report.html import page
 from analysis.report.sections.confirmed import confirmed as section
 from analysis.report.sections.reproduce import reproduce
 from analysis.report.sections.verdict import verdict
 from analysis.tables import Tables
 
-SEARCH = {0: (0.30, 0.80), 1: (0.35, 0.85), 2: (0.40, 0.95), 3: (0.34, 0.86)}
+SEARCH = {0: (0.30, 0.80), 1: (0.38, 0.82), 2: (0.40, 0.865), 3: (0.34, 0.86)}
 """Trial → MRR and MSE in the search, after 5 epochs."""
 
 NOISE = np.array([-0.002, 0.001, 0.0, -0.001, 0.002])
@@ -58,66 +60,45 @@ def test_means_and_intervals_are_students(confirmed):
             assert (mean[i] - half[i], mean[i] + half[i]) == pytest.approx((low, high))
 
 
-def test_differences_beyond_the_noise_are_decided(confirmed):
+def probabilities(folder):
+    """P(non-dominated) and P(knee) of each trial."""
+    tables = Tables.load(folder)
+    found = confirmation(tables)
+    drawn = draws(tables, found)
+    trials = found.points["trial"].iloc[drawn.rows]
+    return dict(zip(trials, np.column_stack(decision.probabilities(drawn)).tolist(), strict=True))
+
+
+def test_differences_beyond_the_noise_are_certain(confirmed):
     found = confirmation(Tables.load(confirmed(SEARCH)))
-    assert found.outcomes == ["stays", "stays", "dominated", "stays"]
     assert found.non_dominated.tolist() == [True, True, False, True]
-    assert found.times.tolist() == [5, 5, 0, 5]
+    assert probabilities(confirmed(SEARCH)) == {2: [1, 0], 1: [1, 1], 3: [0, 0], 0: [1, 0]}
 
 
 def test_pairing_by_seed_decides_where_single_intervals_do_not(confirmed):
     """Neighbours differ by less than the seeds' noise, which they share."""
     near = {0: (0.340, 0.850), 1: (0.341, 0.851), 2: (0.342, 0.852), 3: (0.339, 0.853)}
-    found = confirmation(Tables.load(confirmed(near)))
-    assert (found.halves > 0.0015).all()
-    assert dict(zip(found.points["trial"], found.outcomes, strict=True)) == {
-        0: "stays", 1: "stays", 2: "stays", 3: "dominated"
+    folder = confirmed(near)
+    assert (confirmation(Tables.load(folder)).halves > 0.0015).all()
+    assert {trial: round(shares[0], 1) for trial, shares in probabilities(folder).items()} == {
+        0: 1, 1: 1, 2: 1, 3: 0
     }  # fmt: skip
 
 
 def test_differences_within_the_noise_are_undecided(confirmed):
-    found = confirmation(Tables.load(confirmed(dict.fromkeys(SEARCH, (0.34, 0.85)), wobble=0.003)))
-    assert found.outcomes == ["undecided"] * 4
-
-
-def test_the_p_values_behind_an_outcome_are_those_of_paired_t_tests():
-    """Turns as the larger p of the two objectives, times the two other points, crosses 5 %."""
-    rng = np.random.default_rng(3)
-    wrong = 0
-    for _ in range(300):
-        losses = rng.normal(size=(3, 5, 2)) + np.array([1.1, 1.1]) * np.arange(3)[:, None, None]
-        tests = [[stats.ttest_rel(losses[i], losses[j]) for j in range(3) if j != i] for i in range(3)]
-        for i, outcome in enumerate(outcomes(losses)):
-            above = [np.where(t.statistic > 0, t.pvalue / 2, 1 - t.pvalue / 2) for t in tests[i]]
-            lost = 2 * min(p.max() for p in above)
-            stay = max(2 * (1 - p).min() for p in above)
-            wrong += outcome != ("stays" if stay <= 0.05 else "dominated" if lost <= 0.05 else "undecided")
-    assert wrong == 0
+    found = probabilities(confirmed(dict.fromkeys(SEARCH, (0.34, 0.85)), wobble=0.003))
+    assert all(0.1 < share < 0.9 for share, _ in found.values())
 
 
 def test_equal_points_do_not_hold_one_another_back(confirmed):
-    twice = SEARCH | {3: SEARCH[1]}
-    found = confirmation(Tables.load(confirmed(twice, wobble=0.0)))
-    assert found.outcomes == ["stays"] * 4
+    found = probabilities(confirmed(SEARCH | {3: SEARCH[1]}, wobble=0.0))
+    assert [share for share, _ in found.values()] == [1] * 4
 
 
-def test_one_point_stays_and_one_seed_decides_nothing():
-    assert outcomes(np.array([[[1.0, 2.0]]])) == ["stays"]
-    assert outcomes(np.array([[[1.0, 2.0]], [[2.0, 3.0]]])) == ["undecided"] * 2
-
-
-def test_missing_seeds_leave_the_others(confirmed):
+def test_seeds_that_are_not_finite_are_left_out(confirmed):
     folder = confirmed(SEARCH | {1: (np.nan, 0.85)})
-    found = confirmation(Tables.load(folder))
-    assert found.points["trial"].tolist() == [2, 3, 0]
-    partial = np.array([[[0.0, 1.0]] * 3, [[0.9, 2.0], [1.0, 2.1], [np.nan, np.nan]]])
-    assert outcomes(partial) == ["stays", "dominated"]
-
-
-def test_points_without_a_common_seed_are_undecided():
-    nothing = [np.nan, np.nan]
-    apart = np.array([[[0.0, 1.0], [0.1, 1.1], nothing, nothing], [nothing, nothing, [5.0, 6.0], [5.1, 6.1]]])
-    assert outcomes(apart) == ["undecided"] * 2
+    assert confirmation(Tables.load(folder)).points["trial"].tolist() == [2, 3, 0]
+    assert list(probabilities(folder)) == [2, 3, 0]
 
 
 def test_shifts_are_between_means_over_points_and_the_one_search_seed_has_noise_too(confirmed):
@@ -147,11 +128,11 @@ def test_a_search_with_several_seeds_has_its_own_noise(confirmed):
     assert (found.shifts[0].low, found.shifts[0].high) == (pytest.approx(low), pytest.approx(high))
 
 
-def test_page_has_outcomes_shifts_and_trivial_models(confirmed):
+def test_page_has_probabilities_shifts_and_trivial_models(confirmed):
     moved = {t: (mrr + 0.02, mse + 0.01) for t, (mrr, mse) in SEARCH.items()}
     words = words_of(confirmed(moved))
     assert "Trained again with 5 fresh seeds, 3 of 4 points are non-dominated on test by the means." in words
-    assert "noise of the seeds: 3 non-dominated, 1 dominated, 0 undecided" in words
+    assert "Over other seeds, 3 points are non-dominated with a probability of 0.95 or more." in words
     assert "The test set was opened 2025-02-03T04:05:06+00:00, once." in words
     assert "on test minus values on validation: MRR (first hit) +0.020 [+0.015, +0.025], MSE +0.010" in words
     assert "differ in the ratings that are predicted; in the training data" in words
@@ -161,8 +142,12 @@ def test_page_has_outcomes_shifts_and_trivial_models(confirmed):
     assert "exploratory: fewer than 6 seeds" in words
 
 
-def test_the_verdict_speaks_of_the_confirmed_points(confirmed):
+def test_the_verdict_leads_with_the_answer_on_test(confirmed):
     words = words_of(confirmed(SEARCH), verdict)
+    assert words.startswith(
+        "Verdict At the knee (trial 1 after 5 epochs) MRR (first hit) 0.380 [0.378, 0.382], MSE 0.820 "
+        "[0.818, 0.822] on test; 3 points are distinguishable. Trained again with 5 fresh seeds"
+    )
     assert "Trained again with 5 fresh seeds" in words
     assert "One seed per configuration" not in words
 
@@ -178,7 +163,7 @@ def test_a_split_without_validation_says_so(confirmed):
 
 def test_one_seed_has_no_interval(confirmed):
     words = words_of(confirmed(SEARCH, seeds=1))
-    assert "One seed gives no interval, so no point is decided." in words
+    assert "One seed gives no interval and no probability." in words
     assert "none from one seed" in words
     assert "∞" not in words
 
@@ -222,7 +207,7 @@ def test_page_says_if_the_opened_test_set_has_no_values(search):
 def test_the_figure_shows_every_mean_with_its_bars_and_where_it_came_from(confirmed):
     tables = Tables.load(confirmed(SEARCH))
     found = confirmation(tables)
-    axes = draw(tables, found).figure.axes[0]
+    axes = draw(tables, found, draws(tables, found), 1).figure.axes[0]
     bars = [path for c in axes.collections if isinstance(c, LineCollection) for path in c.get_segments()]
     for mean, half, (_, point) in zip(found.means, found.halves, found.points.iterrows(), strict=True):
         (y, x), (up, right) = mean, half
@@ -237,8 +222,8 @@ def test_the_figure_shows_every_mean_with_its_bars_and_where_it_came_from(confir
 
 def test_the_figure_is_the_same_twice_and_draws_one_point_of_one_seed(confirmed):
     tables = Tables.load(confirmed({1: (0.35, 0.85)}, seeds=1))
-    drawing = draw(tables, confirmation(tables))
-    assert drawing.svg() == draw(tables, confirmation(tables)).svg()
+    drawing = draw(tables, confirmation(tables), None)
+    assert drawing.svg() == draw(tables, confirmation(tables), None).svg()
     assert "Bars" not in drawing.caption
 
 

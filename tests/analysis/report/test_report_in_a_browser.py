@@ -19,11 +19,11 @@ CUT = """() => {
   const words = "h1, h2, p, a, td, th, figcaption, summary, caption, code, dd";
   for (const element of document.querySelectorAll(words)) {
     const style = getComputedStyle(element), box = element.getBoundingClientRect();
-    const scrolled = element.closest(".wide, pre");
+    const scrolled = element.closest(".wide, pre, nav");
     if (style.overflow === "hidden" && element.scrollWidth > element.clientWidth) cut.push(element.outerHTML);
     if (!scrolled && (box.right > wide + 1 || box.left < -1)) cut.push(element.outerHTML.slice(0, 200));
   }
-  for (const box of document.querySelectorAll(".wide, pre")) {
+  for (const box of document.querySelectorAll(".wide, pre, nav")) {
     const over = box.scrollWidth > box.clientWidth + 1;
     if (over && getComputedStyle(box).overflowX !== "auto") cut.push(box.outerHTML.slice(0, 200));
   }

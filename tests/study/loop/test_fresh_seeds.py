@@ -86,7 +86,7 @@ def test_each_configuration_of_the_front_is_trained_once_for_all_its_points(sear
     assert len(named) > 1
     assert len(plan.points) == len({p.trial for p in plan.points})
     corner = reference(searched.baseline, searched.spec)
-    needed = [*landmarks(best, searched.spec, corner), *picked(best, searched.spec)]
+    needed = [*landmarks(best, searched.spec, corner), *picked(best, searched.spec, corner)]
     assert {p.trial for p in needed} <= named.keys()
     for number, p in named.items():
         assert (p.epoch, p.config.epochs) == (last[number], last[number])
@@ -122,11 +122,11 @@ def test_fresh_values_alone_choose_the_confirmed_points(searched, monkeypatch):
     plan = begin(searched, ASKED).plan
     by_reason = {p.reason: (p.trial, p.epoch) for p in plan.points}
     on_fresh_front = {(p.trial, p.epoch) for p in best.points}
-    (pick,) = picked(on_front(searched), spec)
+    (pick,) = picked(on_front(searched), spec, corner)
     assert {(p.trial, p.epoch) for p in plan.points} <= on_fresh_front | {(pick.trial, pick.epoch)}
     inside = [p for p, beats in zip(best.points, best.beats_trivial, strict=True) if beats]
     kept = {(p.trial, p.epoch) for p in plan.points}
-    for p in (inside[0], inside[-1], inside[knee(losses(inside, spec))], pick):
+    for p in (inside[0], inside[-1], inside[knee(losses(inside, spec), corner)], pick):
         assert (p.trial, p.epoch) in kept
     assert by_reason["the knee of the fresh-seed front"] != (pick.trial, pick.epoch)
     assert kept != {(p.trial, p.epoch) for p in direct_plan(searched)}
@@ -206,7 +206,7 @@ def test_the_landmarks_come_in_whatever_they_cost():
     asked = Confirm(points=4, replicates=2, fresh=9)
     for seed in range(20):
         search = noisy_search(seed)
-        needed = [*landmarks(search.best, search.spec, CORNER), *picked(search.best, search.spec)]
+        needed = [*landmarks(search.best, search.spec, CORNER), *picked(search.best, search.spec, CORNER)]
         again = trained_again(search, asked)
         assert {p.trial for p in needed} <= {p.trial for p in again}
         points = confirmed(search, search.best.points, 10**9, asked)
@@ -217,7 +217,7 @@ def test_the_other_points_add_the_most_hypervolume():
     """The one point beside the landmarks is the best of all by joint hypervolume, not by its own."""
     for seed in range(20):
         search = noisy_search(seed)
-        needed = [*landmarks(search.best, search.spec, CORNER), *picked(search.best, search.spec)]
+        needed = [*landmarks(search.best, search.spec, CORNER), *picked(search.best, search.spec, CORNER)]
         asked = Confirm(points=len(set(needed)) + 1)
         points = list(confirmed(search, search.best.points, 0, asked))
         ways = [[*needed, p] for p in search.best.points]
@@ -229,7 +229,7 @@ def test_few_points_are_the_knee_first():
     search = noisy_search(0)
     inside = [p for p, beats in zip(search.best.points, search.best.beats_trivial, strict=True) if beats]
     (only,) = confirmed(search, search.best.points, 0, Confirm(points=1))
-    assert only == inside[knee(losses(inside, search.spec))]
+    assert only == inside[knee(losses(inside, search.spec), CORNER)]
 
 
 def test_a_front_outside_the_reference_is_measured_all_the_same():
