@@ -209,3 +209,65 @@ def test_on_paper_a_page_is_white_and_nothing_is_cut(confirmed_page, opened, tmp
     assert background == "rgb(255, 255, 255)"
     made = page.pdf(path=tmp_path / "report.pdf", format="A4")
     assert made.startswith(b"%PDF")
+
+
+def test_a_table_is_sorted_by_its_headings(confirmed_page, opened):
+    """By value, not by text; a third press restores the order."""
+    page = opened(confirmed_page)
+    table = page.locator("#confirmed table", has_text="P(knee)").first
+    heading = table.get_by_role("button", name="MSE")
+
+    def column():
+        return [float(cell.split()[0]) for cell in table.locator("tbody td:nth-child(6)").all_inner_texts()]
+
+    before = column()
+    heading.click()
+    assert column() == sorted(before)
+    heading.focus()
+    page.keyboard.press("Enter")
+    assert column() == sorted(before, reverse=True)
+    assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+    heading.click()
+    assert column() == before
+    assert table.locator("th[aria-sort]").count() == 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_contents_stay_in_sight_and_mark_the_section(confirmed_page, opened, width):
+    page = opened(confirmed_page, width=width)
+    page.locator("nav a", has_text="Can I trust the front?").click()
+    page.wait_for_selector("nav a[aria-current]:text('Can I trust the front?')")
+    link = page.locator("nav a[aria-current]").bounding_box()
+    heading = page.locator("#confirmed h2").bounding_box()
+    nav = page.locator("nav").bounding_box()
+    assert 0 <= link["x"] <= width - 20
+    assert 0 <= link["y"] <= 900
+    assert heading["y"] >= (nav["y"] + nav["height"] if width < 1000 else 0)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_front_is_magnified_within_its_frame(confirmed_page, opened, width):
+    """Marks keep their size and their tooltips; the page does not grow wider."""
+    page = opened(confirmed_page, width=width)
+    figure = page.locator("figure", has=page.locator("a[href='front.svg']"))
+    closer, farther = (figure.get_by_role("button", name=f"Zoom {way}") for way in ("in", "out"))
+    mark = figure.locator("[id*='PathCollection'] use").last
+    spot, view, plate = (
+        figure.locator(".spots button").first,
+        figure.locator(".wide"),
+        figure.locator(".plate"),
+    )
+    size, frame, wide = mark.bounding_box(), view.bounding_box(), plate.bounding_box()["width"]
+    assert farther.is_disabled()
+    closer.click()
+    closer.click()
+    assert plate.bounding_box()["width"] == pytest.approx(4 * wide, rel=0.02)
+    assert view.bounding_box()["height"] == pytest.approx(frame["height"], abs=2)
+    assert mark.bounding_box()["width"] == pytest.approx(size["width"], rel=0.1)
+    assert page.evaluate(CUT) == []
+    spot.focus()
+    assert "Trial" in figure.locator(".card").inner_text()
+    farther.click()
+    farther.click()
+    assert plate.bounding_box()["width"] == pytest.approx(wide, abs=1)
+    assert farther.is_disabled()
