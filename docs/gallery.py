@@ -16,10 +16,11 @@ OPENING = """# What a report shows
 
 The figures of `study report` for the three presets, in the report's order, with a sentence on how to read
 each. `make gallery` draws them; it runs the presets that have not run here. The report itself has more: an
-answer to each question in a sentence, the numbers behind the figures as tables, and details of each mark
-under the pointer or the arrow keys. It follows the reader's light or dark theme. `--markdown` prints the
-report for a pull request, `--json` for programs. [What the statements rest on](statements.md) has the test or
-estimate behind each kind of sentence, its assumption, and the simulation that calibrates it."""
+answer to each question in a sentence, the numbers behind the figures as tables that sort by their headings,
+contents that stay in sight, details of each mark under the pointer or the arrow keys, and fronts that zoom.
+It follows the reader's light or dark theme. `--markdown` prints the report for a pull request, `--json` for
+programs. [What the statements rest on](statements.md) has the test or estimate behind each kind of sentence,
+its assumption, and the simulation that calibrates it."""
 
 
 def gallery(reports: list[Report], docs: Path) -> None:

@@ -189,3 +189,37 @@ def test_front_labels_carry_weight_and_epochs(study):
     figure = pareto(Tables.load(study(*points_of([(0.3, 0.8)], weight=0.9931)))).figure
     words = [text.get_text() for text in figure.axes[0].texts if isinstance(text, Annotation)]
     assert "λ 0.9931 · 5 ep." in words
+
+
+def crowd(count=6, gap=0.0008):
+    """A front whose middle points lie within a mark of one another, far from its ends."""
+    middle = [(0.34 + gap * i, 0.80 + gap * i) for i in range(count)]
+    return [(0.28, 0.72), *middle, (0.40, 0.865)]
+
+
+def test_an_inset_magnifies_marks_that_overlap(study):
+    drawing = pareto(Tables.load(study(*points_of(crowd()))))
+    (axes,) = drawing.figure.axes
+    (within,) = axes.child_axes
+    drawing.figure.draw_without_rendering()
+    box = within.get_window_extent()
+    places = axes.transData.transform([(mse, mrr) for mrr, mse in crowd()])
+    assert not ((places > box.min) & (places < box.max)).all(axis=1).any()
+    magnified = within.transData.transform([(mse, mrr) for mrr, mse in crowd()[1:-1]])
+    assert ((magnified > box.min) & (magnified < box.max)).all()
+    assert np.ptp(magnified, axis=0).min() > 1.8 * np.ptp(places[1:-1], axis=0).min()
+    assert "The inset magnifies" in drawing.caption
+
+
+def test_marks_apart_have_no_inset(study):
+    drawing = pareto(Tables.load(study(*points_of([(0.28, 0.72), (0.34, 0.8), (0.40, 0.865)]))))
+    assert drawing.figure.axes[0].child_axes == []
+    assert "inset" not in drawing.caption
+
+
+def test_the_knee_has_a_ring_and_a_key(study):
+    tables = Tables.load(study(*points_of([(0.28, 0.72), (0.38, 0.74), (0.40, 0.865)])))
+    figure = pareto(tables).figure
+    rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
+    assert [line.get_xydata().tolist() for line in rings] == [[[0.74, 0.38]]]
+    assert "knee" in [entry.get_text() for legend in figure.legends for entry in legend.get_texts()]

@@ -8,7 +8,7 @@ import pytest
 from analysis import text
 from analysis.front import hypervolume
 from analysis.objective import to_losses
-from analysis.questions.hypervolume_history import growth
+from analysis.questions.hypervolume_history import drawn_at_random, growth
 from analysis.report.sections.curves import curves
 from analysis.report.sections.search import search as section
 from analysis.tables import Tables
@@ -52,6 +52,25 @@ def test_hypervolume_is_that_of_all_trials_that_had_ended(study):
         assert value == pytest.approx(hypervolume(tables.losses(rows), corner))
     assert grown["hypervolume"].iloc[-1] == pytest.approx(tables.hypervolume)
     assert grown["wall_s"].tolist() == [60.0 * at for at in range(1, 21)]
+
+
+def test_the_trials_drawn_at_random_have_a_line_of_their_own(study):
+    tables, _ = searched(study)
+    assert drawn_at_random(tables) is None
+    drawn = tables.trials["trial"] % 4 == 0
+    tables.trials["origin"] = np.where(drawn, "explore", "tpe")
+    random = drawn_at_random(tables)
+    assert set(random["trial"]) == set(tables.trials.loc[drawn, "trial"])
+    rows = tables.evaluated[tables.evaluated["trial"] % 4 == 0]
+    corner = to_losses(tables.reference, tables.goals)
+    assert random["hypervolume"].iloc[-1] == pytest.approx(hypervolume(tables.losses(rows), corner))
+    assert random["epochs"].iloc[-1] == tables.trials.loc[drawn, "epochs"].sum()
+    figure = section(tables).blocks[1]
+    assert "drawn at random" in figure.caption
+    lines = [len(axes.lines) for axes in figure.figure.axes]
+    assert lines == [4, 4, 3]
+    tables.trials["origin"] = "random"
+    assert drawn_at_random(tables) is None
 
 
 def test_section_numbers_are_those_of_the_history(study):
