@@ -118,12 +118,13 @@ def _bounds(found: ConfirmedFront, drawn: Draws) -> TableBlock:
         for level, (low, median, high) in zip(goal.sign * losses, other.sign * ends, strict=True):
             if np.isfinite(median):
                 cell = text.ranged(median, min(low, high), max(low, high), other.decimals)
-                rows.append([f"{goal.label} {sign} {text.fixed(level, decimals)}", other.label, cell])
+                bound = text.Number(f"{goal.label} {sign} {text.fixed(level, decimals)}", level)
+                rows.append([bound, other.label, cell])
     caption = (
         "The best value within a bound on the other objective, on test: median and 95 % interval over "
         f"{drawn.over}"
     )
-    return TableBlock(caption, ("with", "best", "reaches"), rows, numeric=frozenset({"reaches"}))
+    return TableBlock(caption, ("with", "best", "reaches"), rows, numeric=frozenset({"with", "reaches"}))
 
 
 def _levels(values: Floats, goal: Objective) -> tuple[list[float], int]:

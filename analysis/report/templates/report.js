@@ -61,6 +61,12 @@ for (const section of document.querySelectorAll("main section")) seen.observe(se
 // A figure that zooms is magnified within its own frame, which scrolls; marks keep their size.
 for (const figure of document.querySelectorAll("figure.zooms")) {
   const view = figure.querySelector(".wide");
+  const kinds = "g[id*=PathCollection] :is(use, path):not(defs *), g[id*=line2d] use";
+  for (const mark of view.querySelectorAll(kinds)) {
+    const box = mark.tagName === "use" ? { x: mark.x.baseVal.value, y: mark.y.baseVal.value } : mark.getBBox();
+    mark.classList.add("mark");
+    mark.style.transformOrigin = `${box.x + (box.width ?? 0) / 2}px ${box.y + (box.height ?? 0) / 2}px`;
+  }
   const group = document.createElement("div");
   group.className = "zoom";
   let zoom = 1;
