@@ -171,7 +171,7 @@ def corrected(draws: Floats, estimates: Floats) -> Floats:
     Source: Efron 1981 (doi 10.2307/3314608).
 
     >>> corrected(np.arange(1000.0)[:, None], np.array([499.5]))[:, 0]
-    array([ 25., 500., 974.])
+    array([ 24., 500., 975.])
     """
     count = len(draws)
     below = (draws < estimates).mean(axis=0) + (draws == estimates).mean(axis=0) / 2

@@ -25,7 +25,7 @@ from analysis.figures.tooltips import spots
 from analysis.objective import Floats, to_losses
 from analysis.questions.confirmation import ConfirmedFront
 from analysis.questions.decision import attained
-from analysis.questions.resampling import Draws
+from analysis.questions.resampling import DrawnMeans
 from analysis.tables import Tables
 
 MARGIN_SHARE = 0.12
@@ -41,16 +41,15 @@ READING = (
 )
 
 
-def confirmed(tables: Tables, found: ConfirmedFront, drawn: Draws | None, knee: int | None = None) -> Drawing:
+def confirmed(
+    tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None, knee: int | None = None
+) -> Drawing:
     """The figure `confirmed`: means on test with their intervals, the band that the front attains by the
     draws, each point's values before the test set was opened, and a ring around the point `knee`.
     """
     up, right = tables.goals
     before = found.before
-    values = np.vstack([found.means, before, found.reference])
-    low, high = values.min(axis=0), values.max(axis=0)
-    margin = np.where(high > low, MARGIN_SHARE * (high - low), np.maximum(0.1 * np.abs(high), 1e-3))
-    limits = np.vstack([low - margin, high + margin])
+    limits = _limits(np.vstack([found.means, before, found.reference]))
     trivial = {
         model: {name: tables.manifest["confirmation"]["reference"][name] for name in metrics}
         for model, metrics in tables.manifest["trivial"].items()
@@ -83,7 +82,14 @@ def confirmed(tables: Tables, found: ConfirmedFront, drawn: Draws | None, knee: 
     )
 
 
-def _band(axes: Axes, found: ConfirmedFront, drawn: Draws) -> None:
+def _limits(values: Floats) -> Floats:
+    """Ends (2, 2) of the axes around values (n, 2), a column a goal."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    margin = np.where(high > low, MARGIN_SHARE * (high - low), np.maximum(0.1 * np.abs(high), 1e-3))
+    return np.vstack([low - margin, high + margin])
+
+
+def _band(axes: Axes, found: ConfirmedFront, drawn: DrawnMeans) -> None:
     """Draw the band between the ends of the 95 % interval of the front's attainment, and its median."""
     up, right = found.goals
     bounds = np.sort(to_losses(np.linspace(*axes.get_xlim(), COLUMNS)[:, None], [right])[:, 0])
@@ -130,7 +136,7 @@ def _measured(found: ConfirmedFront) -> list[list[tuple[str, str]]]:
     ]
 
 
-def _keys(tables: Tables, found: ConfirmedFront, drawn: Draws | None, knee: int | None) -> list[Artist]:
+def _keys(tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None, knee: int | None) -> list[Artist]:
     """Keys for the points and lines that are drawn."""
     non_dominated, *lines = front_keys()
     keys = [non_dominated]
@@ -152,7 +158,7 @@ def _keys(tables: Tables, found: ConfirmedFront, drawn: Draws | None, knee: int 
     return [*keys, seen, *lines, *band]
 
 
-def _caption(tables: Tables, found: ConfirmedFront, drawn: Draws | None) -> str:
+def _caption(tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None) -> str:
     """The caption of the figure."""
     up, right = tables.goals
     several = found.points["seeds"].max() > 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.front import STRAIGHT
 from analysis.objective import Floats
-from analysis.questions.resampling import Draws
+from analysis.questions.resampling import DrawnMeans
 from analysis.stats import SIGNIFICANCE, corrected
 
 CREDIBLE = 0.5
@@ -81,7 +81,7 @@ def reached(losses: Floats, bounds: Floats, *, bounded: int) -> Floats:
     return least
 
 
-def attained(drawn: Draws, bounds: Floats, *, bounded: int) -> Floats:
+def attained(drawn: DrawnMeans, bounds: Floats, *, bounded: int) -> Floats:
     """Low end, median and high end (3, k) of the least loss within each rising bound (k,) in the other loss.
 
     Over all bounds, these are the attainment surfaces of 2.5, 50 and 97.5 % of the draws; the median is
@@ -95,13 +95,13 @@ def attained(drawn: Draws, bounds: Floats, *, bounded: int) -> Floats:
     return np.minimum.accumulate(ends, axis=1)  # a wider bound never reaches less
 
 
-def hypervolume_interval(drawn: Draws) -> Floats:
+def hypervolume_interval(drawn: DrawnMeans) -> Floats:
     """Low end, median and high end (3,) of the hypervolume, corrected for the choice of the front."""
     (means,) = volumes(drawn.means[None], drawn.reference)
     return corrected(volumes(drawn.losses, drawn.reference)[:, None], np.array([means]))[:, 0]
 
 
-def probabilities(drawn: Draws) -> tuple[Floats, Floats]:
+def probabilities(drawn: DrawnMeans) -> tuple[Floats, Floats]:
     """Probability (n,) that each point is non-dominated, and (n,) that it is the knee.
 
     Equal points share the probability of being the knee.
@@ -111,7 +111,7 @@ def probabilities(drawn: Draws) -> tuple[Floats, Floats]:
     return 1.0 - dominated(drawn.losses).mean(axis=0), shares.mean(axis=0)
 
 
-def distinguishable(drawn: Draws) -> list[int]:
+def distinguishable(drawn: DrawnMeans) -> list[int]:
     """The longest chain of points, best first loss first, that are different choices.
 
     Each is better than the next in the first loss and worse in the second, with a probability of 1 − .05/k,
@@ -130,7 +130,7 @@ def distinguishable(drawn: Draws) -> list[int]:
     return max(chains, key=len, default=[])
 
 
-def winner(drawn: Draws, groups: Sequence[str]) -> str | None:
+def winner(drawn: DrawnMeans, groups: Sequence[str]) -> str | None:
     """The group whose points have the largest hypervolume in 1 − .05/k of the draws, for k groups, or None.
 
     `groups` (n,) names the group of each point. None if there is only one group.
@@ -160,11 +160,11 @@ class RateRange:
     probability: float
 
 
-def exchanges(drawn: Draws) -> list[RateRange]:
+def exchanges(drawn: DrawnMeans) -> list[RateRange]:
     """The best point for each rate of exchange between the losses, by rising rate.
 
     >>> means = np.array([[0.0, 4.0], [1.0, 1.0], [4.0, 0.0]])
-    >>> drawn = Draws(np.arange(3), means, means[None], np.array([5.0, 5.0]), "seeds")
+    >>> drawn = DrawnMeans(np.arange(3), means, means[None], np.array([5.0, 5.0]), "seeds")
     >>> [(one.row, one.low, one.high) for one in exchanges(drawn)]
     [(0, 0.0, 0.3333333333333333), (1, 0.3333333333333333, 3.0), (2, 3.0, inf)]
     """
@@ -181,7 +181,7 @@ def exchanges(drawn: Draws) -> list[RateRange]:
         row, low = int(tied[drawn.means[tied, 1].argmin()]), high
 
 
-def _best(drawn: Draws, row: int, low: float, high: float) -> float:
+def _best(drawn: DrawnMeans, row: int, low: float, high: float) -> float:
     """The probability that a point is the best at the middle of a range of rates."""
     if np.isfinite(high):
         rate = (low * high) ** 0.5 if low > 0 else high / 2

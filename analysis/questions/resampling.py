@@ -35,7 +35,7 @@ USER_PARTS: dict[str, tuple[str, str | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class DrawnMeans:
     """The losses of the confirmed points that have every seed, and draws of them.
 
     `rows` (n,) are their places among the confirmed points, `means` (n, 2) their losses, `losses` (b, n, 2)
@@ -54,7 +54,7 @@ class Draws:
         return np.quantile(np.abs(self.losses - self.means), 0.95, axis=0)
 
 
-def draws(tables: Tables, found: ConfirmedFront) -> Draws | None:
+def draws(tables: Tables, found: ConfirmedFront) -> DrawnMeans | None:
     """Draws of the points that have every seed, the same every time; None with one seed or no such point.
 
     Users vary too if their values are exported and there are 200 or more; else the seeds alone.
@@ -73,7 +73,7 @@ def draws(tables: Tables, found: ConfirmedFront) -> Draws | None:
     _, first, same = np.unique(
         found.values[rows].reshape(len(rows), -1), axis=0, return_index=True, return_inverse=True
     )
-    return Draws(
+    return DrawnMeans(
         rows=rows,
         means=means.reshape(-1, 2),
         losses=(means + moves).reshape(DRAWS, -1, 2)[:, first[same]],  # equal points stay equal

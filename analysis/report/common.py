@@ -8,7 +8,7 @@ import pandas as pd
 from analysis import text
 from analysis.objective import Objective
 from analysis.questions.confirmation import ConfirmedFront
-from analysis.questions.resampling import Draws
+from analysis.questions.resampling import DrawnMeans
 from analysis.report.blocks import Block, Findings, Text
 from analysis.stats import EXPLORATORY_BELOW, SIGNIFICANCE, Finding, holm
 
@@ -37,7 +37,7 @@ def spreads(row: Row, goals: Sequence[Objective]) -> list[str]:
     return [text.spread(row[g.name], row[f"{g.name}_sd"], g.decimals) for g in goals]
 
 
-def estimates(found: ConfirmedFront, drawn: Draws | None) -> list[list[text.Number]]:
+def estimates(found: ConfirmedFront, drawn: DrawnMeans | None) -> list[list[text.Number]]:
     """The cells of each confirmed point's goals on test: mean and 95 % interval, over users if they vary."""
     halves = found.halves
     if drawn is not None:

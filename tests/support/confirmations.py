@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from analysis.front import non_dominated
-from analysis.questions.resampling import Draws, other_seeds, other_users
+from analysis.questions.resampling import DrawnMeans, other_seeds, other_users
 
 REFERENCE = np.array([1.0, 1.0])
 
@@ -28,7 +28,7 @@ class Simulated:
 
     truth: np.ndarray
     before: np.ndarray
-    drawn: Draws
+    drawn: DrawnMeans
 
 
 def candidates(rng: Generator, count: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def simulated(
     return Simulated(truth, searched[chosen], measured(rng, truth, seeds, users, noise))
 
 
-def measured(rng: Generator, truth: np.ndarray, seeds: int, users: int, noise: Noise) -> Draws:
+def measured(rng: Generator, truth: np.ndarray, seeds: int, users: int, noise: Noise) -> DrawnMeans:
     """Draws around a measurement of losses (n, 2) over seeds and users."""
     n = len(truth)
     by_user = noise.user * rng.normal(size=(users, 1, 2)) + noise.user_of_point * rng.normal(
@@ -68,6 +68,6 @@ def measured(rng: Generator, truth: np.ndarray, seeds: int, users: int, noise: N
     losses = flat.mean(axis=1)
     moves = other_seeds(losses, rng) + other_users(flat - losses[:, None], rng)
     means = losses.mean(axis=0)
-    return Draws(
+    return DrawnMeans(
         np.arange(n), means.reshape(n, 2), (means + moves).reshape(-1, n, 2), REFERENCE, "users and seeds"
     )

@@ -10,7 +10,7 @@ from analysis.figures import confirmation as confirmed_figure
 from analysis.questions import pick_commands
 from analysis.questions.confirmation import ConfirmedFront, confirmation
 from analysis.questions.decision import probabilities
-from analysis.questions.resampling import Draws, draws
+from analysis.questions.resampling import DrawnMeans, draws
 from analysis.report.blocks import Block, Findings, Section, TableBlock, Text
 from analysis.report.common import POINT, estimates, point, spreads
 from analysis.stats import EXPLORATORY_BELOW
@@ -65,7 +65,7 @@ def confirmed(tables: Tables) -> Section:
     return Section("confirmed", TITLE, blocks)
 
 
-def answer(tables: Tables, found: ConfirmedFront, drawn: Draws | None) -> str:
+def answer(tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None) -> str:
     """The number of confirmed points, and the number that stay non-dominated on test."""
     staying = int(found.non_dominated.sum())
     planned, there = len(tables.manifest["confirmation"]["points"]), len(found.points)
@@ -108,7 +108,7 @@ def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:
     return notes
 
 
-def _points(found: ConfirmedFront, drawn: Draws | None) -> TableBlock:
+def _points(found: ConfirmedFront, drawn: DrawnMeans | None) -> TableBlock:
     """Table of the points with their values and probabilities on test."""
     goals, count = found.goals, len(found.points)
     shares = np.full((count, 2), np.nan)

@@ -18,7 +18,7 @@ from analysis.questions.decision import (
     hypervolume_interval,
     winner,
 )
-from analysis.questions.resampling import Draws, draws
+from analysis.questions.resampling import DrawnMeans, draws
 from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.report.common import POINT, estimates, point
 from analysis.tables import Tables
@@ -36,7 +36,7 @@ CORRECTED = (
 )
 
 
-def headline(tables: Tables, found: ConfirmedFront, drawn: Draws | None) -> str:
+def headline(tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None) -> str:
     """The answer of the study in a sentence: the best way of sharing, one point's values, the choices."""
     row = found.place(pick_commands.kneed(tables))
     name = "at the knee"
@@ -56,7 +56,7 @@ def headline(tables: Tables, found: ConfirmedFront, drawn: Draws | None) -> str:
     return f"{joined[0].upper()}{joined[1:]}."
 
 
-def _sharing(tables: Tables, found: ConfirmedFront, drawn: Draws | None) -> Iterator[str]:
+def _sharing(tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None) -> Iterator[str]:
     """The way of sharing with the largest hypervolume on test, if the draws show one."""
     ways = found.points["sharing"]
     if tables.evaluated["sharing"].nunique() < 2:
@@ -68,7 +68,7 @@ def _sharing(tables: Tables, found: ConfirmedFront, drawn: Draws | None) -> Iter
         yield "no way of sharing wins" if best is None else f"sharing {SHARING_STYLES[best][2]} wins"
 
 
-def _choices(drawn: Draws | None) -> Iterator[str]:
+def _choices(drawn: DrawnMeans | None) -> Iterator[str]:
     """The number of points that are different choices."""
     if drawn is not None and len(drawn.rows) > 1:
         count = len(distinguishable(drawn))
@@ -106,7 +106,7 @@ def _example(bounds: TableBlock) -> Iterator[str]:
         yield f"With {bound}, {best} {reaches} is reached."
 
 
-def _bounds(found: ConfirmedFront, drawn: Draws) -> TableBlock:
+def _bounds(found: ConfirmedFront, drawn: DrawnMeans) -> TableBlock:
     """Table of the best value of each goal within round bounds on the other."""
     rows = []
     for bounded in (1, 0):
@@ -138,7 +138,7 @@ def _levels(values: Floats, goal: Objective) -> tuple[list[float], int]:
     return levels, max(2, -floor(log10(step)))
 
 
-def _rates(found: ConfirmedFront, drawn: Draws) -> TableBlock:
+def _rates(found: ConfirmedFront, drawn: DrawnMeans) -> TableBlock:
     """Table of the best point for each rate of exchange between the goals."""
     up, right = found.goals
     unit, decimals = 0.01, up.decimals + 1

@@ -7,7 +7,7 @@ import pytest
 
 from analysis import attainment, front
 from analysis.questions import decision
-from analysis.questions.resampling import Draws
+from analysis.questions.resampling import DrawnMeans
 from analysis.stats import corrected
 
 CORNER = np.array([1.0, 1.0])
@@ -18,7 +18,7 @@ def around(means, sd, *, count=4000, seed=0, common=0.0):
     rng = np.random.default_rng(seed)
     means = np.asarray(means, dtype=float)
     moves = sd * rng.normal(size=(count, *means.shape)) + common * rng.normal(size=(count, 1, 2))
-    return Draws(np.arange(len(means)), means, means + moves, CORNER, "seeds")
+    return DrawnMeans(np.arange(len(means)), means, means + moves, CORNER, "seeds")
 
 
 def random_draws(count=200, points=7):
@@ -42,7 +42,7 @@ def test_two_points_of_one_mean_are_symmetric():
 
 def test_two_identical_points_share_everything():
     drawn = around([[0.5, 0.5]], 0.1)
-    twice = Draws(
+    twice = DrawnMeans(
         np.arange(2), np.repeat(drawn.means, 2, axis=0), np.repeat(drawn.losses, 2, axis=1), CORNER, ""
     )
     shares, knee = decision.probabilities(twice)
