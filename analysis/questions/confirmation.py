@@ -23,12 +23,13 @@ Beats = Literal["yes", "unsure", "no"]
 class Earlier:
     """Values (n, seeds, 2) of the goals of the same points on `split`, before the test set was opened.
 
-    NaN where a seed is missing. `selected` is True if these values selected the points.
+    NaN where a seed is missing. They selected the points. `fresh` is False for the search's own values, and
+    True for values with fresh seeds.
     """
 
     values: Floats
     split: str
-    selected: bool
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,13 @@ def confirmation(tables: Tables) -> ConfirmedFront | None:
 
 
 def earlier(tables: Tables, index: pd.MultiIndex) -> Earlier:
-    """The values of points, by trial and epoch, in the search: a value for each of its replicates."""
-    rows = tables.measurements
+    """The values of points, by trial and epoch: with fresh seeds if all points have some, else in the search."""
+    fresh = index.isin(pd.MultiIndex.from_frame(tables.fresh[["trial", "epoch"]])).all()
+    rows = tables.fresh if fresh else tables.measurements
     rows = rows[rows["trial"].isin(index.get_level_values("trial"))]
     wide = rows.pivot(index=["trial", "epoch"], columns="replicate", values=tables.names).reindex(index)
     values = [wide[name].to_numpy(dtype=np.float64) for name in tables.names]
-    return Earlier(np.stack(values, axis=2), tables.split, selected=True)
+    return Earlier(np.stack(values, axis=2), tables.split, fresh=bool(fresh))
 
 
 def _shifts(goals: tuple[Objective, Objective], values: Floats, before: Earlier) -> tuple[Finding, ...]:
@@ -129,7 +131,7 @@ def _shifts(goals: tuple[Objective, Objective], values: Floats, before: Earlier)
         return ()
     scope = f"{text.count(int(whole.sum()), 'point')}, {before.split} to test"
     again, first = values[whole].mean(axis=0), before.values[whole].mean(axis=0)
-    where = "in the search" if before.selected else f"on {before.split}"
+    where = f"with fresh seeds on {before.split}" if before.fresh else "in the search"
     return tuple(
         separate(
             again[:, i],

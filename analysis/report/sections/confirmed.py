@@ -158,9 +158,7 @@ def _moved(found: ConfirmedFront) -> str:
 
 def _differs(found: ConfirmedFront) -> str:
     """The differences between the two measurements, and the range of the interval."""
-    seeds = "in the seeds"
-    if found.earlier.selected:
-        seeds += ", of which the earlier ones selected the points"
+    seeds = "in the seeds, of which the earlier ones selected the points"
     if found.earlier.split == "test":
         words = f"The two measurements differ only {seeds}."
     else:
