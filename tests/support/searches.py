@@ -66,4 +66,4 @@ def search(rng: Generator, count: int, noise: float, *, errors: Any = None, lear
     nothing = pd.DataFrame()
     spec = {"space": dict(SPACE), "train": {"candidates": "every"}}
     manifest = {"objectives": ["mrr", "mse"], "spec": spec, "split": "validation"}
-    return Tables(manifest, trials, points, nothing, nothing, nothing)
+    return Tables(manifest, trials, points, *[nothing] * 4)

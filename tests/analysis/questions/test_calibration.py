@@ -199,7 +199,7 @@ def test_trends_at_equal_epochs_cover_the_trend_where_a_rule_stops_trials(times,
         early = trials[["trial"]].assign(epoch=9.0, mrr=pairs[:, 1], mse=-pairs[:, 1])
         points = pd.concat([early, early[go_on].assign(epoch=81.0, mrr=5 + rng.normal(size=go_on.sum()))])
         tables, nothing = search(rng, 5, 0.0), pd.DataFrame()
-        study = Tables(tables.manifest, trials, points, nothing, nothing, nothing)
+        study = Tables(tables.manifest, trials, points, *[nothing] * 4)
         equal = weight.equal_epochs(study)
         trend = weight.trends(study, equal.points)[0]
         said.append(equal.epochs == 9 and trend.low <= spearman_of(0.4) <= trend.high)
