@@ -115,7 +115,7 @@ def confirmation(tables: Tables) -> ConfirmedFront | None:
 
 
 def earlier(tables: Tables, index: pd.MultiIndex) -> Earlier:
-    """The values of points, by trial and epoch: with fresh seeds if all points have some, else in the search."""
+    """The values of points, by trial and epoch, with fresh seeds; in the search if some point has none."""
     fresh = index.isin(pd.MultiIndex.from_frame(tables.fresh[["trial", "epoch"]])).all()
     rows = tables.fresh if fresh else tables.measurements
     rows = rows[rows["trial"].isin(index.get_level_values("trial"))]

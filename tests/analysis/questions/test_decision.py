@@ -59,12 +59,8 @@ def test_each_draw_has_the_front_the_knee_and_the_volume_of_separate_code():
     for each, gone, knee, volume in zip(losses, lost, knees, volumes, strict=True):
         assert (~gone).tolist() == front.non_dominated(each).tolist()
         assert volume == pytest.approx(front.hypervolume(each, CORNER))
-        inside = np.flatnonzero((each < CORNER).all(axis=1))
-        rows = inside if len(inside) else np.arange(len(each))
-        row = front.knee(each[rows])
-        assert set(np.flatnonzero(knee)) == (
-            set() if row is None else {i for i in rows if (each[i] == each[rows[row]]).all()}
-        )
+        row = front.knee(each, CORNER)
+        assert knee.tolist() == [row is not None and bool((point == each[row]).all()) for point in each]
 
 
 def test_levels_reached_are_those_of_the_attainment_surface():
