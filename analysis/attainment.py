@@ -11,8 +11,9 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analysis.errors import AnalysisError
 from analysis.front import finite, fitting, non_dominated
-from analysis.objective import AnalysisError, Floats
+from analysis.objective import Floats
 
 
 def pooled(fronts: Sequence[ArrayLike]) -> Floats:

@@ -9,7 +9,8 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.objective import AnalysisError, Floats
+from analysis.errors import AnalysisError
+from analysis.objective import Floats
 
 STRAIGHT = 1e-9
 """A front that bulges by less than this share of its range is straight up to rounding."""

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.errors import AnalysisError
+
 Floats = NDArray[np.float64]
 
 WHOLE = 2.0**53
 """From this value on a float has no fractional part and is written with an exponent."""
-
-
-class AnalysisError(ValueError):
-    """A usage error: the message says what was given, what is allowed, and where."""
 
 
 @dataclass(frozen=True, slots=True)

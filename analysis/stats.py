@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from analysis.objective import AnalysisError, Floats
+from analysis.errors import AnalysisError
+from analysis.objective import Floats
 
 SIGNIFICANCE = 0.05
 """Significance level: the allowed share of wrong statements."""

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.errors import AnalysisError
 from analysis.front import hypervolume
-from analysis.objective import OBJECTIVES, AnalysisError, Floats, Objective, objectives, to_losses
+from analysis.objective import OBJECTIVES, Floats, Objective, objectives, to_losses
 
 MANIFEST_SCHEMA = 1
 SHARINGS = ("none", "users", "items", "both")

@@ -17,8 +17,9 @@ import pandas as pd
 
 from analysis import text
 from analysis.attainment import epsilon, igd_plus, pooled, scaled, surface
+from analysis.errors import AnalysisError
 from analysis.front import hypervolume
-from analysis.objective import AnalysisError, Floats, Objective, to_losses
+from analysis.objective import Floats, Objective, to_losses
 from analysis.questions.hypervolume_history import at_epochs, growth
 from analysis.stats import Finding, paired
 from analysis.tables import Tables

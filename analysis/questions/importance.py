@@ -15,7 +15,8 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from analysis.objective import AnalysisError, Floats, Objective
+from analysis.errors import AnalysisError
+from analysis.objective import Floats, Objective
 from analysis.questions.importance_basis import Factor, varied
 from analysis.questions.importance_fit import (
     Fit,

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from analysis.objective import AnalysisError
+from analysis.errors import AnalysisError
 from study.cli import backup, inspect, local, report, run, serve, setup
 from study.cli.terminal import complain, speak_plainly
 from trainable.contract import StudyError, first_line

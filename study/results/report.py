@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from analysis.objective import AnalysisError
+from analysis.errors import AnalysisError
 from analysis.report import Report, read, read_several
 from study.record.reader import Reader
 from study.results.export import export

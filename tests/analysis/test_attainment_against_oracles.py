@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from analysis.attainment import epsilon, igd_plus, pooled, scaled, surface
-from analysis.objective import AnalysisError
+from analysis.errors import AnalysisError
 
 
 def points(columns: int, least: int = 0):

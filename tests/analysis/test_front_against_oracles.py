@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paretoset import paretoset
 
+from analysis.errors import AnalysisError
 from analysis.front import (
     GrowingFront,
     box,
@@ -22,7 +23,6 @@ from analysis.front import (
     spread,
     subset,
 )
-from analysis.objective import AnalysisError
 
 
 def grids(columns: int):

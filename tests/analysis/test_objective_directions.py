@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.objective import OBJECTIVES, AnalysisError, from_losses, objectives, to_losses
+from analysis.errors import AnalysisError
+from analysis.objective import OBJECTIVES, from_losses, objectives, to_losses
 
 names = st.lists(st.sampled_from(list(OBJECTIVES)), min_size=1, unique=True)
 

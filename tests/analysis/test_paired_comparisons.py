@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.objective import AnalysisError
+from analysis.errors import AnalysisError
 from analysis.stats import bootstrap, holm, paired, sign_flip_p, t_half_width
 
 

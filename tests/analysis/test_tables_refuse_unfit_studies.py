@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.errors import AnalysisError
 from analysis.front import hypervolume
-from analysis.objective import AnalysisError
 from analysis.tables import Tables
 
 

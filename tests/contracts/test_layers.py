@@ -47,7 +47,7 @@ ORDER = {
         device, draws, group ← torch
     """,
     "analysis": """
-        objective ← front ← attainment, tables
+        errors ← objective ← front ← attainment, tables
         objective ← stats, text
         attainment, stats, tables, text ← questions ← figures ← report
     """,
@@ -187,7 +187,7 @@ OWN_CODE = ("study", "study.runtime")
 ABROAD = {
     "study": (
         *("trainable.contract", "trainable.artifact", "trainable.data", "trainable.disk", "trainable.typed"),
-        *("analysis.objective", "analysis.front"),
+        *("analysis.errors", "analysis.objective", "analysis.front"),
     ),
     "study.results.retrain": ("trainable.engines", "trainable.job", "trainable.models.two_task.parameters"),
     "study.spec.sections": ("trainable.engines.registry",),

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis import text
+from analysis.errors import AnalysisError
 from analysis.figures import effects as effects_figure
 from analysis.figures import importance as importance_figure
-from analysis.objective import AnalysisError
 from analysis.questions.importance import READABLE, Importance, VarianceShare, importance, responses
 from analysis.report.blocks import Block, Section, TableBlock, Text
 from analysis.tables import Tables

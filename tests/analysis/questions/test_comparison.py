@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from analysis.attainment import epsilon, igd_plus, scaled
+from analysis.errors import AnalysisError
 from analysis.front import hypervolume
-from analysis.objective import AnalysisError
 from analysis.questions.comparison import compare
 from analysis.questions.hypervolume_history import at_epochs, growth
 from analysis.report import read_several

@@ -6,7 +6,7 @@ import pytest
 from searches import CURVE, LEVELS, SLOPES, SPACE, known, search
 
 from analysis import text
-from analysis.objective import AnalysisError
+from analysis.errors import AnalysisError
 from analysis.questions.importance import importance, responses
 from analysis.questions.importance_basis import varied
 from analysis.questions.importance_fit import SHAPES, polynomials

@@ -15,9 +15,9 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from analysis import text
+from analysis.errors import AnalysisError
 from analysis.figures.drawing import INK, MUTED, Drawing
 from analysis.figures.style import SHARING_STYLES
-from analysis.objective import AnalysisError
 from analysis.report import read
 from analysis.report.sections.registry import SECTIONS
 from analysis.tables import Tables
