@@ -16,7 +16,7 @@ import numpy as np
 from epochs import CONFIG
 from timing import number, table
 
-from trainable.data.interactions import Fold, Interactions
+from trainable.data.interactions import Fold, Interactions, as_ids
 from trainable.data.splits import per_user
 from trainable.data.synthetic import generate
 from trainable.engines.engine import Engine, Member
@@ -80,9 +80,13 @@ def make(size: Size, file: str) -> dict[str, float]:
     split = per_user(generate(users=size.users, items=size.items, rows=size.rows)[0], 0)
     peak_mb = _memory_mb("VmHWM") - before
     parts = {"train": split.train, "target": split.validation}
-    np.savez(
-        file, **{f"{part}.{name}": getattr(rows, name) for part, rows in parts.items() for name in COLUMNS}
-    )
+    arrays = {f"{part}.{name}": getattr(rows, name) for part, rows in parts.items() for name in COLUMNS}
+    texts = {
+        f"{part}.{name}": np.array(getattr(rows, name).tolist())
+        for part, rows in parts.items()
+        for name in IDS
+    }
+    np.savez(file, **arrays, **texts)
     return {"peak_mb": peak_mb}
 
 
@@ -96,7 +100,11 @@ def train(size: Size, file: str) -> dict[str, float]:
     before = _memory_mb("VmRSS")
     arrays = np.load(file)
     parts = (
-        Interactions(**{name: arrays[f"{part}.{name}"] for name in COLUMNS}, timestamps=None)
+        Interactions(
+            **{name: arrays[f"{part}.{name}"] for name in COLUMNS},
+            **{name: as_ids(arrays[f"{part}.{name}"]) for name in IDS},
+            timestamps=None,
+        )
         for part in ("train", "target")
     )
     repeats = 3 if size.rows * size.members <= 400_000 else 1
@@ -109,7 +117,8 @@ def train(size: Size, file: str) -> dict[str, float]:
 
 
 STEPS = {"make": make, "train": train}
-COLUMNS = ("users", "items", "ratings", "user_ids", "item_ids")
+COLUMNS = ("users", "items", "ratings")
+IDS = ("user_ids", "item_ids")
 
 
 def _process(step: str, size: Size, file: str) -> dict[str, float]:

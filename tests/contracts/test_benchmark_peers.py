@@ -129,3 +129,14 @@ def test_benchmarks_ignore_a_forced_blas_kernel():
     }
     (line,) = lines
     assert "BLAS kernel openblas " in line
+
+
+def test_sizes_are_measured_in_processes_of_their_own(tmp_path):
+    """The second process gets its ratings from the first, in a file."""
+    import sizes
+
+    size = sizes.Size(rows=300, users=20, items=20, dim=4, members=2, batch_size=64)
+    made = sizes._process("make", size, str(tmp_path / "ratings.npz"))
+    trained = sizes._process("train", size, str(tmp_path / "ratings.npz"))
+    assert made.keys() == {"peak_mb"}
+    assert trained.keys() == {"train_s", "evaluate_s", "peak_mb"}
