@@ -101,7 +101,7 @@ def _band(axes: Axes, found: ConfirmedFront, drawn: DrawnMeans) -> None:
 
 
 def _moves(axes: Axes, before: Floats, after: Floats) -> None:
-    """Draw a thin line from each point (n, 2) in the search to its place on test."""
+    """Draw a thin line from the earlier value of each point (n, 2) to its place on test."""
     y, x = before.T
     lines = np.stack([before, after], axis=1)[:, :, ::-1]
     axes.add_collection(LineCollection(list(lines), colors=MUTED, linewidths=0.6, alpha=0.7, zorder=1.8))
@@ -168,8 +168,8 @@ def _caption(tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None) ->
             f"The band contains the front's edge in 95 % of draws over other {drawn.over}, at each "
             f"{right.label} separately; dotted: its median. "
         )
+    first = "the mean over the first fresh seeds" if found.earlier.fresh else "the value in the search"
     return (
         f"{up.label} against {right.label} on test: {text.count(len(found.points), 'point')} of the search, "
-        f"trained again. {bars}Thin lines begin at the value in the search, on {tables.split}. Labels: λ and "
-        "epochs."
+        f"trained again. {bars}Thin lines begin at {first}, on {tables.split}. Labels: λ and epochs."
     )
