@@ -228,16 +228,17 @@ class Confirm(Part):
     """Confirmation: train points of the front with fresh seeds, and measure them once on the test set.
 
     With `fresh` above 0, configurations of the front are first trained again on training data and measured on
-    validation data. Their means choose the points. Together both stages train as much as a confirmation of
-    `points` points and half as many rivals would.
+    validation data. Their means choose the points: the knee and the ends of the front, then those that add
+    the largest hypervolume. Together both stages train at most as much as a confirmation of `points` points
+    and half as many rivals, unless the points that are always chosen need more.
     """
 
     points: Count = 10
-    """Most points to measure on the test set: knee and ends of the front, then the largest hypervolume."""
+    """Most points to measure on the test set; with `fresh` = 0, up to half as many rivals beside them."""
     replicates: Annotated[Seeds, Field(ge=2)] = 5
     """Fresh seeds for each point; intervals need at least two."""
     fresh: Annotated[int, Field(ge=0, le=1_000)] = 3
-    """Fresh seeds for each configuration that is measured on validation data before; 0: no such stage."""
+    """Fresh seeds on validation data, whose means choose the points; 0: the search's values choose them."""
 
 
 class Storage(Part):
