@@ -44,8 +44,6 @@ def growth(tables: Tables, origins: Collection[str] | None = None) -> pd.DataFra
 
 def drawn_at_random(tables: Tables) -> pd.DataFrame | None:
     """The `growth` of the trials that were drawn at random; None if none ended, or if all trials are such."""
-    if "origin" not in tables.trials:
-        return None
     grown = growth(tables, RANDOM)
     return grown if 0 < len(grown) < len(growth(tables)) else None
 
