@@ -52,8 +52,8 @@ class EqualEpochs:
 def equal_epochs(tables: Tables) -> EqualEpochs:
     """The points of completed and stopped trials after the most epochs that all were trained for.
 
-    Trials may be measured at different epochs; then it is the epoch, of those that all reached, at which the
-    most were, and of equal ones the last. Points that are not finite are left out, and trials that share
+    If trials are measured at different epochs, it is the epoch with the most measured trials among those that
+    all reached, the last of equals. Points that are not finite are left out, and trials that share
     something without a λ. No points and 0 epochs if no trial has ended.
     """
     ended = tables.trials.loc[tables.trials["state"].isin(("completed", "stopped"))]

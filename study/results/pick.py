@@ -101,7 +101,7 @@ def choose(
         count = int(np.count_nonzero(fronts.inside(array, corner)))
         raise StudyError(
             f"--knee: the front of {spec.name} has no knee: none of its {count} points{beats} lies below the "
-            "line between the two ends of these; use --max-mse X or --min-mrr X"
+            "line between their two ends; use --max-mse X or --min-mrr X"
         )
     return points[row]
 

@@ -61,7 +61,7 @@ def test_each_way_picks_its_point(picks: Mapping[str, Ended], front: list[dict])
     row = knee([(-p["mrr"], p["mse"]) for p in beats], [1e9, 1e9])
     if row is None:
         assert picks["--knee"].code == 2
-        assert "lies below the line between the two ends" in picks["--knee"].err
+        assert "lies below the line between their two ends" in picks["--knee"].err
     else:
         is_shown(picks["--knee"], beats[row])
 

@@ -53,7 +53,7 @@ def _answer(tables: Tables, knee: "pd.Series[Any] | None") -> str:
         beat = " that beat both trivial models" if tables.beats_reference(tables.useful).all() else ""
         return (
             f"No clear knee: none of the {text.count(len(tables.useful), 'point')}{beat} lies below the "
-            "straight line between the two ends of these. Choose by the value that you need in one objective."
+            "straight line between their two ends. Choose by the value that you need in one objective."
         )
     values = text.values(tables.goals, knee[tables.names], " at ")
     epochs = text.count(int(knee["epoch"]), "epoch")

@@ -65,7 +65,11 @@ def _sharing(tables: Tables, found: ConfirmedFront, drawn: DrawnMeans | None) ->
         yield f"every confirmed point shares {SHARING_STYLES[ways.iloc[0]][2]}"
     elif drawn is not None:
         best = winner(drawn, ways.iloc[drawn.rows].tolist())
-        yield "no way of sharing wins" if best is None else f"sharing {SHARING_STYLES[best][2]} wins"
+        yield (
+            "no way of sharing clearly has the largest hypervolume on test"
+            if best is None
+            else f"sharing {SHARING_STYLES[best][2]} has the largest hypervolume on test"
+        )
 
 
 def _choices(drawn: DrawnMeans | None) -> Iterator[str]:

@@ -23,8 +23,8 @@ TUNED = (
 )
 
 NOT_UNTUNED = (
-    "Fewer than two ways of sharing have configurations that are on record as drawn without regard to "
-    "earlier results (search.explore, or a sampler that does not learn), so the ways are not compared."
+    "The ways of sharing are not compared. That needs two or more with configurations that, by the record, "
+    "were drawn without regard to earlier results (by search.explore, or a sampler that does not learn)."
 )
 
 

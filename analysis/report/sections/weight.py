@@ -53,10 +53,12 @@ def _answer(found: list[Trend], tables: Tables) -> str:
 
 def _compared(equal: EqualEpochs) -> str:
     """The epochs at which configurations are compared, and the trials that are left out."""
-    left = f" {text.count(equal.lacking, 'trial')} not measured there left out." if equal.lacking else ""
+    without = text.count(equal.lacking, "trial")
+    left = f" Left out: {without} without a measurement there." if equal.lacking else ""
     return (
-        f"Each configuration counts with its values after {text.count(equal.epochs, 'epoch')}, the most that "
-        f"every ended trial was trained for. So the stopping of trials does not change the comparison.{left}"
+        f"Each configuration counts with its values after {text.count(equal.epochs, 'epoch')}; every ended "
+        "trial was trained for as many or more. So the stopping of trials does not change the comparison."
+        f"{left}"
     )
 
 
