@@ -34,7 +34,7 @@ class Check:
 def findings() -> Iterator[Check]:
     """Check Python, libraries, limits, cores, GPUs and cached data.
 
-    Each library is imported in a process of its own, which a library may end if memory is short.
+    Each library is imported in a process of its own: if memory is short, an import may end its process.
     """
     yield Check("pareto-study", version("pareto-study"), fine=True)
     yield Check("python", platform.python_version(), fine=True)

@@ -15,7 +15,7 @@ PUBLISHED = {
 """Last-epoch values of the published runs I to IV, in that order."""
 
 CONFIDENCE = 0.99
-"""Of each prediction interval: 20 values are judged, and each of a faithful copy lies outside one in 100."""
+"""Confidence of each prediction interval: of 100 values of a faithful copy, one lies outside its interval."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _translate() -> None:
-    """Run the command and print its usage errors. To name them may itself need an import."""
+    """Run the command and print its usage errors, which may itself need an import."""
     try:
         app()
     except (StudyError, AnalysisError) as error:

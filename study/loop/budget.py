@@ -105,7 +105,7 @@ def complete(ledger: Reader, trials: Collection[TrialRecord | TrialSummary] | No
 def done(enough: str | None, confirmation: Reader | None, *, asked: bool) -> str | None:
     """The reason that a study is complete, or None. `enough` is the reason that its search is complete.
 
-    A confirmation counts if it is `asked` for, as a fresh-seed stage does, or if its record has begun.
+    A confirmation counts if its record has begun or it is `asked` for, by a spec or by a fresh-seed stage.
     """
     if enough is None or (confirmation is None and not asked):
         return enough

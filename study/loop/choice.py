@@ -126,7 +126,7 @@ def _cost(points: ChosenPoints, replicates: int) -> int:
 
 
 def _members(searched: Searched, count: int) -> list[Point]:
-    """The `count` points of a front with the largest hypervolume; if none has any, the nearest to it."""
+    """The `count` points of a front with the largest hypervolume; if that is 0, those nearest to `corner`."""
     best, corner = searched.best.points, searched.corner
     array = losses(best, searched.spec)
     some = subset(array, corner, count)

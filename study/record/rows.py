@@ -64,7 +64,7 @@ class TrialRecord:
     """One trial on record. `epochs` were trained; `epoch` is that of the point that stands for it.
 
     `faults` counts its faults by kind; `retries` has each in words. `origin` says where its configuration is
-    from; in a confirmation it is "unknown".
+    from; in a later stage it is "unknown".
     """
 
     trial: int

@@ -67,7 +67,7 @@ def _orphaned(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove the owner's file last: processes that are ending may still write into the folder."""
+    """Remove a folder, its owner's file last: processes that are ending may still write there."""
     for path in folder.iterdir():
         if path.name != OWNER_FILE:
             shutil.rmtree(path, ignore_errors=True)

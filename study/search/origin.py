@@ -12,7 +12,7 @@ ORIGINS: tuple[str, ...] = ("initial", "explore", "unknown", *get_args(SamplerNa
 
 
 def origin(search: Search, trial: int) -> ConfigOrigin:
-    """ConfigOrigin of trial `trial`, by its number alone."""
+    """The origin of a trial's configuration, which its number alone decides."""
     if trial < len(search.initial):
         return "initial"
     return search.sampler if explored(search, trial) is None else "explore"
@@ -21,7 +21,7 @@ def origin(search: Search, trial: int) -> ConfigOrigin:
 def explored(search: Search, trial: int) -> int | None:
     """Number of explorations before trial `trial` if it is one itself, else None.
 
-    They are spread evenly over the trials that follow the initial ones, which are none.
+    Explorations are spread evenly over the trials after the initial ones.
     """
     ask = trial - len(search.initial)
     before, after = floor(ask * search.explore), floor((ask + 1) * search.explore)

@@ -100,7 +100,7 @@ class UnseenItems:
         return drawn
 
     def by_rank(self, users: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
-        """The same as `draw`, without a drawn item that is rejected."""
+        """The same as `draw`, without rejecting an item."""
         ranks = chance.integers(self._n_items - self._counts[users])
         passed = np.searchsorted(self._below, users * self._n_items + ranks, side="right")
         return ranks + passed - self._starts[users]

@@ -56,7 +56,7 @@ def held(engine: sa.Engine) -> Iterator[None]:
 
 
 class Backend(Protocol):
-    """A database with records, and all in which it differs from other databases.
+    """A database with records; the differences between kinds of databases are in its methods.
 
     Its text is its place, without a password. Objects for the same database are equal.
     """
