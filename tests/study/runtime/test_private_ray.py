@@ -112,6 +112,7 @@ def test_the_ray_of_a_service_is_closed_to_others(tmp_path, monkeypatch):
                 process.wait(60)
             except subprocess.TimeoutExpired:  # Ray waits for its own head that the signal has ended
                 process.kill()
+                process.wait()
         shutil.rmtree(made)
 
 
