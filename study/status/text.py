@@ -65,9 +65,9 @@ def found_later(seen: FrontSnapshot) -> Iterator[str]:
         points, name = len(seen.front.points), seen.spec.name
         confirms = "" if seen.spec.confirm is not None else ", then `study confirm OTHER`,"
         yield (
-            f"not confirmed: {later} of {points} points of the front, found after the test set was opened, "
-            f"which happens once a study. To confirm them: `study run {name} --set name=OTHER`{confirms} "
-            "searches again and confirms its own front"
+            f"not confirmed: {later} of {points} points of the front, found after the points to confirm were "
+            f"chosen, which happens once a study. To confirm them: `study run {name} --set name=OTHER`"
+            f"{confirms} searches again and confirms its own front"
         )
 
 

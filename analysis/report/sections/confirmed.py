@@ -98,8 +98,8 @@ def _lacking(tables: Tables, found: ConfirmedFront) -> list[str]:
     if later := confirmation.get("found_later"):
         notes.append(
             f"Not confirmed: {later} of {text.count(len(tables.front), 'point')} of the front, found after "
-            "the test set was opened. A study opens it once. To confirm a larger search, run a study under "
-            "another name with the larger budget from the start."
+            "the points to confirm were chosen. A study chooses them once. To confirm a larger "
+            "search, run a study under another name with the larger budget from the start."
         )
     if found.points["seeds"].min() < confirmation["replicates"]:
         notes.append(f"Not every point has all {confirmation['replicates']} seeds; the table has the counts.")

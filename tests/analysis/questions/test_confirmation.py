@@ -191,7 +191,7 @@ def test_points_found_after_the_test_set_was_opened_are_not_confirmed(confirmed)
     manifest = json.loads(path.read_text())
     manifest["confirmation"]["found_later"] = 2
     path.write_text(json.dumps(manifest))
-    assert "found after the test set was opened. A study opens it once." in words_of(folder)
+    assert "found after the points to confirm were chosen. A study chooses them once." in words_of(folder)
 
 
 def test_a_study_not_confirmed_names_the_command(search):

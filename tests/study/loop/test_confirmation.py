@@ -335,7 +335,10 @@ def test_commands_say_what_is_not_confirmed(searched, open_ledger, monkeypatch, 
     monkeypatch.setattr("study.record.ledger.Ledger._now", lambda _self: "2199-01-01T00:00:00.000+00:00")
     drive(open_ledger("budget.trials=60", *OVERRIDES[1:]))
     monkeypatch.setattr(local, "STUDIES_FOLDER", tmp_path)
-    assert "found after the test set was opened" in CliRunner().invoke(app, [command, "formula"]).output
+    assert (
+        "found after the points to confirm were chosen"
+        in CliRunner().invoke(app, [command, "formula"]).output
+    )
 
 
 def test_commands_report_missing_work_and_how_to_resume(confirming, monkeypatch, tmp_path):
