@@ -174,7 +174,7 @@ def _differs(found: ConfirmedFront) -> str:
 def _shifts(found: ConfirmedFront) -> Findings:
     """The shifts as findings."""
     noted = f" (exploratory: fewer than {EXPLORATORY_BELOW} seeds)" if found.shifts[0].exploratory else ""
-    caption = f"From the search to the test set, {found.shifts[0].scope}{noted}"
+    caption = f"Means over points before and on the test set, {found.shifts[0].scope}{noted}"
     return Findings(caption, found.shifts, decimals=max(goal.decimals for goal in found.goals))
 
 
