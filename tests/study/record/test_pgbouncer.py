@@ -1,7 +1,7 @@
 """Records in PostgreSQL through PgBouncer: two shared connections, in transaction mode."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -55,8 +55,9 @@ def test_studies_are_begun_and_driven_at_the_same_time(bounced: str, tmp_path: P
 def test_nothing_is_left_on_a_connection_that_others_have_next(bounced: str, tmp_path: Path):
     """Other clients have neither our `lock_timeout` nor our prepared statements in their sessions."""
     driven(tmp_path, "mine")
-    for _ in range(4):
-        with psycopg.connect(bounced, prepare_threshold=None) as other:
+    with ExitStack() as both:  # a transaction keeps its connection, so the second gets the other one
+        for _ in range(2):
+            other = both.enter_context(psycopg.connect(bounced, prepare_threshold=None))
             assert other.execute("SHOW lock_timeout").fetchone() == ("0",)
             assert other.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
 
