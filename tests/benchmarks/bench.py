@@ -2,8 +2,8 @@
 
 Each section is written into the page as soon as it is measured. `sizes` and `gpu` need only torch, NumPy,
 numba, SciPy and threadpoolctl; `epochs` and `stacked` also need MovieLens-100K; `study`, `waiting`, `asks`,
-`records`, `referee` and `service` need the whole package; `replays`, `samplers` and `live` also need recorded
-curves.
+`records`, `referee`, `service` and `fresh` need the whole package; `replays` and `samplers` also need
+recorded curves.
 """
 
 import argparse
@@ -41,7 +41,6 @@ TITLES = {
     "gpu": "On a GPU",
     "replays": "Search on recorded curves",
     "samplers": "Other samplers on recorded curves",
-    "live": "Live search",
     "fresh": "Fronts with fresh seeds",
 }
 
@@ -159,14 +158,6 @@ def _samplers(quick: bool, _large: bool) -> str:
     return replays.others(orders=5 if quick else 40)
 
 
-def _live(quick: bool, _large: bool) -> str:
-    import live
-
-    if quick:
-        return live.section(seeds=1, member_epochs=27, figure=None)
-    return live.section(seeds=8, member_epochs=2_700, figure=PAGE.with_name("live.svg"))
-
-
 def _fresh(quick: bool, _large: bool) -> str:
     import fresh_front
 
@@ -188,7 +179,6 @@ MEASURED: dict[str, Callable[[bool, bool], str]] = {
     "gpu": _gpu,
     "replays": _replays,
     "samplers": _samplers,
-    "live": _live,
     "fresh": _fresh,
 }
 
