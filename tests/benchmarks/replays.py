@@ -13,18 +13,14 @@ import optuna
 from curves import Curves
 from replay import Proposals, Sampled, replay
 from rivals import RULES
-from search_figure import Panel, shown
+from search_figure import shown
 from timing import table
 
 from analysis.front import hypervolume, non_dominated
 from study.search.samplers.registry import SAMPLERS
 from study.spec.sections import Stopping
 
-STUDIES = Path("studies")
-NAMES = {
-    "curves-decay": "Weight decay in the space",
-    "curves-adam": "No weight decay",
-}
+RECORDED = Path("studies/curves")
 
 FULL, SHARE = 120, 0.99
 """The target: this share of the hypervolume of `FULL` configurations that are all trained to their end."""
@@ -46,7 +42,6 @@ PARTS = {"all": (0, 1), "even": (0, 2), "odd": (1, 2)}
 class Search:
     """A search of the recorded configurations or a part of them; `rungs`: first rung and reduction factor."""
 
-    curves: str
     rule: str = "pareto-asha"
     rungs: tuple[int, int] | None = None
     sampler: str = "random"
@@ -68,58 +63,52 @@ Found = Mapping[Search, Sequence[Outcome]]
 
 def section(*, orders: int, figure: Path | None) -> str:
     """The tables of random search and TPE, for `orders` orders of the configurations, and the figure."""
-    if (missing := _missing()) is not None:
-        return missing
-    parts, panels = [ABOUT], []
+    if not _recorded():
+        return UNMEASURED
     with _pool() as pool:
-        for name, title in NAMES.items():
-            found = _run(pool, _searches(name), orders)
-            panels.append(Panel(title, TIMES, {s.label: [shares for _, shares in found[s]] for s in found}))
-            halves = _run(pool, _settings(name), orders // 2)
-            parts += [f"### {title}", _table(found), _verdict(found), _table_of_settings(halves)]
-    return "\n\n".join([*parts, *shown(panels, figure)])
+        found = _run(pool, _searches(), orders)
+        halves = _run(pool, _settings(), orders // 2)
+    shares = {s.label: [shares for _, shares in outcomes] for s, outcomes in found.items()}
+    return "\n\n".join(
+        [ABOUT, _table(found), _verdict(found), _table_of_settings(halves), *shown(TIMES, shares, figure)]
+    )
 
 
 def others(*, orders: int) -> str:
-    """The tables of the other samplers with every rule."""
-    if (missing := _missing()) is not None:
-        return missing
+    """The table of the other samplers with every rule."""
+    if not _recorded():
+        return UNMEASURED
     samplers = [s for s in SAMPLERS if s not in ("random", "tpe", "grid")]
-    parts = []
     with _pool() as pool:
-        for name, title in NAMES.items():
-            searches = [s for sampler in samplers for s in _every_rule(name, sampler)]
-            parts += [f"### {title}", _table(_run(pool, searches, orders))]
-    return "\n\n".join(["As above, for the other samplers.", *parts])
+        searches = [s for sampler in samplers for s in _every_rule(sampler)]
+        return "\n\n".join(["As above, for the other samplers.", _table(_run(pool, searches, orders))])
 
 
-def _searches(name: str) -> list[Search]:
+def _searches() -> list[Search]:
     """Every rule with random search and TPE, the rivals with random search, and TPE with other `explore`."""
     return [
-        *_every_rule(name, "random"),
-        Search(name, "pareto-asha without patience", EARLY),
-        Search(name, "plain ranks", EARLY),
-        *_every_rule(name, "tpe"),
-        *(Search(name, rungs=LATE, sampler="tpe", explore=explore) for explore in EXPLORE),
+        *_every_rule("random"),
+        Search("pareto-asha without patience", EARLY),
+        Search("plain ranks", EARLY),
+        *_every_rule("tpe"),
+        *(Search(rungs=LATE, sampler="tpe", explore=explore) for explore in EXPLORE),
     ]
 
 
-def _every_rule(name: str, sampler: str) -> list[Search]:
-    searches = [Search(name, rungs=rungs, sampler=sampler) for rungs in (EARLY, LATE)]
+def _every_rule(sampler: str) -> list[Search]:
+    searches = [Search(rungs=rungs, sampler=sampler) for rungs in (EARLY, LATE)]
     if sampler in DEAR:
         return searches[1:]
-    return [Search(name, "never", sampler=sampler), Search(name, "median", sampler=sampler), *searches]
+    return [Search("never", sampler=sampler), Search("median", sampler=sampler), *searches]
 
 
-def _settings(name: str) -> list[Search]:
+def _settings() -> list[Search]:
     """Random search with pareto-asha at other settings, on each half of the configurations."""
-    return [Search(name, rungs=rungs, part=part) for rungs in SETTINGS for part in ("even", "odd")]
+    return [Search(rungs=rungs, part=part) for rungs in SETTINGS for part in ("even", "odd")]
 
 
-def _missing() -> str | None:
-    """The text of a section without its curves; None if the curves exist."""
-    missing = [name for name in NAMES if not (STUDIES / name / "tables").is_dir()]
-    return UNMEASURED.format(missing=" and ".join(missing)) if missing else None
+def _recorded() -> bool:
+    return (RECORDED / "tables").is_dir()
 
 
 def _pool() -> ProcessPoolExecutor:
@@ -145,7 +134,7 @@ def _quiet() -> None:
 def replayed(cell: tuple[Search, int]) -> Outcome:
     """Run one replay with an order of the configurations."""
     search, order = cell
-    curves, wanted = part(search.curves, search.part), target(search.curves, search.part)
+    curves, wanted = part(search.part), target(search.part)
     proposals = Proposals(iter(shuffled(len(curves), order)))
     if search.sampler != "random":
         proposals = Sampled(curves, sampler=search.sampler, seed=order, explore=search.explore)
@@ -156,17 +145,17 @@ def replayed(cell: tuple[Search, int]) -> Outcome:
 
 
 @cache
-def part(name: str, which: str) -> Curves:
+def part(which: str) -> Curves:
     """The recorded curves, or half of them."""
-    return Curves.read(STUDIES / name).part(*PARTS[which])
+    return Curves.read(RECORDED).part(*PARTS[which])
 
 
 @cache
-def target(name: str, which: str) -> float:
+def target(which: str) -> float:
     """`SHARE` of the hypervolume of `FULL` fully trained configurations, the median over 2,000 orders; for a
     part, the number is smaller in proportion.
     """
-    curves, full = part(name, which), FULL // PARTS[which][1]
+    curves, full = part(which), FULL // PARTS[which][1]
     own = [front[non_dominated(front)] for front in curves.losses]
     volumes = [
         hypervolume(np.concatenate([own[n] for n in shuffled(len(curves), order)[:full]]), curves.corner)
@@ -228,16 +217,16 @@ def quartiles(reached: Iterable[float]) -> list[str]:
 
 DECIDED = "random, pareto-asha 6/2"
 
-UNMEASURED = """Unmeasured: {missing} not recorded yet. `study run tests/benchmarks/specs/curves-decay.toml`
-and the same with `curves-adam.toml` record them: 320 configurations × 81 epochs each (about 15 minutes on two
-idle cores). Then `python tests/benchmarks replays` in the same folder fills this section."""
+UNMEASURED = """Unmeasured: no curves recorded yet. `study run tests/benchmarks/specs/curves.toml` records them: 320
+configurations × 81 epochs (about 15 minutes on two idle cores). Then `python tests/benchmarks replays` in the same
+folder fills this section."""
 
-ABOUT = f"""Searches on recorded learning curves of 320 random configurations × 81 epochs (MovieLens-100K, per
-user; specs in `tests/benchmarks/specs`): two lanes, one epoch per unit of time, the real samplers, rules and
-fronts; every measured epoch is a candidate. With `random`, each replay takes the configurations in a
-different order. For a proposal of another sampler, the nearest unused configuration of the same sharing is
-trained and reported. The target is {SHARE:.0%} of the hypervolume of {FULL} configurations that are all
-trained to their end (median over orders; the reference point is that of the trivial models). The tables have
-the member-epochs to the target, the share of replays that reach it within {WITHIN:,}, and the median
-hypervolume at {AT:,} as a share of the target. The second table of each space has the median of
+ABOUT = f"""Searches on recorded learning curves of 320 random configurations × 81 epochs of
+[the preset's recipe](../tests/benchmarks/specs/curves.toml): two lanes, one epoch per unit of time, the real
+samplers, rules and fronts; every measured epoch is a candidate. With `random`, each replay takes the
+configurations in a different order. For a proposal of another sampler, the nearest unused configuration of
+the same sharing is trained and reported. The target is {SHARE:.0%} of the hypervolume of {FULL}
+configurations that are all trained to their end (median over orders; the reference point is that of the
+trivial models). The tables have the member-epochs to the target, the share of replays that reach it within
+{WITHIN:,}, and the median hypervolume at {AT:,} as a share of the target. The second table has the median of
 `{DECIDED}` with other settings on each half of the configurations, with the target of {FULL // 2}."""
