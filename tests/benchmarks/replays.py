@@ -217,9 +217,9 @@ def quartiles(reached: Iterable[float]) -> list[str]:
 
 DECIDED = "random, pareto-asha 6/2"
 
-UNMEASURED = """Unmeasured: no curves recorded yet. `study run tests/benchmarks/specs/curves.toml` records them: 320
-configurations × 81 epochs (about 15 minutes on two idle cores). Then `python tests/benchmarks replays` in the same
-folder fills this section."""
+UNMEASURED = """Unmeasured: no curves recorded yet. `study run tests/benchmarks/specs/curves.toml` does so:
+320 configurations × 81 epochs (about 15 minutes on two idle cores). Then `python tests/benchmarks replays`
+in the same folder fills this section."""
 
 ABOUT = f"""Searches on recorded learning curves of 320 random configurations × 81 epochs of
 [the preset's recipe](../tests/benchmarks/specs/curves.toml): two lanes, one epoch per unit of time, the real
