@@ -14,7 +14,8 @@ from trainable.contract import Config, Decision, Held, Measurement
 class Judge:
     """Judges the points of a study; `corner` is the reference point, as losses.
 
-    The rule judges each point once; later calls get the recorded judgement.
+    The rule judges each point once; later calls get the recorded judgement. The candidates of each rung stay
+    in memory, so a judgement reads one trial from the record, whatever the number of trials.
     """
 
     def __init__(self, ledger: Ledger, corner: Floats) -> None:
@@ -23,8 +24,14 @@ class Judge:
         self._corner = corner
         self._rule = rule(self._spec.stopping)
         self._decisions: dict[tuple[int, int], Decision] = {}
+        judged: dict[int, list[int]] = {}
         for judgement in ledger.judgements():
             self._decisions[judgement.epoch, judgement.decision.trial] = judgement.decision
+            judged.setdefault(judgement.epoch, []).append(judgement.decision.trial)
+        self._rungs: dict[int, list[Candidate]] = {}
+        for epoch, trials in judged.items():
+            points = {p.trial: p for p in ledger.points(epoch=epoch)}
+            self._rungs[epoch] = self._candidates([points[trial] for trial in trials])
 
     def stopped(self) -> list[Judgement]:
         """Judgements that stopped a trial, in order; after a kill the trial's end may be missing."""
@@ -56,14 +63,12 @@ class Judge:
         """The rule's decision on the point just measured, which is recorded before it is returned."""
         key = held.epoch, held.trial
         if key not in self._decisions:
-            rung = {p.trial: p for p in self._ledger.points(epoch=held.epoch)}
-            before = [rung[trial] for epoch, trial in self._decisions if epoch == held.epoch]
+            rung = self._rungs.setdefault(held.epoch, [])
             *own, candidate = self._candidates(self._ledger.points(trial=held.trial, until=held.epoch))
-            decision = self._rule.judge(
-                tuple(self._corner.tolist()), self._candidates(before), own, candidate
-            )
+            decision = self._rule.judge(tuple(self._corner.tolist()), rung, own, candidate)
             self._ledger.judge(Judgement(held.epoch, decision))
             self._decisions[key] = decision
+            rung.append(candidate)
         return self._decisions[key]
 
     def _candidates(self, points: Sequence[Point]) -> list[Candidate]:
