@@ -102,11 +102,14 @@ def hypervolume_interval(drawn: DrawnMeans) -> Floats:
 
 
 def probabilities(drawn: DrawnMeans) -> tuple[Floats, Floats]:
-    """Probability (n,) that each point is non-dominated, and (n,) that it is the knee.
+    """Probability (n,) that each point is non-dominated, and (n,) that it is the knee of another measurement.
 
+    Another measurement, of other users with other seeds, has noise of its own: two draws are added. Of the
+    draws alone, the share in which a point is the knee is too sure, because the same noise made it the knee.
     Equal points share the probability of being the knee.
     """
-    chosen = knees(drawn.losses, drawn.reference)
+    again = drawn.losses + np.roll(drawn.losses - drawn.means, 1, axis=0)
+    chosen = knees(again, drawn.reference)
     shares = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
     return 1.0 - dominated(drawn.losses).mean(axis=0), shares.mean(axis=0)
 

@@ -1,7 +1,8 @@
 """Calibration by simulation: 95 % intervals cover in 93 to 97 % of cases, tests reject in at most 5 %.
 
-The short form sees gross faults; the long form is what the report's "95 %" and "5 %" rest on. Errors are as
-between seeds: few, paired, and not all normal.
+The short form sees gross faults; the long form is what the report's "95 %" and "5 %" rest on. `pytest -m long
+-s` prints the shares that docs/statements.md lists. Errors are as between seeds: few, paired, and not all
+normal.
 
 The importance of a value speaks of the polynomial that leave-one-out chooses: where the configurations are
 too few for a curve, its share stays with what is not explained.
@@ -42,8 +43,10 @@ def studies(times: int, seed: int) -> Iterator[Generator]:
 
 
 def share(results: list[bool]) -> tuple[float, float]:
-    """The share of true values, and three standard errors of a share of 5 %."""
-    return float(np.mean(results)), 3 * (0.05 * 0.95 / len(results)) ** 0.5
+    """The share of true values, which is printed, and three standard errors of a share of 5 %."""
+    found, error = float(np.mean(results)), (0.05 * 0.95 / len(results)) ** 0.5
+    print(f"{found:.3f} ± {error:.3f} of {len(results):,}")
+    return found, 3 * error
 
 
 def covers(results: list[bool]) -> bool:
