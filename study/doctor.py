@@ -53,22 +53,22 @@ def findings() -> Iterator[Check]:
         )
 
 
-def offers(spec: StudySpec | None, address: str | None) -> list[Node]:
-    """Nodes for a study: of the cluster at `address`, of the cluster that the spec names, or this machine.
-
-    StudyError if the cluster does not answer.
+def offers(spec: StudySpec | None, address: str | None) -> tuple[list[Node], bool]:
+    """Nodes for a study, and if an autoscaler may add some: of the cluster at `address`, of the cluster that
+    the spec names, or this machine. StudyError if the cluster does not answer.
     """
     if address is not None:
         from study.remote.jobs import Head  # Ray takes a second to import
 
-        return Head(address).nodes()
+        head = Head(address)
+        return head.nodes(), head.grows
     if spec is not None and spec.runtime.address == "auto":
         from study.runtime import ray_start
 
         with ray_start.connected(spec):
-            return ray_start.nodes()
+            return ray_start.nodes(), ray_start.grows()
     gpus = len(_gpu_names() or ())
-    return [Node("", "this machine", float(os.cpu_count() or 1), float(gpus))]
+    return [Node("", "this machine", float(os.cpu_count() or 1), float(gpus))], False
 
 
 def offered(nodes: Sequence[Node]) -> Iterator[Check]:
@@ -77,9 +77,9 @@ def offered(nodes: Sequence[Node]) -> Iterator[Check]:
         yield Check("node", str(node), fine=True)
 
 
-def gets(spec: StudySpec, nodes: Sequence[Node]) -> Iterator[str]:
+def gets(spec: StudySpec, nodes: Sequence[Node], *, grows: bool) -> Iterator[str]:
     """Lanes that a spec gets on these nodes, in words. StudyError if there is no room for any."""
-    for words in summary(seats(spec.runtime, nodes)):
+    for words in summary(seats(spec.runtime, nodes, grows=grows)):
         yield f"lanes of {spec.name}: {words}"
 
 

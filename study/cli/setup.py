@@ -56,10 +56,10 @@ def doctor(
     from study.spec import resolve
 
     chosen = None if spec is None else resolve(spec, overrides or (), local.STUDIES_FOLDER)
-    nodes = [] if address is None and chosen is None else doctor.offers(chosen, address)
+    nodes, grows = ([], False) if address is None and chosen is None else doctor.offers(chosen, address)
     table = Table("item", "here" if address is None else "there", "")
     for finding in (*(doctor.findings() if address is None else ()), *doctor.offered(nodes)):
         add_row(table, finding.what, finding.found, "ok" if finding.fine else "missing")
     console.print(table)
     if chosen is not None:
-        say("\n".join(doctor.gets(chosen, nodes)))
+        say("\n".join(doctor.gets(chosen, nodes, grows=grows)))

@@ -253,6 +253,13 @@ def home(value: Any) -> Home:
     return Home(known["host"], known["path"])
 
 
+def lane_gpus(value: Any) -> float:
+    """Decode the GPUs of a lane."""
+    if not number(value) or not 0 <= value <= 1:
+        raise ValueError(f"the GPUs of a lane are {_shown(value)}")
+    return float(value)
+
+
 def run(row: Sequence[Any]) -> Run:
     """Decode a run from its row, followed by the present time."""
     if not all(check(value) for check, value in zip(_RUN, row, strict=True)):

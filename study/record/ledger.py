@@ -29,6 +29,7 @@ from study.record.reader import CLOCK, Reader
 from study.record.rows import SILENT_RUN_S, Baseline, Holder, Judgement, Place, Plan, Point, Run, Stage
 from study.record.tables import (
     ATTRIBUTES_TABLE,
+    LANE_GPUS,
     MEASUREMENT_COLUMNS,
     by_user,
     judgements,
@@ -143,6 +144,10 @@ class Ledger(Reader):
         """Record the baseline."""
         self._set(baseline=asdict(baseline))
 
+    def fix_lane_gpus(self, gpus: float) -> None:
+        """Record the GPUs of a lane, for all stages and runs of the study."""
+        self._storage.set_study_user_attr(self._search, LANE_GPUS, gpus)
+
     # --- trials ----------------------------------------------------------------------------------------
 
     def ask(self) -> tuple[int, Config]:
@@ -245,13 +250,8 @@ class Ledger(Reader):
         self._update_run(run.run, runs.c.renewed == run.renewed, ended=run.renewed, reason="died")
 
     def _begin_run(self) -> int:
-        row = asdict(Owner.here()) | {
-            "study": self._search,
-            "started": self._time(),
-            "renewed": self._time(),
-            "heard": self._backend.clock(),
-            "stop": False,
-        }
+        times = {"started": self._time(), "renewed": self._time(), "heard": self._backend.clock()}
+        row = asdict(Owner.here()) | times | {"study": self._search, "stop": False}
         try:
             with self._engine.begin() as connection:
                 done = connection.execute(sa.insert(runs).values(**row))

@@ -28,6 +28,7 @@ from study.record.rows import (
 )
 from study.record.tables import (
     ATTRIBUTES_TABLE,
+    LANE_GPUS,
     MEASUREMENT_COLUMNS,
     RECORD_SCHEMA,
     by_user,
@@ -128,6 +129,13 @@ class Reader:
         facts = self._facts()
         with self._intact():
             return decoded.home(facts["home"]) if "home" in facts else None
+
+    @property
+    def lane_gpus(self) -> float | None:
+        """GPUs of a lane, as the study's first run on Ray decided for "auto"; None if none did."""
+        facts = self._facts(self._search)
+        with self._intact():
+            return decoded.lane_gpus(facts[LANE_GPUS]) if LANE_GPUS in facts else None
 
     @property
     def fixed(self) -> bool:

@@ -64,6 +64,9 @@ sa.event.listen(
     sa.DDL("CREATE UNIQUE INDEX one_open_run ON runs (study) WHERE ended IS NULL"),  # type: ignore[no-untyped-call]
 )
 
+LANE_GPUS = "lane_gpus"
+"""Fact of a study: the GPUs of a lane."""
+
 RECORD_SCHEMA = 3
 """Version of the record; a database with another one is refused."""
 

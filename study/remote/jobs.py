@@ -88,7 +88,7 @@ class Head:
         the study is found, too. StudyError if a job with another question runs under this name, or no lane
         fits on the cluster.
         """
-        seats(spec.runtime, self.nodes())
+        seats(spec.runtime, self.nodes(), grows=self.grows)
         spec = spec.model_copy(update={"runtime": spec.runtime.model_copy(update={"address": "auto"})})
         metadata = {
             "study": spec.name,
@@ -187,6 +187,13 @@ class Head:
         while not (found := self._alive()) and time.monotonic() - began < READY_S:
             time.sleep(JOB_LOOK_S)
         return found
+
+    @property
+    def grows(self) -> bool:
+        """True if the autoscaler of a cluster file may add nodes. That of KubeRay is unknown from here."""
+        status = self._client.get("/api/cluster_status")["data"].get("clusterStatus") or {}
+        types = ((status.get("autoscalerReport") or {}).get("nodeTypeMapping") or {}).values()
+        return not all(name.startswith("node_") for name in types)
 
     # --- short jobs ------------------------------------------------------------------------------------
 

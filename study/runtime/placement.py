@@ -59,9 +59,12 @@ class Seat:
     node: Node | None
 
 
-def seats(runtime: Runtime, nodes: Sequence[Node]) -> tuple[Seat, ...]:
-    """A seat for every lane that the spec gets on these nodes. StudyError if it can never get one."""
-    main = NodeShare(runtime.cpus_per_lane, _gpus(runtime, nodes))
+def seats(runtime: Runtime, nodes: Sequence[Node], *, grows: bool = False) -> tuple[Seat, ...]:
+    """A seat for every lane that the spec gets on these nodes. StudyError if it can never get one.
+
+    `grows` is true if an autoscaler may add nodes.
+    """
+    main = NodeShare(runtime.cpus_per_lane, lane_gpus(runtime, nodes, grows=grows))
     rooms = {node: main.fits(node) for node in nodes}
     beside: dict[Node, int] = {}
     spare = NodeShare(runtime.cpus_per_lane, 0.0)
@@ -78,16 +81,40 @@ def seats(runtime: Runtime, nodes: Sequence[Node]) -> tuple[Seat, ...]:
     return (*found, *[Seat(main, None)] * (wanted - len(found)))
 
 
-def _gpus(runtime: Runtime, nodes: Iterable[Node]) -> float:
-    """GPUs of a lane; with "auto" one, if a node has one and the engine can use it."""
-    if runtime.gpus_per_lane != "auto":
-        if runtime.gpus_per_lane and runtime.engine in CPU_ENGINES:
+def lane_gpus(runtime: Runtime, nodes: Iterable[Node], *, grows: bool) -> float:
+    """GPUs of a lane; with "auto" one, if a node has one and the engine can use it.
+
+    StudyError for a number that no engine uses, and for "auto" on a cluster that has no GPU but may get one.
+    """
+    gpus = runtime.gpus_per_lane
+    if runtime.engine in CPU_ENGINES:
+        if gpus == "auto" or not gpus:
+            return 0.0
+        raise StudyError(
+            f"runtime.gpus_per_lane: {gpus:g} is of no use to the engine {runtime.engine!r}, which trains on "
+            "CPUs only; use 0, or the engine torch"
+        )
+    if gpus != "auto":
+        if gpus > 1:
             raise StudyError(
-                f"runtime.gpus_per_lane: {runtime.gpus_per_lane:g} is of no use to the engine "
-                f"{runtime.engine!r}, which trains on CPUs only; use 0, or the engine torch"
+                f"runtime.gpus_per_lane: a lane trains on one GPU, not on {gpus:g}; use 1, and more lanes"
             )
-        return runtime.gpus_per_lane
-    return 1.0 if runtime.engine not in CPU_ENGINES and any(node.gpus >= 1 for node in nodes) else 0.0
+        return gpus
+    if any(node.gpus >= 1 for node in nodes):
+        return 1.0
+    if grows:
+        raise StudyError(
+            'runtime.gpus_per_lane: "auto" cannot know if this cluster will have GPUs: it has none now, and '
+            "an autoscaler may add nodes; use 1 to wait for GPUs, or 0 to train on CPUs"
+        )
+    return 0.0
+
+
+def usable(found: Iterable[Seat], nodes: Iterable[Node]) -> dict[Node, bool]:
+    """The nodes that have room for one of these lanes; true if such a lane has a part of a GPU."""
+    shares = {seat.share for seat in found}
+    fits = {node: [share for share in shares if share.fits(node)] for node in nodes}
+    return {node: any(share.gpus for share in some) for node, some in fits.items() if some}
 
 
 def trains_on_this_cpu(runtime: Runtime) -> bool:

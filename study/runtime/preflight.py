@@ -1,5 +1,9 @@
-"""Checks of every node of a cluster before lanes start; each error names its node."""
+"""Checks of the nodes of a cluster that lanes may use, before they start; each error names its node."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.record.ledger import Ledger
 from study.record.rows import Stage
+from study.runtime.placement import Node
 from trainable.contract import StudyError
 from trainable.job import Origin
 
@@ -17,21 +22,28 @@ NODES_ANSWER_S = 120.0
 """Time that all nodes together have to answer; the first worker of a node imports all that lanes need."""
 
 
-def check(addresses: dict[str, str], marker: Path, *, shared: bool) -> None:
-    """Check that every node runs the driver's Python and code, and sees `marker` if `shared`.
+CUDA = "import torch; print(torch.__version__, torch.cuda.is_available())"
 
-    `addresses` has the nodes' addresses by id. StudyError names a node that fails or does not answer.
+
+def check(nodes: Mapping[Node, bool], marker: Path, *, shared: bool) -> None:
+    """Check that these nodes run the driver's Python and code, see `marker` if `shared`, and have CUDA if
+    their value is true.
+
+    StudyError names a node that fails or does not answer.
     """
-    asked = {_on(node, _look).remote(Origin.here(), marker): node for node in addresses}
+    asked = {
+        _on(node.id, _look).remote(Origin.here(), marker, cuda=cuda): node for node, cuda in nodes.items()
+    }
     answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=NODES_ANSWER_S)
     for task in silent:
-        raise StudyError(f"node {addresses[asked[task]]}: no worker answered in {NODES_ANSWER_S:.0f} s")
+        raise StudyError(f"node {asked[task].address}: no worker answered in {NODES_ANSWER_S:.0f} s")
     for task in answered:
-        fault, sees = _answer(task, f"node {addresses[asked[task]]}")
+        where = f"node {asked[task].address}"
+        fault, sees = _answer(task, where)
         if shared and not sees:
             fault = f"does not see {marker.parent}; mount runtime.storage_path on every node, or leave it out"
         if fault is not None:
-            raise StudyError(f"node {addresses[asked[task]]}: {fault}")
+            raise StudyError(f"{where}: {fault}")
 
 
 def check_record(node: str, address: str, folder: Path, stage: Stage) -> None:
@@ -58,13 +70,32 @@ def _answer(task: Any, where: str) -> Any:
         raise StudyError(f"{where}: cannot run this package there: {last}") from error
 
 
-def _look(origin: Origin, marker: Path) -> tuple[str | None, bool]:
-    """The fault of this node's code, or None; and True if the node sees the marker."""
+def _look(origin: Origin, marker: Path, *, cuda: bool) -> tuple[str | None, bool]:
+    """The fault of this node's code or GPU, or None; and True if the node sees the marker."""
     try:
         origin.check()
     except StudyError as error:
         return str(error), False
-    return None, marker.exists()
+    return _without_cuda() if cuda else None, marker.exists()
+
+
+def _without_cuda() -> str | None:
+    """The fault of this node if torch cannot use its GPU, else None.
+
+    Ray hides the GPUs from a task that asks for none, so another process looks.
+    """
+    free = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    done = subprocess.run(  # noqa: S603 - the code is this module's
+        [sys.executable, "-c", CUDA], env=free, capture_output=True, text=True, check=False
+    )
+    version, _, available = done.stdout.strip().partition(" ")
+    if available == "True":
+        return None
+    return (
+        f"Ray counts a GPU there, but torch {version or '(its import fails)'} of {sys.executable} cannot use "
+        "it; use an image with torch's build for CUDA on a node with NVIDIA's driver and container runtime, "
+        "or set runtime.gpus_per_lane = 0"
+    )
 
 
 def _open(folder: Path, stage: Stage) -> str | None:

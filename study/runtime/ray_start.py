@@ -1,6 +1,7 @@
 """Start and end Ray. Neither needs Ray Tune, which takes longer to import."""
 
 import gc
+import json
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,9 @@ from threading import current_thread, main_thread
 from typing import Any
 
 import ray
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+from ray._private.state import state
+from ray.experimental.internal_kv import _internal_kv_get
 
 from study.runtime import private_ray
 from study.runtime.minimal_ray import minimal_ray
@@ -126,3 +130,16 @@ def nodes() -> list[Node]:
         for node in ray.nodes()
         if node["Alive"]
     ]
+
+
+def grows() -> bool:
+    """True if an autoscaler may add nodes to the Ray that this process is connected to.
+
+    The autoscaler of a cluster file or of KubeRay names the types of its nodes; without one, Ray names each
+    node after its id.
+    """
+    if state.get_cluster_config() is not None:
+        return True
+    status = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or "{}")
+    types = ((status.get("autoscaler_report") or {}).get("node_type_mapping") or {}).values()
+    return not all(name.startswith("node_") for name in types)

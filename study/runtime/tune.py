@@ -6,7 +6,7 @@ neither searches nor schedules: the referee decides which trials the lanes run.
 
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -27,9 +27,9 @@ from study.loop.lanes import LEASE_S
 from study.record.ledger import Ledger
 from study.runtime import actor, preflight
 from study.runtime.minimal_ray import patched
-from study.runtime.placement import NodeShare, Seat, seats
+from study.runtime.placement import CPU_ENGINES, NodeShare, Seat, lane_gpus, seats, usable
 from study.runtime.prometheus import export_gauges
-from study.runtime.ray_start import connected, nodes
+from study.runtime.ray_start import connected, grows, nodes
 from study.runtime.tune_callback import TuneCallback
 from study.signals import Interrupt
 from study.spec.sections import Runtime
@@ -49,12 +49,12 @@ def drive(
 
     StudyError if no lane fits, or lanes cannot start.
     """
-    runtime = ledger.spec.runtime
-    storage = _storage(runtime.storage_path, ledger.spec.name, folder)
+    storage = _storage(ledger.spec.runtime.storage_path, ledger.spec.name, folder)
     with connected(ledger.spec), interrupt, _metered(ledger, folder):
+        runtime = _decided(ledger)
         placed = seats(runtime, nodes())
         with _marker(storage) as marker:
-            _preflight(ledger, folder, marker)
+            _preflight(ledger, folder, placed, marker)
             referee = _start_referee(ledger, folder, run, lease_s)
             job = replace(job, save_every_s=runtime.save_every_s, marker=marker)
             lanes = {f"{run}.{number}": seat for number, seat in enumerate(placed)}
@@ -181,13 +181,29 @@ def _marker(storage: Path) -> Iterator[Path]:
         marker.unlink(missing_ok=True)
 
 
-def _preflight(ledger: Ledger, folder: Path, marker: Path) -> None:
-    """Check that every node of a cluster can run lanes. A private Ray needs no check."""
+def _decided(ledger: Ledger) -> Runtime:
+    """The runtime with the GPUs of a lane as a number: that of the spec, else of the study's first run.
+
+    So a confirmation, or a run on another day, trains on the same kind of device as the search.
+    """
+    runtime = ledger.spec.runtime
+    if runtime.gpus_per_lane == "auto" and runtime.engine not in CPU_ENGINES:
+        if (gpus := ledger.lane_gpus) is None:
+            gpus = lane_gpus(runtime, nodes(), grows=grows())
+            ledger.fix_lane_gpus(gpus)
+        return runtime.model_copy(update={"gpus_per_lane": gpus})
+    return runtime
+
+
+def _preflight(ledger: Ledger, folder: Path, placed: Sequence[Seat], marker: Path) -> None:
+    """Check every node of a cluster that lanes may use. A private Ray needs no check."""
     if ledger.spec.runtime.address == "local":
         return
-    addresses = {node.id: node.address for node in nodes()}
-    preflight.check(addresses, marker, shared=ledger.spec.runtime.storage_path is not None)
-    preflight.check_record(_this_node(), addresses[_this_node()], folder, ledger.stage)
+    found = {node.id: node for node in nodes()}
+    preflight.check(
+        usable(placed, found.values()), marker, shared=ledger.spec.runtime.storage_path is not None
+    )
+    preflight.check_record(_this_node(), found[_this_node()].address, folder, ledger.stage)
 
 
 def _end_on_record(ledger: Ledger, run: int) -> str | None:

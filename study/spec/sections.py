@@ -282,7 +282,7 @@ class Runtime(Part):
     cpus_per_lane: Positive = 1.0
     """CPU cores of a lane."""
     gpus_per_lane: Annotated[Literal["auto"] | NonNegative, AfterValidator(of_a_gpu)] = "auto"
-    """GPUs of a lane, or one k-th of one, as 0.25 or 0.3333; "auto" takes one if the node has any."""
+    """GPUs of a lane: 0, 1, or one k-th, as 0.25 or 0.3333. "auto": 1 if a node has one at the first run."""
     cpu_nodes: bool = False
     """True gives lanes to nodes without a GPU too; their results differ in the last digits."""
     placement: Literal["spread", "pack"] = "spread"

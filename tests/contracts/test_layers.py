@@ -130,6 +130,7 @@ ORDER = {
         prefetch ← reconnect ← heartbeat, inline
         temporary ← private_ray
         minimal_ray, placement, private_ray ← ray_start
+        placement ← preflight
         prometheus, reconnect ← actor
         actor, preflight, ray_start, tune_callback ← tune
         background, claim, heartbeat, inline, ray_head, tune ← run

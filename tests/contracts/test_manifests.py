@@ -21,6 +21,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from typer.main import get_command
 
 from study.cli.app import app
+from study.runtime.placement import Node, seats
 from study.spec import StudySpec
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +179,8 @@ def test_a_retried_job_finds_its_record_and_folder(objects: dict[str, Any]) -> N
     assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
     spec = StudySpec.from_text(objects["ConfigMap"]["data"]["study.toml"], where="rayjob.yaml")
     assert spec.storage.url == "env:STUDY_DATABASE"
+    head_alone = [Node("head", "10.0.0.1", 0.0, 0.0)]
+    assert {seat.share.gpus for seat in seats(spec.runtime, head_alone, grows=True)} == {1.0}
     head = next(pods(job))["spec"]
     claimed = {v["name"] for v in head["volumes"] if "persistentVolumeClaim" in v}
     (kept,) = [m["mountPath"] for m in head["containers"][0]["volumeMounts"] if m["name"] in claimed]

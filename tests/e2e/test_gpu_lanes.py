@@ -77,6 +77,7 @@ def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monke
     """Each lane is on the GPU and has the share that Ray knows and the record names."""
     (tmp_path / "diary").mkdir()
     monkeypatch.setattr(runtime, "Lane", without_cuda(tmp_path / "diary"))
+    monkeypatch.setattr(runtime, "usable", lambda _found, nodes: dict.fromkeys(nodes, False))
     outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
     assert outcome.reason == "trials: 32 of 32"
 
@@ -96,9 +97,9 @@ def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monke
 @pytest.mark.long
 @pytest.mark.ray
 def test_lanes_that_can_never_be_placed_are_refused_at_once(cluster, tmp_path: Path):
-    asked = StudySpec.from_text(SPEC, where="test", overrides=["runtime.gpus_per_lane=3"])
+    asked = StudySpec.from_text(SPEC, where="test", overrides=["runtime.cpus_per_lane=30"])
     with pytest.raises(
-        StudyError, match=r"no node has room for a lane of 0\.5 CPUs and 3 GPUs, the largest is"
+        StudyError, match=r"no node has room for a lane of 30 CPUs and 0\.25 GPUs, the largest is"
     ):
         run(asked, tmp_path)
 
@@ -107,13 +108,17 @@ def test_lanes_that_can_never_be_placed_are_refused_at_once(cluster, tmp_path: P
 @pytest.mark.ray
 def test_the_preflight_names_the_node(cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Different code and a missing mount are reported before training, with the node."""
-    addresses = {node.id: f"10.0.0.{n}" for n, node in enumerate(runtime.nodes())}
+    addresses = {replace(node, address=f"10.0.0.{n}"): False for n, node in enumerate(runtime.nodes())}
     marker = tmp_path / "marker"
     preflight.check(addresses, marker, shared=False)
     with pytest.raises(StudyError, match=r"node 10\.0\.0\.[01]: does not see .*; mount runtime.storage_path"):
         preflight.check(addresses, marker, shared=True)
     marker.touch()
     preflight.check(addresses, marker, shared=True)
+    with pytest.raises(
+        StudyError, match=r"node 10\.0\.0\.[01]: Ray counts a GPU there, but torch .* cannot use it"
+    ):
+        preflight.check(dict.fromkeys(addresses, True), marker, shared=False)
     here = preflight.Origin.here()
     for other, words in (
         (replace(here, sha256="0"), "their sources differ"),
@@ -123,4 +128,4 @@ def test_the_preflight_names_the_node(cluster, tmp_path: Path, monkeypatch: pyte
         with pytest.raises(StudyError, match=rf"node 10\.0\.0\.[01]: .*{words}"):
             preflight.check(addresses, marker, shared=False)
     with pytest.raises(StudyError, match=r"node 10\.0\.0\.0: .*contains no study"):
-        preflight.check_record(next(iter(addresses)), "10.0.0.0", tmp_path, "search")
+        preflight.check_record(next(iter(addresses)).id, "10.0.0.0", tmp_path, "search")

@@ -103,6 +103,14 @@ class LedgerContract:
         assert ledger.records({number, 0}) == [records[0], records[number]]
         assert ledger.records(set()) == []
 
+    def test_gpus_of_a_lane_are_those_of_the_first_decision_in_every_stage(self, open_):
+        """A confirmation, or a run on another day, trains on the same kind of device as the search."""
+        ledger = open_()
+        assert ledger.lane_gpus is None
+        self.drive(ledger)
+        ledger.fix_lane_gpus(0.25)
+        assert open_().lane_gpus == begin(ledger, Confirm(points=1, replicates=2)).lane_gpus == 0.25
+
     def test_the_origin_of_each_configuration_is_on_record(self, open_, tmp_path):
         """Catches: an origin that a kill during an ask loses, or that a confirmation makes up."""
         ledger = open_("formula", "search.explore=0.5", "search.initial=[{ sharing='both' }]")

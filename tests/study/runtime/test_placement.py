@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.runtime.placement import Node, NodeShare, seats, summary
+from study.runtime.placement import Node, NodeShare, seats, summary, usable
 from study.spec import SpecError, StudySpec
 from study.spec.gpu_share import GRAIN, MOST_LANES
 from study.spec.sections import Runtime
@@ -56,7 +56,7 @@ def test_quarter_lanes_on_two_nodes_of_two_gpus():
 
 def test_the_scarcer_of_cpus_and_gpus_decides():
     assert len(seats(runtime(gpus_per_lane=0.25), nodes((3, 2)))) == 3
-    assert len(seats(runtime(gpus_per_lane=2), nodes((9, 5)))) == 2
+    assert len(seats(runtime(gpus_per_lane=1, cpus_per_lane=2), nodes((9, 5)))) == 4
     assert len(seats(runtime(cpus_per_lane=0.1), nodes((0.3, 0)))) == 3
 
 
@@ -71,6 +71,23 @@ def test_spread_takes_turns_and_pack_fills():
 def test_with_auto_a_gpu_is_used_where_there_is_one():
     assert where(seats(runtime(), nodes((2, 1), (4, 0)))) == [("id0", 1.0)]
     assert [g for _, g in where(seats(runtime(engine="numba"), nodes((2, 1))))] == [0.0, 0.0]
+
+
+def test_auto_is_refused_where_gpus_may_come_later():
+    """Else a study of a cluster that starts with its head alone would train on CPUs to its end."""
+    with pytest.raises(StudyError, match="use 1 to wait for GPUs, or 0 to train on CPUs"):
+        seats(runtime(max_lanes=4), nodes((1, 0)), grows=True)
+    assert where(seats(runtime(max_lanes=1, gpus_per_lane=1), nodes((1, 0)), grows=True)) == [(None, 1.0)]
+    assert where(seats(runtime(max_lanes=1, engine="numba"), nodes((1, 0)), grows=True)) == [("id0", 0.0)]
+    assert where(seats(runtime(), nodes((1, 1)), grows=True)) == [("id0", 1.0)]
+
+
+def test_only_nodes_with_room_for_a_lane_are_used():
+    offers = nodes((2, 1), (0, 0), (2, 0), (0.5, 1))
+    gpu = seats(runtime(gpus_per_lane=1), offers)
+    assert {node.id: cuda for node, cuda in usable(gpu, offers).items()} == {"id0": True}
+    both = seats(runtime(gpus_per_lane=1, cpu_nodes=True), offers)
+    assert {node.id: cuda for node, cuda in usable(both, offers).items()} == {"id0": True, "id2": False}
 
 
 def test_cpu_nodes_are_used_too_where_the_spec_says_so():
@@ -95,6 +112,7 @@ def test_more_lanes_than_fit_wait():
         ({"cpus_per_lane": 3}, "the largest is 10.0.0.0 with 2 CPUs and 0 GPUs"),
         ({"gpus_per_lane": 0.5}, "no node has room for a lane of 1 CPUs and 0.5 GPUs"),
         ({"gpus_per_lane": 0.5, "engine": "numba"}, "which trains on CPUs only"),
+        ({"gpus_per_lane": 2}, "a lane trains on one GPU, not on 2; use 1, and more lanes"),
     ],
 )
 def test_lanes_that_never_fit_are_refused(values: dict, words: str):
