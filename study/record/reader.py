@@ -133,9 +133,9 @@ class Reader:
     @property
     def lane_gpus(self) -> float | None:
         """GPUs of a lane, as the study's first run on Ray decided for "auto"; None if none did."""
-        facts = self._facts(self._search)
+        known = self._facts(self._search)
         with self._intact():
-            return decoded.lane_gpus(facts[LANE_GPUS]) if LANE_GPUS in facts else None
+            return decoded.lane_gpus(known[LANE_GPUS]) if LANE_GPUS in known else None
 
     @property
     def fixed(self) -> bool:
