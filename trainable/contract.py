@@ -204,7 +204,8 @@ class LaneReport:
     """A lane's report: the trials that it holds, its new measurements, and its free slots.
 
     Before its first answer, a lane uses one random `incarnation` below 0 in every report, so a repeated first
-    report is not a second start. `free` is negative if more trials are held than there are slots.
+    report is not a second start. `free` is negative if more trials are held than there are slots. A `leaving`
+    lane gives its trials back.
     """
 
     lane: str
@@ -212,6 +213,7 @@ class LaneReport:
     held: Sequence[Held] = ()
     measurements: Sequence[Measurement] = ()
     free: int = 0
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,9 @@ class Origin:
 class Job:
     """The fold, the engine and its share of a device, the slots, and the checkpoint interval (None: never).
 
-    `gpu_share` is the lane's part of a GPU, if it has less than all. `marker` is a file on the storage for
-    checkpoints: only a lane that sees it saves. With `by_user` measurements have their metrics by user, too.
+    `gpu_share` is the lane's part of a GPU, if it has less than all. `checkpoints` is the folder of the
+    study's checkpoints (None: none), and `marker` a file in its storage: only a lane that sees it uses them.
+    With `by_user` measurements have their metrics by user, too.
     """
 
     fold: Fold
@@ -63,14 +64,15 @@ class Job:
     slots: int | Literal["auto"] = "auto"
     gpu_share: float | None = None
     save_every_s: float | None = None
+    checkpoints: Path | None = None
     marker: Path | None = None
     by_user: bool = False
     origin: Origin = field(default_factory=Origin.here)
 
     @property
-    def saves_here(self) -> bool:
-        """True if this machine reaches the storage for checkpoints."""
-        return self.marker is None or self.marker.exists()
+    def checkpoints_here(self) -> Path | None:
+        """The folder of checkpoints, if this machine reaches it."""
+        return self.checkpoints if self.marker is None or self.marker.exists() else None
 
     def build(self) -> Engine:
         """Make an engine without members."""

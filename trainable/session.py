@@ -1,6 +1,8 @@
 """A lane's side of the study loop: fill slots, train, measure, empty slots."""
 
-from collections.abc import Callable
+import logging
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -8,7 +10,7 @@ from time import perf_counter
 from typing import Literal
 from uuid import uuid4
 
-from trainable.checkpoint import Saved, read, write
+from trainable.checkpoint import CheckpointError, Saved, read, write
 from trainable.contract import (
     Answer,
     Exchange,
@@ -20,8 +22,10 @@ from trainable.contract import (
     Measurement,
     Unreachable,
 )
-from trainable.engines.engine import Engine, Member, Result
+from trainable.engines.engine import Engine, Member, MemberState, Result
 from trainable.slots import Slot, Slots
+
+log = logging.getLogger(__name__)
 
 
 class Session:
@@ -31,6 +35,10 @@ class Session:
     makes a new engine. If only one trial was held, its fault is reported; otherwise half the slots remain.
     With `by_user`, measurements have their metrics by user, too. `epoch_s` is the duration of the last epoch
     without compilation; 0 before the first.
+
+    `checkpoints` is a folder for the study's checkpoints, one of each trial. `keep` writes them; a trial that
+    was started before, in any lane and run, resumes from its own. A session that is `leaving` gives its
+    trials back at the next exchange, and gets no others.
     """
 
     def __init__(
@@ -41,15 +49,18 @@ class Session:
         lane: str,
         exchange: Exchange,
         by_user: bool = False,
+        checkpoints: Path | None = None,
     ) -> None:
         self._build = build
         self._by_user = by_user
+        self._checkpoints = checkpoints
         self.engine = build()
         self.slots = Slots(slots, at_once=self.engine.at_once, stacks=self.engine.stacks)
         self.lane = lane
         self.exchange = exchange
         self.incarnation = -1 - uuid4().int % 2**62
         self.epoch_s = 0.0
+        self.leaving = False
         self._held: dict[int, Slot] = {}
         self._faulty: list[Held] = []
         self._unsent: list[Measurement] = []
@@ -77,7 +88,9 @@ class Session:
         """
         try:
             answer = self.exchange(
-                LaneReport(self.lane, self.incarnation, self.held, self.measured, self.free)
+                LaneReport(
+                    self.lane, self.incarnation, self.held, self.measured, self.free, leaving=self.leaving
+                )
             )
         except Unreachable:
             return Answer(self.incarnation, park=True)
@@ -87,10 +100,11 @@ class Session:
         for decision in answer.decisions:
             if decision.verdict != "go":
                 self.drop(decision.trial)
+            if decision.verdict not in ("go", "drop"):
+                self._forget(decision.trial)
         try:
-            for lease in answer.leases:
-                self.fill(lease)
-            if not answer.park:
+            resumed = [self.fill(lease) for lease in answer.leases]
+            if not answer.park and not any(resumed):  # the referee judges a resumed trial's epoch first
                 self._unsent.extend(self.epoch())
         except MemoryError as error:
             self._fault("memory", error)
@@ -110,12 +124,35 @@ class Session:
         self._cost_s.clear()
         self.engine = self._build()
 
-    def fill(self, lease: Lease) -> None:
-        """Put a trial into a slot, at epoch 0; drop an older attempt."""
+    def fill(self, lease: Lease) -> bool:
+        """Put a trial into a slot; drop an older attempt. True if it resumes from its checkpoint."""
         self.drop(lease.trial)
-        slot = self._held[lease.trial] = Slot(lease)
+        slot, unsent, states = self._kept(lease) or (Slot(lease), (), {})
+        self._held[lease.trial] = slot
         for member in slot.members:
-            self.engine.join(member)
+            self.engine.join(member, states.get(member))
+        self._unsent.extend(unsent)
+        return slot.epoch > 0
+
+    def _kept(
+        self, lease: Lease
+    ) -> tuple[Slot, tuple[Measurement, ...], Mapping[Member, MemberState]] | None:
+        """The slot, unsent measurements and states of a trial's checkpoint; None without a valid one."""
+        if self._checkpoints is None or lease.attempt == 1:
+            return None
+        folder = self._folder(lease.trial)
+        if not folder.exists():
+            return None
+        try:
+            record, states = read(folder, self.engine)
+        except CheckpointError as error:
+            log.warning("lane %s: %s, so trial %d starts again", self.lane, error, lease.trial)
+            return None
+        (slot,) = record.slots or (Slot(lease),)
+        if replace(slot.lease, attempt=lease.attempt) != lease:
+            log.warning("lane %s: %s is another trial's, so %d starts again", self.lane, folder, lease.trial)
+            return None
+        return Slot(lease, slot.epoch), record.unsent, states
 
     def drop(self, trial: int) -> None:
         """Empty the slot of `trial`, if it has one."""
@@ -161,6 +198,26 @@ class Session:
             users=self.engine.by_user(member) if self._by_user and finite else (),
             **result.metrics,
         )
+
+    def keep(self) -> None:
+        """Write a checkpoint of each trial that has trained; OSError if the disk refuses."""
+        if self._checkpoints is None:
+            return
+        for slot in self._held.values():
+            if slot.epoch:
+                folder = self._folder(slot.lease.trial)
+                folder.mkdir(parents=True, exist_ok=True)
+                unsent = tuple(m for m in self._unsent if m.trial == slot.lease.trial)
+                write(folder, Saved((slot,), unsent), {m: self.engine.state(m) for m in slot.members})
+
+    def _forget(self, trial: int) -> None:
+        """Remove the checkpoint of an ended trial."""
+        if self._checkpoints is not None:
+            shutil.rmtree(self._folder(trial), ignore_errors=True)
+
+    def _folder(self, trial: int) -> Path:
+        """The folder of a trial's checkpoint; call it with `checkpoints` set."""
+        return Path(self._checkpoints or "") / f"trial-{trial}"
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint of the slots to `folder`, replacing an earlier one."""

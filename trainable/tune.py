@@ -1,36 +1,35 @@
 """Under Ray Tune: `Lane`, a long-lived share of a device, and `TwoTask`, one configuration for any Tuner."""
 
 import logging
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import ray
 from ray import tune
-from ray.tune.result import SHOULD_CHECKPOINT
+from ray._private.state import state
 
-from trainable.checkpoint import CheckpointError
 from trainable.contract import SHARINGS, Answer, Config, Exchange, Lease, StudyError
 from trainable.data.registry import load
 from trainable.job import Job
 from trainable.session import Session
 
 STEP_S = 1.0
-"""A lane's step lasts one epoch or one second, whichever is longer, so that Tune is called less often. If a
-checkpoint is due, it ends with the epoch, so a kill costs at most `save_every_s` and one epoch.
+"""A lane's step lasts one epoch or one second, whichever is longer, so that Tune is called less often. If
+checkpoints are due, it ends with the epoch, so a kill costs at most `save_every_s` and one epoch.
 """
 
 log = logging.getLogger(__name__)
 
 
 class Lane(tune.Trainable):
-    """A Session under Tune. `exchange` calls the referee; `jobs` has the job of each lane."""
+    """A Session under Tune. `exchange` calls the referee; `jobs` has the job of each lane.
+
+    Checkpoints belong to the study, not to Tune: the session writes and reads them by trial.
+    """
 
     def setup(self, config: dict[str, Any], *, exchange: Exchange, jobs: Mapping[str, Job]) -> None:
         """Check that this worker runs the driver's code, and start the session."""
@@ -39,76 +38,61 @@ class Lane(tune.Trainable):
             job.origin.check()
         except StudyError as error:  # a node that joined after the preflight
             raise StudyError(f"node {self._place['address']}: {error}") from None
-        self._save_every_s = job.save_every_s if job.saves_here else None
+        checkpoints = job.checkpoints_here
+        self._save_every_s = None if checkpoints is None else job.save_every_s
         self._saved = time.monotonic()
         self._begun = False
         self.session = Session(
-            job.build, slots=job.slots, lane=config["lane"], exchange=exchange, by_user=job.by_user
+            job.build,
+            slots=job.slots,
+            lane=config["lane"],
+            exchange=exchange,
+            by_user=job.by_user,
+            checkpoints=checkpoints,
         )
 
     def step(self) -> dict[str, Any]:
         """Advance for a second or an epoch; done when the study is over.
 
-        The first step is one epoch, so that Tune soon sees that the lane has started.
+        The first step is one epoch, so that Tune soon sees that the lane has started. A lane on a node that
+        Ray takes away saves its trials and gives them back.
         """
         began = time.monotonic() if self._begun else -inf
         self._begun = True
         answer = self.session.advance()
         while not answer.park and time.monotonic() - began < STEP_S and not self._due:
             answer = self.session.advance()
+        drained = not self.session.leaving and _draining(self._place["node"])
+        if self._due or drained:
+            self._keep()
+        self.session.leaving |= drained
         if answer.park and not answer.over:
             time.sleep(STEP_S)
         lane = {"lane": self.session.lane, "incarnation": self.session.incarnation, **self._place}
         done, epoch_s = answer.over, self.session.epoch_s
-        return {"over": done, "done": done, SHOULD_CHECKPOINT: self._due, "place": lane, "epoch_s": epoch_s}
+        return {"over": done, "done": done, "place": lane, "epoch_s": epoch_s}
 
     @property
     def _due(self) -> bool:
-        """True if a checkpoint is due."""
+        """True if checkpoints are due."""
         return self._save_every_s is not None and time.monotonic() - self._saved >= self._save_every_s
 
-    def save(self, checkpoint_dir: str | None = None) -> Any:
-        """Save a checkpoint; return Tune's training result, without a checkpoint if the disk is full.
-
-        Ray 2.60 would treat the disk's error as the death of the lane, and keep the incomplete files.
-        """
+    def _keep(self) -> None:
+        """Write the checkpoints; a disk that refuses costs them, not the lane."""
         self._saved = time.monotonic()
-        if self._storage is None:  # not under Tune: the folder is the caller's
-            return super().save(checkpoint_dir)
         try:
-            with TemporaryDirectory() as folder:
-                return super().save(folder)
+            self.session.keep()
         except OSError as error:
             log.warning("lane %s: no checkpoint: %s", self.session.lane, error)
-        shutil.rmtree(self._storage.checkpoint_fs_path, ignore_errors=True)
-        return SimpleNamespace(checkpoint=None, metrics={})
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write a checkpoint of the slots to Tune's folder."""
-        self.session.save(Path(checkpoint_dir))
+    def cleanup(self) -> None:
+        """Write the checkpoints before Tune ends this process, as when the study is stopped."""
+        self._keep()
 
-    def restore(self, checkpoint_path: Any) -> None:
-        """Resume from Tune's training result; treat a missing checkpoint as a damaged one.
 
-        Ray 2.60 would raise ValueError before `load_checkpoint`, in this lane and all that replace it.
-        """
-        folder = Path(checkpoint_path.checkpoint.path)
-        if folder.exists():
-            super().restore(checkpoint_path)
-        else:
-            self.load_checkpoint(str(folder))
-
-    def load_checkpoint(self, checkpoint: str | None) -> None:
-        """Restore the slots; the next exchange drops trials that have moved to other lanes.
-
-        A damaged checkpoint is logged and ignored: the slots stay empty, and the next exchange leases its
-        trials again, from epoch 0, as the next attempt.
-        """
-        try:
-            if checkpoint is not None:
-                self.session.load(Path(checkpoint))
-        except CheckpointError as error:
-            log.warning("lane %s: %s, so its trials start again", self.session.lane, error)
+def _draining(node: str) -> bool:
+    """True if Ray has said that it will take this node away: preemption, or `ray drain-node`."""
+    return bool(node) and node in state.get_draining_nodes()
 
 
 def _place() -> dict[str, Any]:

@@ -25,7 +25,15 @@ class Event:
     """
 
     what: Literal[
-        "lane started", "asked", "leased", "went back", "ended", "over", "record away", "record back"
+        "lane started",
+        "asked",
+        "leased",
+        "resumed",
+        "went back",
+        "ended",
+        "over",
+        "record away",
+        "record back",
     ]
     lane: str | None = None
     incarnation: int | None = None

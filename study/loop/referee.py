@@ -15,13 +15,13 @@ from study.loop.events import Event, Notify, ignore_event
 from study.loop.judge import Judge
 from study.loop.lanes import LEASE_S, LaneRegistry
 from study.loop.plateau import Plateau
-from study.loop.retries import TAKEN_UP, Running, RunningTrials
+from study.loop.retries import Running, RunningTrials
 from study.record.front import reference, stands_for
 from study.record.ledger import Ledger
 from study.record.rows import Holder
 from study.search.distinct import Tried
 from study.spec.domains import largest
-from trainable.contract import Answer, Config, Decision, Fault, Held, LaneReport, Lease, Measurement
+from trainable.contract import Answer, Config, Decision, Held, LaneReport, Lease, Measurement
 
 FRUITLESS_STARTS = 8
 """Starts of a lane in a row without a measurement or a larger epoch of a trial; one more ends the study."""
@@ -124,7 +124,12 @@ class Referee:
             decisions = [self._settle(holder, h, report.measurements) for h in report.held]
             if self.over is None:
                 self._started_again(holder, report.held)
-            leases = [] if self.over is not None else self._leases(holder, report, decisions)
+            leases: list[Lease] = []
+            if report.leaving:
+                decisions = [self._running.give_back(d.trial) if d.verdict == "go" else d for d in decisions]
+                self._registry[lane].unmet = 0
+            elif self.over is None:
+                leases = self._leases(holder, report, decisions)
             if not self._running and not self._reserved:
                 self._rest()
             if new:  # last, so that a start does not count if the database fails
@@ -236,18 +241,12 @@ class Referee:
     def _settle(self, holder: Holder, held: Held, measurements: Sequence[Measurement]) -> Decision:
         """Decide about one held trial; an end is recorded before it is answered."""
         trial = self._running.get(held.trial)
-        if trial is None or trial.lane != holder.lane or trial.attempt != held.attempt:
+        if trial is None or trial.holder != holder or trial.attempt != held.attempt:
             return Decision(held.trial, "drop", "no longer leased to this lane")
         if held.fault is not None:
             return self._running.faulted(held.trial, held.fault)
-        if trial.holder != holder:
-            trial.resume(held.epoch)
-            if trial.taken > TAKEN_UP:
-                words = f"lane {holder.lane} keeps starting again at epoch {held.epoch} without progress"
-                return self._running.faulted(held.trial, Fault("lane", words))
-        elif held.epoch > trial.epoch:
+        if self._running.trained(held.trial, held.epoch):
             self._registry[holder.lane].proven = holder.incarnation
-        trial.epoch = held.epoch
         now = [m for m in measurements if m.trial == held.trial and m.epoch == held.epoch]
         late = out_of_time(self.spec, self._spent())
         decision = self._judge.verdict(held, trial.config, now, late=late)
@@ -255,9 +254,6 @@ class Referee:
             trial.holder = None
         elif decision.verdict != "go":
             self._end(decision, held.epoch)
-        elif trial.holder != holder:
-            trial.holder = holder
-            self.ledger.lease(held.trial, trial.config, holder, attempt=trial.attempt)
         return decision
 
     def _end(self, decision: Decision, epochs: int) -> None:

@@ -9,11 +9,9 @@ from study.record.ledger import Ledger
 from study.record.rows import Holder, TrialRecord
 from trainable.contract import Config, Decision, Fault, FaultKind, Held, Lease
 
-TAKEN_UP = 3
-"""Limit of restores in a row from a checkpoint without progress; after that the trial starts again."""
-
 STARTS: Mapping[FaultKind, int] = {"lane": 10, "deadly": 3, "memory": 3, "error": 3}
-"""Number of faults of each kind that fails a trial.
+"""Number of faults of each kind that fails a trial. A lost lane counts since the trial's last progress: a
+trial that resumes from checkpoints may lose any number of lanes.
 
 "deadly" is the loss of a sound lane, one that had trained another trial since it started, while this
 quarantined trial was its only newcomer; the last time its only trial.
@@ -43,8 +41,7 @@ class Running:
     epoch of any attempt, and its faults by kind and in words.
 
     `losses` counts the lanes that were lost while it was a newcomer; `alone` is true if it was the only
-    newcomer in one of them, which was sound. `taken` counts restores in a row of this attempt from a
-    checkpoint no further than `taken_at`.
+    newcomer in one of them, which was sound. `further` is true if this attempt has reached a new epoch.
     """
 
     config: Config
@@ -56,8 +53,7 @@ class Running:
     retries: list[str] = field(default_factory=list)
     losses: int = 0
     alone: bool = False
-    taken: int = 0
-    taken_at: int = 0
+    further: bool = False
 
     @property
     def lane(self) -> str | None:
@@ -83,13 +79,8 @@ class Running:
         """Start it on `holder`: a new attempt, unless `holder` has the lease of this one already."""
         if self.holder != holder:
             self.attempt += 1
-            self.taken = self.taken_at = 0
+            self.further = False
         self.holder, self.epoch = holder, 0
-
-    def resume(self, epoch: int) -> None:
-        """Note that its lane has started again and restored it from a checkpoint at `epoch`."""
-        self.taken = self.taken + 1 if epoch <= self.taken_at else 1
-        self.taken_at = epoch
 
 
 def most_together(slots: int, trials: Collection[Running]) -> int:
@@ -183,8 +174,8 @@ class RunningTrials(dict[int, Running]):
         trial = self[record.trial] = Running(config, record.attempt, record.holder)
         trial.faults, trial.retries = dict(record.faults), list(record.retries)
         trial.losses, trial.alone = trial.lost, "deadly" in trial.faults
-        if trial.losses and (points := self._ledger.points(trial=record.trial)):
-            trial.reached = points[-1].epoch
+        if trial.attempt and (points := self._ledger.points(trial=record.trial)):
+            trial.epoch = trial.reached = points[-1].epoch
         return config
 
     def leased(self, number: int, lane: str) -> bool:
@@ -203,8 +194,18 @@ class RunningTrials(dict[int, Running]):
         for h in held:
             trial = self.get(h.trial)
             if trial is not None and trial.lane == lane and h.epoch > trial.reached:
-                trial.reached, further = h.epoch, True
+                trial.reached, trial.further, further = h.epoch, True, True
         return further
+
+    def trained(self, number: int, epoch: int) -> bool:
+        """Note the epoch of a held trial; True if its lane has trained it since, False if it resumed it."""
+        trial = self[number]
+        before, trial.epoch = trial.epoch, epoch
+        if before == 0 and epoch > 1:
+            about = Event(what="resumed", lane=trial.lane, trial=number, attempt=trial.attempt, epoch=epoch)
+            self._notify(about)
+            return False
+        return epoch > before
 
     def turn(self, lane: str, free: int) -> Turn:
         """The trials that a lane with `free` slots starts next."""
@@ -231,6 +232,11 @@ class RunningTrials(dict[int, Running]):
         self._end(decision, trial.epoch)
         return decision
 
+    def give_back(self, number: int) -> Decision:
+        """Release a trial whose lane leaves; another lane resumes it. It is no fault."""
+        self._take_back(number, "its lane leaves: Ray takes the node away")
+        return Decision(number, "drop", "given back")
+
     def _take_back(self, number: int, reason: str) -> None:
         """Release a trial's lease and record the reason."""
         trial = self[number]
@@ -254,6 +260,8 @@ class RunningTrials(dict[int, Running]):
             poison = alone and trial.quarantined
             if trial.newcomer:
                 trial.losses, trial.alone = trial.losses + 1, trial.alone or alone
+            if trial.further:
+                trial.faults.pop("lane", None)
             decision = self.faulted(number, Fault("deadly" if poison else "lane", words))
             if poison:
                 self._registry.clear(lane, proven=decision.verdict == "fail")

@@ -260,6 +260,13 @@ def lane_gpus(value: Any) -> float:
     return float(value)
 
 
+def checkpoints(value: Any) -> str:
+    """Decode the end of the name of a folder of checkpoints: it cannot point outside its storage."""
+    if type(value) is not str or not re.fullmatch("[0-9a-f]{12}", value):
+        raise ValueError(f"the folder of checkpoints is {_shown(value)}")
+    return value
+
+
 def run(row: Sequence[Any]) -> Run:
     """Decode a run from its row, followed by the present time."""
     if not all(check(value) for check, value in zip(_RUN, row, strict=True)):

@@ -29,7 +29,6 @@ from study.record.reader import CLOCK, Reader
 from study.record.rows import SILENT_RUN_S, Baseline, Holder, Judgement, Place, Plan, Point, Run, Stage
 from study.record.tables import (
     ATTRIBUTES_TABLE,
-    LANE_GPUS,
     MEASUREMENT_COLUMNS,
     by_user,
     judgements,
@@ -144,9 +143,9 @@ class Ledger(Reader):
         """Record the baseline."""
         self._set(baseline=asdict(baseline))
 
-    def fix_lane_gpus(self, gpus: float) -> None:
-        """Record the GPUs of a lane, for all stages and runs of the study."""
-        self._storage.set_study_user_attr(self._search, LANE_GPUS, gpus)
+    def decide(self, fact: str, value: str | float) -> None:
+        """Record a fact for all stages and runs of the study."""
+        self._storage.set_study_user_attr(self._search, fact, value)
 
     # --- trials ----------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from study.record.rows import (
 )
 from study.record.tables import (
     ATTRIBUTES_TABLE,
+    CHECKPOINTS,
     LANE_GPUS,
     MEASUREMENT_COLUMNS,
     RECORD_SCHEMA,
@@ -133,9 +134,16 @@ class Reader:
     @property
     def lane_gpus(self) -> float | None:
         """GPUs of a lane, as the study's first run on Ray decided for "auto"; None if none did."""
+        decided = self._facts(self._search)
+        with self._intact():
+            return decoded.lane_gpus(decided[LANE_GPUS]) if LANE_GPUS in decided else None
+
+    @property
+    def checkpoints(self) -> str | None:
+        """The end of the name of the folder of checkpoints, 12 hex digits; None before a run on Ray."""
         known = self._facts(self._search)
         with self._intact():
-            return decoded.lane_gpus(known[LANE_GPUS]) if LANE_GPUS in known else None
+            return decoded.checkpoints(known[CHECKPOINTS]) if CHECKPOINTS in known else None
 
     @property
     def fixed(self) -> bool:

@@ -64,8 +64,8 @@ sa.event.listen(
     sa.DDL("CREATE UNIQUE INDEX one_open_run ON runs (study) WHERE ended IS NULL"),  # type: ignore[no-untyped-call]
 )
 
-LANE_GPUS = "lane_gpus"
-"""Fact of a study: the GPUs of a lane."""
+LANE_GPUS, CHECKPOINTS = "lane_gpus", "checkpoints"
+"""Facts that a first run on Ray decides: GPUs of a lane, end of the name of the folder of checkpoints."""
 
 RECORD_SCHEMA = 3
 """Version of the record; a database with another one is refused."""

@@ -5,12 +5,10 @@ neither searches nor schedules: the referee decides which trials the lanes run.
 """
 
 import shutil
-import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,6 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from study.loop.budget import complete
 from study.loop.lanes import LEASE_S
 from study.record.ledger import Ledger
+from study.record.tables import CHECKPOINTS, LANE_GPUS
 from study.runtime import actor, preflight
 from study.runtime.minimal_ray import patched
 from study.runtime.placement import CPU_ENGINES, NodeShare, Seat, lane_gpus, seats, usable
@@ -38,8 +37,10 @@ from trainable.exchange import RayExchange, RefereeActor
 from trainable.job import Job
 from trainable.tune import Lane
 
-SCRATCH = "ray"
-"""Tune's folder inside the study's, if the spec names none. The record never depends on it."""
+SCRATCH, CHECKPOINTS_FOLDER = "ray", "checkpoints"
+"""Folders inside the study's: Tune's, and that of checkpoints if the spec names no storage. The record never
+depends on them.
+"""
 
 
 def drive(
@@ -49,18 +50,19 @@ def drive(
 
     StudyError if no lane fits, or lanes cannot start.
     """
-    storage = _storage(ledger.spec.runtime.storage_path, ledger.spec.name, folder)
+    checkpoints = _checkpoints(ledger, folder)
     with connected(ledger.spec), interrupt, _metered(ledger, folder):
         runtime = _decided(ledger)
         placed = seats(runtime, nodes())
-        with _marker(storage) as marker:
+        with _marker(checkpoints) as marker:
             _preflight(ledger, folder, placed, marker)
             referee = _start_referee(ledger, folder, run, lease_s)
-            job = replace(job, save_every_s=runtime.save_every_s, marker=marker)
+            kept = checkpoints / ledger.stage
+            job = replace(job, save_every_s=runtime.save_every_s, checkpoints=kept, marker=marker)
             lanes = {f"{run}.{number}": seat for number, seat in enumerate(placed)}
             watch = TuneCallback(folder, ledger.stage, referee)
             try:
-                _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=storage / ledger.stage)
+                _fit(watch, referee, job, runtime, lanes, name=f"run-{run}", storage=folder / SCRATCH)
                 over: str | None = ray.get(referee.over.remote()) or _end_on_record(ledger, run)
             except (RayError, TuneError) as error:
                 if interrupt.asked:  # a signal to all processes of a run ends Ray as well
@@ -71,14 +73,23 @@ def drive(
                 raise StudyError(f"Ray ended the run ({why}); run the study again to resume it") from error
             finally:
                 ray.kill(referee)
+                shutil.rmtree(folder / SCRATCH, ignore_errors=True)
         if over is None:
             if interrupt.asked and watch.failure is None:
                 raise KeyboardInterrupt
             raise StudyError(
                 watch.failure or "Ray ended the run before the study was over; run it again to resume it"
             )
-    shutil.rmtree(storage, ignore_errors=True)
+    _tidy(ledger, checkpoints)
     return over
+
+
+def _tidy(ledger: Ledger, checkpoints: Path) -> None:
+    """Remove the checkpoints of a stage that is complete; a stopped one resumes from them."""
+    if complete(ledger) is not None:
+        shutil.rmtree(checkpoints / ledger.stage, ignore_errors=True)
+        with suppress(OSError):  # another stage has checkpoints
+            checkpoints.rmdir()
 
 
 def _metered(ledger: Ledger, folder: Path) -> AbstractContextManager[None]:
@@ -102,12 +113,16 @@ def _start_referee(ledger: Ledger, folder: Path, run: int, lease_s: float) -> An
     return appointed.remote(open_)
 
 
-def _storage(shared: str | None, name: str, folder: Path) -> Path:
-    """Tune's folder for the study in `folder`: inside it, or a subfolder of the shared storage."""
-    if shared is None:
-        return folder / SCRATCH
-    place = sha256(f"{socket.gethostname()}:{folder}".encode()).hexdigest()
-    return Path(shared) / f"{name}-{place[:8]}"
+def _checkpoints(ledger: Ledger, folder: Path) -> Path:
+    """The study's folder of checkpoints: inside its own, or in the shared storage under a name on record.
+
+    So a run on another machine finds the checkpoints of the runs before.
+    """
+    if (shared := ledger.spec.runtime.storage_path) is None:
+        return folder / CHECKPOINTS_FOLDER
+    if (end := ledger.checkpoints) is None:
+        ledger.decide(CHECKPOINTS, end := uuid4().hex[:12])
+    return Path(shared) / f"{ledger.spec.name}-{end}"
 
 
 def _fit(
@@ -134,9 +149,7 @@ def _fit(
             stop=watch,
             callbacks=[watch],
             failure_config=FailureConfig(max_failures=-1),
-            checkpoint_config=CheckpointConfig(
-                num_to_keep=1, checkpoint_frequency=0, checkpoint_at_end=False
-            ),
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # lanes write their own
             verbose=0,
         ),
     )
@@ -190,7 +203,7 @@ def _decided(ledger: Ledger) -> Runtime:
     if runtime.gpus_per_lane == "auto" and runtime.engine not in CPU_ENGINES:
         if (gpus := ledger.lane_gpus) is None:
             gpus = lane_gpus(runtime, nodes(), grows=grows())
-            ledger.fix_lane_gpus(gpus)
+            ledger.decide(LANE_GPUS, gpus)
         return runtime.model_copy(update={"gpus_per_lane": gpus})
     return runtime
 

@@ -1,7 +1,6 @@
 """A killed lane resumes from its last checkpoint bit for bit, or its trials start again."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -9,10 +8,8 @@ from random import Random
 import pytest
 from alone import recorded, trained_alone
 from formula import BASELINE
-from ray.train._internal.session import _TrainingResult
-from ray.tune import Checkpoint
-from ray.tune.result import SHOULD_CHECKPOINT
 
+from study.loop.events import Event
 from study.loop.referee import Referee
 from study.record.ledger import Ledger
 from study.spec import StudySpec
@@ -20,6 +17,7 @@ from trainable import tune
 from trainable.contract import Answer
 from trainable.data.registry import load
 from trainable.job import Job
+from trainable.session import Session
 from trainable.tune import Lane
 
 SPEC = """
@@ -58,18 +56,24 @@ def referee(ledger: Ledger) -> Referee:
 
 
 @pytest.fixture
-def born(referee: Referee) -> Callable[[], Lane]:
-    """A function that starts the lane, also after a kill."""
+def kept(tmp_path: Path) -> Path:
+    """The folder of checkpoints."""
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def born(referee: Referee, kept: Path) -> Callable[..., Lane]:
+    """A function that starts a lane of a name, also after a kill."""
     fold = load("synthetic", split="per-user", split_seed=0).search
-    job = Job(fold=fold, seed=0, engine="plain", slots=2, save_every_s=SAVE_EVERY_S)
+    job = Job(fold=fold, seed=0, engine="plain", slots=2, save_every_s=SAVE_EVERY_S, checkpoints=kept)
 
     class Here(Lane):
         """A lane without Ray."""
 
         def setup(self, config):
-            super().setup(config, exchange=referee.exchange, jobs={"a": job})
+            super().setup(config, exchange=referee.exchange, jobs={config["lane"]: job})
 
-    return lambda: Here({"lane": "a"})
+    return lambda name="a": Here({"lane": name})
 
 
 def assert_as_alone(ledger: Ledger) -> None:
@@ -86,71 +90,120 @@ def advance_until(over: Callable[[], object], lane: Lane) -> None:
     pytest.fail("not over after 60 epochs")
 
 
-def test_a_kill_loses_only_epochs_after_the_last_save(ledger, referee, born, tmp_path: Path):
-    """A checkpoint has moments, steps, unsent measurements and attempts."""
+def test_a_kill_loses_only_epochs_after_the_last_save(ledger, referee, born):
+    """A checkpoint has moments, steps and unsent measurements. The first report is of its epoch, so a rung
+    there is judged.
+    """
     lane = born()
     for _ in range(4):
         lane.session.advance()
-    lane.save_checkpoint(str(tmp_path))
-    kept = lane.session.held, lane.session.measured
+    lane.cleanup()
     assert [(held.trial, held.epoch) for held in lane.session.held] == [(0, 4), (1, 4)]
-    assert len(lane.session.measured) == 4
+    measured = lane.session.measured
+    assert len(measured) == 4
     for _ in range(2):
         lane.session.advance()
 
     lane = born()
-    lane.load_checkpoint(str(tmp_path))
-    assert (lane.session.held, lane.session.measured) == kept
+    lane.session.advance()
+    assert [(h.trial, h.attempt, h.epoch) for h in lane.session.held] == [(0, 2, 4), (1, 2, 4)]
+    assert sorted(lane.session.measured, key=str) == sorted(measured, key=str)
     advance_until(lambda: referee.over, lane)
     assert_as_alone(ledger)
-    assert [r.attempt for r in ledger.records()] == [1, 1, 1]
+    assert [r.attempt for r in ledger.records()] == [2, 2, 1]
+
+
+def test_another_run_resumes_the_trials_of_one_that_was_killed(ledger, referee, born, kept: Path):
+    """Checkpoints belong to the study: another driver, other lanes, the same epochs."""
+    lane = born()
+    for _ in range(4):
+        lane.session.advance()
+    lane.cleanup()
+    ledger.release(referee.run, "interrupted")
+
+    heard: list[Event] = []
+    after = Referee(ledger, ledger.claim(), notify=heard.append)
+    fold = load("synthetic", split="per-user", split_seed=0).search
+    build = Job(fold=fold, seed=0, engine="plain").build
+    session = Session(build, slots=2, lane="b", exchange=after.exchange, checkpoints=kept)
+    session.advance()
+    assert {(h.trial, h.epoch) for h in session.held} == {(0, 4), (1, 4)}
+    session.advance()
+    assert [(e.trial, e.epoch) for e in heard if e.what == "resumed"] == [(0, 4), (1, 4)]
+    while after.over is None:
+        session.advance()
+    assert_as_alone(ledger)
+
+
+def test_checkpoints_of_ended_trials_are_removed(referee, born, kept: Path):
+    """The storage has a checkpoint for each running trial, and no others."""
+    lane = born()
+    for _ in range(6):
+        lane.session.advance()
+        lane.cleanup()
+    assert {path.name for path in kept.iterdir()} == {"trial-0", "trial-1"}
+    advance_until(lambda: referee.over, lane)
+    assert list(kept.iterdir()) == []
+
+
+def test_a_lane_of_a_drained_node_saves_and_gives_its_trials_back(
+    ledger, referee, born, monkeypatch: pytest.MonkeyPatch
+):
+    """Another lane resumes them at their epoch; giving back is no fault."""
+    lane, other = born(), born("b")
+    for _ in range(4):
+        lane.session.advance()
+    monkeypatch.setattr(tune, "_draining", lambda _node: True)
+    lane.step()
+    reached = {(h.trial, h.epoch) for h in lane.session.held}
+    assert reached
+    answer = lane.session.advance()
+    assert (lane.session.held, answer.park, answer.leases) == ((), True, ())
+    assert lane.session.advance().park
+    other.session.advance()
+    assert {(h.trial, h.epoch) for h in other.session.held} == reached
+    advance_until(lambda: referee.over, other)
+    assert_as_alone(ledger)
+    assert not any(r.faults for r in ledger.records())
 
 
 @pytest.mark.parametrize("tear", ["tensors", "record", "all of it"])
 def test_trials_restart_after_a_torn_checkpoint(
-    tear: str, ledger, referee, born, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tear: str, ledger, referee, born, kept: Path, caplog: pytest.LogCaptureFixture
 ):
-    """As Tune restores a lane. Catches a lane that dies, logs nothing, or uses half of the checkpoint."""
+    """Catches a lane that dies, logs nothing, or uses half of the checkpoint."""
     lane = born()
     for _ in range(4):
         lane.session.advance()
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    lane.save_checkpoint(str(folder))
-    for path in folder.iterdir():
-        if (tear == "record") == (path.suffix == ".json"):
+    lane.cleanup()
+    for path in [*kept.glob("trial-*/*")]:
+        if tear == "all of it":
+            path.unlink()
+        elif (tear == "record") == (path.suffix == ".json"):
             path.write_bytes(path.read_bytes()[:-1])
-    if tear == "all of it":
-        shutil.rmtree(folder)
 
     lane = born()
     with caplog.at_level(logging.WARNING):
-        lane.restore(_TrainingResult(Checkpoint(folder), metrics={}))
-    (warning,) = caplog.records
-    assert warning.getMessage().startswith(f"lane a: {folder}")
-    assert (warning.name, warning.levelname) == ("trainable.tune", "WARNING")
-    assert lane.session.held == ()
-    lane.session.advance()
+        lane.session.advance()
+    begins = [f"lane a: {kept}/trial-{n}/" for n in range(2)]
+    assert [r.getMessage()[: len(b)] for r, b in zip(caplog.records, begins, strict=True)] == begins
+    assert {(r.name, r.levelname) for r in caplog.records} == {("trainable.session", "WARNING")}
     assert [(h.trial, h.attempt, h.epoch) for h in lane.session.held] == [(0, 2, 1), (1, 2, 1)]
     advance_until(lambda: referee.over, lane)
     assert_as_alone(ledger)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_kills_at_any_moment_change_nothing(seed: int, ledger, referee, born, tmp_path: Path):
+def test_kills_at_any_moment_change_nothing(seed: int, ledger, referee, born):
     """With checkpoints older than the record, too. Catches a trial lost, doubled, or trained too long."""
-    chance, lane, saved, lived = Random(seed), born(), None, 0
+    chance, lane, lived = Random(seed), born(), 0
     while referee.over is None:
         lane.session.advance()
         lived += 1
         if chance.random() < 0.3:
-            lane.save_checkpoint(str(tmp_path))
-            saved = lane.session.held
+            lane.cleanup()
         if lived > 3 and chance.random() < 0.4:  # without a measurement for three lives the study would end
             lane, lived = born(), 0
-            if saved is not None:
-                lane.load_checkpoint(str(tmp_path))
-                assert lane.session.held == saved
     assert_as_alone(ledger)
 
 
@@ -163,9 +216,9 @@ def test_a_lane_reports_after_its_first_epoch(born):
 
 @pytest.mark.parametrize("epoch_s", [0.03, 0.7, 4.0, 27.0])
 def test_a_checkpoint_is_never_older_than_its_time_and_one_epoch(
-    epoch_s: float, born, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    epoch_s: float, born, monkeypatch: pytest.MonkeyPatch
 ):
-    """A step ends when a checkpoint is due, and every due checkpoint is saved."""
+    """A step ends when checkpoints are due, and all that are due are written."""
     now, saved, oldest, saves = 0.0, 0.0, 0.0, 0
 
     class Clock:
@@ -184,9 +237,13 @@ def test_a_checkpoint_is_never_older_than_its_time_and_one_epoch(
     monkeypatch.setattr(tune, "time", Clock)
     lane = born()
     monkeypatch.setattr(lane.session, "advance", advance)
+
+    def keep():
+        nonlocal saved, saves
+        saved, saves = now, saves + 1
+
+    monkeypatch.setattr(lane.session, "keep", keep)
     while now < 20 * SAVE_EVERY_S:
-        if lane.step()[SHOULD_CHECKPOINT]:
-            lane.save(str(tmp_path))
-            saved, saves = now, saves + 1
+        lane.step()
     assert oldest <= SAVE_EVERY_S + epoch_s
     assert saves <= 20

@@ -36,33 +36,30 @@ save_every_s = 0.001
 """
 
 
-def doomed(diary: Path, storage: Path) -> type[tune.Lane]:
-    """A lane that dies twice, and writes into `diary` with what it started each."""
+def doomed(diary: Path, checkpoints: Path) -> type[tune.Lane]:
+    """A lane that dies twice, and writes into `diary` the epochs of its trials after each first step."""
 
     class Doomed(tune.Lane):
         """Made here, so that it travels to Ray's workers by value."""
 
-        saves = 0
+        saves = life = 0
 
-        def setup(self, config, **given):
-            super().setup(config, **given)
-            with diary.open("a") as file:
-                file.write("\n")
-            self.life = len(diary.read_text().splitlines())
+        def step(self):
+            result = super().step()
+            if not self.life:
+                with diary.open("a") as file:
+                    file.write(" ".join(sorted(f"{h.trial}:{h.epoch}" for h in self.session.held)) + "\n")
+                self.life = len(diary.read_text().splitlines())
+            return result
 
-        def load_checkpoint(self, checkpoint):
-            super().load_checkpoint(checkpoint)
-            with diary.open("a") as file:
-                file.write(" ".join(f"{h.trial}:{h.epoch}" for h in self.session.held) or "nothing")
-
-        def save_checkpoint(self, checkpoint_dir):
-            super().save_checkpoint(checkpoint_dir)
+        def _keep(self):
+            super()._keep()
             self.saves += 1
-            if self.life == 1 and self.saves == 2:  # in the middle of a save
-                (Path(checkpoint_dir) / "slots.json").unlink()
+            if self.life == 1 and self.saves == 3:  # in the middle of a save
+                (checkpoints / "trial-0" / "slots.json").unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
-            if self.life == 2 and self.saves == 2:
-                for record in storage.rglob("slots.json"):
+            if self.life == 2 and self.saves == 3:
+                for record in checkpoints.rglob("slots.json"):
                     record.write_bytes(record.read_bytes()[:-9])
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -76,19 +73,21 @@ def test_a_lane_is_killed_in_a_save_and_its_checkpoints_are_torn(
 ):
     """No half checkpoint is loaded, no bad one fails a lane twice, and no trial is doubled."""
     diary = tmp_path / "diary"
-    monkeypatch.setattr(runtime, "Lane", doomed(diary, tmp_path / "torn"))
+    monkeypatch.setattr(runtime, "Lane", doomed(diary, tmp_path / "torn" / "checkpoints" / "search"))
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         outcome = run(StudySpec.from_text(SPEC, where="test"), tmp_path)
     finally:
         ray.shutdown()
     assert outcome.reason == f"trials: {TRIALS} of {TRIALS}"
-    nothing, whole, torn = diary.read_text().split("\n")[1:]
-    assert (nothing, torn) == ("", "nothing")
-    assert whole == "0:1 1:1"  # the save before the one that killed it
+    first, half, torn = diary.read_text().splitlines()
+    assert first == torn == "0:1 1:1"
+    again, resumed = (int(words.partition(":")[2]) for words in half.split())
+    assert (again, resumed > 0) == (0, True)
+    assert not (outcome.folder / "checkpoints").exists()
     ledger = Ledger.read(outcome.folder)
     assert [(r.trial, r.state, r.epochs) for r in ledger.records()] == [
         (n, "completed", EPOCHS) for n in range(TRIALS)
     ]
-    assert [r.attempt for r in ledger.records()] == [2, 2]
+    assert [r.attempt for r in ledger.records()] == [3, 3]
     assert recorded(ledger) == {(n, 0): trained_alone(ledger, n, 0) for n in range(TRIALS)}

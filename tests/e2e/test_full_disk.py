@@ -104,10 +104,11 @@ def test_a_lane_trains_on_where_its_checkpoint_has_no_room(here: Path):
         until(lambda: running.printed("study tiny"), "its first words")
         with disk(running, here / "checkpoints") as storage:
             while running.running:
-                folders = [name for _, names, _ in os.walk(storage) for name in names]
-                seen.append(sum(name.startswith("checkpoint_") for name in folders))
+                files = [name for _, _, names in os.walk(storage) for name in names]
+                seen.append(files.count("slots.json"))
         ended = running.wait()
-    assert (ended.code, ended.err, max(seen)) == (0, "", 1), ended
+    assert (ended.code, ended.err) == (0, ""), ended
+    assert 1 <= max(seen) < 4
     with closing(Ledger.read(here / "studies/tiny")) as ledger:
         check_record(ledger, 4)
         check_measurements(ledger)

@@ -760,7 +760,8 @@ def test_a_referee_that_was_busy_takes_nobody_for_silent(open_ledger, monkeypatc
 def test_a_lane_that_gets_further_each_time_is_no_lost_one(open_ledger):
     """A long trial is measured only at its end; its lane is killed and resumes from its checkpoint.
 
-    Catches: a study that ends despite progress of its lanes, or never ends without progress.
+    Catches: a study that ends despite progress of its lanes, or never ends without progress; a trial that
+    fails after many lost lanes, although it resumes from each.
     """
     ledger = open_ledger("train.epochs=20", "train.evaluate_every=20")
     run = ledger.claim()
@@ -769,27 +770,32 @@ def test_a_lane_that_gets_further_each_time_is_no_lost_one(open_ledger):
     for _ in range(2 * FRUITLESS_STARTS):
         lane.advance(referee.exchange)
         restored = lane.reborn()
-        restored.leases, restored.epochs = lane.leases, lane.epochs
+        restored.obey(restored.call(referee.exchange))
+        restored.epochs = dict(lane.epochs)  # of its checkpoint
         lane = restored
     assert referee.over is None
-    assert ledger.records()[0].attempt == 1
+    (trial,) = ledger.records()
+    assert (trial.attempt, trial.faults) == (2 * FRUITLESS_STARTS + 1, {"lane": 1})
     for _ in range(FRUITLESS_STARTS + 1):
         lane = lane.reborn()
         lane.advance(referee.exchange)
     assert referee.over.startswith("failed: lane ")
 
 
-def test_what_a_restored_lane_took_up_is_its_own(open_ledger):
-    """A missed answer costs the trial no start."""
-    ledger = open_ledger()
+def test_a_lane_that_leaves_gives_its_trials_to_others(open_ledger):
+    """Ray takes its node away. Catches: a fault, a trial that waits for the lane, a new trial for it."""
+    ledger = open_ledger("budget.trials=1")
     run = ledger.claim()
-    referee, old = Referee(ledger, run), FormulaLane(f"{run}.0")
-    old.advance(referee.exchange), old.advance(referee.exchange)
-    restored = old.reborn()
-    restored.leases, restored.epochs, restored.unsent = dict(old.leases), dict(old.epochs), old.unsent
-    assert [d.verdict for d in restored.advance(referee.exchange).decisions] == ["go"]
-    restored.leases.clear(), restored.epochs.clear(), restored.unsent.clear()
-    assert [(x.trial, x.attempt) for x in restored.call(referee.exchange).leases] == [(0, 1)]
+    referee = Referee(ledger, run)
+    leaving, other = FormulaLane(f"{run}.0"), FormulaLane(f"{run}.1")
+    leaving.advance(referee.exchange), leaving.advance(referee.exchange)
+    held = tuple(Held(n, x.attempt, leaving.epochs[n]) for n, x in leaving.leases.items())
+    report = LaneReport(leaving.name, leaving.incarnation, held, tuple(leaving.unsent), 0, leaving=True)
+    for _ in range(2):  # a repeated report changes nothing
+        answer = referee.exchange(report)
+        assert (answer.leases, answer.park, answer.over) == ((), True, False)
+        assert [d.verdict for d in answer.decisions] == ["drop"]
+    assert [(x.trial, x.attempt) for x in other.call(referee.exchange).leases] == [(0, 2)]
     assert ledger.records()[0].faults == {}
 
 

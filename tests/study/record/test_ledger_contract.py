@@ -24,7 +24,7 @@ from study.record.backends.backend import DatabaseAwayError
 from study.record.ledger import Ledger
 from study.record.location import holds_study, studies
 from study.record.rows import SILENT_RUN_S, Holder, Judgement, Plan, TrialSummary
-from study.record.tables import STUDIES_TABLE, by_user, judgements, measurements, runs
+from study.record.tables import LANE_GPUS, STUDIES_TABLE, by_user, judgements, measurements, runs
 from study.spec import SpecError, StudySpec
 from study.spec.sections import Confirm
 from trainable.contract import Decision, StudyError, UserMetrics
@@ -108,7 +108,7 @@ class LedgerContract:
         ledger = open_()
         assert ledger.lane_gpus is None
         self.drive(ledger)
-        ledger.fix_lane_gpus(0.25)
+        ledger.decide(LANE_GPUS, 0.25)
         assert open_().lane_gpus == begin(ledger, Confirm(points=1, replicates=2)).lane_gpus == 0.25
 
     def test_the_origin_of_each_configuration_is_on_record(self, open_, tmp_path):
