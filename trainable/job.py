@@ -50,13 +50,14 @@ class Origin:
 class Job:
     """The fold, the engine and its share of a device, the slots, and the checkpoint interval (None: never).
 
-    `gpu_share` is the lane's part of a GPU, if it has less than all. `checkpoints` is the folder of the
-    study's checkpoints (None: none), and `marker` a file in its storage: only a lane that sees it uses them.
-    With `by_user` measurements have their metrics by user, too.
+    `study` names the lane in Ray's dashboard. `gpu_share` is the lane's part of a GPU, if it has less than
+    all. `checkpoints` is the folder of the study's checkpoints (None: none), and `marker` a file in its
+    storage: only a lane that sees it uses them. With `by_user` measurements have their metrics by user, too.
     """
 
     fold: Fold
     seed: int
+    study: str = ""
     engine: str = "auto"
     device: str = "cpu"
     threads: int = 1

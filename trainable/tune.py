@@ -34,6 +34,7 @@ class Lane(tune.Trainable):
     def setup(self, config: dict[str, Any], *, exchange: Exchange, jobs: Mapping[str, Job]) -> None:
         """Check that this worker runs the driver's code, and start the session."""
         job, self._place = jobs[config["lane"]], _place()
+        self._name = f"{job.study} lane {config['lane']}"
         try:
             job.origin.check()
         except StudyError as error:  # a node that joined after the preflight
@@ -50,6 +51,10 @@ class Lane(tune.Trainable):
             by_user=job.by_user,
             checkpoints=checkpoints,
         )
+
+    def __repr__(self) -> str:
+        """The name of this actor in Ray's dashboard, state API and logs."""
+        return self._name
 
     def step(self) -> dict[str, Any]:
         """Advance for a second or an epoch; done when the study is over.

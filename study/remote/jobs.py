@@ -241,6 +241,8 @@ class Head:
                 node["node_ip"],
                 node["resources_total"].get("CPU", 0.0),
                 node["resources_total"].get("GPU", 0.0),
+                node["resources_total"],
+                node["labels"],
             )
             for node in answer["data"]["result"]["result"]
             if node["state"] == "ALIVE"

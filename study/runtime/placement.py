@@ -3,8 +3,8 @@
 A lane asks for a share of one node. Its seat prefers a node: if that is full or gone, Ray takes another.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from study.spec.sections import Kind, Runtime
@@ -17,12 +17,14 @@ CPU_ENGINES = ("numba",)
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine of the cluster: its id in Ray, its address, its CPUs and GPUs."""
+    """A machine of the cluster: its id in Ray, address, CPUs, GPUs, all resources, and labels."""
 
     id: str
     address: str
     cpus: float
     gpus: float
+    resources: Mapping[str, float] = field(default_factory=dict, hash=False)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         return f"{self.address} with {self.cpus:g} CPUs and {self.gpus:g} GPUs"
@@ -30,10 +32,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NodeShare:
-    """The CPUs and GPUs that one lane has of a node."""
+    """The CPUs, GPUs and custom resources that one lane has of a node, and the labels that the node needs."""
 
     cpus: float
     gpus: float
+    resources: Mapping[str, float] = field(default_factory=dict, hash=False)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def kind(self) -> Kind:
@@ -42,13 +46,19 @@ class NodeShare:
 
     def fits(self, node: Node) -> int:
         """Number of such lanes that fit on a node; a fraction of a GPU lies on one GPU."""
+        if not self.labels.items() <= node.labels.items():
+            return 0
         fit = int(node.cpus / self.cpus + SHARE_TOLERANCE)
+        for name, amount in self.resources.items():
+            fit = min(fit, int(node.resources.get(name, 0.0) / amount + SHARE_TOLERANCE))
         if self.gpus >= 1:
             return min(fit, int(node.gpus / self.gpus))
         return min(fit, int(node.gpus) * int(1 / self.gpus + SHARE_TOLERANCE)) if self.gpus else fit
 
     def __str__(self) -> str:
-        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs"
+        custom = "".join(f" and {amount:g} {name}" for name, amount in self.resources.items())
+        labelled = ", ".join(f"{key} = {value}" for key, value in self.labels.items())
+        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs{custom}{labelled and f' at {labelled}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +74,10 @@ def seats(runtime: Runtime, nodes: Sequence[Node], *, grows: bool = False) -> tu
 
     `grows` is true if an autoscaler may add nodes.
     """
-    main = NodeShare(runtime.cpus_per_lane, lane_gpus(runtime, nodes, grows=grows))
+    main = _share(runtime, lane_gpus(runtime, nodes, grows=grows))
     rooms = {node: main.fits(node) for node in nodes}
     beside: dict[Node, int] = {}
-    spare = NodeShare(runtime.cpus_per_lane, 0.0)
+    spare = _share(runtime, 0.0)
     if main.gpus and runtime.cpu_nodes:
         beside = {node: spare.fits(node) for node in nodes if not node.gpus}
     fit = sum(rooms.values()) + sum(beside.values())
@@ -79,6 +89,10 @@ def seats(runtime: Runtime, nodes: Sequence[Node], *, grows: bool = False) -> tu
         *(Seat(spare, node) for node in _dealt(beside, runtime.placement)),
     ][:wanted]
     return (*found, *[Seat(main, None)] * (wanted - len(found)))
+
+
+def _share(runtime: Runtime, gpus: float) -> NodeShare:
+    return NodeShare(runtime.cpus_per_lane, gpus, runtime.resources, runtime.labels)
 
 
 def lane_gpus(runtime: Runtime, nodes: Iterable[Node], *, grows: bool) -> float:
@@ -130,7 +144,7 @@ def _nowhere(share: NodeShare, nodes: Sequence[Node]) -> str:
     has = "there is no node" if largest is None else f"the largest is {largest}"
     return (
         f"runtime: no node has room for a lane of {share}, {has}; lower runtime.cpus_per_lane or "
-        "gpus_per_lane, or set runtime.max_lanes to wait for nodes"
+        "gpus_per_lane, ask for fewer resources and labels, or set runtime.max_lanes to wait for nodes"
     )
 
 

@@ -126,6 +126,8 @@ def nodes() -> list[Node]:
             node["NodeManagerAddress"],
             node["Resources"].get("CPU", 0.0),
             node["Resources"].get("GPU", 0.0),
+            node["Resources"],
+            node["Labels"],
         )
         for node in ray.nodes()
         if node["Alive"]

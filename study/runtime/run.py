@@ -202,7 +202,11 @@ def baseline(spec: StudySpec, split: Split, fold: Fold) -> Baseline:
 def job(spec: StudySpec, fold: Fold) -> Job:
     """The job of every lane, for a CPU."""
     return Job(
-        fold=fold, seed=spec.search.seed, engine=spec.runtime.engine, slots=spec.runtime.slots_on("cpu")
+        fold=fold,
+        seed=spec.search.seed,
+        study=spec.name,
+        engine=spec.runtime.engine,
+        slots=spec.runtime.slots_on("cpu"),
     )
 
 

@@ -139,8 +139,10 @@ def _fit(
     jobs = {lane: _for(job, runtime, seat.share) for lane, seat in lanes.items()}
     bundles = {lane: _bundle(seat) for lane, seat in lanes.items()}
     lane = tune.with_parameters(Lane, exchange=RayExchange(referee), jobs=jobs)
+    placed = tune.with_resources(lane, lambda config: bundles[config["lane"]])
+    placed.__name__ = placed.__qualname__ = Lane.__name__  # Ray's dashboard shows the name of the class
     tuner = tune.Tuner(
-        tune.with_resources(lane, lambda config: bundles[config["lane"]]),
+        placed,
         param_space={"lane": tune.grid_search(list(lanes))},
         tune_config=TuneConfig(reuse_actors=False),
         run_config=RunConfig(
@@ -173,9 +175,11 @@ def _bundle(seat: Seat) -> tune.PlacementGroupFactory:
 
     Lanes are placed one by one, so Ray's own strategies cannot spread or pack them.
     """
-    wanted = {"CPU": seat.share.cpus, **({"GPU": seat.share.gpus} if seat.share.gpus else {})}
+    share = seat.share
+    wanted = {"CPU": share.cpus, **({"GPU": share.gpus} if share.gpus else {}), **share.resources}
     target = {} if seat.node is None else {"_soft_target_node_id": seat.node.id}
-    return tune.PlacementGroupFactory([wanted], strategy="STRICT_PACK", **target)
+    labels = {"bundle_label_selector": [dict(share.labels)]} if share.labels else {}
+    return tune.PlacementGroupFactory([wanted], strategy="STRICT_PACK", **target, **labels)
 
 
 def _this_node() -> str:

@@ -31,6 +31,7 @@ from study.spec.domains import (
     Seeds,
 )
 from study.spec.gpu_share import of_a_gpu
+from study.spec.lane_needs import node_labels, node_resources
 from trainable.contract import SHARINGS, Negatives, RankingLoss, Sharing
 from trainable.data.registry import FILE_READERS, SOURCES, SPLITS
 from trainable.engines.registry import ENGINES
@@ -283,6 +284,10 @@ class Runtime(Part):
     """CPU cores of a lane."""
     gpus_per_lane: Annotated[Literal["auto"] | NonNegative, AfterValidator(of_a_gpu)] = "auto"
     """GPUs of a lane: 0, 1, or one k-th, as 0.25 or 0.3333. "auto": 1 if a node has one at the first run."""
+    resources: Annotated[dict[str, float], AfterValidator(node_resources)] = Field(default_factory=dict)
+    """Custom resources of Ray that a lane takes of its node, as { "accelerator_type:H100" = 0.01 }."""
+    labels: Annotated[dict[str, str], AfterValidator(node_labels)] = Field(default_factory=dict)
+    """Labels of Ray that a lane's node must have, as { "ray.io/market-type" = "spot" }."""
     cpu_nodes: bool = False
     """True gives lanes to nodes without a GPU too; their results differ in the last digits."""
     placement: Literal["spread", "pack"] = "spread"

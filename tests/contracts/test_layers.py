@@ -91,7 +91,8 @@ ORDER = {
         doctor, runs ← cli ← __main__
     """,
     "study.spec": """
-        domains, database_url, gpu_share ← sections
+        gpu_share ← lane_needs
+        domains, database_url, lane_needs ← sections
         sections, toml_errors ← study ← __init__
     """,
     "study.search": """

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def cluster():
     """Two nodes with two pretended GPUs each, and this process connected to them."""
     offer = {"num_cpus": 4, "num_gpus": 2}
     nodes = Cluster(initialize_head=True, head_node_args={**offer, "include_dashboard": False})
-    nodes.add_node(**offer)
+    nodes.add_node(**offer, resources={"licence": 1}, labels={"zone": "b"})
     ray.init(address=nodes.address, log_to_driver=False, logging_level="CRITICAL")
     yield nodes
     ray.shutdown()
@@ -92,6 +93,25 @@ def test_sixteen_quarter_lanes_each_on_its_device(cluster, tmp_path: Path, monke
     for lane in lanes:
         told = json.loads((tmp_path / "diary" / lane["lane"]).read_text())
         assert told == {"device": "cuda", "share": 0.25, "sees": ",".join(lane["devices"])}
+
+
+@pytest.mark.long
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("asked", ["resources={ licence = 0.5 }", "labels={ zone = 'b' }"])
+def test_lanes_go_to_the_node_that_they_ask_for(
+    cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+):
+    """More lanes than this node has room for wait, even if another node has room."""
+    (tmp_path / "diary").mkdir()
+    monkeypatch.setattr(runtime, "Lane", without_cuda(tmp_path / "diary"))
+    monkeypatch.setattr(runtime, "usable", lambda _found, nodes: dict.fromkeys(nodes, False))
+    overrides = [f"runtime.{asked}", "runtime.lanes=10", "budget.trials=40"]
+    outcome = run(StudySpec.from_text(SPEC, where="test", overrides=overrides), tmp_path)
+    assert outcome.reason == "trials: 40 of 40"
+    with closing(Ledger.read(outcome.folder)) as ledger:
+        nodes = {place.node for place in ledger.places()}
+    assert nodes == {node["NodeID"] for node in ray.nodes() if node["Labels"].get("zone") == "b"}
 
 
 @pytest.mark.long

@@ -90,6 +90,26 @@ def test_only_nodes_with_room_for_a_lane_are_used():
     assert {node.id: cuda for node, cuda in usable(both, offers).items()} == {"id0": True, "id2": False}
 
 
+def test_resources_and_labels_choose_nodes():
+    """A lane goes only where Ray counts its resource, and to nodes with its labels."""
+    offers = [
+        Node("id0", "10.0.0.0", 8, 8, {"accelerator_type:A100": 1.0, "licence": 2.0}, {"zone": "a"}),
+        Node("id1", "10.0.0.1", 8, 8, {"accelerator_type:H100": 1.0, "licence": 1.0}, {"zone": "b"}),
+        Node("id2", "10.0.0.2", 8, 8),
+    ]
+
+    def lanes(**values: object) -> list[str | None]:
+        return [node for node, _ in where(seats(runtime(gpus_per_lane=1, **values), offers))]
+
+    assert lanes(resources="{ 'accelerator_type:H100' = 0.01 }") == ["id1"] * 8
+    assert lanes(resources="{ licence = 1.0 }") == ["id0", "id1", "id0"]
+    assert lanes(labels="{ zone = 'a' }") == ["id0"] * 8
+    with pytest.raises(StudyError, match="for a lane of 1 CPUs and 1 GPUs and 1 licence at zone = c, "):
+        lanes(resources="{ licence = 1.0 }", labels="{ zone = 'c' }")
+    found = seats(runtime(gpus_per_lane=1, labels="{ zone = 'a' }"), offers)
+    assert {node.id for node in usable(found, offers)} == {"id0"}
+
+
 def test_cpu_nodes_are_used_too_where_the_spec_says_so():
     found = seats(runtime(cpu_nodes=True), nodes((2, 1), (2, 0)))
     assert where(found) == [("id0", 1.0), ("id1", 0.0), ("id1", 0.0)]

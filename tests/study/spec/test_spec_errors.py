@@ -234,6 +234,18 @@ def test_a_mistake_in_the_text(line: int, added: str, message: str) -> None:
             "runtime.gpus_per_lane=5e-324",
             "runtime.gpus_per_lane: 4.94066e-324 is neither a number of GPUs nor one k-th",
         ),
+        (
+            "runtime.resources={ GPU = 1.0 }",
+            "runtime.resources: GPU has its own key, runtime.gpus_per_lane; use that",
+        ),
+        (
+            "runtime.resources={ licence = 1.5 }",
+            "runtime.resources: 1.5 of licence is no amount that Ray counts; use a whole number, or less",
+        ),
+        (
+            "runtime.labels={ zone = '!a' }",
+            "runtime.labels: '!a' is not the value of a node's label: at most 63 letters",
+        ),
         ("runtime.lanes=0", "runtime.lanes: 0 is not possible; use auto or a number of at least 1"),
         ("objectives=['mrr', 'mrr']", "objectives: 'mrr' is named twice; name two different metrics"),
         ("objectives=['mrr']", "objectives: a value is missing"),

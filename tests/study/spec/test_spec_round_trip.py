@@ -88,6 +88,10 @@ specs = st.fixed_dictionaries(
             gpus_per_lane=st.integers(1, gpu_share.MOST_LANES).map(lambda k: 1 / k)
             | st.just(-0.0)
             | st.just("auto"),
+            resources=st.dictionaries(
+                st.sampled_from(["accelerator_type:H100", "memory", "a b"]), lanes.map(float)
+            ),
+            labels=st.dictionaries(st.sampled_from(["ray.io/market-type", "zone"]), st.just("a-1")),
             slots=lanes | st.just("auto") | tables(cpu=lanes, gpu=lanes | st.just("auto")),
         ),
     },
@@ -191,6 +195,8 @@ CHANGED: dict[str, dict[str, str]] = {
         "slots": "4",
         "cpus_per_lane": "0.5",
         "gpus_per_lane": "0.25",
+        "resources": "{ 'accelerator_type:H100' = 0.01 }",
+        "labels": "{ 'ray.io/market-type' = 'spot' }",
         "storage_path": "/elsewhere",
         "cpu_nodes": "true",
         "placement": "pack",
