@@ -31,6 +31,8 @@ class Lane(tune.Trainable):
     Checkpoints belong to the study, not to Tune: the session writes and reads them by trial.
     """
 
+    _name = "a lane that does not start"  # Ray asks for it if the setup fails, too
+
     def setup(self, config: dict[str, Any], *, exchange: Exchange, jobs: Mapping[str, Job]) -> None:
         """Check that this worker runs the driver's code, and start the session."""
         job, self._place = jobs[config["lane"]], _place()
