@@ -103,8 +103,8 @@ class Session:
             if decision.verdict not in ("go", "drop"):
                 self._forget(decision.trial)
         try:
-            resumed = [self.fill(lease) for lease in answer.leases]
-            if not answer.park and not any(resumed):  # the referee judges a resumed trial's epoch first
+            unsent = [self.fill(lease) for lease in answer.leases]
+            if not answer.park and not any(unsent):  # the referee judges the epoch of a checkpoint first
                 self._unsent.extend(self.epoch())
         except MemoryError as error:
             self._fault("memory", error)
@@ -125,14 +125,14 @@ class Session:
         self.engine = self._build()
 
     def fill(self, lease: Lease) -> bool:
-        """Put a trial into a slot; drop an older attempt. True if it resumes from its checkpoint."""
+        """Put a trial into a slot; drop an older attempt. True if its checkpoint has unsent measurements."""
         self.drop(lease.trial)
         slot, unsent, states = self._kept(lease) or (Slot(lease), (), {})
         self._held[lease.trial] = slot
         for member in slot.members:
             self.engine.join(member, states.get(member))
         self._unsent.extend(unsent)
-        return slot.epoch > 0
+        return bool(unsent)
 
     def _kept(
         self, lease: Lease

@@ -135,6 +135,30 @@ def test_another_run_resumes_the_trials_of_one_that_was_killed(ledger, referee, 
     assert_as_alone(ledger)
 
 
+@pytest.mark.parametrize("epochs", [4, 5])  # the fourth is measured, the fifth is not
+def test_a_stopped_study_resumes_its_trials_and_ends(epochs: int, ledger, referee, born):
+    """The stop's answer follows a report, so the checkpoint has no unsent measurement.
+
+    Catches: trials that are leased and dropped without end.
+    """
+    lane = born()
+    for _ in range(epochs):
+        lane.session.advance()
+    ledger.request_stop()
+    referee._looked = float("-inf")
+    assert lane.session.advance().over
+    lane.cleanup()
+    ledger.release(referee.run, "stopped on request")
+
+    after = Referee(ledger, ledger.claim())
+    lane = born("b")
+    lane.session.exchange = after.exchange
+    lane.session.advance()
+    assert {(h.trial, h.epoch) for h in lane.session.held} == {(0, epochs + 1), (1, epochs + 1)}
+    advance_until(lambda: after.over, lane)
+    assert_as_alone(ledger)
+
+
 def test_checkpoints_of_ended_trials_are_removed(referee, born, kept: Path):
     """The storage has a checkpoint for each running trial, and no others."""
     lane = born()
@@ -161,7 +185,7 @@ def test_a_lane_of_a_drained_node_saves_and_gives_its_trials_back(
     assert (lane.session.held, answer.park, answer.leases) == ((), True, ())
     assert lane.session.advance().park
     other.session.advance()
-    assert {(h.trial, h.epoch) for h in other.session.held} == reached
+    assert {(h.trial, h.epoch - 1) for h in other.session.held} == reached  # and one epoch more
     advance_until(lambda: referee.over, other)
     assert_as_alone(ledger)
     assert not any(r.faults for r in ledger.records())
