@@ -24,7 +24,7 @@ NOISES = {
     "mostly users": Noise(user_of_point=1.0, both=0.3, seed=0.005, seed_of_point=0.005),
 }
 
-TOO_SURE = 0.1
+TOO_SURE = 0.15
 """Limit of what a probability of being the knee is too large by: docs/statements.md and the report say so."""
 
 BOUNDS = np.linspace(0.1, 0.9, 9)
