@@ -30,8 +30,8 @@ PROBABILITIES = (
     "P(non-dominated) is the share of {draws:,} draws of the means that other {over} might have given. "
     "{spread} Each draw has all points, so points are compared by their differences. The share is cautious: "
     "noise makes points look dominated. P(knee) is the probability that the point is the knee if all points "
-    "are measured again, with other {over}; in simulations it is up to .15 too large. The bars of the figure, "
-    "and the column “beats trivial”, cover the seeds only."
+    "are measured again, with other {over}; in simulations it is up to .15 too large. The bars of the "
+    "figure, and the column “beats trivial”, cover the seeds only."
 )
 
 SPREADS_OVER = {
