@@ -60,10 +60,10 @@ WEIGHTS: Mapping[str, int] = {
 ENDS = {"driver": -signal.SIGKILL, "power": -signal.SIGKILL, "raylet": 1, "INT": 130, "TERM": 130}
 """Exit codes of a command, by the blow that ends it."""
 
-STAGES = ("", "/raylet/raylet ", "RefereeActor", "ray::ResourceTrainable")
+STAGES = ("", "/raylet/raylet ", "RefereeActor", "ray::Lane")
 """Titles of the processes of a starting run, by stage: none yet, a Ray, a referee, a lane."""
 
-TITLES = {"lane": "ray::ResourceTrainable", "referee": "RefereeActor", "raylet": "/raylet/raylet "}
+TITLES = {"lane": "ray::Lane", "referee": "RefereeActor", "raylet": "/raylet/raylet "}
 """Titles of the processes of a Ray."""
 
 
